@@ -1,0 +1,133 @@
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import SqliteDatabase from 'better-sqlite3'
+import { KeyRingUnusable, type RingEntry, type RingStorage } from './key-ring.ts'
+import { z } from 'zod'
+
+/** The files of one Node installation, all under `DATA_DIR`. */
+export interface DataDirectory {
+  readonly path: string
+  readonly mainFile: string
+  readonly journalFile: string
+  readonly keyRingFile: string
+  readonly dataKeyFile: string
+  readonly outbox: string
+}
+
+/** Another process serves from this folder. */
+export class DataDirectoryLocked extends Error {
+  constructor(path: string, options?: ErrorOptions) {
+    super(`another certbook is serving from ${path}; stop it first, or set DATA_DIR to another folder`, options)
+    this.name = 'DataDirectoryLocked'
+  }
+}
+
+/** Makes the folder where it is missing, readable by its owner only. */
+export function openDataDirectory(path: string): DataDirectory {
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  return {
+    path,
+    mainFile: join(path, 'main.db'),
+    journalFile: join(path, 'journal.db'),
+    keyRingFile: join(path, 'key-ring'),
+    dataKeyFile: join(path, 'data-key'),
+    outbox: join(path, 'outbox'),
+  }
+}
+
+/**
+ * Takes the folder for this process until `release`, or until the process dies however it dies: SQLite's
+ * exclusive file lock is the kernel's. Throws `DataDirectoryLocked`.
+ */
+export function lockDataDirectory(directory: DataDirectory): { release(): void } {
+  const lock = new SqliteDatabase(join(directory.path, 'lock'), { timeout: 0 })
+  try {
+    lock.pragma('locking_mode = EXCLUSIVE')
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (cause) {
+    lock.close()
+    throw new DataDirectoryLocked(directory.path, { cause })
+  }
+  return { release: () => lock.close() }
+}
+
+/** Whether this folder has ever held data: a key made beside existing data could not read it. */
+export const holdsDatabase = (directory: DataDirectory): boolean =>
+  existsSync(directory.mainFile) || existsSync(directory.journalFile)
+
+const syncFolder = (path: string): void => {
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}
+
+/** Writes a file so that after a crash it is there whole or not at all. */
+const writeDurably = (directory: DataDirectory, path: string, content: string): void => {
+  const temporary = `${path}.new`
+  const file = openSync(temporary, 'w', 0o600)
+  try {
+    writeSync(file, content)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(temporary, path)
+  syncFolder(directory.path)
+}
+
+/**
+ * `DATA_KEY` as configured, else the one in the folder, else a new one written there, but only where no database
+ * exists. Throws `KeyRingUnusable`.
+ */
+export function readDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array {
+  if (configured !== null) return configured
+  if (existsSync(directory.dataKeyFile)) {
+    return new Uint8Array(Buffer.from(readFileSync(directory.dataKeyFile, 'utf8').trim(), 'base64'))
+  }
+  if (holdsDatabase(directory)) {
+    throw new KeyRingUnusable(
+      `DATA_KEY is not set and ${directory.dataKeyFile} is gone although a database exists: put the key back; ` +
+        'without it the data cannot be read',
+    )
+  }
+  const key = randomBytes(32)
+  writeDurably(directory, directory.dataKeyFile, `${key.toString('base64')}\n`)
+  return new Uint8Array(key)
+}
+
+const ringFileShape = z.strictObject({
+  version: z.literal(1),
+  entries: z.array(z.strictObject({ id: z.string(), wrapped: z.base64() })),
+})
+
+/** The key ring as one file. */
+export class KeyRingFile implements RingStorage {
+  readonly #directory: DataDirectory
+
+  constructor(directory: DataDirectory) {
+    this.#directory = directory
+  }
+
+  async load(): Promise<RingEntry[]> {
+    if (!existsSync(this.#directory.keyRingFile)) return []
+    const parsed = ringFileShape.safeParse(JSON.parse(readFileSync(this.#directory.keyRingFile, 'utf8')))
+    if (!parsed.success) throw new KeyRingUnusable(`${this.#directory.keyRingFile} is not a key ring`)
+    return parsed.data.entries.map((entry) => ({
+      id: entry.id,
+      wrapped: new Uint8Array(Buffer.from(entry.wrapped, 'base64')),
+    }))
+  }
+
+  async add(entry: RingEntry): Promise<RingEntry> {
+    const entries = await this.load()
+    const present = entries.find((candidate) => candidate.id === entry.id)
+    if (present !== undefined) return present
+    const all = [...entries, entry].map(({ id, wrapped }) => ({ id, wrapped: Buffer.from(wrapped).toString('base64') }))
+    writeDurably(this.#directory, this.#directory.keyRingFile, `${JSON.stringify({ version: 1, entries: all })}\n`)
+    return entry
+  }
+}

@@ -1,0 +1,34 @@
+import { blob, command, query, text, type Database } from '../ports/database.ts'
+import type { Clock } from '../ports/runtime.ts'
+import type { RingEntry, RingStorage } from './key-ring.ts'
+
+/** The key ring as a database of its own, role `keys`, for Workers. */
+export class KeyRingDatabase implements RingStorage {
+  readonly #database: Database
+  readonly #clock: Clock
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database
+    this.#clock = clock
+  }
+
+  load(): Promise<RingEntry[]> {
+    return this.#database.all(query({ id: text, wrapped: blob }, `SELECT id, wrapped FROM key_ring ORDER BY id`))
+  }
+
+  /** Two isolates may both find an entry missing: the first insert stands, and both use it. */
+  async add(entry: RingEntry): Promise<RingEntry> {
+    await this.#database.batch([
+      command(
+        `INSERT INTO key_ring (id, wrapped, created_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+        entry.id,
+        entry.wrapped,
+        this.#clock(),
+      ),
+    ])
+    const entries = await this.load()
+    const present = entries.find((candidate) => candidate.id === entry.id)
+    if (present === undefined) throw new Error(`key ring entry ${entry.id} was not kept`)
+    return present
+  }
+}

@@ -1,0 +1,264 @@
+import { Buffer } from 'node:buffer'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hash,
+  hkdfSync,
+  randomFillSync,
+  type KeyObject,
+} from 'node:crypto'
+import { SealBroken, type Keys, type Place, type Sealer, type Sha256 } from '../ports/keys.ts'
+
+/**
+ * The key ring: `DATA_KEY` wraps one secret for the main database and one for each month of the journal; every key
+ * in use is derived from them by HKDF-SHA-256 (RFC 5869), one per purpose. Works on Node and on Workers, where
+ * `node:crypto` is part of the runtime; there, ciphers take bytes only, hence the buffers.
+ */
+
+/** One secret of the ring, wrapped by `DATA_KEY`. */
+export interface RingEntry {
+  /** `main`, or `journal-2026-11`. */
+  readonly id: string
+  readonly wrapped: Uint8Array
+}
+
+/** Where the ring lies: a file on Node, a third D1 database on Workers. */
+export interface RingStorage {
+  load(): Promise<readonly RingEntry[]>
+  /** Adds an entry unless its id is there; returns the one that is there afterwards. */
+  add(entry: RingEntry): Promise<RingEntry>
+}
+
+/** The ring does not fit: another `DATA_KEY`, or a damaged ring. */
+export class KeyRingUnusable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'KeyRingUnusable'
+  }
+}
+
+const envelopeVersion = 1
+const nonceLength = 12
+const tagLength = 16
+const secretLength = 32
+
+/** Random bytes drawn in blocks: one system call for some hundreds of nonces. */
+class NonceSource {
+  readonly #block = new Uint8Array(4_080)
+  #used = this.#block.length
+
+  next(): Uint8Array {
+    if (this.#used === this.#block.length) {
+      randomFillSync(this.#block)
+      this.#used = 0
+    }
+    const nonce = this.#block.slice(this.#used, this.#used + nonceLength)
+    this.#used += nonceLength
+    return nonce
+  }
+}
+
+const nonces = new NonceSource()
+
+/** What an envelope is bound to; NUL cannot occur in any part. */
+const additionalData = (place: Place, keyId: string): Buffer =>
+  Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`)
+
+const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array): Uint8Array => {
+  const nonce = nonces.next()
+  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  cipher.setAAD(additionalData(place, keyId))
+  const id = Buffer.from(keyId)
+  const header = Buffer.from([envelopeVersion, id.length])
+  const ciphertext = cipher.update(plaintext)
+  const last = cipher.final()
+  const sealed = Buffer.concat([header, id, nonce, ciphertext, last, cipher.getAuthTag()])
+  return new Uint8Array(sealed.buffer, sealed.byteOffset, sealed.length)
+}
+
+const keyIdOf = (place: Place, envelope: Uint8Array): string => {
+  const idLength = envelope[1] ?? 0
+  if (envelope[0] !== envelopeVersion || envelope.length < 2 + idLength + nonceLength + tagLength) {
+    throw new SealBroken(place, 'not an envelope')
+  }
+  return Buffer.from(envelope.subarray(2, 2 + idLength)).toString()
+}
+
+const openWith = (key: KeyObject, keyId: string, place: Place, envelope: Uint8Array): Uint8Array => {
+  const start = 2 + (envelope[1] ?? 0)
+  const bodyStart = start + nonceLength
+  const bodyEnd = envelope.length - tagLength
+  const decipher = createDecipheriv('aes-256-gcm', key, envelope.subarray(start, bodyStart))
+  decipher.setAAD(additionalData(place, keyId))
+  decipher.setAuthTag(envelope.subarray(bodyEnd))
+  try {
+    const plaintext = Buffer.concat([decipher.update(envelope.subarray(bodyStart, bodyEnd)), decipher.final()])
+    return new Uint8Array(plaintext)
+  } catch (cause) {
+    throw new SealBroken(place, 'altered, moved, or sealed with another key', { cause })
+  }
+}
+
+const derive = (secret: Uint8Array, purpose: string): KeyObject =>
+  createSecretKey(Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), Buffer.from(`certbook-v1/${purpose}`), 32)))
+
+/** Derived keys by purpose. The purposes are tables of the schema, or writer and day: their number is bounded. */
+class DerivedKeys {
+  readonly #secret: Uint8Array
+  readonly #byPurpose = new Map<string, KeyObject>()
+
+  constructor(secret: Uint8Array) {
+    this.#secret = secret
+  }
+
+  get(purpose: string): KeyObject {
+    let key = this.#byPurpose.get(purpose)
+    if (key === undefined) {
+      if (this.#byPurpose.size >= 2_000) this.#byPurpose.clear()
+      key = derive(this.#secret, purpose)
+      this.#byPurpose.set(purpose, key)
+    }
+    return key
+  }
+}
+
+const mainEntry = 'main'
+
+class MainSealer implements Sealer {
+  readonly #keys: DerivedKeys
+
+  constructor(keys: DerivedKeys) {
+    this.#keys = keys
+  }
+
+  seal(place: Place, plaintext: Uint8Array): Uint8Array {
+    return sealWith(this.#keys.get(`seal/${place.table}`), mainEntry, place, plaintext)
+  }
+
+  open(place: Place, envelope: Uint8Array): Uint8Array {
+    const keyId = keyIdOf(place, envelope)
+    if (keyId !== mainEntry) throw new SealBroken(place, `no key ${keyId}`)
+    return openWith(this.#keys.get(`seal/${place.table}`), keyId, place, envelope)
+  }
+}
+
+const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
+const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
+
+/** Journal key ids read `2026-11-21.<writer>`: the month finds the secret, the rest derives the key. */
+class JournalSealer implements Sealer {
+  readonly #ring: KeyRing
+  readonly #writer: string
+  #keyId = ''
+  #preparedUntil = 0
+
+  constructor(ring: KeyRing, writer: string) {
+    this.#ring = ring
+    this.#writer = writer
+  }
+
+  async prepare(at: number): Promise<void> {
+    if (at < this.#preparedUntil) return
+    await this.#ring.ensure(`journal-${monthOf(at)}`)
+    const day = dayOf(at)
+    this.#keyId = `${day}.${this.#writer}`
+    this.#preparedUntil = Date.parse(day) + 86_400_000
+  }
+
+  seal(place: Place, plaintext: Uint8Array): Uint8Array {
+    return sealWith(this.#keyFor(place, this.#keyId), this.#keyId, place, plaintext)
+  }
+
+  open(place: Place, envelope: Uint8Array): Uint8Array {
+    const keyId = keyIdOf(place, envelope)
+    return openWith(this.#keyFor(place, keyId), keyId, place, envelope)
+  }
+
+  #keyFor(place: Place, keyId: string): KeyObject {
+    const keys = this.#ring.derived(`journal-${keyId.slice(0, 7)}`)
+    if (keys === undefined) throw new SealBroken(place, `no key ${keyId}`)
+    return keys.get(`seal/${place.table}/${keyId}`)
+  }
+}
+
+/** The opened ring. Make it with `openKeyRing`. */
+export class KeyRing implements Keys {
+  readonly main: Sealer
+  readonly journal: Keys['journal']
+  readonly #wrappingKey: KeyObject
+  readonly #storage: RingStorage
+  readonly #derived: Map<string, DerivedKeys>
+  readonly #blindIndexKey: KeyObject
+
+  constructor(wrappingKey: KeyObject, storage: RingStorage, secrets: ReadonlyMap<string, Uint8Array>) {
+    const mainSecret = secrets.get(mainEntry)
+    if (mainSecret === undefined) throw new KeyRingUnusable('the key ring has no entry for the main database')
+    this.#wrappingKey = wrappingKey
+    this.#storage = storage
+    this.#derived = new Map([...secrets].map(([id, secret]) => [id, new DerivedKeys(secret)]))
+    this.#blindIndexKey = derive(mainSecret, 'blind-index')
+    this.main = new MainSealer(new DerivedKeys(mainSecret))
+    const writer = Buffer.from(randomFillSync(new Uint8Array(6))).toString('base64url')
+    this.journal = new JournalSealer(this, writer)
+  }
+
+  blindIndex(matchingKey: string): Uint8Array {
+    return new Uint8Array(createHmac('sha256', this.#blindIndexKey).update(Buffer.from(matchingKey)).digest())
+  }
+
+  derived(id: string): DerivedKeys | undefined {
+    return this.#derived.get(id)
+  }
+
+  /** Makes the entry's secret unless the ring, or another writer's ring, has one. */
+  async ensure(id: string): Promise<void> {
+    if (this.#derived.has(id)) return
+    const entry = await this.#storage.add(wrapNewSecret(this.#wrappingKey, id))
+    this.#derived.set(id, new DerivedKeys(unwrap(this.#wrappingKey, entry)))
+  }
+}
+
+const wrappingPlace = (id: string): Place => ({ table: 'key_ring', column: 'wrapped', row: id })
+
+const wrapNewSecret = (wrappingKey: KeyObject, id: string): RingEntry => ({
+  id,
+  wrapped: sealWith(wrappingKey, 'data-key', wrappingPlace(id), randomFillSync(new Uint8Array(secretLength))),
+})
+
+const unwrap = (wrappingKey: KeyObject, entry: RingEntry): Uint8Array => {
+  try {
+    return openWith(wrappingKey, 'data-key', wrappingPlace(entry.id), entry.wrapped)
+  } catch (cause) {
+    throw new KeyRingUnusable(`DATA_KEY does not open the key ring (entry ${entry.id}): it is not the key that made it`, {
+      cause,
+    })
+  }
+}
+
+/**
+ * Opens the ring with `dataKey` (32 bytes). An empty ring is filled only where `mayCreate` says that no database
+ * exists yet: a new ring beside old data would make them unreadable for good. Throws `KeyRingUnusable`.
+ */
+export async function openKeyRing(options: {
+  dataKey: Uint8Array
+  storage: RingStorage
+  mayCreate: boolean
+}): Promise<KeyRing> {
+  if (options.dataKey.length !== secretLength) throw new KeyRingUnusable('DATA_KEY is not 32 bytes long')
+  const wrappingKey = derive(options.dataKey, 'wrap')
+  let entries = await options.storage.load()
+  if (!entries.some((entry) => entry.id === mainEntry)) {
+    if (!options.mayCreate) {
+      throw new KeyRingUnusable(
+        'the key ring is missing although a database exists: put the ring back from a backup; without it the data cannot be read',
+      )
+    }
+    entries = [...entries, await options.storage.add(wrapNewSecret(wrappingKey, mainEntry))]
+  }
+  const secrets = new Map(entries.map((entry) => [entry.id, unwrap(wrappingKey, entry)]))
+  return new KeyRing(wrappingKey, options.storage, secrets)
+}
+
+export const sha256: Sha256 = (bytes) => new Uint8Array(hash('sha256', bytes, 'buffer'))

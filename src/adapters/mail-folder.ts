@@ -1,0 +1,30 @@
+import { mkdir, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Mailer, OutgoingMessage } from '../ports/mailer.ts'
+
+/** For development: each message becomes one `.eml` file that a mail program opens. */
+export class MailFolder implements Mailer {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** The file appears under its name only when it is whole. */
+  async deliver(message: OutgoingMessage): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    const path = join(this.#folder, `${message.id}.eml`)
+    await writeFile(`${path}.part`, message.raw, { mode: 0o600 })
+    await rename(`${path}.part`, path)
+  }
+
+  /** Removes messages older than `before` (UTC milliseconds). */
+  async removeOlderThan(before: number): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    for (const name of await readdir(this.#folder)) {
+      const path = join(this.#folder, name)
+      const { mtimeMs } = await stat(path)
+      if (mtimeMs < before) await unlink(path)
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
+
+/** Hands mail to an HTTPS endpoint of the operator: the RFC 5322 message as the body of a POST. */
+export class MailHook implements Mailer {
+  readonly #url: string
+  readonly #token: string | null
+
+  constructor(url: string, token: string | null) {
+    this.#url = url
+    this.#token = token
+  }
+
+  /** Any 2xx means taken; 4xx save 408 and 429 is permanent. */
+  async deliver(message: OutgoingMessage): Promise<void> {
+    const headers: Record<string, string> = {
+      'Content-Type': 'message/rfc822',
+      'Certbook-Mail-Id': message.id,
+      'Certbook-Mail-From': message.from,
+      'Certbook-Mail-To': message.to,
+    }
+    if (this.#token !== null) headers['Authorization'] = `Bearer ${this.#token}`
+    let status: number
+    try {
+      const response = await fetch(this.#url, {
+        method: 'POST',
+        headers,
+        body: new Uint8Array(message.raw),
+        redirect: 'manual',
+        signal: AbortSignal.timeout(30_000),
+      })
+      status = response.status
+      await response.body?.cancel()
+    } catch (cause) {
+      throw new DeliveryFailed('the mail hook cannot be reached', false, { cause })
+    }
+    if (status >= 200 && status < 300) return
+    const permanent = status >= 400 && status < 500 && status !== 408 && status !== 429
+    throw new DeliveryFailed(`the mail hook answered ${status}`, permanent)
+  }
+}

@@ -1,0 +1,192 @@
+import SqliteDatabase from 'better-sqlite3'
+import {
+  portError,
+  type Command,
+  type Database,
+  type Outcome,
+  type Query,
+  type Reader,
+} from '../ports/database.ts'
+
+/** How many prepared statements one connection keeps; the stores hold far fewer texts than this. */
+const preparedStatementsKept = 500
+
+/** One connection's prepared statements, by text. */
+class PreparedStatements {
+  readonly #connection: SqliteDatabase.Database
+  readonly #byText = new Map<string, SqliteDatabase.Statement>()
+
+  constructor(connection: SqliteDatabase.Database) {
+    this.#connection = connection
+  }
+
+  get(text: string): SqliteDatabase.Statement {
+    let statement = this.#byText.get(text)
+    if (statement === undefined) {
+      if (this.#byText.size >= preparedStatementsKept) this.#byText.clear()
+      statement = this.#connection.prepare(text)
+      this.#byText.set(text, statement)
+    }
+    return statement
+  }
+}
+
+const runCommand = (statements: PreparedStatements, command: Command): Outcome => ({
+  changes: statements.get(command.text).run(...command.values).changes,
+})
+
+const isRow = (row: unknown): row is Readonly<Record<string, unknown>> => typeof row === 'object' && row !== null
+
+/**
+ * Opens one SQLite file as the service uses it: WAL, durable before it answers, foreign keys enforced,
+ * deleted content overwritten. `':memory:'` is for tests.
+ */
+export function openSqliteFile(path: string, options: { readonly?: boolean } = {}): SqliteDatabase.Database {
+  const connection = new SqliteDatabase(path, { timeout: 5_000, readonly: options.readonly ?? false })
+  if (options.readonly !== true) {
+    connection.pragma('journal_mode = WAL')
+    connection.pragma('synchronous = FULL')
+    connection.pragma('secure_delete = ON')
+  }
+  connection.pragma('foreign_keys = ON')
+  connection.pragma('trusted_schema = OFF')
+  connection.pragma('cache_size = -32768')
+  return connection
+}
+
+/**
+ * Runs a list of commands on a connection inside the transaction that is open, or inside one that the caller
+ * opens. Shared by the main database and the journal's thread.
+ */
+export class SqliteBatchRunner {
+  readonly #connection: SqliteDatabase.Database
+  readonly #statements: PreparedStatements
+
+  constructor(connection: SqliteDatabase.Database) {
+    this.#connection = connection
+    this.#statements = new PreparedStatements(connection)
+  }
+
+  /** Runs the commands in an IMMEDIATE transaction of their own. Throws the port's errors. */
+  transaction(commands: readonly Command[]): Outcome[] {
+    if (commands.length === 0) throw new RangeError('an empty batch')
+    this.#statements.get('BEGIN IMMEDIATE').run()
+    try {
+      const outcomes = commands.map((command) => runCommand(this.#statements, command))
+      this.#statements.get('COMMIT').run()
+      return outcomes
+    } catch (error) {
+      this.#rollBack()
+      throw portError(error)
+    }
+  }
+
+  /**
+   * Runs several batches in one IMMEDIATE transaction: each is atomic by itself, a broken one leaves the others
+   * alone, and all become durable together. Throws only where nothing at all was committed.
+   */
+  group(batches: readonly (readonly Command[])[]): (Outcome[] | Error)[] {
+    this.#statements.get('BEGIN IMMEDIATE').run()
+    try {
+      const results = batches.map((commands) => this.#nested(commands))
+      this.#statements.get('COMMIT').run()
+      return results
+    } catch (error) {
+      this.#rollBack()
+      throw portError(error)
+    }
+  }
+
+  /** One batch of a group. A single statement is atomic without a savepoint. */
+  #nested(commands: readonly Command[]): Outcome[] | Error {
+    const savepoint = commands.length > 1
+    if (savepoint) this.#statements.get('SAVEPOINT member').run()
+    try {
+      const outcomes = commands.map((command) => runCommand(this.#statements, command))
+      if (savepoint) this.#statements.get('RELEASE member').run()
+      return outcomes
+    } catch (error) {
+      // A full disk or an I/O error ends the whole transaction: then the group has failed, not one member.
+      if (!this.#connection.inTransaction) throw error
+      if (savepoint) {
+        this.#statements.get('ROLLBACK TO member').run()
+        this.#statements.get('RELEASE member').run()
+      }
+      const cause = portError(error)
+      return cause instanceof Error ? cause : new Error('unknown failure', { cause })
+    }
+  }
+
+  #rollBack(): void {
+    if (this.#connection.inTransaction) this.#statements.get('ROLLBACK').run()
+  }
+}
+
+/** Reads rows of one connection. */
+export class SqliteReader implements Reader {
+  readonly #statements: PreparedStatements
+
+  constructor(connection: SqliteDatabase.Database) {
+    this.#statements = new PreparedStatements(connection)
+  }
+
+  async first<T>(query: Query<T>): Promise<T | null> {
+    const row = this.#statements.get(query.text).get(...query.values)
+    return isRow(row) ? query.read(row) : null
+  }
+
+  async all<T>(query: Query<T>): Promise<T[]> {
+    return this.#statements
+      .get(query.text)
+      .all(...query.values)
+      .filter(isRow)
+      .map((row) => query.read(row))
+  }
+}
+
+/** The SQL port over one better-sqlite3 connection, in the thread that calls it. */
+export class Sqlite implements Database {
+  readonly #connection: SqliteDatabase.Database
+  readonly #reader: SqliteReader
+  readonly #runner: SqliteBatchRunner
+  readonly #dataVersion: SqliteDatabase.Statement
+  #ownWrites = 0
+
+  constructor(connection: SqliteDatabase.Database) {
+    this.#connection = connection
+    this.#reader = new SqliteReader(connection)
+    this.#runner = new SqliteBatchRunner(connection)
+    this.#dataVersion = connection.prepare('PRAGMA data_version').pluck()
+  }
+
+  first<T>(query: Query<T>): Promise<T | null> {
+    return this.#reader.first(query)
+  }
+
+  all<T>(query: Query<T>): Promise<T[]> {
+    return this.#reader.all(query)
+  }
+
+  async batch(commands: readonly Command[]): Promise<Outcome[]> {
+    const outcomes = this.#runner.transaction(commands)
+    this.#ownWrites += 1
+    return outcomes
+  }
+
+  reading(): Reader {
+    return this.#reader
+  }
+
+  /** `data_version` moves with other connections' commits only, so one's own are counted beside it. */
+  changeStamp(): number {
+    const others = this.#dataVersion.get()
+    if (typeof others !== 'number') throw new TypeError('data_version is not a number')
+    return others * 2 ** 26 + (this.#ownWrites % 2 ** 26)
+  }
+
+  /** Folds the WAL into the file and closes. */
+  close(): void {
+    this.#connection.pragma('wal_checkpoint(TRUNCATE)')
+    this.#connection.close()
+  }
+}

@@ -1,0 +1,100 @@
+import { OpenAPIHono, type z } from '@hono/zod-openapi'
+import type { Context } from 'hono'
+import { DomainError } from '../errors.ts'
+import type { TableDeclaration } from '../ports/personal-data.ts'
+import { problemDocument } from './shapes.ts'
+
+/** Who is asking, as the credential proved it. */
+export interface DeviceCaller {
+  readonly subscriberId: string
+  readonly deviceId: string
+}
+
+/** Reads the `Authorization` header of a device; rejects with `credential_required` or `credential_invalid`. */
+export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
+
+/** Work that is done again and again. `cron` is one of the patterns that `wrangler.toml` names too. */
+export interface Job {
+  readonly name: string
+  readonly cron: '* * * * *' | '17 3 * * *'
+  run(): Promise<void>
+}
+
+/** An invariant. Resolves to what breaks it, one line each, empty where it holds. */
+export interface Check {
+  readonly name: string
+  run(): Promise<string[]>
+}
+
+/** What every room hands to the service. */
+export interface Room {
+  readonly routes: readonly OpenAPIHono[]
+  readonly jobs: readonly Job[]
+  readonly personalData: readonly TableDeclaration[]
+  readonly checks: readonly Check[]
+}
+
+/** The first fault of a request, in words; the value itself is never repeated. */
+export const describeFault = (error: z.core.$ZodError): string =>
+  error.issues
+    .slice(0, 5)
+    .map((issue) => {
+      const place = issue.path.length === 0 ? 'the body' : issue.path.join('.')
+      const names = issue.code === 'unrecognized_keys' ? ' (not a field of this request)' : ''
+      return `${place}: ${issue.code === 'unrecognized_keys' ? 'an unknown field' : issue.message}${names}`
+    })
+    .join('; ')
+
+/** A router whose request faults become `invalid_request`. */
+export const createRoutes = (): OpenAPIHono =>
+  new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw new DomainError('invalid_request', describeFault(result.error))
+    },
+  })
+
+/** The JSON body of a request, required. */
+export const jsonBody = <T extends z.ZodType>(schema: T) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+})
+
+/** The JSON body of an answer. */
+export const jsonAnswer = <T extends z.ZodType>(description: string, schema: T) => ({
+  description,
+  content: { 'application/json': { schema } },
+})
+
+/** The refusals that an endpoint may answer, for the OpenAPI document. */
+export const problemAnswer = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: problemDocument } },
+})
+
+/** The credential of a request, as the OpenAPI document names it. */
+export const bearer = [{ bearer: [] }]
+
+/** The token of `Authorization: Bearer …`. Throws `credential_required`. */
+export const bearerToken = (authorization: string | undefined): string => {
+  const token = /^Bearer ([\w.~+/-]{1,200}=*)$/i.exec(authorization ?? '')?.[1]
+  if (token === undefined) {
+    throw new DomainError('credential_required', 'Send the header "Authorization: Bearer <credential>".')
+  }
+  return token
+}
+
+/** The caller of a device endpoint. */
+export const deviceCaller = (context: Context, authenticate: AuthenticateDevice): Promise<DeviceCaller> =>
+  authenticate(context.req.header('Authorization'))
+
+/** RFC 3339 in UTC, from UTC milliseconds. */
+export const timestamp = (milliseconds: number): string => new Date(milliseconds).toISOString()
+
+/** The JSON body of a request whose route reads it by itself. Throws `malformed_json`. */
+export async function readJson(context: Context): Promise<unknown> {
+  try {
+    return await context.req.json()
+  } catch (cause) {
+    throw new DomainError('malformed_json', 'The body is not JSON.', { cause })
+  }
+}

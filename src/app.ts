@@ -1,0 +1,158 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { Context } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { DomainError } from './errors.ts'
+import type { Events } from './events.ts'
+import type { Database } from './ports/database.ts'
+import { appliedMigrations, type DatabaseRole } from './ports/schema.ts'
+import { problemResponse } from './problem.ts'
+
+/** How a request reached the service, as far as the runtime can vouch for it. */
+export interface Connection {
+  /** TLS, or from this machine itself, or by a declared proxy that vouches for TLS. */
+  readonly secure: boolean
+  /** Whether forwarding headers of this peer may stand. */
+  readonly mayForward: boolean
+}
+export type ConnectionOf = (context: Context) => Connection
+
+interface AppParts {
+  readonly routes: readonly OpenAPIHono[]
+  readonly events: Events
+  readonly publicUrl: string
+  readonly connectionOf: ConnectionOf
+  readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
+  readonly warnings: readonly string[]
+}
+
+/** Larger than any CSR in JSON, smaller than a flood. */
+const bodyBytesAllowed = 160 * 1_024
+
+const forwardingHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip']
+
+const requireSafeConnection = (context: Context, connection: Connection): void => {
+  if (!connection.mayForward && forwardingHeaders.some((name) => context.req.header(name) !== undefined)) {
+    throw new DomainError('forwarding_refused', 'Name the proxy in TRUSTED_PROXY, or do not send forwarding headers.')
+  }
+  if (!connection.secure) {
+    throw new DomainError('https_required', 'Ask again over https:. What was sent has crossed the network in the clear.')
+  }
+}
+
+const tooLarge = (): DomainError =>
+  new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
+
+const limitStream = bodyLimit({
+  maxSize: bodyBytesAllowed,
+  onError: () => {
+    throw tooLarge()
+  },
+})
+
+const bodyTypes = /^application\/(json|pkcs10|x-pem-file)\s*(;|$)/i
+
+/** What is refused of a body before anything reads it: its type, its size, and a private key in the clear. */
+async function requireSafeBody(context: Context, next: () => Promise<void>): Promise<Response | void> {
+  const length = context.req.header('Content-Length')
+  const streamed = context.req.header('Transfer-Encoding') !== undefined
+  if (!streamed && (length === undefined || length === '0')) return next()
+  const type = context.req.header('Content-Type') ?? ''
+  if (!bodyTypes.test(type)) {
+    throw new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
+  }
+  if (Number(length) > bodyBytesAllowed) throw tooLarge()
+  const inspect = async (): Promise<void> => {
+    const text = await context.req.text()
+    if (text.includes('PRIVATE KEY')) {
+      throw new DomainError(
+        'private_key_refused',
+        'The body holds a private key. It was not stored, but treat the key as disclosed: make a new one, and send only a CSR.',
+      )
+    }
+    await next()
+  }
+  return streamed ? limitStream(context, inspect) : inspect()
+}
+
+const toDomainError = (error: Error): Error =>
+  error instanceof HTTPException && error.status === 400
+    ? new DomainError('malformed_json', 'The body is not JSON.', { cause: error })
+    : error
+
+/** The methods under which a path exists; empty where it does not exist at all. */
+const methodsFor = (routes: readonly { method: string; pattern: RegExp }[], path: string): string[] => [
+  ...new Set(routes.filter((route) => route.pattern.test(path)).map((route) => route.method)),
+]
+
+const documentInfo = {
+  openapi: '3.1.0',
+  info: {
+    title: 'certbook',
+    version: '1',
+    description: 'The phone book for S/MIME: registration of mailboxes, certificates, and a directory by exact address.',
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+}
+
+/** Mounts the rooms' routes behind the checks that every request takes, with one error handler. */
+export function createApp(parts: AppParts): OpenAPIHono {
+  const app = new OpenAPIHono()
+  const known: { method: string; pattern: RegExp }[] = []
+
+  app.use(async (context, next) => {
+    requireSafeConnection(context, parts.connectionOf(context))
+    context.header('Cache-Control', 'no-store')
+    context.header('X-Content-Type-Options', 'nosniff')
+    const { method, path } = context.req
+    if (method === 'POST' || method === 'PUT' || method === 'PATCH') await requireSafeBody(context, next)
+    else await next()
+    parts.events.requestAnswered({ method, route: path, status: context.res.status })
+  })
+
+  app.get('/healthz', (context) => context.json({ status: 'ok' }))
+  app.get('/readyz', async (context) => {
+    const unusable: string[] = []
+    for (const { role, database } of parts.databases) {
+      try {
+        await appliedMigrations(database)
+      } catch (error) {
+        parts.events.requestFailed({ method: 'GET', route: '/readyz', error })
+        unusable.push(role)
+      }
+    }
+    const ready = unusable.length === 0
+    return context.json({ status: ready ? 'ready' : 'not_ready', unusable, warnings: parts.warnings }, ready ? 200 : 503)
+  })
+
+  for (const routes of parts.routes) app.route('/', routes)
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
+  app.get('/openapi.json', (context) =>
+    context.json(app.getOpenAPI31Document({ ...documentInfo, servers: [{ url: parts.publicUrl }] })),
+  )
+
+  for (const { method, path } of app.routes) {
+    if (method === 'ALL') continue
+    known.push({ method, pattern: new RegExp(`^${path.replaceAll(/:[^/]+/g, '[^/]+').replaceAll('.', String.raw`\.`)}$`) })
+  }
+
+  app.notFound((context) => {
+    const { path } = context.req
+    const methods = methodsFor(known, path)
+    if (methods.length === 0) {
+      return problemResponse(new DomainError('not_found', 'There is nothing here. GET /openapi.json lists what is.'), path)
+    }
+    const allow = methods.join(', ')
+    const answer = problemResponse(new DomainError('method_not_allowed', `This path takes ${allow}.`), path)
+    answer.headers.set('Allow', allow)
+    return answer
+  })
+
+  app.onError((error, context) => {
+    const { method, path } = context.req
+    const answer = problemResponse(toDomainError(error), path)
+    if (answer.status >= 500) parts.events.requestFailed({ method, route: path, error })
+    return answer
+  })
+  return app
+}

@@ -1,0 +1,67 @@
+import type { Command } from '../ports/database.ts'
+import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
+import { randomId, type Clock, type Random } from '../ports/runtime.ts'
+import { insertEntry, insertPrivate } from './store.ts'
+
+/** What happened, to what, by whom. */
+export interface AuditEvent {
+  readonly action: string
+  readonly actorKind: 'device' | 'anyone' | 'service' | 'administrator'
+  readonly actor: string | null
+  readonly subjectKind: string
+  readonly subject: string
+  /** Facts that name nobody; they stay as long as the log. */
+  readonly facts?: Readonly<Record<string, string | number | null>>
+  /** Values that name somebody: only a salted commitment stands in the log, so the value can be erased. */
+  readonly personal?: Readonly<Record<string, string>>
+}
+
+/** Makes the commands that put one event into the log, inside the batch of the change that it tells of. */
+export type RecordAudit = (event: AuditEvent) => Command[]
+
+export interface AuditDeps {
+  readonly keys: Keys
+  readonly sha256: Sha256
+  readonly random: Random
+  readonly clock: Clock
+}
+
+const encoder = new TextEncoder()
+
+export const toHex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+/** Binds the log to a value without holding it: SHA-256 of salt, field name, NUL and value. */
+export const commitment = (sha256: Sha256, salt: Uint8Array, field: string, value: string): string => {
+  const named = encoder.encode(`${field}\0${value}`)
+  const input = new Uint8Array(salt.length + named.length)
+  input.set(salt)
+  input.set(named, salt.length)
+  return toHex(sha256(input))
+}
+
+export const createRecordAudit =
+  (deps: AuditDeps): RecordAudit =>
+  (event) => {
+    const id = randomId(deps.random)
+    const commitments: Record<string, string> = {}
+    const privates: Command[] = []
+    for (const [field, value] of Object.entries(event.personal ?? {})) {
+      const salt = deps.random.bytes(16)
+      commitments[field] = commitment(deps.sha256, salt, field, value)
+      const place = { table: 'audit_private', column: 'value_sealed', row: `${id}/${field}` }
+      privates.push(insertPrivate(id, field, salt, sealText(deps.keys.main, place, value)))
+    }
+    const entry = insertEntry({
+      id,
+      at: deps.clock(),
+      action: event.action,
+      actorKind: event.actorKind,
+      actor: event.actor,
+      subjectKind: event.subjectKind,
+      subject: event.subject,
+      facts: JSON.stringify(event.facts ?? {}),
+      commitments: JSON.stringify(commitments),
+    })
+    return [entry, ...privates]
+  }

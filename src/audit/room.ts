@@ -1,0 +1,39 @@
+import type { Room } from '../api/room.ts'
+import type { Events } from '../events.ts'
+import type { Database } from '../ports/database.ts'
+import type { Background } from '../ports/runtime.ts'
+import { createRecordAudit, type AuditDeps, type RecordAudit } from './entries.ts'
+import { personalData } from './personal-data.ts'
+import { sealEntries, verifyAudit, type AuditVerification } from './seals.ts'
+
+export interface AuditRoom extends Room {
+  readonly record: RecordAudit
+  /** Seals soon; call it after a batch that holds an entry has been committed. */
+  sealSoon(): void
+  verify(expectedHead: string | null): Promise<AuditVerification>
+}
+
+/** The audit log: entries in business batches, a sealer beside them, and its verification. */
+export function createAuditRoom(
+  deps: AuditDeps & { readonly database: Database; readonly events: Events; readonly background: Background },
+): AuditRoom {
+  let planned = false
+  const seal = (): Promise<void> => sealEntries(deps)
+  const verify = (expectedHead: string | null): Promise<AuditVerification> => verifyAudit(deps, expectedHead)
+  return {
+    record: createRecordAudit(deps),
+    sealSoon: () => {
+      if (planned) return
+      planned = true
+      deps.background.run('audit-seal', async () => {
+        planned = false
+        await seal()
+      })
+    },
+    verify,
+    routes: [],
+    jobs: [{ name: 'audit-seal', cron: '* * * * *', run: seal }],
+    personalData,
+    checks: [{ name: 'audit chain whole', run: async () => [...(await verify(null)).faults] }],
+  }
+}

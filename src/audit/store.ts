@@ -1,0 +1,124 @@
+import { blob, command, integer, nullable, query, text, type Command, type Database } from '../ports/database.ts'
+
+/** One entry as it lies in the table, and as its hash covers it. */
+export interface AuditEntryRow {
+  readonly position: number
+  readonly id: string
+  readonly at: number
+  readonly action: string
+  readonly actorKind: string
+  readonly actor: string | null
+  readonly subjectKind: string
+  readonly subject: string
+  readonly facts: string
+  readonly commitments: string
+}
+
+/** One seal over a run of entries. */
+export interface AuditSealRow {
+  readonly number: number
+  readonly predecessor: string
+  readonly firstPosition: number
+  readonly lastPosition: number
+  readonly hash: string
+  readonly at: number
+}
+
+export const insertEntry = (entry: Omit<AuditEntryRow, 'position'>): Command =>
+  command(
+    `INSERT INTO audit_entries (id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    entry.id,
+    entry.at,
+    entry.action,
+    entry.actorKind,
+    entry.actor,
+    entry.subjectKind,
+    entry.subject,
+    entry.facts,
+    entry.commitments,
+  )
+
+export const insertPrivate = (entry: string, field: string, salt: Uint8Array, valueSealed: Uint8Array): Command =>
+  command(
+    `INSERT INTO audit_private (entry, field, salt, value_sealed) VALUES (?, ?, ?, ?)`,
+    entry,
+    field,
+    salt,
+    valueSealed,
+  )
+
+/** A second seal after the same predecessor breaks the UNIQUE constraint: the loser of a race writes nothing. */
+export const insertSeal = (seal: AuditSealRow): Command =>
+  command(
+    `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at) VALUES (?, ?, ?, ?, ?, ?)`,
+    seal.number,
+    seal.predecessor,
+    seal.firstPosition,
+    seal.lastPosition,
+    seal.hash,
+    seal.at,
+  )
+
+const sealColumns = {
+  number: integer,
+  predecessor: text,
+  firstPosition: integer,
+  lastPosition: integer,
+  hash: text,
+  at: integer,
+}
+
+export const readHead = (database: Database): Promise<AuditSealRow | null> =>
+  database.first(
+    query(
+      sealColumns,
+      `SELECT /* scan: one step from the end */ number, predecessor, first_position AS firstPosition,
+              last_position AS lastPosition, hash, at
+       FROM audit_seals ORDER BY number DESC LIMIT 1`,
+    ),
+  )
+
+export const readSealsAfter = (database: Database, number: number, limit: number): Promise<AuditSealRow[]> =>
+  database.all(
+    query(
+      sealColumns,
+      `SELECT number, predecessor, first_position AS firstPosition, last_position AS lastPosition, hash, at
+       FROM audit_seals WHERE number > ? ORDER BY number LIMIT ?`,
+      number,
+      limit,
+    ),
+  )
+
+export const readEntriesAfter = (database: Database, position: number, limit: number): Promise<AuditEntryRow[]> =>
+  database.all(
+    query(
+      {
+        position: integer,
+        id: text,
+        at: integer,
+        action: text,
+        actorKind: text,
+        actor: nullable(text),
+        subjectKind: text,
+        subject: text,
+        facts: text,
+        commitments: text,
+      },
+      `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
+              commitments
+       FROM audit_entries WHERE position > ? ORDER BY position LIMIT ?`,
+      position,
+      limit,
+    ),
+  )
+
+export const readPrivateOf = (database: Database, entries: readonly string[]) =>
+  database.all(
+    query(
+      { entry: text, field: text, salt: blob, valueSealed: blob },
+      `SELECT entry, field, salt, value_sealed AS valueSealed
+       FROM audit_private WHERE entry IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(entries),
+    ),
+  )

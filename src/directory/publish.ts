@@ -1,0 +1,69 @@
+import type { DeviceCaller } from '../api/room.ts'
+import type { Audience, OwnCertificate } from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import { presentCertificate } from '../enrolment/present.ts'
+import { ownCertificateRow } from '../enrolment/routes.ts'
+import { GuardBroken } from '../ports/database.ts'
+import type { DirectoryDeps } from './deps.ts'
+import { publish, withdraw } from './store.ts'
+
+/**
+ * Publishes a certificate of the caller for an audience, with the record of the consent. Throws `not_found`,
+ * `consent_version_not_in_force`, `certificate_not_valid`.
+ */
+export async function publishCertificate(
+  deps: DirectoryDeps,
+  caller: DeviceCaller,
+  id: string,
+  wish: { consentVersion: string; audience: Audience },
+): Promise<OwnCertificate> {
+  const row = await ownCertificateRow(deps, caller, id)
+  deps.consent.requirePublicationText(wish.consentVersion)
+  const by = { subscriber: caller.subscriberId, device: caller.deviceId }
+  const consent = deps.consent.givePublication(by, id, wish.audience)
+  try {
+    await deps.database.batch([
+      consent.command,
+      ...publish({ certificate: id, audience: wish.audience, consent: consent.id, publishedAt: deps.clock() }),
+      ...deps.audit.record({
+        action: 'certificate.published',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'certificate',
+        subject: id,
+        facts: { audience: wish.audience, consent: consent.id },
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    throw new DomainError('certificate_not_valid', 'Only a valid certificate can be published: request a new one.', {
+      cause: error,
+    })
+  }
+  deps.audit.sealSoon()
+  deps.events.certificatePublished({ certificate: id, audience: wish.audience })
+  return { ...presentCertificate(deps.keys, deps.chainOf, row), published: true }
+}
+
+/** Takes a certificate out of the directory, at once. One that is not there is no fault. Throws `not_found`. */
+export async function withdrawCertificate(deps: DirectoryDeps, caller: DeviceCaller, id: string): Promise<void> {
+  await ownCertificateRow(deps, caller, id)
+  try {
+    await deps.database.batch([
+      ...withdraw(id),
+      deps.consent.withdrawPublication({ subscriber: caller.subscriberId, device: caller.deviceId }, id),
+      ...deps.audit.record({
+        action: 'certificate.withdrawn',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'certificate',
+        subject: id,
+      }),
+    ])
+  } catch (error) {
+    if (error instanceof GuardBroken) return
+    throw error
+  }
+  deps.audit.sealSoon()
+  deps.events.certificateWithdrawn({ certificate: id })
+}

@@ -1,0 +1,38 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { personalData as audit } from './audit/personal-data.ts'
+import { personalData as consent } from './consent/personal-data.ts'
+import { personalData as directory } from './directory/personal-data.ts'
+import { personalData as enrolment } from './enrolment/personal-data.ts'
+import { personalData as mail } from './mail/personal-data.ts'
+import { personalData as house } from './privacy/personal-data.ts'
+import { registerMarkdown } from './privacy/register.ts'
+import { problemTable } from './problem.ts'
+import { personalData as queryLog } from './query-log/personal-data.ts'
+import { personalData as registration } from './registration/personal-data.ts'
+
+const errorsIntroduction = `# Errors
+
+Every refusal is a problem document (RFC 9457) with a stable \`code\`; branch on it, not on the words. Made by
+\`npm run docs\` from \`src/problem.ts\`.
+
+`
+
+const declarations = [audit, mail, consent, queryLog, registration, enrolment, directory, house].flat()
+
+/** The documents that are made from code, by their path. */
+export const documents: Readonly<Record<string, () => string>> = {
+  'db/README.md': () => registerMarkdown(declarations),
+  'docs/errors.md': () => `${errorsIntroduction}${problemTable()}\n`,
+}
+
+const root = new URL('../', import.meta.url)
+
+/** The documents that are not what the code says now. */
+export const outdatedDocuments = (): string[] =>
+  Object.entries(documents)
+    .filter(([path, make]) => readFileSync(new URL(path, root), 'utf8') !== make())
+    .map(([path]) => path)
+
+if (import.meta.main) {
+  for (const [path, make] of Object.entries(documents)) writeFileSync(new URL(path, root), make())
+}

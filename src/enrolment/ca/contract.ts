@@ -1,0 +1,33 @@
+import type { MailboxAddress } from '../../mailbox/address.ts'
+import type { KeyFacts } from '../../pki/key-policy.ts'
+import type { CertificateUse } from '../../pki/key-usage.ts'
+
+/** What a CA is asked for. The facts are verified; the CSR is passed on for CAs that want it as it was signed. */
+export interface CertificateOrder {
+  readonly request: string
+  readonly csr: Uint8Array
+  readonly spki: Uint8Array
+  readonly key: KeyFacts
+  readonly mailbox: MailboxAddress
+  readonly use: CertificateUse
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** What a CA returned; nothing in it is believed before it is verified. */
+export interface IssuedByCa {
+  readonly authority: string
+  readonly certificate: Uint8Array
+  /** Issuing CA first, root last. */
+  readonly chain: readonly Uint8Array[]
+  /** What the connection trusts. */
+  readonly anchors: readonly Uint8Array[]
+}
+
+/** One kind of CA. */
+export interface CaAdapter {
+  /** Asking twice for the same order must leave one certificate that counts. */
+  submit(order: CertificateOrder): Promise<IssuedByCa>
+  /** The chain under one of the CA's authorities, issuing CA first. */
+  chainOf(authority: string): readonly Uint8Array[]
+}

@@ -1,0 +1,35 @@
+import type { AuditRoom } from '../audit/room.ts'
+import type { DeviceCaller } from '../api/room.ts'
+import type { CertificateUse } from '../api/shapes.ts'
+import type { Events } from '../events.ts'
+import type { Command, Database } from '../ports/database.ts'
+import type { Keys } from '../ports/keys.ts'
+import type { Clock, Random } from '../ports/runtime.ts'
+import type { RegistrationRoom } from '../registration/room.ts'
+import type { CaAdapter } from './ca/contract.ts'
+
+/** What the enrolment room is given. */
+export interface EnrolmentDeps {
+  readonly database: Database
+  readonly keys: Keys
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly clock: Clock
+  readonly events: Events
+  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
+  readonly registration: Pick<RegistrationRoom, 'authenticate' | 'chooseMailbox' | 'mailboxesOf'>
+  readonly ca: CaAdapter
+  /** The directory's part of a batch in which certificates end. */
+  readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
+  /** The directory's part of the batch in which one certificate takes another's place. */
+  readonly onCertificateSuperseded: (old: string, successor: string) => Command[]
+  readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
+}
+
+/** One request for a certificate, as the routes hand it on. */
+export interface AskedCertificate {
+  readonly caller: DeviceCaller
+  readonly csr: string | Uint8Array
+  readonly use: CertificateUse
+  readonly mailbox: string | undefined
+}

@@ -1,0 +1,78 @@
+import { impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
+
+const contract = 'Art. 6(1)(b)'
+const untilErased = 'until the subscriber is erased'
+const theCa = 'the certificate authority that certifies the address'
+
+export const personalData: readonly TableDeclaration[] = [
+  {
+    database: 'main',
+    table: 'certificate_authorities',
+    holds: 'the embedded certificate authority',
+    purpose: 'issuing certificates',
+    legalBasis: 'none needed: no personal data',
+    retention: 'until one CRL after the last certificate under it has expired',
+    recipients: ['anyone: CA certificates are public'],
+    promises: ['S6'],
+    columns: {
+      id: impersonal('random id'),
+      role: impersonal('root or issuing'),
+      slot: impersonal('role and generation, unique'),
+      issuer: impersonal('id of the CA that signed it'),
+      key_kind: impersonal('algorithm of its key'),
+      certificate: impersonal('its certificate, DER'),
+      private_key_sealed: impersonal('its private key, PKCS#8, encrypted'),
+      created_at: impersonal('time, UTC milliseconds'),
+    },
+  },
+  {
+    database: 'main',
+    table: 'certificate_requests',
+    holds: 'certificate requests on their way through a CA',
+    purpose: 'having the address and the public key certified',
+    legalBasis: contract,
+    retention: untilErased,
+    recipients: [theCa],
+    promises: ['S2', 'S5', 'S6', 'C1'],
+    columns: {
+      id: linked('random id'),
+      subscriber: linked('id of the subscriber'),
+      device: linked('id of the device'),
+      mailbox: linked('id of the mailbox'),
+      usage: linked('sign, encrypt or dual'),
+      spki_sha256: linked('hash of the public key'),
+      csr_sealed: sealed('the request as the device signed it'),
+      state: linked('how far it is'),
+      reason: linked('why it was refused or failed'),
+      created_at: linked('time, UTC milliseconds'),
+      updated_at: linked('time, UTC milliseconds'),
+    },
+  },
+  {
+    database: 'main',
+    table: 'certificates',
+    holds: 'the certificates that were issued',
+    purpose: 'giving them to their subscriber and, where published, to senders',
+    legalBasis: contract,
+    retention: `${untilErased}; serial number, state and end until one CRL after the expiry`,
+    recipients: ['those to whom the subscriber publishes it'],
+    promises: ['S7', 'S8', 'C1'],
+    columns: {
+      id: linked('random id'),
+      request: linked('id of the request'),
+      subscriber: linked('id of the subscriber'),
+      device: linked('id of the device'),
+      mailbox: linked('id of the mailbox'),
+      usage: linked('sign, encrypt or dual'),
+      state: linked('valid, superseded, revoked or expired'),
+      authority: impersonal('id of the CA that issued it'),
+      serial_number: linked('its serial number'),
+      spki_sha256: linked('hash of the public key'),
+      facts_sealed: sealed('mailbox, serial number, fingerprint, issuer'),
+      certificate_sealed: sealed('the certificate, DER'),
+      not_before: linked('time, UTC milliseconds'),
+      not_after: linked('time, UTC milliseconds'),
+      created_at: linked('time, UTC milliseconds'),
+    },
+  },
+]

@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import type { DirectoryCertificate } from '../api/shapes.ts'
+import { timestamp } from '../api/room.ts'
+import { toBase64 } from '../pki/encoding.ts'
+import { openText, sealText, type Keys } from '../ports/keys.ts'
+import type { CertificateRow } from './store.ts'
+
+/** What a certificate says about itself, read once when it was issued. */
+const factsShape = z.strictObject({
+  mailbox: z.string(),
+  serialNumber: z.string(),
+  fingerprintSha256: z.string(),
+  issuer: z.string(),
+})
+export type StoredFacts = z.infer<typeof factsShape>
+
+const factsPlace = (id: string) => ({ table: 'certificates', column: 'facts_sealed', row: id })
+const certificatePlace = (id: string) => ({ table: 'certificates', column: 'certificate_sealed', row: id })
+
+export const sealFacts = (keys: Keys, id: string, facts: StoredFacts): Uint8Array =>
+  sealText(keys.main, factsPlace(id), JSON.stringify(facts))
+
+export const sealCertificate = (keys: Keys, id: string, der: Uint8Array): Uint8Array =>
+  keys.main.seal(certificatePlace(id), der)
+
+/** The part of a certificate's row that is needed to show it. */
+export type ShownCertificate = Pick<
+  CertificateRow,
+  'id' | 'use' | 'state' | 'authority' | 'factsSealed' | 'certificateSealed' | 'notBefore' | 'notAfter'
+>
+
+/** A certificate as the directory shows it. */
+export function presentCertificate(
+  keys: Keys,
+  chainOf: (authority: string) => readonly Uint8Array[],
+  row: ShownCertificate,
+): DirectoryCertificate {
+  const facts = factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed)))
+  return {
+    id: row.id,
+    mailbox: facts.mailbox,
+    use: row.use,
+    state: row.state,
+    serialNumber: facts.serialNumber,
+    fingerprintSha256: facts.fingerprintSha256,
+    issuer: facts.issuer,
+    notBefore: timestamp(row.notBefore),
+    notAfter: timestamp(row.notAfter),
+    certificate: toBase64(keys.main.open(certificatePlace(row.id), row.certificateSealed)),
+    chain: chainOf(row.authority).map(toBase64),
+  }
+}

@@ -1,0 +1,241 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import {
+  bearer,
+  createRoutes,
+  deviceCaller,
+  jsonAnswer,
+  problemAnswer,
+  type DeviceCaller,
+} from '../api/room.ts'
+import {
+  certificateRequest,
+  certificateRequestAnswer,
+  certificateUse,
+  ownCertificate,
+  pageOf,
+  pageQuery,
+  type CertificateRequestAnswer,
+  type OwnCertificate,
+} from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
+import { presentCertificate } from './present.ts'
+import { requestCertificate } from './request.ts'
+import {
+  readCertificate,
+  readCertificateOfRequest,
+  readCertificatesOf,
+  readRequest,
+  readRequestsOf,
+  type CertificateRow,
+  type RequestRow,
+  type RequestState,
+} from './store.ts'
+
+const certificateId = z.object({ id: z.string().max(64) })
+const unauthorized = problemAnswer('No valid credential')
+const notFound = problemAnswer('There is none, or it is not yours')
+
+const derOrPem = {
+  'application/pkcs10': { schema: z.string().meta({ format: 'binary' }) },
+  'application/x-pem-file': { schema: z.string() },
+}
+
+const requestRoute = createRoute({
+  method: 'post',
+  path: '/v1/certificate-requests',
+  summary: 'Have a key certified by its CSR',
+  security: bearer,
+  request: {
+    query: z.object({ use: certificateUse.optional(), mailbox: z.string().max(1_000).optional() }),
+    body: { content: { 'application/json': { schema: certificateRequest }, ...derOrPem } },
+  },
+  responses: {
+    200: jsonAnswer('The same request as before', certificateRequestAnswer),
+    201: jsonAnswer('Issued', certificateRequestAnswer),
+    202: jsonAnswer('Under way: ask again at Location', certificateRequestAnswer),
+    401: unauthorized,
+    409: problemAnswer('The key cannot be used again'),
+    415: problemAnswer('Send JSON, application/pkcs10 or application/x-pem-file'),
+    422: problemAnswer('The request or its key is refused'),
+  },
+})
+
+const requestsRoute = createRoute({
+  method: 'get',
+  path: '/v1/certificate-requests',
+  summary: 'Your certificate requests, newest first',
+  security: bearer,
+  request: { query: pageQuery },
+  responses: { 200: jsonAnswer('One page', pageOf(certificateRequestAnswer)), 401: unauthorized },
+})
+
+const oneRequestRoute = createRoute({
+  method: 'get',
+  path: '/v1/certificate-requests/{id}',
+  summary: 'One certificate request',
+  security: bearer,
+  request: { params: certificateId },
+  responses: { 200: jsonAnswer('The request', certificateRequestAnswer), 401: unauthorized, 404: notFound },
+})
+
+const certificatesRoute = createRoute({
+  method: 'get',
+  path: '/v1/certificates',
+  summary: 'Your certificates, newest first',
+  security: bearer,
+  request: { query: pageQuery },
+  responses: { 200: jsonAnswer('One page', pageOf(ownCertificate)), 401: unauthorized },
+})
+
+const oneCertificateRoute = createRoute({
+  method: 'get',
+  path: '/v1/certificates/{id}',
+  summary: 'One of your certificates',
+  security: bearer,
+  request: { params: certificateId },
+  responses: { 200: jsonAnswer('The certificate', ownCertificate), 401: unauthorized, 404: notFound },
+})
+
+/** The states that are inside are `pending` outside; an ended certificate's request was issued. */
+const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
+  if (state === 'submitting' || state === 'outcome_unknown') return 'pending'
+  return state === 'ended' ? 'issued' : state
+}
+
+/** How soon a device asks again for a request that is under way. */
+const askAgainSeconds = 2
+
+/** A list's cursor: creation time and id of the last item. */
+const readCursor = (cursor: string | undefined): { at: number; id: string } => {
+  if (cursor === undefined) return { at: Number.MAX_SAFE_INTEGER, id: '' }
+  const match = /^(\d{1,15})\.([\w-]{1,64})$/.exec(cursor)
+  if (match?.[1] === undefined || match[2] === undefined) {
+    throw new DomainError('invalid_request', 'cursor: send the one that the last page gave.')
+  }
+  return { at: Number(match[1]), id: match[2] }
+}
+
+interface Listed {
+  readonly id: string
+  readonly createdAt: number
+}
+
+/** Cuts one row too many into a page and the cursor of the next. */
+const pageFrom = <T extends Listed>(rows: readonly T[], limit: number): { rows: T[]; next: string | null } => {
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  return { rows: page, next: rows.length > limit && last !== undefined ? `${last.createdAt}.${last.id}` : null }
+}
+
+export function enrolmentRoutes(deps: EnrolmentDeps) {
+  const routes = createRoutes()
+  const { authenticate } = deps.registration
+
+  const presentOwn = async (rows: readonly CertificateRow[]): Promise<OwnCertificate[]> => {
+    const published = await deps.publishedAmong(rows.map((row) => row.id))
+    return rows.map((row) => ({
+      ...presentCertificate(deps.keys, (authority) => deps.ca.chainOf(authority), row),
+      published: published.has(row.id),
+    }))
+  }
+
+  const presentRequest = async (row: RequestRow, address: string): Promise<CertificateRequestAnswer> => {
+    const certificate = await readCertificateOfRequest(deps.database, row.id)
+    const [shown = null] = certificate === null ? [] : await presentOwn([certificate])
+    return { id: row.id, state: shownState(row.state), mailbox: address, use: row.use, reason: row.reason, certificate: shown }
+  }
+
+  const addressesOf = async (subscriber: string): Promise<(mailbox: string) => string> => {
+    const mailboxes = await deps.registration.mailboxesOf(subscriber)
+    return (id) => mailboxes.find((mailbox) => mailbox.id === id)?.address ?? ''
+  }
+
+  routes.openapi(requestsRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { limit, cursor } = context.req.valid('query')
+    const rows = await readRequestsOf(deps.database, caller.subscriberId, readCursor(cursor), limit + 1)
+    const page = pageFrom(rows, limit)
+    const addressOf = await addressesOf(caller.subscriberId)
+    const items = await Promise.all(page.rows.map((row) => presentRequest(row, addressOf(row.mailbox))))
+    return context.json({ items, next: page.next }, 200)
+  })
+
+  routes.openapi(oneRequestRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const row = await readRequest(deps.database, context.req.valid('param').id)
+    if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such request.')
+    const addressOf = await addressesOf(caller.subscriberId)
+    return context.json(await presentRequest(row, addressOf(row.mailbox)), 200)
+  })
+
+  routes.openapi(certificatesRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { limit, cursor } = context.req.valid('query')
+    const rows = await readCertificatesOf(deps.database, caller.subscriberId, readCursor(cursor), limit + 1)
+    const page = pageFrom(rows, limit)
+    return context.json({ items: await presentOwn(page.rows), next: page.next }, 200)
+  })
+
+  routes.openapi(oneCertificateRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, context.req.valid('param').id)])
+    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
+    return context.json(shown, 200)
+  })
+
+  routes.openapi(requestRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const asked = await readAsked(context.req.raw.headers.get('Content-Type') ?? '', caller, {
+      query: context.req.valid('query'),
+      json: () => context.req.valid('json'),
+      text: () => context.req.text(),
+      bytes: async () => new Uint8Array(await context.req.arrayBuffer()),
+    })
+    const { row, mailbox, created } = await requestCertificate(deps, asked)
+    const answer = await presentRequest(row, mailbox.address)
+    if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
+    context.header('Location', `/v1/certificate-requests/${row.id}`)
+    if (answer.state === 'pending') context.header('Retry-After', String(askAgainSeconds))
+    return context.json(answer, created ? 202 : 200)
+  })
+
+  return routes
+}
+
+/** The caller's certificate. Throws `not_found` for one that is another's as for one that is not there. */
+export async function ownCertificateRow(
+  deps: Pick<EnrolmentDeps, 'database'>,
+  caller: DeviceCaller,
+  id: string,
+): Promise<CertificateRow> {
+  const row = await readCertificate(deps.database, id)
+  if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such certificate.')
+  return row
+}
+
+interface RequestBody {
+  readonly query: { readonly use?: z.infer<typeof certificateUse> | undefined; readonly mailbox?: string | undefined }
+  json(): z.infer<typeof certificateRequest> | string
+  text(): Promise<string>
+  bytes(): Promise<Uint8Array>
+}
+
+/** Reads a request in whichever of its three forms it came. */
+async function readAsked(contentType: string, caller: DeviceCaller, body: RequestBody): Promise<AskedCertificate> {
+  const mediaType = contentType.split(';')[0]?.trim().toLowerCase()
+  if (mediaType === 'application/json') {
+    const { csr, use, mailbox } = certificateRequest.parse(body.json())
+    return { caller, csr, use, mailbox }
+  }
+  if (mediaType !== 'application/pkcs10' && mediaType !== 'application/x-pem-file') {
+    throw new DomainError(
+      'unsupported_media_type',
+      'Send JSON, DER as application/pkcs10, or PEM as application/x-pem-file with ?use= (and &mailbox=).',
+    )
+  }
+  const { use, mailbox } = body.query
+  if (use === undefined) throw new DomainError('invalid_request', 'use: say sign, encrypt or dual in the query.')
+  const csr = mediaType === 'application/pkcs10' ? await body.bytes() : await body.text()
+  return { caller, csr, use, mailbox }
+}

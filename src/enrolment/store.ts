@@ -1,0 +1,354 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../ports/database.ts'
+import type { CertificateUse } from '../api/shapes.ts'
+
+const use = oneOf('sign', 'encrypt', 'dual')
+
+const requestState = oneOf(
+  'received',
+  'awaiting_mailbox_proof',
+  'awaiting_approval',
+  'submitting',
+  'pending',
+  'outcome_unknown',
+  'issued',
+  'rejected',
+  'failed',
+  'cancelled',
+  'ended',
+)
+export type RequestState = ReturnType<typeof requestState>
+
+export interface NewRequest {
+  readonly id: string
+  readonly subscriber: string
+  readonly device: string
+  readonly mailbox: string
+  readonly use: CertificateUse
+  readonly spkiSha256: string
+  readonly csrSealed: Uint8Array
+  readonly createdAt: number
+}
+
+/**
+ * Inserts a request, and its intent to be submitted, unless the key is another subscriber's or one of its
+ * certificates has ended: the guard `key_taken` breaks then. A live request for the same key, device, mailbox and use
+ * breaks the unique index instead.
+ */
+export const insertRequest = (row: NewRequest): Command[] => [
+  command(
+    `INSERT INTO certificate_requests
+       (id, subscriber, device, mailbox, usage, spki_sha256, csr_sealed, state, created_at, updated_at)
+     SELECT ?, ?, ?, ?, ?, ?, ?, 'submitting', ?, ?
+     WHERE NOT EXISTS (
+       SELECT 1 FROM certificate_requests
+       WHERE spki_sha256 = ? AND (device <> ? OR state = 'ended') AND state NOT IN ('rejected', 'failed', 'cancelled')
+     )`,
+    row.id,
+    row.subscriber,
+    row.device,
+    row.mailbox,
+    row.use,
+    row.spkiSha256,
+    row.csrSealed,
+    row.createdAt,
+    row.createdAt,
+    row.spkiSha256,
+    row.device,
+  ),
+  requireOneChange('key_taken'),
+]
+
+const requestColumns = {
+  id: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  spkiSha256: text,
+  csrSealed: blob,
+  state: requestState,
+  reason: nullable(text),
+  createdAt: integer,
+}
+export type RequestRow = NonNullable<Awaited<ReturnType<typeof readRequest>>>
+
+export const readLiveRequest = (
+  database: Database,
+  of: { spkiSha256: string; device: string; mailbox: string; use: CertificateUse },
+) =>
+  database.first(
+    query(
+      requestColumns,
+      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, csr_sealed AS csrSealed, state,
+              reason, created_at AS createdAt
+       FROM certificate_requests
+       WHERE spki_sha256 = ? AND device = ? AND mailbox = ? AND usage = ?
+         AND state NOT IN ('rejected', 'failed', 'cancelled', 'ended')`,
+      of.spkiSha256,
+      of.device,
+      of.mailbox,
+      of.use,
+    ),
+  )
+
+export const readRequest = (database: Database, id: string) =>
+  database.first(
+    query(
+      requestColumns,
+      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, csr_sealed AS csrSealed, state,
+              reason, created_at AS createdAt
+       FROM certificate_requests WHERE id = ?`,
+      id,
+    ),
+  )
+
+/** Whether a key stands in a request of another subscriber; only asked to explain a broken guard. */
+export const readForeignUse = (database: Database, spkiSha256: string, subscriber: string) =>
+  database.first(
+    query(
+      { id: text },
+      `SELECT id FROM certificate_requests
+       WHERE spki_sha256 = ? AND subscriber <> ? AND state NOT IN ('rejected', 'failed', 'cancelled') LIMIT 1`,
+      spkiSha256,
+      subscriber,
+    ),
+  )
+
+/** One page of a subscriber's requests, newest first, below a cursor of time and id. */
+export const readRequestsOf = (
+  database: Database,
+  subscriber: string,
+  before: { at: number; id: string },
+  limit: number,
+) =>
+  database.all(
+    query(
+      requestColumns,
+      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, csr_sealed AS csrSealed, state,
+              reason, created_at AS createdAt
+       FROM certificate_requests
+       WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      subscriber,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+
+/** Requests whose submission nobody has finished, for instance because the process died. */
+export const readStuckRequests = (database: Database, before: number, limit: number) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificate_requests WHERE state = 'submitting' AND updated_at < ? ORDER BY updated_at LIMIT ?`,
+      before,
+      limit,
+    ),
+  )
+
+/** Takes a stuck request for this worker. */
+export const claimStuckRequest = (id: string, before: number, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests SET updated_at = ? WHERE id = ? AND state = 'submitting' AND updated_at < ?`,
+    now,
+    id,
+    before,
+  ),
+  requireOneChange('request_taken'),
+]
+
+export const finishRequest = (
+  id: string,
+  state: 'issued' | 'failed',
+  reason: string | null,
+  now: number,
+): Command[] => [
+  command(
+    `UPDATE certificate_requests SET state = ?, reason = ?, updated_at = ? WHERE id = ? AND state = 'submitting'`,
+    state,
+    reason,
+    now,
+    id,
+  ),
+  requireOneChange('request_finished'),
+]
+
+export interface NewCertificate {
+  readonly id: string
+  readonly request: string
+  readonly subscriber: string
+  readonly device: string
+  readonly mailbox: string
+  readonly use: CertificateUse
+  readonly authority: string
+  readonly serialNumber: string
+  readonly spkiSha256: string
+  readonly factsSealed: Uint8Array
+  readonly certificateSealed: Uint8Array
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly createdAt: number
+}
+
+export const insertCertificate = (row: NewCertificate): Command =>
+  command(
+    `INSERT INTO certificates
+       (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, facts_sealed,
+        certificate_sealed, not_before, not_after, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.request,
+    row.subscriber,
+    row.device,
+    row.mailbox,
+    row.use,
+    row.authority,
+    row.serialNumber,
+    row.spkiSha256,
+    row.factsSealed,
+    row.certificateSealed,
+    row.notBefore,
+    row.notAfter,
+    row.createdAt,
+  )
+
+export const readValidCertificateId = (
+  database: Database,
+  of: { device: string; mailbox: string; use: CertificateUse },
+) =>
+  database.first(
+    query(
+      { id: text, request: text },
+      `SELECT id, request FROM certificates WHERE device = ? AND mailbox = ? AND usage = ? AND state = 'valid'`,
+      of.device,
+      of.mailbox,
+      of.use,
+    ),
+  )
+
+/** Ends one certificate, and with it its request, so that its key cannot be certified again. */
+export const endCertificate = (id: string, request: string, state: 'superseded' | 'expired', now: number): Command[] => [
+  command(`UPDATE certificates SET state = ? WHERE id = ? AND state = 'valid'`, state, id),
+  requireOneChange('certificate_ended'),
+  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
+
+const certificateColumns = {
+  id: text,
+  request: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  state: oneOf('valid', 'superseded', 'revoked', 'expired'),
+  authority: text,
+  factsSealed: blob,
+  certificateSealed: blob,
+  notBefore: integer,
+  notAfter: integer,
+  createdAt: integer,
+}
+
+export const readCertificate = (database: Database, id: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE id = ?`,
+      id,
+    ),
+  )
+export type CertificateRow = NonNullable<Awaited<ReturnType<typeof readCertificate>>>
+
+export const readCertificateOfRequest = (database: Database, request: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE request = ?`,
+      request,
+    ),
+  )
+
+export const readCertificatesOf = (
+  database: Database,
+  subscriber: string,
+  before: { at: number; id: string },
+  limit: number,
+) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates
+       WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      subscriber,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+
+export const readRunOut = (database: Database, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, request: text },
+      `SELECT id, request FROM certificates WHERE state = 'valid' AND not_after < ? ORDER BY not_after LIMIT ?`,
+      now,
+      limit,
+    ),
+  )
+
+const keyKind = oneOf('p256', 'p384', 'rsa3072')
+
+export const readAuthorities = (database: Database) =>
+  database.all(
+    query(
+      { id: text, role: oneOf('root', 'issuing'), keyKind, certificate: blob, privateKeySealed: blob },
+      `SELECT /* scan: two rows */ id, role, key_kind AS keyKind, certificate, private_key_sealed AS privateKeySealed
+       FROM certificate_authorities ORDER BY created_at, role DESC`,
+    ),
+  )
+export type AuthorityRow = Awaited<ReturnType<typeof readAuthorities>>[number]
+
+/** The slot is unique: of two processes that make the first CA at once, one keeps nothing. */
+export const insertAuthority = (row: {
+  id: string
+  role: 'root' | 'issuing'
+  slot: string
+  issuer: string
+  keyKind: 'p256' | 'p384' | 'rsa3072'
+  certificate: Uint8Array
+  privateKeySealed: Uint8Array
+  createdAt: number
+}): Command =>
+  command(
+    `INSERT INTO certificate_authorities
+       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.role,
+    row.slot,
+    row.issuer,
+    row.keyKind,
+    row.certificate,
+    row.privateKeySealed,
+    row.createdAt,
+  )

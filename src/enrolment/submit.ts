@@ -1,0 +1,176 @@
+import { parseMailboxAddress } from '../mailbox/address.ts'
+import { checkCertificateRequest, type CheckedRequest } from '../pki/certificate-request.ts'
+import type { CertificateFacts } from '../pki/certificate-facts.ts'
+import { verifyIssuedCertificate } from '../pki/verify-issued.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
+import { randomId } from '../ports/runtime.ts'
+import type { OwnMailbox } from '../registration/mailboxes.ts'
+import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
+import type { EnrolmentDeps } from './deps.ts'
+import { sealCertificate, sealFacts } from './present.ts'
+import {
+  claimStuckRequest,
+  endCertificate,
+  finishRequest,
+  insertCertificate,
+  readRequest,
+  readStuckRequests,
+  readValidCertificateId,
+  type RequestRow,
+} from './store.ts'
+
+/** Clients whose clocks run slow accept what is new. */
+const backdatingMilliseconds = 5 * 60_000
+/** 397 days, the last second included. */
+const termMilliseconds = 397 * 86_400_000 - 1_000
+/** A submission that took this long has lost its process. */
+const stuckAfterMilliseconds = 60_000
+
+const orderFor = (deps: EnrolmentDeps, row: RequestRow, mailbox: OwnMailbox, checked: CheckedRequest): CertificateOrder => {
+  const notBefore = Math.floor((deps.clock() - backdatingMilliseconds) / 1_000) * 1_000
+  return {
+    request: row.id,
+    csr: checked.der,
+    spki: checked.spki,
+    key: checked.key,
+    mailbox: parseMailboxAddress(mailbox.address),
+    use: row.use,
+    notBefore: new Date(notBefore),
+    notAfter: new Date(notBefore + termMilliseconds),
+  }
+}
+
+/** Has the CA issue, verifies what came back, and keeps it or the reason why not. */
+export async function submitRequest(
+  deps: EnrolmentDeps,
+  id: string,
+  mailbox: OwnMailbox,
+  checked: CheckedRequest,
+): Promise<void> {
+  const row = await readRequest(deps.database, id)
+  if (row?.state !== 'submitting') return
+  const order = orderFor(deps, row, mailbox, checked)
+  const issued = await deps.ca.submit(order)
+  const verdict = await verifyIssuedCertificate(deps.crypto, {
+    certificate: issued.certificate,
+    chain: issued.chain,
+    anchors: issued.anchors,
+    spki: order.spki,
+    mailbox: order.mailbox,
+    use: order.use,
+    notBefore: order.notBefore,
+    notAfter: order.notAfter,
+    at: new Date(deps.clock()),
+  })
+  if (verdict.ok) await keepCertificate(deps, row, mailbox, issued, verdict.facts)
+  else await keepRefusal(deps, row, verdict.reason)
+}
+
+/** A certificate that fails verification is never kept; the request says why, and so does the log. */
+async function keepRefusal(deps: EnrolmentDeps, row: RequestRow, reason: string): Promise<void> {
+  await deps.database.batch([
+    ...finishRequest(row.id, 'failed', reason, deps.clock()),
+    ...deps.audit.record({
+      action: 'certificate.refused',
+      actorKind: 'service',
+      actor: null,
+      subjectKind: 'certificate request',
+      subject: row.id,
+      facts: { reason },
+    }),
+  ])
+  deps.audit.sealSoon()
+  deps.events.certificateRefused({ request: row.id, reason })
+}
+
+async function keepCertificate(
+  deps: EnrolmentDeps,
+  row: RequestRow,
+  mailbox: OwnMailbox,
+  issued: IssuedByCa,
+  facts: CertificateFacts,
+): Promise<void> {
+  const certificate = randomId(deps.random)
+  for (;;) {
+    const previous = await readValidCertificateId(deps.database, row)
+    try {
+      await deps.database.batch([
+        ...(previous === null ? [] : endCertificate(previous.id, previous.request, 'superseded', deps.clock())),
+        ...issuedCommands(deps, row, mailbox, issued, facts, certificate),
+        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, certificate)),
+      ])
+      break
+    } catch (error) {
+      // Finished by another worker meanwhile: its certificate is the one.
+      if (error instanceof GuardBroken && error.code === 'request_finished') return
+      const raced =
+        (error instanceof GuardBroken && error.code === 'certificate_ended') ||
+        (error instanceof ConstraintFailed && error.constraint.includes('certificates.device'))
+      if (!raced) throw error
+    }
+  }
+  deps.audit.sealSoon()
+  deps.events.certificateIssued({ request: row.id, certificate })
+}
+
+const issuedCommands = (
+  deps: EnrolmentDeps,
+  row: RequestRow,
+  mailbox: OwnMailbox,
+  issued: IssuedByCa,
+  facts: CertificateFacts,
+  id: string,
+): Command[] => [
+  ...finishRequest(row.id, 'issued', null, deps.clock()),
+  insertCertificate({
+    id,
+    request: row.id,
+    subscriber: row.subscriber,
+    device: row.device,
+    mailbox: row.mailbox,
+    use: row.use,
+    authority: issued.authority,
+    serialNumber: facts.serialNumber,
+    spkiSha256: row.spkiSha256,
+    factsSealed: sealFacts(deps.keys, id, {
+      mailbox: mailbox.address,
+      serialNumber: facts.serialNumber,
+      fingerprintSha256: facts.fingerprintSha256,
+      issuer: facts.issuer,
+    }),
+    certificateSealed: sealCertificate(deps.keys, id, issued.certificate),
+    notBefore: facts.notBefore.getTime(),
+    notAfter: facts.notAfter.getTime(),
+    createdAt: deps.clock(),
+  }),
+  ...deps.audit.record({
+    action: 'certificate.issued',
+    actorKind: 'service',
+    actor: null,
+    subjectKind: 'certificate',
+    subject: id,
+    facts: { request: row.id, use: row.use },
+    personal: { mailbox: mailbox.address, serialNumber: facts.serialNumber },
+  }),
+]
+
+/** Takes up the requests whose process died between intent and outcome. */
+export async function resumeStuckRequests(deps: EnrolmentDeps): Promise<void> {
+  const before = deps.clock() - stuckAfterMilliseconds
+  for (const { id } of await readStuckRequests(deps.database, before, 50)) {
+    try {
+      await deps.database.batch(claimStuckRequest(id, before, deps.clock()))
+    } catch (error) {
+      if (error instanceof GuardBroken) continue
+      throw error
+    }
+    const row = await readRequest(deps.database, id)
+    if (row === null) continue
+    const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
+    const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
+    if (mailbox === undefined) continue
+    const csr = deps.keys.main.open({ table: 'certificate_requests', column: 'csr_sealed', row: id }, row.csrSealed)
+    const checked = await checkCertificateRequest(deps.crypto, csr, parseMailboxAddress(mailbox.address))
+    await submitRequest(deps, id, mailbox, checked)
+  }
+}

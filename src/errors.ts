@@ -1,0 +1,85 @@
+/**
+ * The closed set of refusals. Every code is stable: clients branch on it, the docs list it,
+ * and `problem.ts` gives it its HTTP status. A new refusal starts with a line here.
+ */
+export const errorCodes = [
+  // requests as such
+  'malformed_json',
+  'invalid_request',
+  'payload_too_large',
+  'unsupported_media_type',
+  'not_found',
+  'method_not_allowed',
+  'https_required',
+  'forwarding_refused',
+  'private_key_refused',
+  // who is asking
+  'credential_required',
+  'credential_invalid',
+  'credential_of_another_kind',
+  // addresses
+  'address_malformed',
+  'address_quoted_local_part',
+  'address_comment',
+  'address_literal',
+  'address_too_long',
+  'address_domain_invalid',
+  'address_local_part_not_ascii',
+  // registration
+  'policy_version_not_in_force',
+  'serial_number_not_android',
+  'token_wrong',
+  'registration_ended',
+  'registration_not_confirmed',
+  'registration_completed',
+  'mailbox_already_registered',
+  // certificate requests and keys
+  'mailbox_required',
+  'mailbox_not_yours',
+  'csr_malformed',
+  'csr_too_large',
+  'csr_trailing_bytes',
+  'csr_duplicate_extension',
+  'csr_signature_algorithm_refused',
+  'csr_signature_invalid',
+  'csr_address_mismatch',
+  'key_algorithm_unsupported',
+  'key_malformed',
+  'rsa_modulus_size_refused',
+  'rsa_modulus_even',
+  'rsa_exponent_unsupported',
+  'ec_point_invalid',
+  'key_belongs_to_another',
+  'key_already_used',
+  // publication
+  'consent_version_not_in_force',
+  'certificate_not_valid',
+  // the service itself
+  'log_unavailable',
+  'overloaded',
+  'shutting_down',
+  'node_only',
+  'internal_error',
+] as const
+
+/** One stable name for one kind of refusal. */
+export type ErrorCode = (typeof errorCodes)[number]
+
+/**
+ * A refusal the caller can understand and act on. `detail` is shown to the caller, so it says what
+ * to do and never repeats an address, a key or what somebody else holds.
+ */
+export class DomainError extends Error {
+  readonly code: ErrorCode
+  readonly detail: string
+  /** Seconds after which the same call may succeed; becomes `Retry-After`. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, detail: string, options: { retryAfterSeconds?: number; cause?: unknown } = {}) {
+    super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'DomainError'
+    this.code = code
+    this.detail = detail
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}

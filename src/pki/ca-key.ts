@@ -1,0 +1,43 @@
+import { toHex } from './encoding.ts'
+
+/** The keys an embedded CA may sign with. */
+export type CaKeyKind = 'p256' | 'p384' | 'rsa3072'
+
+/** How Web Crypto makes and imports a CA's key, and how it signs with it. */
+export interface CaKeyAlgorithm {
+  /** For `generateKey` and `importKey` alike. */
+  readonly key: EcKeyGenParams | RsaHashedKeyGenParams
+  readonly sign: EcdsaParams | Algorithm
+}
+
+const algorithms: Readonly<Record<CaKeyKind, CaKeyAlgorithm>> = {
+  p256: { key: { name: 'ECDSA', namedCurve: 'P-256' }, sign: { name: 'ECDSA', hash: 'SHA-256' } },
+  p384: { key: { name: 'ECDSA', namedCurve: 'P-384' }, sign: { name: 'ECDSA', hash: 'SHA-384' } },
+  rsa3072: {
+    key: {
+      name: 'RSASSA-PKCS1-v1_5',
+      hash: 'SHA-256',
+      modulusLength: 3072,
+      publicExponent: Uint8Array.of(1, 0, 1),
+    },
+    sign: { name: 'RSASSA-PKCS1-v1_5' },
+  },
+}
+
+/** The algorithms of a CA key: the hash is as strong as the curve (S/MIME BR 7.1.3.2), never SHA-1. */
+export function caKeyAlgorithm(kind: CaKeyKind): CaKeyAlgorithm {
+  return algorithms[kind]
+}
+
+/**
+ * A serial number as hexadecimal: 16 random octets, positive, and never shorter, since the first octet is neither
+ * zero nor above 0x7f. More than the 64 bits from a CSPRNG that S/MIME BR 7.1 asks for; RFC 5280 section 4.1.2.2.
+ */
+export function randomSerialNumber(crypto: Crypto): string {
+  const octets = new Uint8Array(16)
+  do {
+    crypto.getRandomValues(octets)
+    octets[0] = (octets[0] ?? 0) & 0x7f
+  } while (octets[0] === 0)
+  return toHex(octets)
+}

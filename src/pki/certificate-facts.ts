@@ -1,0 +1,57 @@
+import { parseCertificate, type Certificate } from './certificate.ts'
+import { sha256Hex, toHex } from './encoding.ts'
+import { readAuthorityKeyIdentifier } from './extensions.ts'
+import { nameToString, readGeneralNames } from './names.ts'
+import { oid } from './object-identifiers.ts'
+
+/** What is kept beside a certificate's bytes to find, show and judge it. */
+export interface CertificateFacts {
+  /** Lower-case hexadecimal of the INTEGER without a sign octet. */
+  readonly serialNumber: string
+  /** Of the whole certificate, lower-case hexadecimal. */
+  readonly fingerprintSha256: string
+  /** RFC 4514 string. */
+  readonly issuer: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** Every address of its subjectAltName, as it stands there. */
+  readonly mailboxes: readonly string[]
+  /** Of the SubjectPublicKeyInfo, lower-case hexadecimal. */
+  readonly spkiSha256: string
+  /** Lower-case hexadecimal. */
+  readonly authorityKeyIdentifier?: string
+}
+
+/** Reads the facts of one certificate, and judges none of them. Throws MalformedDer. */
+export async function certificateFacts(crypto: Crypto, der: Uint8Array): Promise<CertificateFacts> {
+  return await factsOf(crypto, parseCertificate(der))
+}
+
+/** The same of a certificate that is already taken apart. Throws MalformedDer. */
+export async function factsOf(crypto: Crypto, certificate: Certificate): Promise<CertificateFacts> {
+  const { serialNumber, extensions } = certificate
+  const identifier = extensions.get(oid.authorityKeyIdentifier)
+  const authorityKey = identifier === undefined ? undefined : readAuthorityKeyIdentifier(identifier.value)
+  const [fingerprintSha256, spkiSha256] = await Promise.all([
+    sha256Hex(crypto, certificate.der),
+    sha256Hex(crypto, certificate.spki),
+  ])
+  return {
+    serialNumber: toHex(serialNumber[0] === 0 && serialNumber.length > 1 ? serialNumber.subarray(1) : serialNumber),
+    fingerprintSha256,
+    issuer: nameToString(certificate.issuer),
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+    mailboxes: mailboxesOf(certificate),
+    spkiSha256,
+    ...(authorityKey === undefined ? {} : { authorityKeyIdentifier: toHex(authorityKey) }),
+  }
+}
+
+function mailboxesOf({ extensions }: Certificate): string[] {
+  const alternativeName = extensions.get(oid.subjectAltName)
+  if (alternativeName === undefined) return []
+  return readGeneralNames(alternativeName.value).flatMap((name) =>
+    name.kind === 'rfc822Name' || name.kind === 'smtpUtf8Mailbox' ? [name.text] : [],
+  )
+}

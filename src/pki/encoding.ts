@@ -1,0 +1,69 @@
+const base64Alphabet = /^[A-Za-z0-9+/]*={0,2}$/
+const hexDigits = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'))
+
+/** How many bytes go through one call of `String.fromCharCode`; far below every engine's argument limit. */
+const chunkSize = 8192
+
+/** Base64 of RFC 4648 section 4, padded, on one line. */
+export function toBase64(bytes: Uint8Array): string {
+  let binary = ''
+  for (let start = 0; start < bytes.length; start += chunkSize) {
+    binary += String.fromCharCode(...bytes.subarray(start, start + chunkSize))
+  }
+  return btoa(binary)
+}
+
+/**
+ * Reads base64 of RFC 4648 section 4 strictly: padded, no white space, no other alphabet, and no stray bits in the
+ * last character (section 3.5), so that one value has one text. Null for anything else.
+ */
+export function fromBase64(text: string): Uint8Array | null {
+  if (text.length % 4 !== 0 || !base64Alphabet.test(text)) return null
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index)
+  if (!text.endsWith('=')) return bytes
+  const tail = bytes.subarray(text.endsWith('==') ? -1 : -2)
+  return toBase64(tail) === text.slice(-4) ? bytes : null
+}
+
+/** Lower-case hexadecimal, two digits a byte. */
+export function toHex(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += hexDigits[byte]
+  return text
+}
+
+/** Textual encoding of RFC 7468 section 2: 64 characters a line, a line feed after each. */
+export function toPem(label: string, der: Uint8Array): string {
+  const lines = toBase64(der).match(/.{1,64}/g) ?? []
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
+}
+
+/** Whether both hold the same bytes. Not in constant time: for public values only. */
+export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index])
+}
+
+/** All parts in one new array. */
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}
+
+/** The same bytes as Web Crypto takes them: never backed by shared memory, copied only where they were. */
+export function toBufferSource(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes)
+}
+
+/** SHA-256 as lower-case hexadecimal: how keys and certificates are named here. */
+export async function sha256Hex(crypto: Crypto, bytes: Uint8Array): Promise<string> {
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', toBufferSource(bytes))))
+}

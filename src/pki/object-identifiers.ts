@@ -1,0 +1,30 @@
+/** The object identifiers this project acts on, by the names their standards give them. */
+export const oid = {
+  // RFC 5280 appendix A, RFC 2985
+  commonName: '2.5.4.3',
+  emailAddress: '1.2.840.113549.1.9.1',
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
+  certificatePolicies: '2.5.29.32',
+  anyPolicy: '2.5.29.32.0',
+  authorityKeyIdentifier: '2.5.29.35',
+  extKeyUsage: '2.5.29.37',
+  anyExtendedKeyUsage: '2.5.29.37.0',
+  emailProtection: '1.3.6.1.5.5.7.3.4',
+  // RFC 9598 section 3
+  smtpUtf8Mailbox: '1.3.6.1.5.5.7.8.9',
+  // RFC 2985 section 5.4.2, and the older one of Microsoft's for the same thing
+  extensionRequest: '1.2.840.113549.1.9.14',
+  microsoftExtensionRequest: '1.3.6.1.4.1.311.2.1.14',
+  // RFC 5652
+  data: '1.2.840.113549.1.7.1',
+  signedData: '1.2.840.113549.1.7.2',
+  // RFC 5480, RFC 8017
+  idEcPublicKey: '1.2.840.10045.2.1',
+  rsaEncryption: '1.2.840.113549.1.1.1',
+  // CA/Browser Forum S/MIME Baseline Requirements section 7.1.6.1
+  mailboxValidatedStrict: '2.23.140.1.5.1.3',
+} as const

@@ -1,0 +1,200 @@
+import { DomainError } from '../errors.ts'
+import type { MailboxAddress } from '../mailbox/address.ts'
+import { parseCertificate, type Certificate } from './certificate.ts'
+import { factsOf, type CertificateFacts } from './certificate-facts.ts'
+import { hasUnknownCriticalExtension, isIssuedBy, leadsToAnchor } from './chain.ts'
+import { MalformedDer } from './der.ts'
+import { equalBytes } from './encoding.ts'
+import { readBasicConstraints, readExtendedKeyUsage, readKeyUsage, type KeyUsageBit } from './extensions.ts'
+import { checkPublicKey } from './key-policy.ts'
+import { keyUsageFor, type CertificateUse } from './key-usage.ts'
+import { readGeneralNames, readName } from './names.ts'
+import { oid } from './object-identifiers.ts'
+
+/** Why a certificate that a CA returned is not kept; policy rule 15. */
+export const issuedFaults = [
+  'malformed',
+  'serial_number_unfit',
+  'spki_differs',
+  'mailbox_differs',
+  'second_mailbox',
+  'foreign_san_type',
+  'subject_foreign',
+  'eku_unprofiled',
+  'key_usage_unfit',
+  'is_ca',
+  'unknown_critical_extension',
+  'not_yet_valid',
+  'expired',
+  'validity_too_long',
+  'signature_invalid',
+  'chain_untrusted',
+] as const
+
+/** One reason of `issuedFaults`. */
+export type IssuedFault = (typeof issuedFaults)[number]
+
+/** What was asked of the CA, what it answered, and whom the connection trusts. */
+export interface IssuedCertificate {
+  readonly certificate: Uint8Array
+  /** Issuing CA first, root last; may end below the anchor. */
+  readonly chain: readonly Uint8Array[]
+  readonly anchors: readonly Uint8Array[]
+  readonly spki: Uint8Array
+  readonly mailbox: MailboxAddress
+  readonly use: CertificateUse
+  readonly notBefore: Date
+  readonly notAfter: Date
+  readonly at: Date
+}
+
+/** The facts of a certificate that may be kept, or the first reason why it may not. */
+export type IssuedVerdict =
+  | { readonly ok: true; readonly facts: CertificateFacts }
+  | { readonly ok: false; readonly reason: IssuedFault }
+
+/** CAs set notBefore back by some minutes, so that clients with slow clocks accept what is new. */
+const backdatingAllowed = 60 * 60 * 1000
+
+/** How far the CA's clock may be ahead of this one. */
+const clockSkewAllowed = 5 * 60 * 1000
+
+/**
+ * Judges what a CA returned by policy rule 15 before it is kept: the key and the one mailbox that were asked for, the
+ * profile, the term as asked or shorter, the signature, and a chain to an anchor. Whether the issuer has used the
+ * serial number before is for the caller to know.
+ *
+ * Never throws for what a CA sent.
+ */
+export async function verifyIssuedCertificate(crypto: Crypto, issued: IssuedCertificate): Promise<IssuedVerdict> {
+  try {
+    const certificate = parseCertificate(issued.certificate)
+    const chain = issued.chain.map(parseCertificate)
+    const reason = faultOf(certificate, issued) ?? (await faultOfChain(crypto, certificate, chain, issued))
+    return reason === undefined ? { ok: true, facts: await factsOf(crypto, certificate) } : { ok: false, reason }
+  } catch (error) {
+    if (error instanceof MalformedDer) return { ok: false, reason: 'malformed' }
+    throw error
+  }
+}
+
+/** The rules in their order; what one says of a certificate holds whatever the later ones would say. */
+function faultOf(certificate: Certificate, issued: IssuedCertificate): IssuedFault | undefined {
+  return (
+    faultOfSerialNumber(certificate) ??
+    faultOfKey(certificate, issued.spki) ??
+    faultOfAlternativeName(certificate, issued.mailbox) ??
+    faultOfSubject(certificate, issued.mailbox) ??
+    faultOfConstraints(certificate) ??
+    faultOfPurposes(certificate) ??
+    faultOfKeyUsage(certificate, issued.use) ??
+    (hasUnknownCriticalExtension(certificate) ? 'unknown_critical_extension' : undefined) ??
+    faultOfTerm(certificate, issued)
+  )
+}
+
+/** RFC 5280 section 4.1.2.2: positive, at most 20 octets. */
+function faultOfSerialNumber({ serialNumber }: Certificate): IssuedFault | undefined {
+  const first = serialNumber[0] ?? 0
+  const isZero = first === 0 && serialNumber.length === 1
+  return first >= 0x80 || isZero || serialNumber.length > 20 ? 'serial_number_unfit' : undefined
+}
+
+function faultOfKey({ spki }: Certificate, asked: Uint8Array): IssuedFault | undefined {
+  return equalBytes(spki, asked) ? undefined : 'spki_differs'
+}
+
+/** Policy rules 10 and 15: the one mailbox, byte for byte, and no name of another type. */
+function faultOfAlternativeName({ extensions }: Certificate, { address }: MailboxAddress): IssuedFault | undefined {
+  const extension = extensions.get(oid.subjectAltName)
+  if (extension === undefined) return 'mailbox_differs'
+  const names = readGeneralNames(extension.value)
+  const mailboxes = names.flatMap((name) => (name.kind === 'rfc822Name' ? [name.text] : []))
+  if (mailboxes.length !== names.length) return 'foreign_san_type'
+  if (!mailboxes.includes(address)) return 'mailbox_differs'
+  return mailboxes.length === 1 ? undefined : 'second_mailbox'
+}
+
+/** Policy rule 15, S/MIME BR 7.1.4.2.2: an empty subject, or one that says nothing but the mailbox. */
+function faultOfSubject({ subject }: Certificate, { address }: MailboxAddress): IssuedFault | undefined {
+  const isMailbox = readName(subject)
+    .flat()
+    .every(({ oid: type, text }) => (type === oid.commonName || type === oid.emailAddress) && text === address)
+  return isMailbox ? undefined : 'subject_foreign'
+}
+
+function faultOfConstraints({ extensions }: Certificate): IssuedFault | undefined {
+  const extension = extensions.get(oid.basicConstraints)
+  return extension !== undefined && readBasicConstraints(extension.value).ca ? 'is_ca' : undefined
+}
+
+/** S/MIME BR 7.1.2.3 (f), profile strict: emailProtection and nothing else. */
+function faultOfPurposes({ extensions }: Certificate): IssuedFault | undefined {
+  const extension = extensions.get(oid.extKeyUsage)
+  const purposes = extension === undefined ? [] : readExtendedKeyUsage(extension.value)
+  return purposes.length === 1 && purposes[0] === oid.emailProtection ? undefined : 'eku_unprofiled'
+}
+
+/** S/MIME BR 7.1.2.3 (e) allows these beside the bits that the use needs. */
+const tolerated: Readonly<Record<CertificateUse, readonly KeyUsageBit[]>> = {
+  sign: ['nonRepudiation'],
+  encrypt: ['dataEncipherment'],
+  dual: ['nonRepudiation', 'dataEncipherment'],
+}
+
+function faultOfKeyUsage({ spki, extensions }: Certificate, use: CertificateUse): IssuedFault | undefined {
+  const needed = neededKeyUsage(spki, use)
+  const extension = extensions.get(oid.keyUsage)
+  if (extension === undefined || needed === undefined) return 'key_usage_unfit'
+  const granted = [...readKeyUsage(extension.value)]
+  const isEnough = [...needed].every((bit) => granted.includes(bit))
+  const isTooMuch = granted.some((bit) => !needed.has(bit) && !tolerated[use].includes(bit))
+  return isEnough && !isTooMuch ? undefined : 'key_usage_unfit'
+}
+
+/** Undefined for a key that is not accepted; the caller asked for one that is, so this is a fault of the caller's. */
+function neededKeyUsage(spki: Uint8Array, use: CertificateUse): ReadonlySet<KeyUsageBit> | undefined {
+  try {
+    return keyUsageFor(checkPublicKey(spki), use)
+  } catch (error) {
+    if (error instanceof DomainError) return undefined
+    throw error
+  }
+}
+
+/** Policy rule 15: valid now, and the term as asked or shorter. */
+function faultOfTerm(
+  certificate: Certificate,
+  { notBefore, notAfter, at }: IssuedCertificate,
+): IssuedFault | undefined {
+  if (certificate.notBefore.getTime() > at.getTime() + clockSkewAllowed) return 'not_yet_valid'
+  if (certificate.notAfter < at) return 'expired'
+  const startsTooEarly = certificate.notBefore.getTime() < notBefore.getTime() - backdatingAllowed
+  return startsTooEarly || certificate.notAfter > notAfter ? 'validity_too_long' : undefined
+}
+
+/** RFC 5280 section 6.1, from the issuing CA upwards; without a chain the issuer can be an anchor itself. */
+async function faultOfChain(
+  crypto: Crypto,
+  certificate: Certificate,
+  chain: readonly Certificate[],
+  { anchors, at }: IssuedCertificate,
+): Promise<IssuedFault | undefined> {
+  if (chain.length > 0) return await faultOfPath(crypto, certificate, chain, anchors, at)
+  for (const anchor of anchors.map(parseCertificate)) {
+    if ((await faultOfPath(crypto, certificate, [anchor], anchors, at)) === undefined) return undefined
+  }
+  return 'chain_untrusted'
+}
+
+async function faultOfPath(
+  crypto: Crypto,
+  certificate: Certificate,
+  chain: readonly Certificate[],
+  anchors: readonly Uint8Array[],
+  at: Date,
+): Promise<IssuedFault | undefined> {
+  const [issuer] = chain
+  if (issuer === undefined || !(await isIssuedBy(crypto, certificate, issuer))) return 'signature_invalid'
+  return (await leadsToAnchor(crypto, chain, anchors, at)) ? undefined : 'chain_untrusted'
+}

@@ -1,0 +1,175 @@
+/** What both engines take and give back: nothing that one of them would round, refuse or rename. */
+export type SqlValue = string | number | null | Uint8Array
+
+/** One statement that writes. */
+export interface Command {
+  readonly text: string
+  readonly values: readonly SqlValue[]
+}
+
+/** One statement that reads, and how its rows become `T`. */
+export interface Query<T> {
+  readonly text: string
+  readonly values: readonly SqlValue[]
+  readonly read: (row: Readonly<Record<string, unknown>>) => T
+}
+
+/** How many rows one command of a batch changed. */
+export interface Outcome {
+  readonly changes: number
+}
+
+/** Reads committed data. */
+export interface Reader {
+  /** The first row, or null where there is none. */
+  first<T>(query: Query<T>): Promise<T | null>
+  all<T>(query: Query<T>): Promise<T[]>
+}
+
+/**
+ * One database. Only `batch` writes; it is atomic, takes the write lock before its first statement,
+ * and resolves after the commit is durable.
+ */
+export interface Database extends Reader {
+  /**
+   * Runs all commands or none. Rejects with `GuardBroken` where a guard found its condition unmet,
+   * with `ConstraintFailed` where the schema refused a value; then nothing was written.
+   * An empty list is a mistake of the caller.
+   */
+  batch(commands: readonly Command[]): Promise<Outcome[]>
+  /** `nearest` may be answered by a replica that lags behind; `primary` never. */
+  reading(where: 'primary' | 'nearest'): Reader
+  /**
+   * A number that differs from every earlier one as soon as any process has committed a write,
+   * or null where the engine cannot tell, so that nothing may be cached.
+   */
+  changeStamp(): number | null
+}
+
+/** A condition inside a batch did not hold; the batch left no trace. */
+export class GuardBroken extends Error {
+  readonly code: string
+
+  constructor(code: string, options?: ErrorOptions) {
+    super(`guard broken: ${code}`, options)
+    this.name = 'GuardBroken'
+    this.code = code
+  }
+}
+
+/** The kinds of constraint that both engines report alike. */
+type ConstraintKind = 'unique' | 'check' | 'not_null' | 'foreign_key' | 'type' | 'trigger'
+
+/** The schema refused a value; the batch left no trace. */
+export class ConstraintFailed extends Error {
+  readonly kind: ConstraintKind
+  /** For a check its name, for a trigger its message, else `table.column`, several joined by ", ". */
+  readonly constraint: string
+
+  constructor(kind: ConstraintKind, constraint: string, options?: ErrorOptions) {
+    super(`${kind} constraint failed: ${constraint}`, options)
+    this.name = 'ConstraintFailed'
+    this.kind = kind
+    this.constraint = constraint
+  }
+}
+
+/** A row does not have the shape that the code reads: the schema and the code disagree. */
+class RowMismatch extends Error {
+  constructor(column: string, expected: string, value: unknown) {
+    super(`column ${column}: expected ${expected}, found ${value === null ? 'null' : typeof value}`)
+    this.name = 'RowMismatch'
+  }
+}
+
+/** Reads one column's value, or throws. */
+export type ColumnReader<T> = (value: unknown, column: string) => T
+
+export const text: ColumnReader<string> = (value, column) => {
+  if (typeof value !== 'string') throw new RowMismatch(column, 'text', value)
+  return value
+}
+
+/** A safe integer; both engines round larger ones silently, so none is ever stored. */
+export const integer: ColumnReader<number> = (value, column) => {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new RowMismatch(column, 'integer', value)
+  return value
+}
+
+export const blob: ColumnReader<Uint8Array> = (value, column) => {
+  if (!(value instanceof Uint8Array)) throw new RowMismatch(column, 'blob', value)
+  return value
+}
+
+/** The reader for a column that may be null. */
+export const nullable =
+  <T>(reader: ColumnReader<T>): ColumnReader<T | null> =>
+  (value, column) =>
+    value === null ? null : reader(value, column)
+
+/** The reader for a column whose CHECK names its values. */
+export const oneOf =
+  <const T extends string>(...allowed: readonly T[]): ColumnReader<T> =>
+  (value, column) => {
+    const found = allowed.find((candidate) => candidate === value)
+    if (found === undefined) throw new RowMismatch(column, allowed.join('|'), value)
+    return found
+  }
+
+type ColumnReaders = Readonly<Record<string, ColumnReader<unknown>>>
+type RowOf<C extends ColumnReaders> = { -readonly [K in keyof C]: C[K] extends ColumnReader<infer T> ? T : never }
+
+/** Every key of `columns` gets what its own reader returns, which is what `RowOf` says. */
+function readRow<C extends ColumnReaders>(columns: C, row: Readonly<Record<string, unknown>>): RowOf<C>
+function readRow(columns: ColumnReaders, row: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  for (const name in columns) result[name] = columns[name]?.(row[name], name)
+  return result
+}
+
+/** A reading statement; `columns` names each column of the result and how it is read. */
+export function query<const C extends ColumnReaders>(
+  columns: C,
+  statement: string,
+  ...values: readonly SqlValue[]
+): Query<RowOf<C>> {
+  return { text: statement, values, read: (row) => readRow(columns, row) }
+}
+
+/** A writing statement. */
+export function command(statement: string, ...values: readonly SqlValue[]): Command {
+  return { text: statement, values }
+}
+
+/**
+ * The guard: breaks the batch with `GuardBroken(code)` unless the command directly before it
+ * changed exactly one row. A count looked at after the commit would be too late.
+ */
+export function requireOneChange(code: string): Command {
+  return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE changes() <> 1`, values: [code] }
+}
+
+const constraintPatterns: readonly (readonly [ConstraintKind, RegExp])[] = [
+  ['unique', /UNIQUE constraint failed: (?:index ')?([^:']+)/],
+  ['check', /CHECK constraint failed: ([^:]+)/],
+  ['not_null', /NOT NULL constraint failed: ([^:]+)/],
+  ['foreign_key', /FOREIGN KEY constraint failed()/],
+  ['type', /cannot store \w+ value in \w+ column ([^:\s]+)/],
+]
+
+/**
+ * Turns an engine's error into the port's. SQLite's message is the only part that both engines
+ * pass on unchanged, so it is read here and nowhere else.
+ */
+export function portError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const guard = /guard:(\w+)/.exec(error.message)
+  if (guard?.[1] !== undefined) return new GuardBroken(guard[1], { cause: error })
+  for (const [kind, pattern] of constraintPatterns) {
+    const match = pattern.exec(error.message)
+    if (match) return new ConstraintFailed(kind, (match[1] ?? '').trim(), { cause: error })
+  }
+  const refused = /refused:(\w+)/.exec(error.message)
+  if (refused?.[1] !== undefined) return new ConstraintFailed('trigger', refused[1], { cause: error })
+  return error
+}

@@ -1,0 +1,51 @@
+/** Where a sealed value lies. It is part of what is authenticated, so no value can be moved to another row. */
+export interface Place {
+  readonly table: string
+  readonly column: string
+  readonly row: string | number
+}
+
+/**
+ * Seals values that name a mailbox, with AES-256-GCM. An envelope is: version (1 byte), length of the
+ * key id (1 byte), key id, nonce (12 bytes), ciphertext, tag (16 bytes).
+ */
+export interface Sealer {
+  seal(place: Place, plaintext: Uint8Array): Uint8Array
+  /** Throws `SealBroken` where the envelope is not of this place, was altered, or its key is gone. */
+  open(place: Place, envelope: Uint8Array): Uint8Array
+}
+
+/** The envelope cannot be opened here. */
+export class SealBroken extends Error {
+  constructor(place: Place, reason: string, options?: ErrorOptions) {
+    super(`cannot open ${place.table}.${place.column}: ${reason}`, options)
+    this.name = 'SealBroken'
+  }
+}
+
+/** The key ring's public face. All calls but `prepareMonth` are synchronous: they stand on the lookup path. */
+export interface Keys {
+  /** For the main database. */
+  readonly main: Sealer
+  /** For the journal: one key per month, writer and day, so that dropping a month's secret shreds the month. */
+  readonly journal: Sealer & {
+    /** Makes sure that the month of `at` (UTC milliseconds) has its secret, and that today's key is used. */
+    prepare(at: number): Promise<void>
+  }
+  /** The blind index of an address: HMAC-SHA-256 of its matching key, 32 bytes. */
+  blindIndex(matchingKey: string): Uint8Array
+}
+
+/** SHA-256, synchronously. */
+export type Sha256 = (bytes: Uint8Array) => Uint8Array
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** Seals a text as UTF-8. */
+export const sealText = (sealer: Sealer, place: Place, plaintext: string): Uint8Array =>
+  sealer.seal(place, encoder.encode(plaintext))
+
+/** Opens what `sealText` sealed. */
+export const openText = (sealer: Sealer, place: Place, envelope: Uint8Array): string =>
+  decoder.decode(sealer.open(place, envelope))

@@ -1,0 +1,39 @@
+import type { DatabaseRole } from './schema.ts'
+
+/** One column: what it holds, and whether it says something about a person. */
+export interface ColumnDeclaration {
+  readonly holds: string
+  /**
+   * `sealed`: names a mailbox or a person, encrypted. `index`: a keyed hash of an address. `linked`: says
+   * something about a person through ids only. `none`: says nothing about a person.
+   */
+  readonly personal: 'sealed' | 'index' | 'linked' | 'none'
+}
+
+/**
+ * What a room holds in one table, for what, on which basis, how long, and who gets it. The register, `/privacy`
+ * and `db/README.md` are made of these; a test fails where the real schema has a column that none names.
+ */
+export interface TableDeclaration {
+  readonly database: DatabaseRole
+  readonly table: string
+  readonly holds: string
+  readonly purpose: string
+  /** The GDPR article, or why none is needed. */
+  readonly legalBasis: string
+  readonly retention: string
+  /** To whom it is passed; empty where to nobody. */
+  readonly recipients: readonly string[]
+  /** The ids of the privacy promises it serves. */
+  readonly promises: readonly string[]
+  readonly columns: Readonly<Record<string, ColumnDeclaration>>
+}
+
+const column =
+  (personal: ColumnDeclaration['personal']) =>
+  (holds: string): ColumnDeclaration => ({ holds, personal })
+
+export const sealed = column('sealed')
+export const blindIndex = column('index')
+export const linked = column('linked')
+export const impersonal = column('none')

@@ -1,0 +1,34 @@
+/** UTC milliseconds now. Injected, so that tests own the time. */
+export type Clock = () => number
+
+/** The system's CSPRNG. */
+export interface Random {
+  bytes(length: number): Uint8Array
+}
+
+/** Runs work after the answer has gone out, and keeps the process (or isolate) alive until it is done. */
+export interface Background {
+  /** Never rejects: a failure is reported by the adapter as an event. */
+  run(name: string, task: () => Promise<void>): void
+}
+
+const base64url = (bytes: Uint8Array): string =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
+
+/** A row id: 128 random bits in 22 characters, made by the application so that a batch can be sent again. */
+export const randomId = (random: Random): string => base64url(random.bytes(16))
+
+/** A bearer secret: 256 random bits, behind a prefix by which a leak scanner finds it. */
+export const randomSecret = (random: Random, prefix: string): string => prefix + base64url(random.bytes(32))
+
+/** Letters and digits that people do not mix up when they read them aloud. */
+const codeAlphabet = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789'
+
+/** A short code that a person compares or types, as `ABCD-1234`: 40 random bits. */
+export const randomUserCode = (random: Random): string => {
+  const characters = Array.from(random.bytes(8), (byte) => codeAlphabet[byte % codeAlphabet.length] ?? '')
+  return `${characters.slice(0, 4).join('')}-${characters.slice(4).join('')}`
+}

@@ -1,0 +1,52 @@
+import { impersonal, type TableDeclaration } from '../ports/personal-data.ts'
+
+const bookkeeping = {
+  legalBasis: 'none needed: no personal data',
+  retention: 'as long as the database',
+  recipients: [],
+  promises: [],
+} as const
+
+const guard = {
+  ...bookkeeping,
+  table: 'batch_guard',
+  holds: 'nothing, ever: a row that would be written here undoes its batch',
+  purpose: 'conditions inside a batch',
+  columns: { broken: impersonal('code of the condition that did not hold') },
+} as const
+
+const ledger = {
+  ...bookkeeping,
+  table: 'd1_migrations',
+  holds: 'which migrations the database has been through',
+  purpose: 'bringing the schema up to the code',
+  columns: {
+    id: impersonal('order'),
+    name: impersonal('file name of the migration'),
+    applied_at: impersonal('when it ran'),
+  },
+} as const
+
+/** The tables that belong to no room: the house's own bookkeeping. */
+export const personalData: readonly TableDeclaration[] = [
+  { ...guard, database: 'main' },
+  { ...guard, database: 'journal' },
+  { ...guard, database: 'keys' },
+  { ...ledger, database: 'main' },
+  { ...ledger, database: 'journal' },
+  { ...ledger, database: 'keys' },
+  {
+    ...bookkeeping,
+    database: 'keys',
+    table: 'key_ring',
+    holds: 'the key ring, wrapped by DATA_KEY (on Node it is a file)',
+    purpose: 'encryption at rest',
+    retention: "a month's key goes with the month",
+    promises: ['C1', 'G3'],
+    columns: {
+      id: impersonal('main, or the month'),
+      wrapped: impersonal('the wrapped secret'),
+      created_at: impersonal('time, UTC milliseconds'),
+    },
+  },
+]

@@ -1,0 +1,109 @@
+import { createRoute } from '@hono/zod-openapi'
+import {
+  bearer,
+  createRoutes,
+  deviceCaller,
+  jsonAnswer,
+  problemAnswer,
+  timestamp,
+  type AuthenticateDevice,
+  type Room,
+} from '../api/room.ts'
+import { ownLookup, pageOf, pageQuery } from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import type { Events } from '../events.ts'
+import type { Journal } from '../ports/journal.ts'
+import { openText, type Keys } from '../ports/keys.ts'
+import type { Clock, Random } from '../ports/runtime.ts'
+import { LogIds, lowestIdAt } from './log-ids.ts'
+import { personalData } from './personal-data.ts'
+import { createRecordLookup, logPlace, type RecordLookup } from './record.ts'
+import { deleteLogBelow, moveRecentBelow, readOwn } from './store.ts'
+
+export interface QueryLogRoom extends Room {
+  readonly record: RecordLookup
+}
+
+interface QueryLogDeps {
+  readonly journal: Journal
+  readonly keys: Keys
+  readonly random: Random
+  readonly clock: Clock
+  readonly events: Events
+  readonly authenticate: AuthenticateDevice
+  readonly keptDays: number
+}
+
+const ownLookupsRoute = createRoute({
+  method: 'get',
+  path: '/v1/me/lookups',
+  summary: 'Your own lookups, newest first',
+  security: bearer,
+  request: { query: pageQuery },
+  responses: { 200: jsonAnswer('One page', pageOf(ownLookup)), 401: problemAnswer('No valid credential') },
+})
+
+/** Rows stay in the recent table for at least this long, so that the move never meets a row being written. */
+const settledMilliseconds = 10_000
+
+const readCursor = (cursor: string | undefined): number => {
+  if (cursor === undefined) return Number.MAX_SAFE_INTEGER
+  if (!/^\d{1,16}$/.test(cursor)) throw new DomainError('invalid_request', 'cursor: send the one that the last page gave.')
+  return Number(cursor)
+}
+
+/** The query log: one row per recipient address of every lookup, readable by the one who asked. */
+export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
+  const ids = new LogIds(() => new DataView(deps.random.bytes(4).buffer).getUint32(0))
+  const routes = createRoutes()
+  routes.openapi(ownLookupsRoute, async (context) => {
+    const caller = await deviceCaller(context, deps.authenticate)
+    const { limit, cursor } = context.req.valid('query')
+    await deps.keys.journal.prepare(deps.clock())
+    const reader = deps.journal.shard(caller.subscriberId).reading('primary')
+    const rows = await readOwn(reader, caller.subscriberId, readCursor(cursor), limit + 1)
+    const page = rows.slice(0, limit)
+    const last = page.at(-1)
+    return context.json(
+      {
+        items: page.map((row) => ({
+          at: timestamp(row.at),
+          address: openText(deps.keys.journal, logPlace(row.id), row.addressSealed),
+          status: row.status,
+          interface: 'http' as const,
+          deviceId: row.device,
+        })),
+        next: rows.length > limit && last !== undefined ? String(last.id) : null,
+      },
+      200,
+    )
+  })
+
+  return {
+    record: createRecordLookup({ ...deps, ids }),
+    routes: [routes],
+    jobs: [
+      {
+        name: 'query-log-move',
+        cron: '* * * * *',
+        run: async () => {
+          const below = lowestIdAt(deps.clock() - settledMilliseconds)
+          for (const shard of deps.journal.shards()) await shard.batch(moveRecentBelow(below))
+        },
+      },
+      {
+        name: 'query-log-prune',
+        cron: '17 3 * * *',
+        run: async () => {
+          const below = lowestIdAt(deps.clock() - deps.keptDays * 86_400_000)
+          for (const shard of deps.journal.shards()) {
+            const [pruned] = await shard.batch([deleteLogBelow(below)])
+            deps.events.rowsPruned({ table: 'query_log', rows: pruned?.changes ?? 0 })
+          }
+        },
+      },
+    ],
+    personalData,
+    checks: [],
+  }
+}

@@ -1,0 +1,79 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  text,
+  type Command,
+  type Reader,
+} from '../ports/database.ts'
+
+export interface LogRow {
+  readonly id: number
+  readonly at: number
+  readonly asker: string
+  readonly device: string | null
+  readonly status: 'found' | 'not_found'
+  readonly addressSealed: Uint8Array
+}
+
+export const insertRecent = (row: LogRow): Command =>
+  command(
+    `INSERT INTO query_log_recent (id, at, asker, device, interface, status, address_sealed)
+     VALUES (?, ?, ?, ?, 'http', ?, ?)`,
+    row.id,
+    row.at,
+    row.asker,
+    row.device,
+    row.status,
+    row.addressSealed,
+  )
+
+/** Moves what is older than `id` into the indexed table: both statements in one batch, so no row is lost or doubled. */
+export const moveRecentBelow = (id: number): Command[] => [
+  command(
+    `INSERT INTO query_log (id, at, asker, device, interface, status, address_sealed)
+     SELECT id, at, asker, device, interface, status, address_sealed FROM query_log_recent WHERE id < ? ORDER BY id`,
+    id,
+  ),
+  command(`DELETE FROM query_log_recent WHERE id < ?`, id),
+]
+
+export const deleteLogBelow = (id: number): Command => command(`DELETE FROM query_log WHERE id < ?`, id)
+
+const columns = {
+  id: integer,
+  at: integer,
+  device: nullable(text),
+  status: oneOf('found', 'not_found'),
+  addressSealed: blob,
+}
+
+/** The newest rows of an asker below `before`, newest first. The recent table holds a minute or so. */
+export async function readOwn(reader: Reader, asker: string, before: number, limit: number) {
+  const older = await reader.all(
+    query(
+      columns,
+      `SELECT id, at, device, status, address_sealed AS addressSealed
+       FROM query_log WHERE asker = ? AND id < ? ORDER BY id DESC LIMIT ?`,
+      asker,
+      before,
+      limit,
+    ),
+  )
+  const recent = await reader.all(
+    query(
+      columns,
+      `SELECT /* scan: a minute of rows without an index */ id, at, device, status, address_sealed AS addressSealed
+       FROM query_log_recent WHERE asker = ? AND id < ? ORDER BY id DESC LIMIT ?`,
+      asker,
+      before,
+      limit,
+    ),
+  )
+  // A move between the two reads shows a row in neither or both; read in this order it can only be both.
+  const seen = new Set(older.map((row) => row.id))
+  return [...recent.filter((row) => !seen.has(row.id)), ...older].toSorted((a, b) => b.id - a.id).slice(0, limit)
+}

@@ -1,0 +1,55 @@
+import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
+import { DomainError } from '../errors.ts'
+import type { Database } from '../ports/database.ts'
+import type { Clock } from '../ports/runtime.ts'
+import { markCredentialUsed, readDeviceByCredential } from './store.ts'
+
+const credentialsRemembered = 10_000
+
+/**
+ * Recognises device credentials. What it remembers is valid for one state of the database: a write by anyone, in this
+ * process or another, empties it.
+ */
+export function createAuthenticate(deps: {
+  database: Database
+  clock: Clock
+  hashSecret: (secret: string) => Uint8Array
+}): AuthenticateDevice {
+  const remembered = new Map<string, DeviceCaller>()
+  let stamp: number | null = null
+
+  const recall = (token: string): DeviceCaller | undefined => {
+    const now = deps.database.changeStamp()
+    if (now === null || now !== stamp) {
+      remembered.clear()
+      stamp = now
+    }
+    return remembered.get(token)
+  }
+
+  const remember = (token: string, caller: DeviceCaller): void => {
+    if (stamp === null) return
+    if (remembered.size >= credentialsRemembered) remembered.clear()
+    remembered.set(token, caller)
+  }
+
+  return async (authorization) => {
+    const token = bearerToken(authorization)
+    const known = recall(token)
+    if (known !== undefined) return known
+    if (!token.startsWith('cb_dev_')) {
+      if (/^cb_[a-z]+_/.test(token)) {
+        throw new DomainError('credential_of_another_kind', 'This call takes the credential of a device (cb_dev_…).')
+      }
+      throw new DomainError('credential_invalid', 'The credential is not one of this service.')
+    }
+    const device = await readDeviceByCredential(deps.database, deps.hashSecret(token))
+    if (device === null) {
+      throw new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
+    }
+    if (device.usedAt === null) await deps.database.batch([markCredentialUsed(device.deviceId, deps.clock())])
+    const caller = { subscriberId: device.subscriberId, deviceId: device.deviceId }
+    remember(token, caller)
+    return caller
+  }
+}

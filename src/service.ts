@@ -1,0 +1,132 @@
+import { createApp, type ConnectionOf } from './app.ts'
+import type { Check, Job, Room } from './api/room.ts'
+import { createAuditRoom, type AuditRoom } from './audit/room.ts'
+import type { Config } from './config.ts'
+import { createConsentRoom } from './consent/room.ts'
+import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
+import { openAuthorities } from './enrolment/authorities.ts'
+import { createEmbeddedCa } from './enrolment/ca/embedded.ts'
+import { createEnrolmentRoom } from './enrolment/room.ts'
+import type { Events } from './events.ts'
+import { createMailRoom } from './mail/room.ts'
+import type { CertificateProfile } from './pki/profiles.ts'
+import type { Database } from './ports/database.ts'
+import type { Journal } from './ports/journal.ts'
+import type { Keys, Sha256 } from './ports/keys.ts'
+import type { Mailer } from './ports/mailer.ts'
+import type { TableDeclaration } from './ports/personal-data.ts'
+import type { DatabaseRole } from './ports/schema.ts'
+import type { Background, Clock, Random } from './ports/runtime.ts'
+import { createPrivacyRoom } from './privacy/room.ts'
+import { createQueryLogRoom } from './query-log/room.ts'
+import type { RecordLookup } from './query-log/record.ts'
+import { createRegistrationRoom } from './registration/room.ts'
+
+/** What a runtime gives: every effect that the rooms may have. */
+export interface Adapters {
+  readonly main: Database
+  readonly journal: Journal
+  readonly keys: Keys
+  readonly sha256: Sha256
+  readonly mailer: Mailer
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly clock: Clock
+  readonly background: Background
+  readonly events: Events
+  readonly connectionOf: ConnectionOf
+  /** Other databases whose columns must be declared, such as the keys on Workers. */
+  readonly otherDatabases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
+  /** What makes the service usable but not as it should be; shown by `/readyz`. */
+  readonly warnings: readonly string[]
+}
+
+/** The service: one HTTP face, jobs, declarations and invariants, whatever the runtime. */
+export interface Service {
+  readonly fetch: (request: Request, env?: object) => Response | Promise<Response>
+  readonly jobs: readonly Job[]
+  readonly personalData: readonly TableDeclaration[]
+  /** Resolves to every broken invariant, in words; empty where all hold. */
+  check(): Promise<string[]>
+  readonly verifyAudit: AuditRoom['verify']
+}
+
+const profileOf = (config: Config): CertificateProfile => {
+  if (config.caProfile === 'sbr-strict') return { kind: 'sbr-strict' }
+  if (config.caPolicyOid === null) throw new Error('the private profile has no policy OID')
+  return { kind: 'private', policyOid: config.caPolicyOid }
+}
+
+const runChecks = async (checks: readonly Check[]): Promise<string[]> => {
+  const found: string[] = []
+  for (const check of checks) found.push(...(await check.run()).map((fault) => `${check.name}: ${fault}`))
+  return found
+}
+
+/**
+ * Gathers the rooms, once for all entries and tests. `recordLookup` replaces the query log: the bench measures with
+ * it what the log costs, and nothing else may pass it.
+ */
+export async function createService(
+  adapters: Adapters,
+  config: Config,
+  replaced: { recordLookup?: RecordLookup } = {},
+): Promise<Service> {
+  const { main: database, keys, sha256, random, clock, events, background, crypto, journal } = adapters
+  const audit = createAuditRoom({ database, keys, sha256, random, clock, events, background })
+  const mail = createMailRoom({ ...adapters, database, mailFrom: config.mailFrom })
+  const consent = createConsentRoom({ publicUrl: config.publicUrl, sha256, random, clock })
+  const registration = createRegistrationRoom({
+    ...{ database, keys, sha256, random, clock, events, audit, mail, consent },
+    publicUrl: config.publicUrl,
+    mailLanguage: config.mailLanguage,
+  })
+  const queryLog = createQueryLogRoom({
+    ...{ journal, keys, random, clock, events },
+    authenticate: registration.authenticate,
+    keptDays: config.queryLogDays,
+  })
+  const profile = profileOf(config)
+  const authorities = await openAuthorities({
+    ...{ database, keys, crypto, random, clock, events, profile },
+    recordAudit: audit.record,
+    caKey: config.caKey,
+    pkiUrl: config.pkiUrl,
+  })
+  const ca = createEmbeddedCa({ crypto, authorities, profile, pkiUrl: config.pkiUrl })
+  const directory: DirectoryRoom = createDirectoryRoom({
+    ...{ database, keys, clock, events, audit, consent },
+    authenticate: registration.authenticate,
+    recordLookup: replaced.recordLookup ?? queryLog.record,
+    chainOf: (authority) => ca.chainOf(authority),
+  })
+  const enrolment = createEnrolmentRoom({
+    ...{ database, keys, crypto, random, clock, events, audit, registration, ca },
+    onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
+    onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
+    publishedAmong: (ids) => directory.publishedAmong(ids),
+  })
+  const rooms: readonly Room[] = [audit, mail, consent, queryLog, registration, enrolment, directory]
+  const databases = [
+    { role: 'main' as const, database },
+    ...journal.shards().map((shard) => ({ role: 'journal' as const, database: shard })),
+    ...adapters.otherDatabases,
+  ]
+  const privacy = createPrivacyRoom({ databases, declarations: rooms.flatMap((room) => room.personalData) })
+  const all = [...rooms, privacy]
+  const app = createApp({
+    routes: all.flatMap((room) => room.routes),
+    events,
+    publicUrl: config.publicUrl,
+    connectionOf: adapters.connectionOf,
+    databases,
+    warnings: adapters.warnings,
+  })
+  return {
+    fetch: (request, env) => app.fetch(request, env),
+    jobs: all.flatMap((room) => room.jobs),
+    personalData: all.flatMap((room) => room.personalData),
+    check: () => runChecks(all.flatMap((room) => room.checks)),
+    verifyAudit: audit.verify,
+  }
+}

@@ -1,0 +1,171 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { certificateFacts, type CertificateFacts } from '../../src/pki/certificate-facts.ts'
+import { checkCertificateRequest, readCertificateRequest } from '../../src/pki/certificate-request.ts'
+import {
+  issuedFaults,
+  verifyIssuedCertificate,
+  type IssuedCertificate,
+  type IssuedFault,
+} from '../../src/pki/verify-issued.ts'
+import { certificateFixture, fixture } from './fixtures.ts'
+
+const mailbox = parseMailboxAddress('alice@example.com')
+const minute = 60_000
+const tested = new Set<IssuedFault>()
+let spki: Uint8Array
+let rsaSpki: Uint8Array
+let facts: CertificateFacts
+
+beforeAll(async () => {
+  const spkiOf = async (name: string) =>
+    (await checkCertificateRequest(crypto, readCertificateRequest(fixture(name)), mailbox)).spki
+  spki = await spkiOf('csr-p256-any-subject.pem')
+  rsaSpki = await spkiOf('csr-rsa2048.pem')
+  facts = await certificateFacts(crypto, certificateFixture('cert-p256-dual.pem'))
+})
+
+/** The question as asked for the good certificate, but for what a case changes. */
+function asked(name: string, changes: Partial<IssuedCertificate> = {}): IssuedCertificate {
+  return {
+    certificate: certificateFixture(name),
+    chain: [certificateFixture('ca-issuing.pem'), certificateFixture('ca-root.pem')],
+    anchors: [certificateFixture('ca-root.pem')],
+    spki,
+    mailbox,
+    use: 'dual',
+    notBefore: facts.notBefore,
+    notAfter: new Date(facts.notAfter.getTime() + minute),
+    at: new Date(facts.notBefore.getTime() + 5 * minute),
+    ...changes,
+  }
+}
+
+async function expectFault(reason: IssuedFault, question: IssuedCertificate): Promise<void> {
+  tested.add(reason)
+  expect(await verifyIssuedCertificate(crypto, question)).toEqual({ ok: false, reason })
+}
+
+describe('Policy rule 15: what may be kept', () => {
+  it.each([
+    ['cert-p256-dual.pem', 'dual'],
+    ['cert-p256-sign.pem', 'sign'],
+    ['cert-p256-encrypt.pem', 'encrypt'],
+    ['cert-empty-subject.pem', 'dual'],
+    ['cert-email-address-in-subject.pem', 'dual'],
+  ] as const)('%s', async (name, use) => {
+    const verdict = await verifyIssuedCertificate(crypto, asked(name, { use }))
+    expect(verdict).toMatchObject({
+      ok: true,
+      facts: { mailboxes: ['alice@example.com'], issuer: 'CN=ca-issuing,O=Example' },
+    })
+  })
+
+  it('cert-rsa2048-dual.pem', async () => {
+    expect(await verifyIssuedCertificate(crypto, asked('cert-rsa2048-dual.pem', { spki: rsaSpki }))).toMatchObject({
+      ok: true,
+    })
+  })
+
+  it('a chain may end below its anchor, and an anchor may be the issuing CA', async () => {
+    const issuing = certificateFixture('ca-issuing.pem')
+    for (const changes of [
+      { chain: [issuing] },
+      { chain: [issuing], anchors: [issuing] },
+      { chain: [], anchors: [issuing] },
+    ]) {
+      expect(await verifyIssuedCertificate(crypto, asked('cert-p256-dual.pem', changes))).toMatchObject({ ok: true })
+    }
+  })
+
+  it('a CA may set notBefore back a little and end earlier than asked', async () => {
+    const changes = {
+      notBefore: new Date(facts.notBefore.getTime() + 10 * minute),
+      at: new Date(facts.notBefore.getTime() + 10 * minute),
+    }
+    expect(await verifyIssuedCertificate(crypto, asked('cert-p256-dual.pem', changes))).toMatchObject({ ok: true })
+  })
+})
+
+describe('Policy rule 15: what is not kept', () => {
+  it.each<[string, IssuedFault]>([
+    ['cert-trailing-byte.der', 'malformed'],
+    ['csr-p256-any-subject.pem', 'malformed'],
+    ['cert-serial-number-zero.pem', 'serial_number_unfit'],
+    ['cert-key-of-another.pem', 'spki_differs'],
+    ['cert-mailbox-of-another.pem', 'mailbox_differs'],
+    ['cert-mailbox-in-other-case.pem', 'mailbox_differs'],
+    ['cert-no-alternative-name.pem', 'mailbox_differs'],
+    ['cert-second-mailbox.pem', 'second_mailbox'],
+    ['cert-dns-name-beside-mailbox.pem', 'foreign_san_type'],
+    ['cert-smtputf8-mailbox.pem', 'foreign_san_type'],
+    ['cert-subject-with-a-name.pem', 'subject_foreign'],
+    ['cert-subject-of-another.pem', 'subject_foreign'],
+    ['cert-no-extended-key-usage.pem', 'eku_unprofiled'],
+    ['cert-client-auth-beside-mail.pem', 'eku_unprofiled'],
+    ['cert-no-key-usage.pem', 'key_usage_unfit'],
+    ['cert-key-usage-of-a-ca.pem', 'key_usage_unfit'],
+    ['cert-p256-sign.pem', 'key_usage_unfit'],
+    ['cert-p256-encrypt.pem', 'key_usage_unfit'],
+    ['cert-is-a-ca.pem', 'is_ca'],
+    ['cert-unknown-critical-extension.pem', 'unknown_critical_extension'],
+    ['cert-signature-broken.pem', 'signature_invalid'],
+    ['cert-signed-with-sha1.pem', 'signature_invalid'],
+    ['cert-of-a-ca-nobody-trusts.pem', 'signature_invalid'],
+    ['cert-of-the-root-itself.pem', 'signature_invalid'],
+  ])('%s: %s', async (name, reason) => {
+    await expectFault(reason, asked(name))
+  })
+
+  it('a certificate for more than was asked: key_usage_unfit', async () => {
+    await expectFault('key_usage_unfit', asked('cert-p256-dual.pem', { use: 'sign' }))
+  })
+
+  it.each([
+    'ca-issuing-not-a-ca',
+    'ca-issuing-without-key-cert-sign',
+    'ca-issuing-for-servers-only',
+    'ca-issuing-with-name-constraints',
+  ])('RFC 5280 6.1.4: issued by %s', async (name) => {
+    const chain = [certificateFixture(`${name}.pem`), certificateFixture('ca-root.pem')]
+    await expectFault('chain_untrusted', asked(`cert-by-${name}.pem`, { chain }))
+  })
+
+  it('RFC 5280 6.1.4 (m): a CA below one whose path length is 0', async () => {
+    const chain = ['ca-issuing-below-path-length.pem', 'ca-issuing.pem', 'ca-root.pem'].map(certificateFixture)
+    await expectFault('chain_untrusted', asked('cert-by-ca-issuing-below-path-length.pem', { chain }))
+  })
+
+  it('a chain to a root that the connection does not trust, or none at all', async () => {
+    const foreign = certificateFixture('ca-root-nobody-trusts.pem')
+    await expectFault('chain_untrusted', asked('cert-of-a-ca-nobody-trusts.pem', { chain: [foreign] }))
+    await expectFault('chain_untrusted', asked('cert-p256-dual.pem', { anchors: [foreign] }))
+    await expectFault('chain_untrusted', asked('cert-p256-dual.pem', { chain: [] }))
+    await expectFault('chain_untrusted', asked('cert-p256-dual.pem', { anchors: [] }))
+    const chain = [certificateFixture('ca-issuing.pem'), foreign]
+    await expectFault('chain_untrusted', asked('cert-p256-dual.pem', { chain }))
+  })
+
+  it('a chain that is not DER: malformed', async () => {
+    await expectFault('malformed', asked('cert-p256-dual.pem', { chain: [Uint8Array.of(0x30, 0)] }))
+  })
+
+  it('a term longer than asked, on either side', async () => {
+    const end = new Date(facts.notAfter.getTime() - 1000)
+    await expectFault('validity_too_long', asked('cert-p256-dual.pem', { notAfter: end }))
+    const start = new Date(facts.notBefore.getTime() + 61 * minute)
+    await expectFault('validity_too_long', asked('cert-p256-dual.pem', { notBefore: start, at: start }))
+  })
+
+  it('outside of its term', async () => {
+    await expectFault(
+      'not_yet_valid',
+      asked('cert-p256-dual.pem', { at: new Date(facts.notBefore.getTime() - 6 * minute) }),
+    )
+    await expectFault('expired', asked('cert-p256-dual.pem', { at: new Date(facts.notAfter.getTime() + 1000) }))
+  })
+
+  it('every reason there is was met above', () => {
+    expect(issuedFaults.filter((reason) => !tested.has(reason))).toEqual([])
+  })
+})

@@ -1,0 +1,170 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Context } from 'hono'
+import { D1, type D1Binding } from './adapters/d1.ts'
+import { JournalShards } from './adapters/journal-d1.ts'
+import { openKeyRing, sha256 } from './adapters/key-ring.ts'
+import { KeyRingDatabase } from './adapters/key-ring-d1.ts'
+import { MailHook } from './adapters/mail-hook.ts'
+import type { Connection } from './app.ts'
+import { isLoopbackHost, readConfig, type Config } from './config.ts'
+import { createEvents, type Events } from './events.ts'
+import { readAuthorities } from './enrolment/store.ts'
+import type { Database } from './ports/database.ts'
+import type { Background } from './ports/runtime.ts'
+import { problemResponse } from './problem.ts'
+import { requireCurrentSchema } from './ports/schema.ts'
+import { createService, type Service } from './service.ts'
+
+/** The Worker's entry: the same rooms over D1, waking with the first request of an isolate. */
+
+/** Lets work go on after an answer; Cloudflare's name for it. */
+interface ExecutionContext {
+  waitUntil(promise: Promise<unknown>): void
+}
+
+interface ScheduledEvent {
+  readonly cron: string
+}
+
+type Environment = Readonly<Record<string, unknown>>
+
+const isD1 = (value: unknown): value is D1Binding =>
+  typeof value === 'object' && value !== null && 'prepare' in value && 'batch' in value
+
+const d1 = (environment: Environment, name: string): Database => {
+  const binding = environment[name]
+  if (!isD1(binding)) throw new Error(`the D1 binding ${name} is missing from wrangler.toml`)
+  return new D1(binding)
+}
+
+const journalShards = (environment: Environment): Database[] => {
+  const shards: Database[] = []
+  while (environment[`DB_JOURNAL_${shards.length}`] !== undefined) {
+    shards.push(d1(environment, `DB_JOURNAL_${shards.length}`))
+  }
+  return shards
+}
+
+const variables = (environment: Environment): Record<string, string> => {
+  const texts: Record<string, string> = {}
+  for (const [name, value] of Object.entries(environment)) if (typeof value === 'string') texts[name] = value
+  return texts
+}
+
+/** The request or event whose isolate time background work may use. */
+const execution = new AsyncLocalStorage<ExecutionContext>()
+
+class WorkerBackground implements Background {
+  readonly #events: Events
+
+  constructor(events: Events) {
+    this.#events = events
+  }
+
+  run(name: string, task: () => Promise<void>): void {
+    const run = task().catch((error: unknown) => this.#events.jobFailed({ job: name, error }))
+    execution.getStore()?.waitUntil(run)
+  }
+}
+
+/**
+ * The edge says by the URL's scheme how the client came; other forwarding headers are not looked at. Plain HTTP is
+ * for PKI_URL's host, and for a loopback host in development.
+ */
+const connectionOf =
+  (config: Config) =>
+  (context: Context): Connection => {
+    const url = new URL(context.req.url)
+    const pki = url.host === new URL(config.pkiUrl).host && /^\/(ca|ocsp)\//.test(url.pathname)
+    const development = config.allowLoopbackHttp && isLoopbackHost(url.hostname)
+    return { secure: url.protocol === 'https:' || pki || development, mayForward: true }
+  }
+
+async function open(environment: Environment): Promise<{ service: Service; events: Events }> {
+  const config = readConfig(variables(environment), 'workers')
+  const clock = Date.now
+  const events = createEvents((line) => console.log(line), config.logLevel, clock)
+  const main = d1(environment, 'DB_MAIN')
+  const keysDatabase = d1(environment, 'DB_KEYS')
+  const shards = journalShards(environment)
+  await requireCurrentSchema('main', main)
+  await requireCurrentSchema('keys', keysDatabase)
+  for (const shard of shards) await requireCurrentSchema('journal', shard)
+  if (config.dataKey === null || config.mailHookUrl === null) throw new Error('DATA_KEY and MAIL_HOOK_URL must be set')
+  const keys = await openKeyRing({
+    dataKey: config.dataKey,
+    storage: new KeyRingDatabase(keysDatabase, clock),
+    // A database that has no CA yet has never been served from, so nothing in it is sealed.
+    mayCreate: (await readAuthorities(main)).length === 0,
+  })
+  const service = await createService(
+    {
+      main,
+      journal: new JournalShards(shards, sha256),
+      keys,
+      sha256,
+      mailer: new MailHook(config.mailHookUrl, config.mailHookToken),
+      crypto,
+      random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+      clock,
+      background: new WorkerBackground(events),
+      events,
+      connectionOf: connectionOf(config),
+      otherDatabases: [{ role: 'keys', database: keysDatabase }],
+      warnings: [],
+    },
+    config,
+  )
+  events.started({ url: config.publicUrl, runtime: 'workers' })
+  return { service, events }
+}
+
+let opened: Promise<{ service: Service; events: Events }> | null = null
+
+/** One service per isolate; a failed start is tried again by the next request. */
+const openOnce = (environment: Environment): Promise<{ service: Service; events: Events }> => {
+  opened ??= open(environment).catch((error: unknown) => {
+    opened = null
+    throw error
+  })
+  return opened
+}
+
+const unavailable = (error: unknown): Response => {
+  console.error(error instanceof Error ? (error.stack ?? error.message) : 'the service did not start')
+  return problemResponse(error, '/')
+}
+
+export default {
+  async fetch(request: Request, environment: Environment, context: ExecutionContext): Promise<Response> {
+    try {
+      const { service } = await openOnce(environment)
+      return await execution.run(context, () => service.fetch(request, environment))
+    } catch (error) {
+      return unavailable(error)
+    }
+  },
+
+  /** Runs the jobs of one cron pattern. A pattern that no job carries, or a job that fails, fails the event. */
+  async scheduled(event: ScheduledEvent, environment: Environment, context: ExecutionContext): Promise<void> {
+    const { service, events } = await openOnce(environment)
+    const jobs = service.jobs.filter((job) => job.cron === event.cron)
+    if (jobs.length === 0) {
+      const error = new Error(`no job carries the cron pattern "${event.cron}": see [triggers] in wrangler.toml`)
+      events.jobFailed({ job: 'scheduled', error })
+      throw error
+    }
+    await execution.run(context, async () => {
+      const failures: unknown[] = []
+      for (const job of jobs) {
+        try {
+          await job.run()
+        } catch (error) {
+          events.jobFailed({ job: job.name, error })
+          failures.push(error)
+        }
+      }
+      if (failures.length > 0) throw new AggregateError(failures, 'scheduled jobs failed')
+    })
+  },
+}

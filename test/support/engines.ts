@@ -1,0 +1,211 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { getPlatformProxy } from 'wrangler'
+import { D1, type D1Binding } from '../../src/adapters/d1.ts'
+import { JournalShards } from '../../src/adapters/journal-d1.ts'
+import { JournalThread } from '../../src/adapters/journal-thread.ts'
+import { openKeyRing, sha256, type KeyRing, type RingEntry } from '../../src/adapters/key-ring.ts'
+import { migrate } from '../../src/adapters/migrations.ts'
+import { ProcessBackground } from '../../src/adapters/background.ts'
+import { openSqliteFile, Sqlite } from '../../src/adapters/sqlite.ts'
+import type { Config } from '../../src/config.ts'
+import { createEvents } from '../../src/events.ts'
+import type { Database } from '../../src/ports/database.ts'
+import type { Journal } from '../../src/ports/journal.ts'
+import type { Mailer } from '../../src/ports/mailer.ts'
+import type { DatabaseRole } from '../../src/ports/schema.ts'
+import { createService, type Service } from '../../src/service.ts'
+import { Api } from './api.ts'
+import { MailPool } from './mail.ts'
+import { temporaryFolder, testConfig } from './node-process.ts'
+
+/** The two engines that every room is tested on. */
+export const engines = ['sqlite', 'd1'] as const
+export type Engine = (typeof engines)[number]
+
+/** The databases of one engine, migrated and empty. */
+export interface Databases {
+  readonly main: Database
+  readonly journal: Journal
+  /** Ends what was opened. */
+  close(): Promise<void>
+}
+
+const migrationsFolder = new URL('../../db/', import.meta.url)
+
+/** The migration scripts of a role, in order. */
+export const migrationScripts = (role: DatabaseRole): string[] => {
+  const folder = new URL(`${role}/`, migrationsFolder)
+  return readdirSync(folder)
+    .toSorted()
+    .map((name) => readFileSync(new URL(name, folder), 'utf8'))
+}
+
+/** Cuts a script into its statements; a trigger's body ends with a line `END;`. */
+export const statementsOf = (script: string): string[] => {
+  const statements: string[] = []
+  let current: string[] = []
+  let inTrigger = false
+  for (const line of script.split('\n')) {
+    if (/^\s*(--.*)?$/.test(line)) continue
+    current.push(line)
+    inTrigger ||= /^CREATE TRIGGER/.test(line)
+    if (!line.trimEnd().endsWith(';') || (inTrigger && line.trim() !== 'END;')) continue
+    statements.push(current.join('\n'))
+    current = []
+    inTrigger = false
+  }
+  return statements
+}
+
+const ledger = `CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)`
+
+export interface LocalD1 {
+  readonly bindings: Readonly<Record<string, D1Binding>>
+  close(): Promise<void>
+}
+
+/** Local D1 through wrangler's platform proxy, with nothing kept on disk. One a test file: it takes a second. */
+export async function startLocalD1(): Promise<LocalD1> {
+  const proxy = await getPlatformProxy<Record<string, D1Binding>>({ persist: false })
+  return { bindings: proxy.env, close: () => proxy.dispose() }
+}
+
+/** Brings a D1 database up to the code's schema as wrangler's migration command would. */
+export async function migrateD1(role: DatabaseRole, binding: D1Binding): Promise<D1> {
+  const folder = new URL(`${role}/`, migrationsFolder)
+  const names = readdirSync(folder).toSorted()
+  const statements = [ledger, ...migrationScripts(role).flatMap(statementsOf)]
+  await binding.batch([
+    ...statements.map((statement) => binding.prepare(statement)),
+    ...names.map((name) => binding.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(name)),
+  ])
+  return new D1(binding)
+}
+
+const required = (local: LocalD1, name: string): D1Binding => {
+  const binding = local.bindings[name]
+  if (binding === undefined) throw new Error(`wrangler.toml has no binding ${name}`)
+  return binding
+}
+
+async function openD1(): Promise<Databases> {
+  const local = await startLocalD1()
+  const shards = [
+    await migrateD1('journal', required(local, 'DB_JOURNAL_0')),
+    await migrateD1('journal', required(local, 'DB_JOURNAL_1')),
+  ]
+  return {
+    main: await migrateD1('main', required(local, 'DB_MAIN')),
+    journal: new JournalShards(shards, sha256),
+    close: local.close,
+  }
+}
+
+async function openSqlite(): Promise<Databases> {
+  const folder = await temporaryFolder()
+  const connection = openSqliteFile(`${folder.path}/main.db`)
+  const journalFile = `${folder.path}/journal.db`
+  const journalConnection = openSqliteFile(journalFile)
+  await migrate('main', connection)
+  await migrate('journal', journalConnection)
+  journalConnection.close()
+  const main = new Sqlite(connection)
+  const journal = await JournalThread.start(journalFile)
+  return {
+    main,
+    journal,
+    close: async () => {
+      await journal.close()
+      main.close()
+      await folder.remove()
+    },
+  }
+}
+
+export const openDatabases = (engine: Engine): Promise<Databases> => (engine === 'd1' ? openD1() : openSqlite())
+
+/** A key ring that lives in memory only. */
+export async function memoryKeyRing(): Promise<KeyRing> {
+  const entries: RingEntry[] = []
+  return openKeyRing({
+    dataKey: new Uint8Array(randomBytes(32)),
+    mayCreate: true,
+    storage: {
+      load: async () => [...entries],
+      add: async (entry) => {
+        const present = entries.find(({ id }) => id === entry.id)
+        if (present === undefined) entries.push(entry)
+        return present ?? entry
+      },
+    },
+  })
+}
+
+/** A service on one engine, asked without a socket, its time and its mail in the test's hands. */
+export interface RoomHarness extends Databases {
+  readonly service: Service
+  readonly keys: KeyRing
+  readonly api: Api
+  readonly mails: MailPool
+  readonly config: Config
+  readonly clock: { now: number }
+  readonly log: string[]
+  /** Resolves when no background work is left. */
+  settled(): Promise<void>
+  /** Runs a job by its name, as the scheduler would. */
+  runJob(name: string): Promise<void>
+}
+
+export async function openRoomHarness(
+  engine: Engine,
+  options: { settings?: Readonly<Record<string, string>>; mailer?: Mailer; connection?: { secure: boolean; mayForward: boolean } } = {},
+): Promise<RoomHarness> {
+  const databases = await openDatabases(engine)
+  const config = testConfig('unused', options.settings)
+  const clock = { now: Date.parse('2026-11-21T12:00:00Z') }
+  const log: string[] = []
+  const events = createEvents((line) => log.push(line), 'debug', () => clock.now)
+  const background = new ProcessBackground(events)
+  const keys = await memoryKeyRing()
+  const mails = new MailPool()
+  const toPool: Mailer = { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) }
+  const service = await createService(
+    {
+      main: databases.main,
+      journal: databases.journal,
+      keys,
+      sha256,
+      mailer: options.mailer ?? toPool,
+      crypto,
+      random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+      clock: () => clock.now,
+      background,
+      events,
+      connectionOf: () => options.connection ?? { secure: true, mayForward: false },
+      otherDatabases: [],
+      warnings: [],
+    },
+    config,
+  )
+  const ask = async (path: string, init?: RequestInit): Promise<Response> => {
+    const headers = new Headers(init?.headers)
+    if (typeof init?.body === 'string') headers.set('Content-Length', String(Buffer.byteLength(init.body)))
+    return service.fetch(new Request(`http://127.0.0.1${path}`, { ...init, headers }))
+  }
+  return {
+    ...databases,
+    ...{ service, keys, mails, config, clock, log },
+    api: new Api(ask),
+    settled: () => background.settled(),
+    runJob: async (name) => {
+      const jobs = service.jobs.filter((job) => job.name === name)
+      if (jobs.length === 0) throw new Error(`there is no job ${name}`)
+      for (const job of jobs) await job.run()
+    },
+    close: async () => {
+      await background.settled()
+      await databases.close()
+    },
+  }
+}

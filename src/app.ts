@@ -1,5 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import type { Context } from 'hono'
+import type { Context, Env } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { DomainError } from './errors.ts'
@@ -31,17 +31,19 @@ const bodyBytesAllowed = 160 * 1_024
 
 const forwardingHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip']
 
-const requireSafeConnection = (context: Context, connection: Connection): void => {
+const requireSafeConnection = (context: Context<Env>, connection: Connection): void => {
   if (!connection.mayForward && forwardingHeaders.some((name) => context.req.header(name) !== undefined)) {
     throw new DomainError('forwarding_refused', 'Name the proxy in TRUSTED_PROXY, or do not send forwarding headers.')
   }
   if (!connection.secure) {
-    throw new DomainError('https_required', 'Ask again over https:. What was sent has crossed the network in the clear.')
+    throw new DomainError(
+      'https_required',
+      'Ask again over https:. What was sent has crossed the network in the clear.',
+    )
   }
 }
 
-const tooLarge = (): DomainError =>
-  new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
+const tooLarge = (): DomainError => new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
 
 const limitStream = bodyLimit({
   maxSize: bodyBytesAllowed,
@@ -53,7 +55,7 @@ const limitStream = bodyLimit({
 const bodyTypes = /^application\/(json|pkcs10|x-pem-file)\s*(;|$)/i
 
 /** What is refused of a body before anything reads it: its type, its size, and a private key in the clear. */
-async function requireSafeBody(context: Context, next: () => Promise<void>): Promise<Response | void> {
+async function requireSafeBody(context: Context<Env>, next: () => Promise<void>): Promise<Response | void> {
   const length = context.req.header('Content-Length')
   const streamed = context.req.header('Transfer-Encoding') !== undefined
   if (!streamed && (length === undefined || length === '0')) return next()
@@ -90,7 +92,8 @@ const documentInfo = {
   info: {
     title: 'certbook',
     version: '1',
-    description: 'The phone book for S/MIME: registration of mailboxes, certificates, and a directory by exact address.',
+    description:
+      'The phone book for S/MIME: registration of mailboxes, certificates, and a directory by exact address.',
     license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
   },
 }
@@ -122,7 +125,10 @@ export function createApp(parts: AppParts): OpenAPIHono {
       }
     }
     const ready = unusable.length === 0
-    return context.json({ status: ready ? 'ready' : 'not_ready', unusable, warnings: parts.warnings }, ready ? 200 : 503)
+    return context.json(
+      { status: ready ? 'ready' : 'not_ready', unusable, warnings: parts.warnings },
+      ready ? 200 : 503,
+    )
   })
 
   for (const routes of parts.routes) app.route('/', routes)
@@ -133,14 +139,20 @@ export function createApp(parts: AppParts): OpenAPIHono {
 
   for (const { method, path } of app.routes) {
     if (method === 'ALL') continue
-    known.push({ method, pattern: new RegExp(`^${path.replaceAll(/:[^/]+/g, '[^/]+').replaceAll('.', String.raw`\.`)}$`) })
+    known.push({
+      method,
+      pattern: new RegExp(`^${path.replaceAll(/:[^/]+/g, '[^/]+').replaceAll('.', String.raw`\.`)}$`),
+    })
   }
 
   app.notFound((context) => {
     const { path } = context.req
     const methods = methodsFor(known, path)
     if (methods.length === 0) {
-      return problemResponse(new DomainError('not_found', 'There is nothing here. GET /openapi.json lists what is.'), path)
+      return problemResponse(
+        new DomainError('not_found', 'There is nothing here. GET /openapi.json lists what is.'),
+        path,
+      )
     }
     const allow = methods.join(', ')
     const answer = problemResponse(new DomainError('method_not_allowed', `This path takes ${allow}.`), path)

@@ -56,7 +56,8 @@ function configCheck(options: { json?: boolean }): void {
     else {
       for (const { name, meaning } of settingDescriptions) say(`${name.padEnd(20)} ${meaning}`)
       say('')
-      for (const [name, value] of Object.entries({ ...shown, ...hidden })) say(`${name.padEnd(20)} ${JSON.stringify(value)}`)
+      for (const [name, value] of Object.entries({ ...shown, ...hidden }))
+        say(`${name.padEnd(20)} ${JSON.stringify(value)}`)
       say('\nThe configuration can be used.')
     }
   } catch (error) {

@@ -43,7 +43,10 @@ export class ConfigInvalid extends Error {
 const url = (protocols: readonly string[], example: string) =>
   z
     .string()
-    .refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), `must be a URL such as ${example}`)
+    .refine(
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
+      `must be a URL such as ${example}`,
+    )
 
 /** An origin is what certificates and mails carry on; a path or a slash at its end would be doubled. */
 const origin = (protocols: readonly string[], example: string) =>
@@ -64,23 +67,41 @@ const dataKey = z
 const environmentShape = z.object({
   HOST: z.string().default('127.0.0.1').describe('the address to listen on'),
   PORT: wholeNumber(0, 65_535).default(8080).describe('the port to listen on; 0 takes a free one'),
-  PUBLIC_URL: origin(['http:', 'https:'], 'https://keys.example.com').optional().describe('where clients find the service'),
-  PKI_URL: origin(['http:'], 'http://pki.example.com').optional().describe('plain HTTP address of CRLs, OCSP and CA certificates'),
+  PUBLIC_URL: origin(['http:', 'https:'], 'https://keys.example.com')
+    .optional()
+    .describe('where clients find the service'),
+  PKI_URL: origin(['http:'], 'http://pki.example.com')
+    .optional()
+    .describe('plain HTTP address of CRLs, OCSP and CA certificates'),
   DATA_DIR: z.string().default('./data').describe('the folder of databases and keys'),
   DATA_KEY: dataKey.optional().describe('32 bytes in base64 that wrap the key ring; made in DATA_DIR where unset'),
   CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
-  CA_KEY: z.enum(['p256', 'p384', 'rsa3072']).default('p256').describe("the embedded CA's key, used when the CA is made"),
+  CA_KEY: z
+    .enum(['p256', 'p384', 'rsa3072'])
+    .default('p256')
+    .describe("the embedded CA's key, used when the CA is made"),
   CA_POLICY_OID: z
     .string()
     .regex(/^[012](\.(0|[1-9]\d*))+$/, 'must be an object identifier such as 1.3.6.1.4.1.32473.1')
     .optional()
     .describe('the certificate policy of the private profile'),
-  SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587').optional().describe('how mail leaves'),
-  MAIL_HOOK_URL: url(['http:', 'https:'], 'https://hook.example.com/mail').optional().describe('or: where mail is POSTed'),
+  SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587')
+    .optional()
+    .describe('how mail leaves'),
+  MAIL_HOOK_URL: url(['http:', 'https:'], 'https://hook.example.com/mail')
+    .optional()
+    .describe('or: where mail is POSTed'),
   MAIL_HOOK_TOKEN: z.string().optional().describe('Bearer token of that POST'),
-  MAIL_FROM: z.string().includes('@', 'must be an address').default('certbook@localhost').describe('the sender of mail'),
+  MAIL_FROM: z
+    .string()
+    .includes('@', 'must be an address')
+    .default('certbook@localhost')
+    .describe('the sender of mail'),
   MAIL_LANGUAGE: z.enum(['de', 'en']).default('en').describe('the language of mail where the device speaks another'),
-  DIRECTORY_ACCESS: z.literal('members', 'only members is available in this version').default('members').describe('who may look up'),
+  DIRECTORY_ACCESS: z
+    .literal('members', 'only members is available in this version')
+    .default('members')
+    .describe('who may look up'),
   QUERY_LOG_DAYS: wholeNumber(1, 365).default(90).describe('how long lookups are kept'),
   TRUSTED_PROXY: z
     .string()

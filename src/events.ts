@@ -1,4 +1,3 @@
-
 /** How loud an event is. `debug` is for development and load tests. */
 export const eventLevels = ['debug', 'info', 'warn', 'error'] as const
 export type EventLevel = (typeof eventLevels)[number]

@@ -53,7 +53,7 @@ export interface NodeService {
 
 const outboxKeptMilliseconds = 24 * 3_600_000
 
-const chooseMailer = (config: Config, folder: MailFolder): { mailer: Mailer; close(): void } => {
+const chooseMailer = (config: Config, folder: MailFolder): { mailer: Mailer; close: () => void } => {
   if (config.smtpUrl !== null) {
     const smtp = new Smtp(config.smtpUrl)
     return { mailer: smtp, close: () => smtp.close() }
@@ -75,7 +75,7 @@ const connectionOf =
     const trusted = trustedProxies.includes(peer)
     const forwardedProtocol = context.req.header('X-Forwarded-Proto')
     if (trusted && forwardedProtocol !== undefined) return { secure: forwardedProtocol === 'https', mayForward: true }
-    return { secure: isLoopbackHost(peer) || /^127\./.test(peer), mayForward: trusted }
+    return { secure: isLoopbackHost(peer) || peer.startsWith('127.'), mayForward: trusted }
   }
 
 const keyWarnings = (config: Config): string[] =>
@@ -134,7 +134,11 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     }
     return {
       service: { ...service, jobs: [...service.jobs, outboxJob] },
-      ...{ events, directory, main, journal, keys },
+      events,
+      directory,
+      main,
+      journal,
+      keys,
       settled: () => background.settled(),
       close: async () => {
         await background.settled()

@@ -21,8 +21,16 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   forwarding_refused: kind(403, 'Forwarding headers refused', 'a forwarding header came from an undeclared proxy'),
   private_key_refused: kind(422, 'Private key refused', 'the body holds a private key; it was not stored'),
   credential_required: kind(401, 'Credential required', 'the Authorization header with a Bearer credential is missing'),
-  credential_invalid: kind(401, 'Credential invalid', 'the Bearer credential is unknown, ended, or not for this resource'),
-  credential_of_another_kind: kind(403, 'Credential of another kind', 'the credential is of a kind that may not do this'),
+  credential_invalid: kind(
+    401,
+    'Credential invalid',
+    'the Bearer credential is unknown, ended, or not for this resource',
+  ),
+  credential_of_another_kind: kind(
+    403,
+    'Credential of another kind',
+    'the credential is of a kind that may not do this',
+  ),
   address_malformed: kind(422, 'Address malformed', 'the text is not an e-mail address'),
   address_quoted_local_part: kind(422, 'Quoted local part', 'the part before the @ is in quotation marks'),
   address_comment: kind(422, 'Comment in address', 'the address holds a comment in parentheses'),
@@ -32,7 +40,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   address_local_part_not_ascii: kind(422, 'Local part not ASCII', 'the part before the @ has characters beyond ASCII'),
   policy_version_not_in_force: kind(409, 'Policy version not in force', 'read GET /v1/policy and show its text again'),
   serial_number_not_android: kind(422, 'Serial number refused', 'a device that is not Android sent a serial number'),
-  token_wrong: kind(403, 'Token wrong', 'the token is not the one that was mailed; five wrong ones end the registration'),
+  token_wrong: kind(
+    403,
+    'Token wrong',
+    'the token is not the one that was mailed; five wrong ones end the registration',
+  ),
   registration_ended: kind(410, 'Registration ended', 'it expired, was refused, or had too many wrong tries'),
   registration_not_confirmed: kind(409, 'Registration not confirmed', 'the mailbox is not proved yet'),
   registration_completed: kind(409, 'Registration completed', 'its credential has been used already'),
@@ -43,19 +55,35 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   csr_too_large: kind(413, 'CSR too large', 'the request is larger than 64 KiB'),
   csr_trailing_bytes: kind(422, 'Trailing bytes', 'bytes follow the CSR'),
   csr_duplicate_extension: kind(422, 'Duplicate extension', 'the CSR asks for one extension twice'),
-  csr_signature_algorithm_refused: kind(422, 'Signature algorithm refused', 'the CSR is signed with an algorithm that is not accepted'),
+  csr_signature_algorithm_refused: kind(
+    422,
+    'Signature algorithm refused',
+    'the CSR is signed with an algorithm that is not accepted',
+  ),
   csr_signature_invalid: kind(422, 'Signature invalid', 'the CSR is not signed by the key it holds'),
   csr_address_mismatch: kind(422, 'Address mismatch', 'the CSR names another address than the mailbox it is for'),
   key_algorithm_unsupported: kind(422, 'Key algorithm unsupported', 'the key is neither P-256 nor RSA'),
   key_malformed: kind(422, 'Key malformed', 'the public key cannot be decoded'),
   rsa_modulus_size_refused: kind(422, 'RSA key size refused', 'the RSA key has not 2048 to 4096 bits in steps of 8'),
   rsa_modulus_even: kind(422, 'RSA modulus even', 'the RSA modulus is an even number'),
-  rsa_exponent_unsupported: kind(422, 'RSA exponent unsupported', 'the RSA exponent is even, below 65537 or above 32 bits'),
+  rsa_exponent_unsupported: kind(
+    422,
+    'RSA exponent unsupported',
+    'the RSA exponent is even, below 65537 or above 32 bits',
+  ),
   ec_point_invalid: kind(422, 'EC point invalid', 'the public point is not on its curve, or is infinity'),
   key_belongs_to_another: kind(409, 'Key belongs to another', 'the key is certified for another subscriber'),
   key_already_used: kind(409, 'Key already used', 'the key had a certificate that has ended; make a new key'),
-  consent_version_not_in_force: kind(409, 'Consent version not in force', 'read GET /v1/policy and ask the person again'),
-  certificate_not_valid: kind(409, 'Certificate not valid', 'the certificate has been superseded or revoked, or has expired'),
+  consent_version_not_in_force: kind(
+    409,
+    'Consent version not in force',
+    'read GET /v1/policy and ask the person again',
+  ),
+  certificate_not_valid: kind(
+    409,
+    'Certificate not valid',
+    'the certificate has been superseded or revoked, or has expired',
+  ),
   log_unavailable: kind(503, 'Log unavailable', 'the lookup cannot be logged, so it is not answered'),
   overloaded: kind(503, 'Overloaded', 'the service has more work than it can hold; try later'),
   shutting_down: kind(503, 'Shutting down', 'the service is stopping'),
@@ -73,7 +101,10 @@ export interface Problem {
   readonly instance: string
 }
 
-const internal = new DomainError('internal_error', 'Something failed here. Try again later; if it stays, tell the operator.')
+const internal = new DomainError(
+  'internal_error',
+  'Something failed here. Try again later; if it stays, tell the operator.',
+)
 
 /**
  * The answer to an error (RFC 9457). What is not a `DomainError` becomes `internal_error` and keeps its cause inside.

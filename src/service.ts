@@ -72,36 +72,38 @@ export async function createService(
   config: Config,
   replaced: { recordLookup?: RecordLookup } = {},
 ): Promise<Service> {
-  const { main: database, keys, sha256, random, clock, events, background, crypto, journal } = adapters
-  const audit = createAuditRoom({ database, keys, sha256, random, clock, events, background })
-  const mail = createMailRoom({ ...adapters, database, mailFrom: config.mailFrom })
-  const consent = createConsentRoom({ publicUrl: config.publicUrl, sha256, random, clock })
+  const { main: database, journal, crypto } = adapters
+  const common = { ...adapters, database }
+  const audit = createAuditRoom(common)
+  const mail = createMailRoom({ ...common, mailFrom: config.mailFrom })
+  const consent = createConsentRoom({ ...common, publicUrl: config.publicUrl })
   const registration = createRegistrationRoom({
-    ...{ database, keys, sha256, random, clock, events, audit, mail, consent },
+    ...common,
+    audit,
+    mail,
+    consent,
     publicUrl: config.publicUrl,
     mailLanguage: config.mailLanguage,
   })
-  const queryLog = createQueryLogRoom({
-    ...{ journal, keys, random, clock, events },
-    authenticate: registration.authenticate,
-    keptDays: config.queryLogDays,
-  })
+  const { authenticate } = registration
+  const queryLog = createQueryLogRoom({ ...common, authenticate, keptDays: config.queryLogDays })
   const profile = profileOf(config)
-  const authorities = await openAuthorities({
-    ...{ database, keys, crypto, random, clock, events, profile },
-    recordAudit: audit.record,
-    caKey: config.caKey,
-    pkiUrl: config.pkiUrl,
-  })
-  const ca = createEmbeddedCa({ crypto, authorities, profile, pkiUrl: config.pkiUrl })
+  const { pkiUrl, caKey } = config
+  const authorities = await openAuthorities({ ...common, recordAudit: audit.record, caKey, profile, pkiUrl })
+  const ca = createEmbeddedCa({ crypto, authorities, profile, pkiUrl })
   const directory: DirectoryRoom = createDirectoryRoom({
-    ...{ database, keys, clock, events, audit, consent },
-    authenticate: registration.authenticate,
+    ...common,
+    audit,
+    consent,
+    authenticate,
     recordLookup: replaced.recordLookup ?? queryLog.record,
     chainOf: (authority) => ca.chainOf(authority),
   })
   const enrolment = createEnrolmentRoom({
-    ...{ database, keys, crypto, random, clock, events, audit, registration, ca },
+    ...common,
+    audit,
+    registration,
+    ca,
     onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
     onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
     publishedAmong: (ids) => directory.publishedAmong(ids),
@@ -116,7 +118,7 @@ export async function createService(
   const all = [...rooms, privacy]
   const app = createApp({
     routes: all.flatMap((room) => room.routes),
-    events,
+    events: adapters.events,
     publicUrl: config.publicUrl,
     connectionOf: adapters.connectionOf,
     databases,
@@ -127,6 +129,6 @@ export async function createService(
     jobs: all.flatMap((room) => room.jobs),
     personalData: all.flatMap((room) => room.personalData),
     check: () => runChecks(all.flatMap((room) => room.checks)),
-    verifyAudit: audit.verify,
+    verifyAudit: (expectedHead) => audit.verify(expectedHead),
   }
 }

@@ -231,9 +231,12 @@ const unwrap = (wrappingKey: KeyObject, entry: RingEntry): Uint8Array => {
   try {
     return openWith(wrappingKey, 'data-key', wrappingPlace(entry.id), entry.wrapped)
   } catch (cause) {
-    throw new KeyRingUnusable(`DATA_KEY does not open the key ring (entry ${entry.id}): it is not the key that made it`, {
-      cause,
-    })
+    throw new KeyRingUnusable(
+      `DATA_KEY does not open the key ring (entry ${entry.id}): it is not the key that made it`,
+      {
+        cause,
+      },
+    )
   }
 }
 

@@ -8,6 +8,7 @@ export const lineWriter =
       writeSync(descriptor, `${line}\n`)
     } catch (error) {
       // A pipe that is full or closed must not take the service down with it.
-      if (!(error instanceof Error) || !('code' in error) || (error.code !== 'EAGAIN' && error.code !== 'EPIPE')) throw error
+      if (!(error instanceof Error) || !('code' in error) || (error.code !== 'EAGAIN' && error.code !== 'EPIPE'))
+        throw error
     }
   }

@@ -1,12 +1,5 @@
 import SqliteDatabase from 'better-sqlite3'
-import {
-  portError,
-  type Command,
-  type Database,
-  type Outcome,
-  type Query,
-  type Reader,
-} from '../ports/database.ts'
+import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
 
 /** How many prepared statements one connection keeps; the stores hold far fewer texts than this. */
 const preparedStatementsKept = 500

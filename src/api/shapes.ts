@@ -23,7 +23,10 @@ export const deviceFacts = z.strictObject({
   appVersion: shortText,
   deviceType: shortText,
   osVersion: shortText,
-  language: z.string().regex(/^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$/, 'must be a language tag (RFC 5646)').max(35),
+  language: z
+    .string()
+    .regex(/^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$/, 'must be a language tag (RFC 5646)')
+    .max(35),
   serialNumber: shortText.nullable(),
 })
 export type DeviceFacts = z.infer<typeof deviceFacts>

@@ -46,7 +46,12 @@ const sealHash = (sha256: Sha256, number: number, predecessor: string, entries: 
   toHex(
     sha256(
       encoder.encode(
-        JSON.stringify(['certbook-audit-seal-v1', number, predecessor, entries.map((entry) => entryHash(sha256, entry))]),
+        JSON.stringify([
+          'certbook-audit-seal-v1',
+          number,
+          predecessor,
+          entries.map((entry) => entryHash(sha256, entry)),
+        ]),
       ),
     ),
   )

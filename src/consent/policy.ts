@@ -52,7 +52,12 @@ const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toSt
 
 /** The policy in force, with its texts hashed. */
 export function policyInForce(sha256: Sha256): Policy {
-  const policyText = (text: string): PolicyText => ({ version, language: 'en', text, sha256: hex(sha256(encoder.encode(text))) })
+  const policyText = (text: string): PolicyText => ({
+    version,
+    language: 'en',
+    text,
+    sha256: hex(sha256(encoder.encode(text))),
+  })
   return {
     version,
     effectiveAt: '2026-11-01T00:00:00.000Z',

@@ -17,7 +17,11 @@ export interface ConsentRoom extends Room {
   /** The record that the terms in force were acknowledged at registration: a contract, not a consent. */
   acknowledgeTerms(by: { subscriber: string; device: string }): Command
   /** The record of a consent to publish one certificate, and its id. */
-  givePublication(by: { subscriber: string; device: string }, certificate: string, audience: Audience): {
+  givePublication(
+    by: { subscriber: string; device: string },
+    certificate: string,
+    audience: Audience,
+  ): {
     id: string
     command: Command
   }
@@ -69,7 +73,12 @@ export function createConsentRoom(deps: ConsentDeps): ConsentRoom {
 
   const record = (
     by: { subscriber: string; device: string },
-    what: { purpose: 'terms' | 'publication'; act: 'acknowledged' | 'given' | 'withdrawn'; subject: string; audience: Audience | null },
+    what: {
+      purpose: 'terms' | 'publication'
+      act: 'acknowledged' | 'given' | 'withdrawn'
+      subject: string
+      audience: Audience | null
+    },
     id: string = randomId(deps.random),
   ): Command => {
     const shown = what.purpose === 'terms' ? policy.terms : policy.publication

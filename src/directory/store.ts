@@ -1,11 +1,26 @@
-import { blob, command, integer, oneOf, query, requireOneChange, text, type Command, type Reader } from '../ports/database.ts'
+import {
+  blob,
+  command,
+  integer,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Reader,
+} from '../ports/database.ts'
 import type { Audience } from '../api/shapes.ts'
 
 /**
  * The certificates that a member may encrypt to (or verify with) at some addresses, newest first: published, valid,
  * in time, fit for the use, their subscriber unrestricted. Every address takes the same one probe, whatever it finds.
  */
-export const readPublished = (reader: Reader, addressIndexesHex: readonly string[], use: 'sign' | 'encrypt', now: number) =>
+export const readPublished = (
+  reader: Reader,
+  addressIndexesHex: readonly string[],
+  use: 'sign' | 'encrypt',
+  now: number,
+) =>
   reader.all(
     query(
       {

@@ -85,8 +85,12 @@ async function keyRefusal(
 ): Promise<DomainError> {
   const foreign = await readForeignUse(deps.database, checked.spkiSha256, subscriber)
   return foreign === null
-    ? new DomainError('key_already_used', 'This key has served for another device or an ended certificate. Make a new key.', {
-        cause,
-      })
+    ? new DomainError(
+        'key_already_used',
+        'This key has served for another device or an ended certificate. Make a new key.',
+        {
+          cause,
+        },
+      )
     : new DomainError('key_belongs_to_another', 'This key is certified for somebody else. Make a new key.', { cause })
 }

@@ -1,12 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import {
-  bearer,
-  createRoutes,
-  deviceCaller,
-  jsonAnswer,
-  problemAnswer,
-  type DeviceCaller,
-} from '../api/room.ts'
+import { bearer, createRoutes, deviceCaller, jsonAnswer, problemAnswer, type DeviceCaller } from '../api/room.ts'
 import {
   certificateRequest,
   certificateRequestAnswer,
@@ -143,7 +136,14 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
   const presentRequest = async (row: RequestRow, address: string): Promise<CertificateRequestAnswer> => {
     const certificate = await readCertificateOfRequest(deps.database, row.id)
     const [shown = null] = certificate === null ? [] : await presentOwn([certificate])
-    return { id: row.id, state: shownState(row.state), mailbox: address, use: row.use, reason: row.reason, certificate: shown }
+    return {
+      id: row.id,
+      state: shownState(row.state),
+      mailbox: address,
+      use: row.use,
+      reason: row.reason,
+      certificate: shown,
+    }
   }
 
   const addressesOf = async (subscriber: string): Promise<(mailbox: string) => string> => {

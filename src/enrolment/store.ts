@@ -238,7 +238,12 @@ export const readValidCertificateId = (
   )
 
 /** Ends one certificate, and with it its request, so that its key cannot be certified again. */
-export const endCertificate = (id: string, request: string, state: 'superseded' | 'expired', now: number): Command[] => [
+export const endCertificate = (
+  id: string,
+  request: string,
+  state: 'superseded' | 'expired',
+  now: number,
+): Command[] => [
   command(`UPDATE certificates SET state = ? WHERE id = ? AND state = 'valid'`, state, id),
   requireOneChange('certificate_ended'),
   command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),

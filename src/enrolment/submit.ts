@@ -26,7 +26,12 @@ const termMilliseconds = 397 * 86_400_000 - 1_000
 /** A submission that took this long has lost its process. */
 const stuckAfterMilliseconds = 60_000
 
-const orderFor = (deps: EnrolmentDeps, row: RequestRow, mailbox: OwnMailbox, checked: CheckedRequest): CertificateOrder => {
+const orderFor = (
+  deps: EnrolmentDeps,
+  row: RequestRow,
+  mailbox: OwnMailbox,
+  checked: CheckedRequest,
+): CertificateOrder => {
   const notBefore = Math.floor((deps.clock() - backdatingMilliseconds) / 1_000) * 1_000
   return {
     request: row.id,

@@ -89,7 +89,8 @@ async function sendOne(deps: MailDeps, mail: DueMail): Promise<void> {
     const { to, raw } = await compose(deps, mail)
     await deps.mailer.deliver({ id: mail.id, from: deps.mailFrom, to, raw })
   } catch (error) {
-    const failed = error instanceof DeliveryFailed ? error : new DeliveryFailed('the mailer failed', false, { cause: error })
+    const failed =
+      error instanceof DeliveryFailed ? error : new DeliveryFailed('the mailer failed', false, { cause: error })
     const overdue = deps.clock() > mail.createdAt + givenUpAfterMilliseconds
     const wait = (retryMinutes[Math.min(mail.attempts, retryMinutes.length - 1)] ?? 1) * 60_000
     await deps.database.batch([

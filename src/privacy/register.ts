@@ -11,12 +11,18 @@ export function registerFaults(
   declarations: readonly TableDeclaration[],
 ): string[] {
   const ofRole = declarations.filter((declaration) => declaration.database === role)
-  const declared = new Set(ofRole.flatMap(({ table, columns }) => Object.keys(columns).map((name) => `${table}.${name}`)))
+  const declared = new Set(
+    ofRole.flatMap(({ table, columns }) => Object.keys(columns).map((name) => `${table}.${name}`)),
+  )
   const found = new Set(real.map(({ table, column }) => `${table}.${column}`))
-  const twice = ofRole.filter((declaration) => ofRole.some((other) => other !== declaration && other.table === declaration.table))
+  const twice = ofRole.filter((declaration) =>
+    ofRole.some((other) => other !== declaration && other.table === declaration.table),
+  )
   return [
     ...[...found].filter((name) => !declared.has(name)).map((name) => `${role}: column ${name} is not declared`),
-    ...[...declared].filter((name) => !found.has(name)).map((name) => `${role}: ${name} is declared but does not exist`),
+    ...[...declared]
+      .filter((name) => !found.has(name))
+      .map((name) => `${role}: ${name} is declared but does not exist`),
     ...twice.map(({ table }) => `${role}: table ${table} is declared more than once`),
   ]
 }

@@ -57,9 +57,13 @@ export const createRecordLookup =
         await write(deps, asker, asked)
       }
     } catch (cause) {
-      throw new DomainError('log_unavailable', 'The lookup could not be logged, so it is not answered. Try again shortly.', {
-        retryAfterSeconds: 5,
-        cause,
-      })
+      throw new DomainError(
+        'log_unavailable',
+        'The lookup could not be logged, so it is not answered. Try again shortly.',
+        {
+          retryAfterSeconds: 5,
+          cause,
+        },
+      )
     }
   }

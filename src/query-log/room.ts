@@ -48,7 +48,8 @@ const settledMilliseconds = 10_000
 
 const readCursor = (cursor: string | undefined): number => {
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER
-  if (!/^\d{1,16}$/.test(cursor)) throw new DomainError('invalid_request', 'cursor: send the one that the last page gave.')
+  if (!/^\d{1,16}$/.test(cursor))
+    throw new DomainError('invalid_request', 'cursor: send the one that the last page gave.')
   return Number(cursor)
 }
 

@@ -1,14 +1,4 @@
-import {
-  blob,
-  command,
-  integer,
-  nullable,
-  oneOf,
-  query,
-  text,
-  type Command,
-  type Reader,
-} from '../ports/database.ts'
+import { blob, command, integer, nullable, oneOf, query, text, type Command, type Reader } from '../ports/database.ts'
 
 export interface LogRow {
   readonly id: number

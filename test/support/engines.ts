@@ -49,7 +49,7 @@ export const statementsOf = (script: string): string[] => {
   for (const line of script.split('\n')) {
     if (/^\s*(--.*)?$/.test(line)) continue
     current.push(line)
-    inTrigger ||= /^CREATE TRIGGER/.test(line)
+    inTrigger ||= line.startsWith('CREATE TRIGGER')
     if (!line.trimEnd().endsWith(';') || (inTrigger && line.trim() !== 'END;')) continue
     statements.push(current.join('\n'))
     current = []
@@ -98,7 +98,7 @@ async function openD1(): Promise<Databases> {
   return {
     main: await migrateD1('main', required(local, 'DB_MAIN')),
     journal: new JournalShards(shards, sha256),
-    close: local.close,
+    close: () => local.close(),
   }
 }
 
@@ -159,13 +159,21 @@ export interface RoomHarness extends Databases {
 
 export async function openRoomHarness(
   engine: Engine,
-  options: { settings?: Readonly<Record<string, string>>; mailer?: Mailer; connection?: { secure: boolean; mayForward: boolean } } = {},
+  options: {
+    settings?: Readonly<Record<string, string>>
+    mailer?: Mailer
+    connection?: { secure: boolean; mayForward: boolean }
+  } = {},
 ): Promise<RoomHarness> {
   const databases = await openDatabases(engine)
   const config = testConfig('unused', options.settings)
   const clock = { now: Date.parse('2026-11-21T12:00:00Z') }
   const log: string[] = []
-  const events = createEvents((line) => log.push(line), 'debug', () => clock.now)
+  const events = createEvents(
+    (line) => log.push(line),
+    'debug',
+    () => clock.now,
+  )
   const background = new ProcessBackground(events)
   const keys = await memoryKeyRing()
   const mails = new MailPool()
@@ -195,7 +203,12 @@ export async function openRoomHarness(
   }
   return {
     ...databases,
-    ...{ service, keys, mails, config, clock, log },
+    service,
+    keys,
+    mails,
+    config,
+    clock,
+    log,
     api: new Api(ask),
     settled: () => background.settled(),
     runJob: async (name) => {

@@ -112,11 +112,7 @@ try {
   await step("every address that Bob asked for stands in Bob's log", async () => {
     const log = await bob.api.get('/v1/me/lookups')
     const entries = log.body.items.map((item: { address: string; status: string }) => `${item.address} ${item.status}`)
-    assert.deepEqual(entries, [
-      'carol@example.com found',
-      'alice@example.com found',
-      'alice@example.com not_found',
-    ])
+    assert.deepEqual(entries, ['carol@example.com found', 'alice@example.com found', 'alice@example.com not_found'])
   })
   await step('Alice withdraws, and is not found any more', async () => {
     assert.equal((await alice.api.delete(`/v1/certificates/${certificate.id}/publication`)).status, 204)
@@ -125,24 +121,27 @@ try {
   })
   mails.close()
   await step('the service stops at SIGTERM and exits 0', stop)
-  await step('its files hold no clear address, its log is whole, and nothing is held that is not declared', async () => {
-    const opened = await openNodeService(testConfig(dataDir))
-    try {
-      await checkService({
-        service: opened.service,
-        shards: [opened.journal],
-        keys: opened.keys,
-        answered: [
-          { asker: bob.subscriberId, addresses: ['alice@example.com', 'alice@example.com', 'carol@example.com'] },
-          { asker: bob.subscriberId, addresses: ['alice@example.com'] },
-        ],
-        addresses: ['alice@example.com', 'bob@example.com', 'carol@example.com'],
-        dataDir,
-      })
-    } finally {
-      await opened.close()
-    }
-  })
+  await step(
+    'its files hold no clear address, its log is whole, and nothing is held that is not declared',
+    async () => {
+      const opened = await openNodeService(testConfig(dataDir))
+      try {
+        await checkService({
+          service: opened.service,
+          shards: [opened.journal],
+          keys: opened.keys,
+          answered: [
+            { asker: bob.subscriberId, addresses: ['alice@example.com', 'alice@example.com', 'carol@example.com'] },
+            { asker: bob.subscriberId, addresses: ['alice@example.com'] },
+          ],
+          addresses: ['alice@example.com', 'bob@example.com', 'carol@example.com'],
+          dataDir,
+        })
+      } finally {
+        await opened.close()
+      }
+    },
+  )
   console.log('\nThe main job works: registered, certified, published, looked up, encrypted, decrypted, logged.')
 } catch (error) {
   console.error(error)

@@ -26,5 +26,15 @@ export const keyMakers = {
 /** A key and a CSR for it, made by openssl as `name.key` and `name.csr`. */
 export async function makeKeyAndCsr(folder: string, name: string, kind: keyof typeof keyMakers): Promise<void> {
   await openssl(folder, 'genpkey', ...keyMakers[kind], '-out', `${name}.key`)
-  await openssl(folder, 'req', '-new', '-key', `${name}.key`, '-subj', '/CN=whatever the app writes', '-out', `${name}.csr`)
+  await openssl(
+    folder,
+    'req',
+    '-new',
+    '-key',
+    `${name}.key`,
+    '-subj',
+    '/CN=whatever the app writes',
+    '-out',
+    `${name}.csr`,
+  )
 }

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import { getPlatformProxy } from 'wrangler'
+import { D1, type D1Binding } from '../../src/adapters/d1.ts'
+import { JournalShards } from '../../src/adapters/journal-d1.ts'
+import { openKeyRing, sha256 } from '../../src/adapters/key-ring.ts'
+import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
+import { createEvents } from '../../src/events.ts'
+import { createService } from '../../src/service.ts'
+import { Api, askOver } from '../support/api.ts'
+import { checkService } from '../support/check-service.ts'
+import { startMailHook } from '../support/mail.ts'
+import { temporaryFolder, testConfig } from '../support/node-process.ts'
+import { startWorker, type WorkerProcess } from '../support/worker-process.ts'
+import { travel, type Travelled } from './whole-story.ts'
+
+/** Opens the Worker's databases from outside, once it has ended, and checks what it left. */
+async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Promise<void> {
+  const proxy = await getPlatformProxy<Record<string, D1Binding>>({ persist: { path: worker.persistTo } })
+  try {
+    const database = (name: string): D1 => {
+      const binding = proxy.env[name]
+      if (binding === undefined) throw new Error(`no binding ${name}`)
+      return new D1(binding)
+    }
+    const keysDatabase = database('DB_KEYS')
+    const shards = [database('DB_JOURNAL_0'), database('DB_JOURNAL_1')]
+    const keys = await openKeyRing({
+      dataKey: worker.dataKey,
+      storage: new KeyRingDatabase(keysDatabase, Date.now),
+      mayCreate: false,
+    })
+    const service = await createService(
+      {
+        main: database('DB_MAIN'),
+        journal: new JournalShards(shards, sha256),
+        keys,
+        sha256,
+        mailer: { deliver: () => Promise.reject(new Error('nothing is sent from here')) },
+        crypto,
+        random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+        clock: Date.now,
+        background: { run: () => undefined },
+        events: createEvents(() => undefined, 'error', Date.now),
+        connectionOf: () => ({ secure: true, mayForward: false }),
+        otherDatabases: [{ role: 'keys', database: keysDatabase }],
+        warnings: [],
+      },
+      testConfig('unused'),
+    )
+    await checkService({ service, shards, keys, ...travelled, dataDir: worker.persistTo })
+  } finally {
+    await proxy.dispose()
+  }
+}
+
+test('the whole story under wrangler dev with D1, mail by the hook, and its cron patterns', async () => {
+  const folder = await temporaryFolder()
+  const hook = await startMailHook()
+  const worker = await startWorker(folder.path, hook.url)
+  try {
+    const travelled = await travel(new Api(askOver(worker.url)), hook)
+    expect(await worker.fireCron('* * * * *')).toBe(200)
+    expect(await worker.fireCron('17 3 * * *')).toBe(200)
+    expect(await worker.fireCron('5 5 5 5 5'), 'a pattern that no job carries').toBe(500)
+    expect(worker.output()).toContain('no job carries the cron pattern')
+    for (const address of travelled.addresses) expect(worker.output()).not.toContain(address)
+    await worker.end()
+    await checkLeftBehind(worker, travelled)
+  } finally {
+    await worker.end()
+    await hook.close()
+    await folder.remove()
+  }
+})

@@ -17,7 +17,8 @@ Every refusal is a problem document (RFC 9457) with a stable \`code\`; branch on
 
 `
 
-const declarations = [audit, mail, consent, queryLog, registration, enrolment, directory, house].flat()
+/** What every room declares, in the order of the documents. */
+export const declarations = [audit, mail, consent, queryLog, registration, enrolment, directory, house].flat()
 
 /** The documents that are made from code, by their path. */
 export const documents: Readonly<Record<string, () => string>> = {

@@ -27,22 +27,20 @@ const hints = (url: string, config: Config): string[] => [
   `  next              the story in curl in README.md, or: npm run demo`,
 ]
 
+/** Resolves to the first signal that asks the process to end. Listened for from the very start, so none is missed. */
+const askedToEnd = (): Promise<string> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+  })
+
 async function serve(): Promise<void> {
+  const signal = askedToEnd()
   process.umask(0o077)
   const config = readConfig(process.env, 'node')
   const server = await serveNode(config)
   for (const line of hints(server.url, config)) hint(line)
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      void server.stop(signal).then(
-        () => process.exit(0),
-        (error: unknown) => {
-          console.error(error)
-          process.exit(exitFailed)
-        },
-      )
-    })
-  }
+  await server.stop(await signal)
+  process.exit(0)
 }
 
 function configCheck(options: { json?: boolean }): void {

@@ -1,5 +1,5 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import {
@@ -163,13 +163,60 @@ export interface RunningServer {
 }
 
 const shutdownMilliseconds = 10_000
+/** How long a kept-alive connection may stay idle in a shutdown: a busy client's next request comes within it. */
+const idleMilliseconds = 250
 
-/** Resolves when every connection has ended; what is idle is closed again and again until then. */
-async function drain(server: Server): Promise<void> {
+type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
+
+/** The answers that are under way on a server, so that a shutdown cuts none of them. */
+class OpenAnswers {
+  readonly #open = new Map<ServerResponse, Socket>()
+  /** Connections of which the last answer is under way. */
+  readonly #ending = new WeakSet<Socket>()
+  #last = false
+
+  handle(incoming: IncomingMessage, outgoing: ServerResponse, answer: Answer): void {
+    const { socket } = incoming
+    // What was pipelined behind a last answer must not be processed (RFC 9112, 9.6).
+    if (this.#ending.has(socket)) return
+    this.#open.set(outgoing, socket)
+    outgoing.once('close', () => this.#open.delete(outgoing))
+    if (this.#last) this.#end(outgoing, socket)
+    answer(incoming, outgoing)
+  }
+
+  /** From now on the next answer of each connection is its last, and says so. */
+  sayLast(): void {
+    this.#last = true
+    const newest = new Map(Array.from(this.#open, ([outgoing, socket]) => [socket, outgoing]))
+    for (const [socket, outgoing] of newest) if (!outgoing.headersSent) this.#end(outgoing, socket)
+  }
+
+  /** Whether an answer is written but not yet handed to the system: to Node such a connection is idle. */
+  unsent(): boolean {
+    return Array.from(this.#open.keys()).some((outgoing) => outgoing.writableEnded && !outgoing.writableFinished)
+  }
+
+  #end(outgoing: ServerResponse, socket: Socket): void {
+    outgoing.setHeader('Connection', 'close')
+    this.#ending.add(socket)
+  }
+}
+
+/**
+ * Stops accepting and resolves when every connection has ended: the busy ones after an answer that says so, the idle
+ * ones after a moment, all of them at the deadline.
+ */
+async function drain(server: Server, answers: OpenAnswers): Promise<void> {
   const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve())
+    // Not the close() of the HTTP server: that one closes idle connections at once, with what is being sent on them.
+    NetServer.prototype.close.call(server, () => resolve())
   })
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  answers.sayLast()
+  const idleFrom = performance.now() + idleMilliseconds
+  const idle = setInterval(() => {
+    if (performance.now() >= idleFrom && !answers.unsent()) server.closeIdleConnections()
+  }, 20)
   const deadline = setTimeout(() => server.closeAllConnections(), shutdownMilliseconds)
   await closed
   clearInterval(idle)
@@ -178,7 +225,10 @@ async function drain(server: Server): Promise<void> {
 
 const listen = (server: Server, config: Config): Promise<AddressInfo> =>
   new Promise((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const taken = `port ${config.port} on ${config.host} is taken; set PORT to another one`
+      reject(cause.code === 'EADDRINUSE' ? new Error(taken, { cause }) : cause)
+    })
     server.listen(config.port, config.host, () => {
       const address = server.address()
       if (address === null || typeof address === 'string') reject(new Error('the server has no TCP address'))
@@ -206,14 +256,17 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
     throw error
   }
   const { service, events } = node
-  const answer = getRequestListener((request, env) => service.fetch(request, env), { overrideGlobalObjects: false })
-  server.on('request', (incoming, outgoing) => void answer(incoming, outgoing))
+  const answer = getRequestListener((request, env) => service.fetch(request, env))
+  const answers = new OpenAnswers()
+  server.on('request', (incoming, outgoing) =>
+    answers.handle(incoming, outgoing, (request, response) => void answer(request, response)),
+  )
   const scheduler = new Scheduler(service.jobs, events)
   events.started({ url: bound.publicUrl, runtime: `node ${process.versions.node}` })
   let stopping: Promise<void> | null = null
   const stop = async (reason: string): Promise<void> => {
     events.stopping({ reason })
-    await drain(server)
+    await drain(server, answers)
     await scheduler.stop()
     await node.close()
     events.stopped()

@@ -65,6 +65,18 @@ const chooseMailer = (config: Config, folder: MailFolder): { mailer: Mailer; clo
   return { mailer: folder, close: nothingToClose }
 }
 
+const shutdownMilliseconds = 10_000
+
+/** Resolves with the work, or without it when it takes too long: a mail that was not sent is sent by the next start. */
+async function withinDeadline(work: Promise<void>): Promise<void> {
+  let deadline: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    deadline = setTimeout(resolve, shutdownMilliseconds)
+  })
+  await Promise.race([work, late])
+  clearTimeout(deadline)
+}
+
 const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')
 
 /** A request is secure from this machine itself, or from a declared proxy that says it came by TLS. */
@@ -141,7 +153,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       keys,
       settled: () => background.settled(),
       close: async () => {
-        await background.settled()
+        await withinDeadline(background.settled())
         closeMailer()
         await journal.close()
         main.close()
@@ -162,7 +174,6 @@ export interface RunningServer {
   stop(reason: string): Promise<void>
 }
 
-const shutdownMilliseconds = 10_000
 /** How long a kept-alive connection may stay idle in a shutdown: a busy client's next request comes within it. */
 const idleMilliseconds = 250
 
@@ -267,7 +278,7 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
   const stop = async (reason: string): Promise<void> => {
     events.stopping({ reason })
     await drain(server, answers)
-    await scheduler.stop()
+    await withinDeadline(scheduler.stop())
     await node.close()
     events.stopped()
   }

@@ -47,7 +47,8 @@ export function lockDataDirectory(directory: DataDirectory): { release(): void }
     lock.exec('BEGIN EXCLUSIVE')
   } catch (cause) {
     lock.close()
-    throw new DataDirectoryLocked(directory.path, { cause })
+    const busy = cause instanceof SqliteDatabase.SqliteError && cause.code.startsWith('SQLITE_BUSY')
+    throw busy ? new DataDirectoryLocked(directory.path, { cause }) : cause
   }
   return { release: () => lock.close() }
 }
@@ -104,6 +105,29 @@ const ringFileShape = z.strictObject({
   entries: z.array(z.strictObject({ id: z.string(), wrapped: z.base64() })),
 })
 
+/** What is not JSON is undefined. */
+const jsonOf = (content: string): unknown => {
+  try {
+    return JSON.parse(content)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Runs `change` while no other process changes the ring: of two that read the file and then write it, the later would
+ * drop the entry of the earlier. The lock is the kernel's, so it ends with a process that dies.
+ */
+const whileRingIsLocked = <T>(directory: DataDirectory, change: () => T): T => {
+  const lock = new SqliteDatabase(`${directory.keyRingFile}-lock`, { timeout: 5_000 })
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+    return change()
+  } finally {
+    lock.close()
+  }
+}
+
 /** The key ring as one file. */
 export class KeyRingFile implements RingStorage {
   readonly #directory: DataDirectory
@@ -113,21 +137,30 @@ export class KeyRingFile implements RingStorage {
   }
 
   async load(): Promise<RingEntry[]> {
+    return this.#read()
+  }
+
+  async add(entry: RingEntry): Promise<RingEntry> {
+    return whileRingIsLocked(this.#directory, () => {
+      const entries = this.#read()
+      const present = entries.find((candidate) => candidate.id === entry.id)
+      if (present !== undefined) return present
+      const all = [...entries, entry].map(({ id, wrapped }) => ({
+        id,
+        wrapped: Buffer.from(wrapped).toString('base64'),
+      }))
+      writeDurably(this.#directory, this.#directory.keyRingFile, `${JSON.stringify({ version: 1, entries: all })}\n`)
+      return entry
+    })
+  }
+
+  #read(): RingEntry[] {
     if (!existsSync(this.#directory.keyRingFile)) return []
-    const parsed = ringFileShape.safeParse(JSON.parse(readFileSync(this.#directory.keyRingFile, 'utf8')))
+    const parsed = ringFileShape.safeParse(jsonOf(readFileSync(this.#directory.keyRingFile, 'utf8')))
     if (!parsed.success) throw new KeyRingUnusable(`${this.#directory.keyRingFile} is not a key ring`)
     return parsed.data.entries.map((entry) => ({
       id: entry.id,
       wrapped: new Uint8Array(Buffer.from(entry.wrapped, 'base64')),
     }))
-  }
-
-  async add(entry: RingEntry): Promise<RingEntry> {
-    const entries = await this.load()
-    const present = entries.find((candidate) => candidate.id === entry.id)
-    if (present !== undefined) return present
-    const all = [...entries, entry].map(({ id, wrapped }) => ({ id, wrapped: Buffer.from(wrapped).toString('base64') }))
-    writeDurably(this.#directory, this.#directory.keyRingFile, `${JSON.stringify({ version: 1, entries: all })}\n`)
-    return entry
   }
 }

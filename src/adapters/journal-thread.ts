@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
 import { JournalUnavailable, type Journal } from '../ports/journal.ts'
-import type { JournalAnswer, JournalRequest, JournalResult } from './journal-worker.ts'
+import { packGroup, type JournalAnswer, type JournalRequest } from './journal-messages.ts'
 import { openSqliteFile, SqliteReader } from './sqlite.ts'
 import type SqliteDatabase from 'better-sqlite3'
 
@@ -14,10 +14,18 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-const settle = (waiting: Waiting, result: JournalResult | undefined): void => {
-  if (result === undefined) waiting.reject(new JournalUnavailable('the thread gave no answer'))
-  else if ('outcomes' in result) waiting.resolve(result.outcomes)
-  else waiting.reject(portError(new Error(result.failure.message)))
+/** Gives each batch of a committed group its outcomes or its failure. */
+const settle = (
+  group: readonly Waiting[],
+  { changes, failures }: Extract<JournalAnswer, { changes: unknown }>,
+): void => {
+  const failed = new Map(failures.map(({ batch, message }) => [batch, message]))
+  let place = 0
+  group.forEach(({ commands, resolve, reject }, batch) => {
+    const message = failed.get(batch)
+    if (message === undefined) resolve(commands.map(() => ({ changes: changes[place++] ?? 0 })))
+    else reject(portError(new Error(message)))
+  })
 }
 
 /**
@@ -121,7 +129,7 @@ export class JournalThread implements Journal, Database {
     if (this.#committing !== null || this.#waiting.length === 0) return
     this.#committing = this.#waiting
     this.#waiting = []
-    this.#send({ group: this.#committing.map((waiting) => waiting.commands) })
+    this.#send({ group: packGroup(this.#committing.map((waiting) => waiting.commands)) })
   }
 
   #send(request: JournalRequest): void {
@@ -136,7 +144,7 @@ export class JournalThread implements Journal, Database {
     }
     const committed = this.#committing ?? []
     this.#committing = null
-    if ('results' in answer) committed.forEach((waiting, index) => settle(waiting, answer.results[index]))
+    if ('changes' in answer) settle(committed, answer)
     else if ('failed' in answer) {
       for (const waiting of committed) waiting.reject(new JournalUnavailable(answer.failed))
     }

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Mailer, OutgoingMessage } from '../ports/mailer.ts'
+import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
 
 /** For development: each message becomes one `.eml` file that a mail program opens. */
 export class MailFolder implements Mailer {
@@ -12,10 +12,14 @@ export class MailFolder implements Mailer {
 
   /** The file appears under its name only when it is whole. */
   async deliver(message: OutgoingMessage): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const path = join(this.#folder, `${message.id}.eml`)
-    await writeFile(`${path}.part`, message.raw, { mode: 0o600 })
-    await rename(`${path}.part`, path)
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+      await writeFile(`${path}.part`, message.raw, { mode: 0o600 })
+      await rename(`${path}.part`, path)
+    } catch (cause) {
+      throw new DeliveryFailed('the mail folder cannot be written', false, { cause })
+    }
   }
 
   /** Removes messages older than `before` (UTC milliseconds). */

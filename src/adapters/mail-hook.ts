@@ -1,5 +1,8 @@
 import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
 
+/** Bad request, payload too large, unprocessable content. */
+const refusalsOfTheMessage = [400, 413, 422]
+
 /** Hands mail to an HTTPS endpoint of the operator: the RFC 5322 message as the body of a POST. */
 export class MailHook implements Mailer {
   readonly #url: string
@@ -10,7 +13,7 @@ export class MailHook implements Mailer {
     this.#token = token
   }
 
-  /** Any 2xx means taken; 4xx save 408 and 429 is permanent. */
+  /** Any 2xx means taken. Only what judges the message is permanent: a wrong token or path is put right, and then it goes. */
   async deliver(message: OutgoingMessage): Promise<void> {
     const headers: Record<string, string> = {
       'Content-Type': 'message/rfc822',
@@ -34,7 +37,6 @@ export class MailHook implements Mailer {
       throw new DeliveryFailed('the mail hook cannot be reached', false, { cause })
     }
     if (status >= 200 && status < 300) return
-    const permanent = status >= 400 && status < 500 && status !== 408 && status !== 429
-    throw new DeliveryFailed(`the mail hook answered ${status}`, permanent)
+    throw new DeliveryFailed(`the mail hook answered ${status}`, refusalsOfTheMessage.includes(status))
   }
 }

@@ -1,20 +1,32 @@
 import { createTransport, type Transporter } from 'nodemailer'
 import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
 
-const responseCode = (error: unknown): number | null => {
-  if (!(error instanceof Error) || !('responseCode' in error)) return null
-  return typeof error.responseCode === 'number' ? error.responseCode : null
+/** The reply that the server gave, and the library's word for the step that it ended. */
+const replyOf = (error: unknown): { reply: number | null; step: unknown } => {
+  if (!(error instanceof Error)) return { reply: null, step: null }
+  const reply = 'responseCode' in error && typeof error.responseCode === 'number' ? error.responseCode : null
+  return { reply, step: 'code' in error ? error.code : null }
 }
+
+/** Replies to MAIL, RCPT and DATA judge the message; those to the connection or the login judge the settings. */
+const stepsOfTheMessage: readonly unknown[] = ['EENVELOPE', 'EMESSAGE']
+/** RFC 4954 section 6: given to MAIL where a login was needed first. */
+const authenticationRequired = 530
 
 /** Hands mail to an SMTP server, `smtp://` or `smtps://` with user and password in the URL. */
 export class Smtp implements Mailer {
   readonly #transport: Transporter
 
   constructor(url: string) {
-    this.#transport = createTransport(url, {})
+    this.#transport = createTransport({
+      url,
+      connectionTimeout: 10_000,
+      greetingTimeout: 10_000,
+      socketTimeout: 30_000,
+    })
   }
 
-  /** A 5yz reply is permanent (RFC 5321 4.2.1); everything else may pass. */
+  /** A 5yz reply to the message is permanent (RFC 5321 4.2.1); everything else may pass. */
   async deliver(message: OutgoingMessage): Promise<void> {
     try {
       await this.#transport.sendMail({
@@ -22,9 +34,10 @@ export class Smtp implements Mailer {
         raw: Buffer.from(message.raw),
       })
     } catch (cause) {
-      const code = responseCode(cause)
-      const permanent = code !== null && code >= 500
-      throw new DeliveryFailed(`SMTP ${code ?? 'connection failed'}`, permanent, { cause })
+      const { reply, step } = replyOf(cause)
+      const permanent =
+        reply !== null && reply >= 500 && reply !== authenticationRequired && stepsOfTheMessage.includes(step)
+      throw new DeliveryFailed(`SMTP ${reply ?? 'connection failed'}`, permanent, { cause })
     }
   }
 

@@ -98,7 +98,8 @@ export const integer: ColumnReader<number> = (value, column) => {
 
 export const blob: ColumnReader<Uint8Array> = (value, column) => {
   if (!(value instanceof Uint8Array)) throw new RowMismatch(column, 'blob', value)
-  return value
+  // One engine gives a Buffer, whose `slice` and `toString` are not those of its class.
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
 /** The reader for a column that may be null. */
@@ -127,18 +128,31 @@ function readRow(columns: ColumnReaders, row: Readonly<Record<string, unknown>>)
   return result
 }
 
+/**
+ * Hands the values on, or throws `RangeError` at one that an engine would round (a number beyond the safe integers),
+ * turn into NULL (NaN) or take where the other refuses it (a bigint, a boolean, undefined).
+ */
+const bindable = (values: readonly SqlValue[]): readonly SqlValue[] => {
+  for (const value of values) {
+    const fits =
+      typeof value === 'string' || value === null || Number.isSafeInteger(value) || value instanceof Uint8Array
+    if (!fits) throw new RangeError(`a ${typeof value} that a database would round or refuse`)
+  }
+  return values
+}
+
 /** A reading statement; `columns` names each column of the result and how it is read. */
 export function query<const C extends ColumnReaders>(
   columns: C,
   statement: string,
   ...values: readonly SqlValue[]
 ): Query<RowOf<C>> {
-  return { text: statement, values, read: (row) => readRow(columns, row) }
+  return { text: statement, values: bindable(values), read: (row) => readRow(columns, row) }
 }
 
 /** A writing statement. */
 export function command(statement: string, ...values: readonly SqlValue[]): Command {
-  return { text: statement, values }
+  return { text: statement, values: bindable(values) }
 }
 
 /**

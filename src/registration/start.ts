@@ -24,6 +24,16 @@ const requireAllowedFacts = (device: DeviceFacts): void => {
 }
 
 /**
+ * The device's own words reach somebody who may never have asked for them: nothing in them may read as a link, and
+ * there is no room for a message.
+ */
+const shownDeviceType = (deviceType: string): string =>
+  deviceType
+    .replaceAll(/[^\p{L}\p{N} -]+/gu, ' ')
+    .trim()
+    .slice(0, 30)
+
+/**
  * Begins a registration: keeps what the device said, and mails a token to the address, to that address alone.
  * The answer is the same whether or not the address is known. Throws address refusals and
  * `policy_version_not_in_force`.
@@ -69,7 +79,7 @@ export async function startRegistration(
         registration: id,
         token,
         link: `${deps.publicUrl}/confirm/${id}#${token}`,
-        deviceType: device.deviceType,
+        deviceType: shownDeviceType(device.deviceType),
         startedAt: `${new Date(now).toISOString().slice(0, 16).replace('T', ' ')} UTC`,
       },
     }),

@@ -1,0 +1,524 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import {
+  DataDirectoryLocked,
+  holdsDatabase,
+  KeyRingFile,
+  lockDataDirectory,
+  openDataDirectory,
+  readDataKey,
+  type DataDirectory,
+} from '../../src/adapters/data-directory.ts'
+import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
+import { KeyRingUnusable, openKeyRing, sha256, type KeyRing, type RingStorage } from '../../src/adapters/key-ring.ts'
+import { command, type Database } from '../../src/ports/database.ts'
+import { openText, SealBroken, sealText, type Place, type Sealer } from '../../src/ports/keys.ts'
+import { migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
+import { temporaryFolder } from '../support/node-process.ts'
+import { sourceModule, startChild } from './child.ts'
+
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
+
+let local: LocalD1
+let keysDatabase: Database
+let folder: { path: string; remove(): Promise<void> }
+
+beforeAll(async () => {
+  local = await startLocalD1()
+  const binding = local.bindings['DB_KEYS']
+  if (binding === undefined) throw new Error('no binding DB_KEYS')
+  keysDatabase = await migrateD1('keys', binding)
+  folder = await temporaryFolder()
+})
+afterAll(async () => {
+  await local.close()
+  await folder.remove()
+})
+
+let directories = 0
+const newDirectory = (): DataDirectory => openDataDirectory(join(folder.path, `data-${(directories += 1)}`))
+
+/** One empty ring. */
+interface RingPlace {
+  /** The ring as one more process or isolate sees it. */
+  storage(): RingStorage
+  /** Drops one entry, as the month's end does. */
+  drop(id: string): Promise<void>
+  /** Changes one byte of an entry. */
+  damage(id: string): Promise<void>
+}
+
+const ringFile = async (): Promise<RingPlace> => {
+  const directory = newDirectory()
+  type Entry = { id: string; wrapped: string }
+  const rewrite = (change: (entries: Entry[]) => Entry[]): void => {
+    const ring = JSON.parse(readFileSync(directory.keyRingFile, 'utf8')) as { entries: Entry[] }
+    writeFileSync(directory.keyRingFile, JSON.stringify({ ...ring, entries: change(ring.entries) }))
+  }
+  return {
+    storage: () => new KeyRingFile(directory),
+    drop: async (id) => rewrite((entries) => entries.filter((entry) => entry.id !== id)),
+    damage: async (id) =>
+      rewrite((entries) =>
+        entries.map((entry) => {
+          if (entry.id !== id) return entry
+          const wrapped = Buffer.from(entry.wrapped, 'base64')
+          wrapped.writeUInt8(wrapped.readUInt8(40) ^ 1, 40)
+          return { id, wrapped: wrapped.toString('base64') }
+        }),
+      ),
+  }
+}
+
+const ringDatabase = async (): Promise<RingPlace> => {
+  await keysDatabase.batch([command('DELETE FROM key_ring')])
+  return {
+    storage: () => new KeyRingDatabase(keysDatabase, Date.now),
+    drop: async (id) => void (await keysDatabase.batch([command('DELETE FROM key_ring WHERE id = ?', id)])),
+    damage: async (id) => {
+      const entry = (await new KeyRingDatabase(keysDatabase, Date.now).load()).find((candidate) => candidate.id === id)
+      const wrapped = Uint8Array.from(entry?.wrapped ?? expect.unreachable())
+      wrapped[40] = (wrapped[40] ?? 0) ^ 1
+      await keysDatabase.batch([command('UPDATE key_ring SET wrapped = ? WHERE id = ?', wrapped, id)])
+    },
+  }
+}
+
+const place: Place = { table: 'mailboxes', column: 'address_sealed', row: 'row-1' }
+const logPlace: Place = { table: 'query_log', column: 'address_sealed', row: 4_711 }
+const address = 'alice@bücher.example'
+
+const november = Date.parse('2026-11-21T12:00:00Z')
+const endOfNovember = Date.parse('2026-11-30T23:59:59.999Z')
+const december = Date.parse('2026-12-01T00:00:00Z')
+
+const keyIdOf = (envelope: Uint8Array): string => Buffer.from(envelope.subarray(2, 2 + (envelope[1] ?? 0))).toString()
+
+describe.each([
+  ['a file', ringFile],
+  ['a database', ringDatabase],
+])('a key ring in %s', (_, newPlace) => {
+  let ringPlace: RingPlace
+  let dataKey: Uint8Array
+  const open = (options: { mayCreate?: boolean; dataKey?: Uint8Array } = {}): Promise<KeyRing> =>
+    openKeyRing({ dataKey, storage: ringPlace.storage(), mayCreate: false, ...options })
+  let ring: KeyRing
+
+  beforeEach(async () => {
+    ringPlace = await newPlace()
+    dataKey = new Uint8Array(randomBytes(32))
+    ring = await open({ mayCreate: true })
+    await ring.journal.prepare(november)
+  })
+
+  const sealers = ['main', 'journal'] as const
+
+  describe.each(sealers)('seals for %s', (name) => {
+    let sealer: Sealer
+    let at: Place
+    beforeEach(() => {
+      sealer = ring[name]
+      at = name === 'main' ? place : logPlace
+    })
+
+    test.each([0, 1, 16, 1_000, 70_000])('%i bytes, and opens them', (length) => {
+      const plaintext = new Uint8Array(randomBytes(length))
+      expect(sealer.open(at, sealer.seal(at, plaintext))).toStrictEqual(plaintext)
+    })
+
+    test('a text, and opens it again after a restart', async () => {
+      const envelope = sealText(sealer, at, address)
+      expect(Buffer.from(envelope).includes('alice')).toBe(false)
+      expect(openText(sealer, at, envelope)).toBe(address)
+      expect(openText((await open())[name], at, envelope)).toBe(address)
+    })
+
+    test('equal texts differently each time', () => {
+      const envelopes = Array.from({ length: 1_000 }, () => Buffer.from(sealText(sealer, at, address)).toString('hex'))
+      expect(new Set(envelopes).size).toBe(1_000)
+      const start = 2 * (2 + (Buffer.from(envelopes[0] ?? '', 'hex')[1] ?? 0))
+      expect(new Set(envelopes.map((envelope) => envelope.slice(start, start + 24))).size).toBe(1_000)
+    })
+
+    test.each<[string, Partial<Place>]>([
+      ['row', { row: 'row-2' }],
+      ['column', { column: 'device_sealed' }],
+      ['table', { table: 'registrations' }],
+    ])('to one place: moved to another %s it does not open', (_, other) => {
+      const envelope = sealText(sealer, at, address)
+      expect(() => sealer.open({ ...at, ...other }, envelope)).toThrow(SealBroken)
+    })
+
+    test('so that the parts of a place do not run into each other', () => {
+      const envelope = sealText(sealer, { table: 'ab', column: 'c', row: 'd' }, address)
+      expect(() => sealer.open({ table: 'ab', column: 'cd', row: '' }, envelope)).toThrow(SealBroken)
+    })
+
+    const regions: [string, (envelope: Uint8Array, idLength: number) => number][] = [
+      ['version', () => 0],
+      ['length of the key id', () => 1],
+      ['first byte of the key id', () => 2],
+      ['last byte of the key id', (_, idLength) => 1 + idLength],
+      ['nonce', (_, idLength) => 2 + idLength],
+      ['last byte of the nonce', (_, idLength) => 2 + idLength + 11],
+      ['ciphertext', (_, idLength) => 2 + idLength + 12],
+      ['last byte of the ciphertext', (envelope) => envelope.length - 17],
+      ['tag', (envelope) => envelope.length - 16],
+      ['last byte of the tag', (envelope) => envelope.length - 1],
+    ]
+    test.each(regions)('so that nothing can be altered: %s', (_, position) => {
+      const envelope = sealText(sealer, at, address)
+      const offset = position(envelope, envelope[1] ?? 0)
+      for (const bit of [0x01, 0x02, 0x80]) {
+        const altered = Uint8Array.from(envelope)
+        altered[offset] = (altered[offset] ?? 0) ^ bit
+        expect(() => sealer.open(at, altered)).toThrow(SealBroken)
+      }
+    })
+
+    test('so that nothing can be cut off or added', () => {
+      const envelope = sealText(sealer, at, address)
+      for (let length = 0; length < envelope.length; length += 1) {
+        expect(() => sealer.open(at, envelope.subarray(0, length))).toThrow(SealBroken)
+      }
+      expect(() => sealer.open(at, Buffer.concat([envelope, Uint8Array.of(0)]))).toThrow(SealBroken)
+    })
+
+    test('and says of what does not open neither text nor row', () => {
+      const failure = ((): unknown => {
+        try {
+          return sealer.open({ ...at, row: 'secret-row' }, sealText(sealer, at, address))
+        } catch (error) {
+          return error
+        }
+      })()
+      expect(String(failure)).toContain(`${at.table}.${at.column}`)
+      expect(String(failure)).not.toContain('secret-row')
+      expect(String(failure)).not.toContain('alice')
+    })
+
+    test('so that another ring does not open it', async () => {
+      const envelope = sealText(sealer, at, address)
+      const other = await openKeyRing({
+        dataKey: new Uint8Array(randomBytes(32)),
+        storage: new KeyRingFile(newDirectory()),
+        mayCreate: true,
+      })
+      await other.journal.prepare(november)
+      expect(() => other[name].open(at, envelope)).toThrow(SealBroken)
+    })
+  })
+
+  test('what is sealed for one database does not open in the other', () => {
+    expect(() => ring.journal.open(place, sealText(ring.main, place, address))).toThrow(SealBroken)
+    expect(() => ring.main.open(place, sealText(ring.journal, place, address))).toThrow(SealBroken)
+  })
+
+  test('the blind index is equal for equal keys, also after a restart, and no plain hash', async () => {
+    const index = ring.blindIndex(address)
+    expect(index).toHaveLength(32)
+    expect(ring.blindIndex(address)).toStrictEqual(index)
+    expect((await open()).blindIndex(address)).toStrictEqual(index)
+    expect(ring.blindIndex('bob@example.com')).not.toEqual(index)
+    expect(index).not.toEqual(sha256(new TextEncoder().encode(address)))
+  })
+
+  test('the blind index differs between rings', async () => {
+    const storage = new KeyRingFile(newDirectory())
+    // The same DATA_KEY: what differs is the ring's own secret.
+    const other = await openKeyRing({ dataKey, storage, mayCreate: true })
+    expect(other.blindIndex(address)).not.toEqual(ring.blindIndex(address))
+  })
+
+  describe('the journal’s keys', () => {
+    test('carry the day and the writer', async () => {
+      const keyId = keyIdOf(sealText(ring.journal, logPlace, address))
+      expect(keyId).toMatch(/^2026-11-21\.[\w-]{8}$/)
+      expect(keyIdOf(sealText(ring.journal, logPlace, address))).toBe(keyId)
+      const other = await open()
+      await other.journal.prepare(november)
+      const otherKeyId = keyIdOf(sealText(other.journal, logPlace, address))
+      expect(otherKeyId).toMatch(/^2026-11-21\./)
+      expect(otherKeyId).not.toBe(keyId)
+    })
+
+    test('seal nothing before they are prepared', async () => {
+      const fresh = await open()
+      expect(() => sealText(fresh.journal, logPlace, address)).toThrow(SealBroken)
+    })
+
+    test('go on over the ends of a day and of a month', async () => {
+      const days = ['2026-11-30T23:59:59.999Z', '2026-12-01T00:00:00Z', '2026-12-02T00:00:00Z', '2027-01-01T00:00:00Z']
+      const envelopes: Uint8Array[] = []
+      for (const day of days) {
+        await ring.journal.prepare(Date.parse(day))
+        envelopes.push(sealText(ring.journal, logPlace, day))
+      }
+      expect(envelopes.map((envelope) => keyIdOf(envelope).slice(0, 10))).toEqual(days.map((day) => day.slice(0, 10)))
+      expect(envelopes.map((envelope) => openText(ring.journal, logPlace, envelope))).toEqual(days)
+      const reopened = await open()
+      expect(envelopes.map((envelope) => openText(reopened.journal, logPlace, envelope))).toEqual(days)
+      expect((await ringPlace.storage().load()).map(({ id }) => id).toSorted()).toEqual([
+        'journal-2026-11',
+        'journal-2026-12',
+        'journal-2027-01',
+        'main',
+      ])
+    })
+
+    test('keep to the day while it lasts', async () => {
+      await ring.journal.prepare(Date.parse('2026-11-21T23:59:59.999Z'))
+      expect(keyIdOf(sealText(ring.journal, logPlace, address))).toMatch(/^2026-11-21\./)
+      expect(await ringPlace.storage().load()).toHaveLength(2)
+    })
+
+    test('of a month whose entry is dropped are gone for good, and no others', async () => {
+      await ring.journal.prepare(endOfNovember)
+      const shredded = sealText(ring.journal, logPlace, 'of November')
+      await ring.journal.prepare(december)
+      const kept = sealText(ring.journal, logPlace, 'of December')
+      const main = sealText(ring.main, place, address)
+      await ringPlace.drop('journal-2026-11')
+      const reopened = await open()
+      expect(() => openText(reopened.journal, logPlace, shredded)).toThrow(SealBroken)
+      expect(openText(reopened.journal, logPlace, kept)).toBe('of December')
+      expect(openText(reopened.main, place, main)).toBe(address)
+      // A new secret under the old name does not bring it back.
+      await reopened.journal.prepare(november)
+      expect(() => openText(reopened.journal, logPlace, shredded)).toThrow(SealBroken)
+    })
+  })
+
+  describe('opened', () => {
+    test('with another DATA_KEY is refused by name, and stays as it was', async () => {
+      const before = await ringPlace.storage().load()
+      const failure = await open({ dataKey: new Uint8Array(randomBytes(32)), mayCreate: true }).catch(
+        (error: unknown) => error,
+      )
+      expect(failure).toBeInstanceOf(KeyRingUnusable)
+      expect(String(failure)).toContain('DATA_KEY does not open the key ring')
+      expect(await ringPlace.storage().load()).toEqual(before)
+    })
+
+    test.each([0, 16, 31, 33])('with a DATA_KEY of %i bytes is refused', async (length) => {
+      await expect(open({ dataKey: new Uint8Array(length), mayCreate: true })).rejects.toThrow(KeyRingUnusable)
+    })
+
+    test('with a damaged entry is refused, and the entry named', async () => {
+      await ringPlace.damage('journal-2026-11')
+      const failure = await open().catch((error: unknown) => error)
+      expect(failure).toBeInstanceOf(KeyRingUnusable)
+      expect(String(failure)).toContain('journal-2026-11')
+    })
+
+    test('while it is gone is refused beside data, and nothing is made', async () => {
+      await ringPlace.drop('main')
+      await ringPlace.drop('journal-2026-11')
+      const failure = await open().catch((error: unknown) => error)
+      expect(failure).toBeInstanceOf(KeyRingUnusable)
+      expect(String(failure)).toContain('the key ring is missing although a database exists')
+      expect(await ringPlace.storage().load()).toEqual([])
+    })
+
+    test('without its main secret is refused beside data', async () => {
+      await ringPlace.drop('main')
+      await expect(open()).rejects.toThrow(KeyRingUnusable)
+    })
+
+    test('holds its secrets wrapped', async () => {
+      for (const { wrapped } of await ringPlace.storage().load()) {
+        expect(keyIdOf(wrapped)).toBe('data-key')
+        expect(wrapped).toHaveLength(2 + 8 + 12 + 32 + 16)
+        expect(Buffer.from(wrapped).includes(Buffer.from(dataKey))).toBe(false)
+      }
+    })
+  })
+
+  describe('in a race', () => {
+    test('two that find it empty end with the same secret', async () => {
+      await ringPlace.drop('main')
+      await ringPlace.drop('journal-2026-11')
+      const [first, second] = await Promise.all([open({ mayCreate: true }), open({ mayCreate: true })])
+      expect(second.blindIndex(address)).toStrictEqual(first.blindIndex(address))
+      expect((await open()).blindIndex(address)).toStrictEqual(first.blindIndex(address))
+      expect(openText(second.main, place, sealText(first.main, place, address))).toBe(address)
+    })
+
+    test('two that begin a month end with the same secret', async () => {
+      const [first, second] = [await open(), await open()]
+      await Promise.all([first.journal.prepare(december), second.journal.prepare(december)])
+      const [a, b] = [sealText(first.journal, logPlace, 'a'), sealText(second.journal, logPlace, 'b')]
+      expect(openText(second.journal, logPlace, a)).toBe('a')
+      expect(openText(first.journal, logPlace, b)).toBe('b')
+      const reopened = await open()
+      expect([a, b].map((envelope) => openText(reopened.journal, logPlace, envelope))).toEqual(['a', 'b'])
+    })
+
+    test('the first requests of a month all seal with the secret that is kept', async () => {
+      const envelopes = await Promise.all(
+        Array.from({ length: 10 }, async () => {
+          await ring.journal.prepare(december)
+          return sealText(ring.journal, logPlace, address)
+        }),
+      )
+      const reopened = await open()
+      for (const envelope of envelopes) expect(openText(reopened.journal, logPlace, envelope)).toBe(address)
+    })
+
+    test('entries added at the same moment are all kept', async () => {
+      const months = Array.from({ length: 12 }, (_, month) => Date.UTC(2030, month, 1))
+      const rings = await Promise.all(months.map(() => open()))
+      await Promise.all(rings.map((each, index) => each.journal.prepare(months[index] ?? 0)))
+      expect(await ringPlace.storage().load()).toHaveLength(2 + 12)
+    })
+  })
+})
+
+describe('a key ring in a file', () => {
+  test('keeps what several processes add at once', async () => {
+    const directory = newDirectory()
+    const dataKey = new Uint8Array(randomBytes(32))
+    const storage = (): RingStorage => new KeyRingFile(directory)
+    await openKeyRing({ dataKey, storage: storage(), mayCreate: true })
+    const writers = Array.from({ length: 3 }, () =>
+      startChild(
+        `import { KeyRingFile, openDataDirectory } from ${sourceModule('adapters/data-directory.ts')}
+         import { openKeyRing } from ${sourceModule('adapters/key-ring.ts')}
+         const [, path, key] = process.argv
+         const ring = await openKeyRing({
+           dataKey: new Uint8Array(Buffer.from(key, 'hex')),
+           storage: new KeyRingFile(openDataDirectory(path)),
+           mayCreate: false,
+         })
+         console.log('ready')
+         process.stdin.once('data', async () => {
+           const place = { table: 'query_log', column: 'address_sealed', row: 1 }
+           for (let month = 0; month < 24; month += 1) {
+             await ring.journal.prepare(Date.UTC(2030, month, 1))
+             console.log(Buffer.from(ring.journal.seal(place, Uint8Array.of(month))).toString('hex'))
+           }
+           process.exit()
+         })`,
+        directory.path,
+        Buffer.from(dataKey).toString('hex'),
+      ),
+    )
+    expect(await Promise.all(writers.map((writer) => writer.line()))).toEqual(Array(3).fill('ready'))
+    for (const writer of writers) writer.say('go')
+    const envelopes = await Promise.all(
+      writers.map(async (writer) => {
+        const lines: string[] = []
+        for (let month = 0; month < 24; month += 1) lines.push(await writer.line())
+        await writer.ended()
+        return lines
+      }),
+    )
+    const ring = await openKeyRing({ dataKey, storage: storage(), mayCreate: false })
+    const at = { table: 'query_log', column: 'address_sealed', row: 1 }
+    for (const lines of envelopes) {
+      const opened = lines.map((line) => ring.journal.open(at, Uint8Array.from(Buffer.from(line, 'hex')))[0])
+      expect(opened).toEqual(Array.from({ length: 24 }, (_, month) => month))
+    }
+    expect(await storage().load()).toHaveLength(1 + 24)
+  })
+
+  test.each(['{}', '{"version":2,"entries":[]}', '{"version":1,"entries":[{"id":"main"}]}'])(
+    'that is something else is refused: %s',
+    async (content) => {
+      const directory = newDirectory()
+      writeFileSync(directory.keyRingFile, content)
+      const storage = new KeyRingFile(directory)
+      await expect(storage.load()).rejects.toThrow(KeyRingUnusable)
+      await expect(storage.add({ id: 'main', wrapped: Uint8Array.of(1) })).rejects.toThrow(KeyRingUnusable)
+      expect(readFileSync(directory.keyRingFile, 'utf8')).toBe(content)
+    },
+  )
+
+  test('that was cut off is refused', async () => {
+    const directory = newDirectory()
+    writeFileSync(directory.keyRingFile, '{"version":1,"entr')
+    await expect(new KeyRingFile(directory).load()).rejects.toThrow(KeyRingUnusable)
+  })
+})
+
+describe('the data directory', () => {
+  const modeOf = (path: string): number => statSync(path).mode & 0o777
+
+  test('keeps key and ring for its owner only', async () => {
+    const directory = newDirectory()
+    const dataKey = readDataKey(directory, null)
+    const ring = await openKeyRing({ dataKey, storage: new KeyRingFile(directory), mayCreate: true })
+    await ring.journal.prepare(november)
+    expect(modeOf(directory.path)).toBe(0o700)
+    expect(modeOf(directory.dataKeyFile)).toBe(0o600)
+    expect(modeOf(directory.keyRingFile)).toBe(0o600)
+  })
+
+  test('makes one data key and keeps it', () => {
+    const directory = newDirectory()
+    expect(holdsDatabase(directory)).toBe(false)
+    const dataKey = readDataKey(directory, null)
+    expect(dataKey).toHaveLength(32)
+    expect(readDataKey(directory, null)).toStrictEqual(dataKey)
+    expect(readDataKey(newDirectory(), null)).not.toEqual(dataKey)
+  })
+
+  test('prefers the data key that is configured, and writes none', () => {
+    const directory = newDirectory()
+    const configured = new Uint8Array(32).fill(7)
+    expect(readDataKey(directory, configured)).toStrictEqual(configured)
+    expect(existsSync(directory.dataKeyFile)).toBe(false)
+  })
+
+  test.each(['mainFile', 'journalFile'] as const)('makes no data key beside data: %s', (file) => {
+    const directory = newDirectory()
+    readDataKey(directory, null)
+    writeFileSync(directory[file], '')
+    expect(holdsDatabase(directory)).toBe(true)
+    expect(readDataKey(directory, null)).toHaveLength(32)
+    rmSync(directory.dataKeyFile)
+    expect(() => readDataKey(directory, null)).toThrow(KeyRingUnusable)
+    expect(() => readDataKey(directory, null)).toThrow(directory.dataKeyFile)
+    expect(existsSync(directory.dataKeyFile)).toBe(false)
+  })
+
+  describe('the lock', () => {
+    test('is held by one, until it is released', () => {
+      const directory = newDirectory()
+      const lock = lockDataDirectory(directory)
+      expect(() => lockDataDirectory(directory)).toThrow(DataDirectoryLocked)
+      expect(() => lockDataDirectory(directory)).toThrow(directory.path)
+      lockDataDirectory(newDirectory()).release()
+      lock.release()
+      lockDataDirectory(directory).release()
+    })
+
+    test('keeps out other processes, and is free once its holder is killed', async () => {
+      const directory = newDirectory()
+      const holder = startChild(
+        `import { lockDataDirectory, openDataDirectory } from ${sourceModule('adapters/data-directory.ts')}
+         globalThis.lock = lockDataDirectory(openDataDirectory(process.argv[1]))
+         console.log('locked')
+         process.stdin.resume()`,
+        directory.path,
+      )
+      expect(await holder.line()).toBe('locked')
+      expect(() => lockDataDirectory(directory)).toThrow(DataDirectoryLocked)
+      await holder.kill()
+      lockDataDirectory(directory).release()
+    })
+
+    test('that cannot be taken for another reason does not blame another process', () => {
+      const directory = newDirectory()
+      mkdirSync(join(directory.path, 'lock'))
+      expect(() => lockDataDirectory(directory)).toThrow()
+      expect(() => lockDataDirectory(directory)).not.toThrow(DataDirectoryLocked)
+      const spoiled = newDirectory()
+      writeFileSync(join(spoiled.path, 'lock'), 'this is not a lock, '.repeat(100))
+      expect(() => lockDataDirectory(spoiled)).toThrow('not a database')
+      expect(() => lockDataDirectory(spoiled)).not.toThrow(DataDirectoryLocked)
+    })
+  })
+})

@@ -35,7 +35,9 @@ describe.each(engines)('the story on %s', (engine) => {
       service: harness.service,
       shards: harness.journal.shards(),
       keys: harness.keys,
-      answered: [{ asker: bob.subscriberId, addresses: ['alice@example.com', 'Alice@example.com', 'nobody@example.com'] }],
+      answered: [
+        { asker: bob.subscriberId, addresses: ['alice@example.com', 'Alice@example.com', 'nobody@example.com'] },
+      ],
       addresses: ['alice@example.com', 'bob@bücher.example'],
     })
   })

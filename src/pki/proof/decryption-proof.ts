@@ -1,0 +1,146 @@
+import { DomainError } from '../../errors.ts'
+import { ellipticCurve } from '../elliptic-curves.ts'
+import { concatBytes, toBufferSource } from '../encoding.ts'
+import { writeChallengeEnvelope, type KeyAgreement, type KeyTransport } from './enveloped-data.ts'
+import { agreeOnWrapKey, keyIdentifierOf, type KeyPairOfTwo } from './key-agreement.ts'
+import { cryptoOfCurve, readProofKey, type ProofKey, type ProofRuntime } from './public-key.ts'
+
+/** Octets of the random value `y` that stands behind the text. */
+export const nonceLength = 32
+
+/** A challenge that the holder of the private key alone can answer. */
+export interface DecryptionChallenge {
+  /** The DER of a ContentInfo, to be sent. */
+  readonly envelopedData: Uint8Array<ArrayBuffer>
+  /**
+   * The answer. It has the entropy of `y`, so its plain SHA-256 is enough to keep; compare hash with hash, or the two
+   * themselves by `equalProofs`. Single use, ten minutes.
+   */
+  readonly expectedProof: Uint8Array<ArrayBuffer>
+}
+
+/**
+ * Policy rule 14, use `encrypt`: CMS EnvelopedData of the text followed by 32 random octets `y`, which the caller never
+ * sees; the proof is HMAC-SHA-256(y, text), the pattern of RFC 5272 section 6.7. The key has passed `checkPublicKey`
+ * before.
+ *
+ * Throws DomainError: `key_use_unfit` for a key that cannot decrypt, `key_not_on_this_runtime`,
+ * `key_algorithm_unsupported`, and `key_malformed` also for one that no secret can be shared with (RFC 7748 section 6.1).
+ */
+export async function createDecryptionChallenge(
+  crypto: Crypto,
+  spki: Uint8Array,
+  text: Uint8Array,
+  runtime: ProofRuntime = {},
+): Promise<DecryptionChallenge> {
+  const key = readProofKey(spki)
+  const nonce = random(crypto, nonceLength)
+  const initialisationVector = random(crypto, 16)
+  // Extractable, since the wrapping of a key counts as taking it out.
+  const contentKey = await crypto.subtle.importKey('raw', random(crypto, 32), 'AES-CBC', true, ['encrypt'])
+  const recipient = await encryptFor(crypto, spki, key, contentKey, runtime)
+  const algorithm = { name: 'AES-CBC', iv: initialisationVector }
+  const ciphertext = new Uint8Array(await crypto.subtle.encrypt(algorithm, contentKey, concatBytes(text, nonce)))
+  return {
+    envelopedData: writeChallengeEnvelope({ recipient, initialisationVector, ciphertext }),
+    expectedProof: await decryptionProof(crypto, nonce, text),
+  }
+}
+
+/** HMAC-SHA-256 with the key `y` over the text: what the service expects and the client answers. */
+export async function decryptionProof(
+  crypto: Crypto,
+  nonce: Uint8Array,
+  text: Uint8Array,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key = await crypto.subtle.importKey('raw', toBufferSource(nonce), algorithm, false, ['sign'])
+  return new Uint8Array(await crypto.subtle.sign('HMAC', key, toBufferSource(text)))
+}
+
+/** Whether both are the same, in a time that depends on their lengths alone. */
+export function equalProofs(left: Uint8Array, right: Uint8Array): boolean {
+  if (left.length !== right.length) return false
+  let difference = 0
+  for (const [index, octet] of left.entries()) difference |= octet ^ (right[index] ?? 0)
+  return difference === 0
+}
+
+function random(crypto: Crypto, length: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(length))
+}
+
+async function encryptFor(
+  crypto: Crypto,
+  spki: Uint8Array,
+  key: ProofKey,
+  contentKey: CryptoKey,
+  runtime: ProofRuntime,
+): Promise<KeyTransport | KeyAgreement> {
+  const keyIdentifier = await keyIdentifierOf(crypto, key.bits)
+  switch (key.kind) {
+    case 'RSA': {
+      const publicKey = await importPublicKey(crypto, spki, { name: 'RSA-OAEP', hash: 'SHA-256' }, ['wrapKey'])
+      const encryptedKey = await crypto.subtle.wrapKey('raw', contentKey, publicKey, 'RSA-OAEP')
+      return { kind: 'transport', keyIdentifier, encryptedKey: new Uint8Array(encryptedKey) }
+    }
+    case 'EC': {
+      const onCurve = cryptoOfCurve(crypto, key.curve, runtime)
+      const algorithm = { name: 'ECDH', namedCurve: key.curve }
+      const publicKey = await importPublicKey(onCurve, spki, algorithm, [])
+      const own = await onCurve.subtle.generateKey(algorithm, false, ['deriveBits'])
+      const side = { crypto: onCurve, on: 'EC', publicKey, size: ellipticCurve(key.curve).octets } as const
+      return await wrapFor(crypto, side, own, contentKey, keyIdentifier)
+    }
+    case 'X25519': {
+      const publicKey = await importPublicKey(crypto, spki, { name: 'X25519' }, [])
+      const own = await crypto.subtle.generateKey('X25519', false, ['deriveBits'])
+      const side = { crypto, on: 'X25519', publicKey, size: 32 } as const
+      return await wrapFor(crypto, side, own, contentKey, keyIdentifier)
+    }
+    case 'Ed25519':
+      throw new DomainError('key_use_unfit', 'An Ed25519 key cannot decrypt: ask for the use "sign".')
+  }
+}
+
+/** Ephemeral-static: `own` serves this once and is forgotten. */
+async function wrapFor(
+  crypto: Crypto,
+  side: Omit<KeyPairOfTwo, 'privateKey'>,
+  own: CryptoKeyPair,
+  contentKey: CryptoKey,
+  keyIdentifier: Uint8Array,
+): Promise<KeyAgreement> {
+  const ephemeral = new Uint8Array(await side.crypto.subtle.exportKey('raw', own.publicKey))
+  const wrapKey = await agree(crypto, { ...side, privateKey: own.privateKey })
+  const encryptedKey = new Uint8Array(await crypto.subtle.wrapKey('raw', contentKey, wrapKey, 'AES-KW'))
+  return { kind: 'agreement', on: side.on, ephemeral, keyIdentifier, encryptedKey }
+}
+
+async function agree(crypto: Crypto, pair: KeyPairOfTwo): Promise<CryptoKey> {
+  try {
+    return await agreeOnWrapKey(crypto, pair, 'wrapKey')
+  } catch (cause) {
+    throw keyMalformed(cause)
+  }
+}
+
+async function importPublicKey(
+  crypto: Crypto,
+  spki: Uint8Array,
+  algorithm: Algorithm | EcKeyImportParams | RsaHashedImportParams,
+  usages: KeyUsage[],
+): Promise<CryptoKey> {
+  try {
+    return await crypto.subtle.importKey('spki', toBufferSource(spki), algorithm, false, usages)
+  } catch (cause) {
+    throw keyMalformed(cause)
+  }
+}
+
+/** A point off its curve, or one of X25519 with which every secret is zero: the runtime refuses to compute with it. */
+function keyMalformed(cause: unknown): DomainError {
+  return new DomainError('key_malformed', 'Nothing can be encrypted to this public key: make a new key pair.', {
+    cause,
+  })
+}

@@ -1,0 +1,40 @@
+import { caKeyAlgorithm, type CaKeyKind } from './ca-key.ts'
+import { encodeElement, encodeObjectIdentifier, encodeOctetsAsBitString, encodeUnsigned, tag } from './der.ts'
+import { toBufferSource } from './encoding.ts'
+import { oid } from './object-identifiers.ts'
+
+/** The CA that signs: its certificate and the private key to it. */
+export interface SigningCa {
+  readonly issuer: Uint8Array
+  readonly issuerPrivateKey: CryptoKey
+  readonly issuerKeyKind: CaKeyKind
+}
+
+/** RFC 5758 section 3.2: without parameters for ECDSA. RFC 4055 section 5: NULL for RSA. */
+const signatureAlgorithms: Readonly<Record<CaKeyKind, Uint8Array>> = {
+  p256: encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha256)),
+  p384: encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha384)),
+  rsa3072: encodeElement(tag.sequence, encodeObjectIdentifier(oid.sha256WithRsaEncryption), encodeElement(tag.null)),
+}
+
+/** The AlgorithmIdentifier of what a CA key of this kind signs. */
+export function signatureAlgorithmOf(kind: CaKeyKind): Uint8Array {
+  return signatureAlgorithms[kind]
+}
+
+/** The signature over `toBeSigned` as the BIT STRING that stands in certificates, CRLs and OCSP responses. */
+export async function signAsBitString(
+  crypto: Crypto,
+  { issuerPrivateKey, issuerKeyKind }: SigningCa,
+  toBeSigned: Uint8Array,
+): Promise<Uint8Array> {
+  const { sign } = caKeyAlgorithm(issuerKeyKind)
+  const value = new Uint8Array(await crypto.subtle.sign(sign, issuerPrivateKey, toBufferSource(toBeSigned)))
+  return encodeOctetsAsBitString(sign.name === 'ECDSA' ? ecdsaSignatureFromRaw(value) : value)
+}
+
+/** From the two integers side by side, as Web Crypto gives them, to `ECDSA-Sig-Value` (RFC 5480 appendix A). */
+function ecdsaSignatureFromRaw(raw: Uint8Array): Uint8Array {
+  const size = raw.length / 2
+  return encodeElement(tag.sequence, encodeUnsigned(raw.subarray(0, size)), encodeUnsigned(raw.subarray(size)))
+}

@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { command } from '../../src/ports/database.ts'
+import type { Answer, Json } from '../support/api.ts'
+import { readLog } from '../support/check-service.ts'
+import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { certify, publish, register, type Registered } from '../support/story.ts'
+import { Answered, countRows, day, expectProblem, findLeaks, minute, race } from './support.ts'
+
+const keptDays = 30
+
+describe.each(engines)('the query log on %s', (engine) => {
+  let harness: RoomHarness
+  let alice: Registered
+  let answered = new Answered()
+  let registered = 0
+
+  beforeAll(async () => {
+    harness = await openRoomHarness(engine, { settings: { QUERY_LOG_DAYS: String(keptDays) } })
+    alice = await register(harness.api, harness.mails, 'alice@example.com')
+    await publish(alice, (await certify(alice)).id)
+  })
+  afterAll(() => harness.close())
+
+  const newcomer = (): Promise<Registered> => {
+    registered += 1
+    return register(harness.api, harness.mails, `asker.${registered}@example.com`)
+  }
+  const rowsIn = async (table: 'query_log' | 'query_log_recent', asker: Registered): Promise<number> => {
+    const counts = await Promise.all(
+      harness.journal.shards().map((shard) => countRows(shard, `${table} WHERE asker = ?`, asker.subscriberId)),
+    )
+    return counts.reduce((sum, count) => sum + count, 0)
+  }
+  const pages = async (asker: Registered, limit: number): Promise<Json[][]> => {
+    const seen: Json[][] = []
+    let cursor = ''
+    do {
+      const { body } = await asker.api.get(`/v1/me/lookups?limit=${limit}${cursor}`)
+      seen.push(body.items)
+      cursor = body.next === null ? '' : `&cursor=${body.next}`
+    } while (cursor !== '' && seen.length < 30)
+    return seen
+  }
+  const addressesOf = (items: readonly Json[]): string[] => items.map((item) => item.address)
+
+  test('a row says when, what, what came back, how and from which device', async () => {
+    const bob = await newcomer()
+    const at = new Date(harness.clock.now).toISOString()
+    await answered.lookUp(bob, ['ALICE@Example.com', 'nobody@example.com', 'no address'])
+    const { body } = await bob.api.get('/v1/me/lookups')
+    expect(body).toEqual({
+      items: [
+        { at, address: 'nobody@example.com', status: 'not_found', interface: 'http', deviceId: bob.deviceId },
+        { at, address: 'ALICE@example.com', status: 'found', interface: 'http', deviceId: bob.deviceId },
+      ],
+      next: null,
+    })
+    expect(await findLeaks(harness, 'ALICE@example.com', 'nobody@example.com')).toEqual([])
+  })
+
+  test('newest first, page by page, over rows that were moved and rows that were not', async () => {
+    const bob = await newcomer()
+    const asked: string[] = []
+    const lookUp = async (count: number): Promise<void> => {
+      const addresses = Array.from({ length: count }, (_, index) => `n${asked.length + index}@example.com`)
+      asked.push(...addresses)
+      await answered.lookUp(bob, addresses)
+    }
+    await lookUp(4)
+    harness.clock.now += 5_000
+    await lookUp(3)
+    harness.clock.now += 9_999
+    await harness.runJob('query-log-move')
+    expect([await rowsIn('query_log', bob), await rowsIn('query_log_recent', bob)]).toEqual([4, 3])
+    harness.clock.now += 1
+    await lookUp(2)
+    const expected = asked.toReversed()
+    for (const limit of [1, 2, 3, 4, 5, 9, 10, 200]) {
+      const seen = await pages(bob, limit)
+      expect(addressesOf(seen.flat())).toEqual(expected)
+      expect(seen.map((page) => page.length)).toEqual(
+        Array.from({ length: Math.ceil(9 / limit) }, (_, page) => Math.min(limit, 9 - page * limit)),
+      )
+    }
+    harness.clock.now += minute
+    await race(3, () => harness.runJob('query-log-move'))
+    expect([await rowsIn('query_log', bob), await rowsIn('query_log_recent', bob)]).toEqual([9, 0])
+    expect(addressesOf((await pages(bob, 4)).flat())).toEqual(expected)
+  })
+
+  test('a cursor stays good while rows are moved and written', async () => {
+    const bob = await newcomer()
+    await answered.lookUp(bob, ['1@example.com', '2@example.com', '3@example.com', '4@example.com'])
+    const first = (await bob.api.get('/v1/me/lookups?limit=2')).body
+    harness.clock.now += minute
+    await harness.runJob('query-log-move')
+    await answered.lookUp(bob, ['5@example.com'])
+    const second = (await bob.api.get(`/v1/me/lookups?limit=2&cursor=${first.next}`)).body
+    expect([...addressesOf(first.items), ...addressesOf(second.items)]).toEqual(
+      ['4', '3', '2', '1'].map((name) => `${name}@example.com`),
+    )
+    expect(second.next).toBe(null)
+  })
+
+  test('a row is in one page only while a move runs beside the reading', async () => {
+    const bob = await newcomer()
+    const addresses = Array.from({ length: 20 }, (_, index) => `moving.${index}@example.com`)
+    await answered.lookUp(bob, addresses)
+    harness.clock.now += minute
+    const [lists] = await Promise.all([
+      race(10, () => bob.api.get('/v1/me/lookups?limit=20')),
+      harness.runJob('query-log-move'),
+    ])
+    for (const { body } of lists) expect(addressesOf(body.items)).toEqual(addresses.toReversed())
+  })
+
+  test.each(['limit=0', 'limit=201', 'cursor=x', 'cursor=-1', 'cursor=1.5', 'asker=everybody'])(
+    '?%s is refused',
+    async (parameters) => {
+      expectProblem(await alice.api.get(`/v1/me/lookups?${parameters}`), 422, 'invalid_request')
+    },
+  )
+
+  test('everybody sees their own rows only', async () => {
+    const askers = [await newcomer(), await newcomer(), await newcomer(), await newcomer()]
+    await Promise.all(askers.map((asker, index) => answered.lookUp(asker, [`of.${index}@example.com`, asker.email])))
+    for (const moved of [false, true]) {
+      if (moved) {
+        harness.clock.now += minute
+        await harness.runJob('query-log-move')
+      }
+      for (const [index, asker] of askers.entries()) {
+        const { items } = (await asker.api.get('/v1/me/lookups')).body
+        expect(addressesOf(items)).toEqual([asker.email, `of.${index}@example.com`])
+      }
+    }
+    expect((await (await newcomer()).api.get('/v1/me/lookups')).body).toEqual({ items: [], next: null })
+  })
+
+  test('fifty lookups at once are all logged', async () => {
+    const bob = await newcomer()
+    await race(50, (index) => answered.lookUp(bob, [`at.once.${index}@example.com`, 'alice@example.com']))
+    expect((await pages(bob, 200)).flat().length).toBe(100)
+    expect(await rowsIn('query_log_recent', bob)).toBe(100)
+  })
+
+  test('rows over a change of month are readable, until QUERY_LOG_DAYS are over', async () => {
+    const bob = await newcomer()
+    await answered.lookUp(bob, ['last.month@example.com'])
+    harness.clock.now += 20 * day
+    await harness.runJob('query-log-move')
+    await answered.lookUp(bob, ['this.month@example.com'])
+    const both = ['this.month@example.com', 'last.month@example.com']
+    expect(addressesOf((await pages(bob, 200)).flat())).toEqual(both)
+    harness.clock.now += 10 * day
+    await harness.runJob('query-log-move')
+    await harness.runJob('query-log-prune')
+    expect(addressesOf((await pages(bob, 200)).flat())).toEqual(both)
+    harness.clock.now += 1
+    await harness.runJob('query-log-prune')
+    expect(addressesOf((await pages(bob, 200)).flat())).toEqual(['this.month@example.com'])
+    harness.clock.now += keptDays * day
+    await harness.runJob('query-log-prune')
+    expect((await pages(bob, 200)).flat()).toEqual([])
+    expect(await readLog(harness.journal.shards(), harness.keys)).toEqual([])
+    // What was answered before is gone by right.
+    answered = new Answered()
+  })
+
+  describe('when it cannot be written', () => {
+    const rename = async (from: string, to: string): Promise<void> => {
+      for (const shard of harness.journal.shards()) await shard.batch([command(`ALTER TABLE ${from} RENAME TO ${to}`)])
+    }
+    const expectNoAnswer = (answer: Answer): void => {
+      expectProblem(answer, 503, 'log_unavailable')
+      expect(answer.headers.get('Retry-After')).toBe('5')
+      expect(JSON.stringify(answer.body)).not.toMatch(/example\.com|certificates|query_log/)
+    }
+
+    test('nothing is answered, and the next lookup after it is', async () => {
+      const bob = await newcomer()
+      expect(await answered.statuses(bob, ['alice@example.com', 'nobody@example.com'])).toHaveLength(2)
+      await rename('query_log_recent', 'query_log_away')
+      try {
+        const question = { addresses: ['alice@example.com', 'nobody@example.com'], use: 'encrypt' }
+        for (const answer of await race(5, () => bob.api.post('/v1/lookups', question))) expectNoAnswer(answer)
+        const cause = harness.log.findLast((line) => line.includes('request_failed')) ?? ''
+        expect(cause).toContain('query_log_recent')
+        expect(cause).not.toContain('alice@example.com')
+        expect(await answered.statuses(bob, ['no address'])).toEqual(['invalid'])
+      } finally {
+        await rename('query_log_away', 'query_log_recent')
+      }
+      expect(await answered.statuses(bob, ['nobody@example.com'])).toEqual(['not_found'])
+      expect(addressesOf((await pages(bob, 200)).flat())).toHaveLength(3)
+    })
+
+    test('not even for one address of many', async () => {
+      const bob = await newcomer()
+      for (const shard of harness.journal.shards()) {
+        await shard.batch([
+          command(
+            `CREATE TRIGGER third_refused BEFORE INSERT ON query_log_recent
+             WHEN (SELECT COUNT(*) FROM query_log_recent WHERE asker = NEW.asker) >= 2
+             BEGIN SELECT RAISE(ABORT, 'refused:disk'); END`,
+          ),
+        ])
+      }
+      const addresses = ['1@example.com', '2@example.com', '3@example.com', 'alice@example.com']
+      expectNoAnswer(await bob.api.post('/v1/lookups', { addresses, use: 'encrypt' }))
+      for (const shard of harness.journal.shards()) await shard.batch([command(`DROP TRIGGER third_refused`)])
+      expect(await rowsIn('query_log_recent', bob)).toBe(0)
+    })
+  })
+
+  test('the service is whole', async () => {
+    await harness.runJob('certificates-expire')
+    await answered.check(harness)
+  })
+})
+
+test('a lookup after the end of the journal thread is not answered', async () => {
+  const harness = await openRoomHarness('sqlite')
+  try {
+    const alice = await register(harness.api, harness.mails, 'alice@example.com')
+    await publish(alice, (await certify(alice)).id)
+    const { journal } = harness
+    if (!('close' in journal) || typeof journal.close !== 'function') throw new Error('this journal has no thread')
+    await journal.close()
+    const answer = await alice.api.post('/v1/lookups', { addresses: ['alice@example.com'], use: 'encrypt' })
+    expectProblem(answer, 503, 'log_unavailable')
+    expect(JSON.stringify(answer.body)).not.toContain('alice')
+  } finally {
+    await harness.close()
+  }
+})

@@ -1,0 +1,139 @@
+import { expect } from 'vitest'
+import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { integer, query, text, type Database, type SqlValue } from '../../src/ports/database.ts'
+import type { Answer, Json } from '../support/api.ts'
+import { checkService, formsOf, type AnsweredLookup } from '../support/check-service.ts'
+import type { RoomHarness } from '../support/engines.ts'
+import { lookUp, type Registered } from '../support/story.ts'
+
+export const minute = 60_000
+export const hour = 60 * minute
+export const day = 24 * hour
+
+/** How many rows there are of what follows `FROM`. */
+export async function countRows(database: Database, from: string, ...values: readonly SqlValue[]): Promise<number> {
+  const row = await database.first(query({ rows: integer }, `SELECT COUNT(*) AS "rows" FROM ${from}`, ...values))
+  return row?.rows ?? 0
+}
+
+const databasesOf = (harness: RoomHarness): Database[] => [harness.main, ...harness.journal.shards()]
+
+const tablesOf = async (database: Database): Promise<string[]> => {
+  const rows = await database.all(
+    query(
+      { name: text },
+      `SELECT name FROM sqlite_schema
+       WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 4) <> '_cf_' ORDER BY name`,
+    ),
+  )
+  return rows.map((row) => row.name)
+}
+
+/** One value a database, from one question: the test asks often, and D1 answers slowly. */
+const readOne = async (database: Database, expression: string): Promise<string> => {
+  const row = await database.first(query({ value: text }, `SELECT ${expression} AS value`))
+  return row?.value ?? ''
+}
+
+/**
+ * Every table of every database with its number of rows: equal before and after a call that must keep nothing. Seals
+ * are left out, as they come later than what they seal.
+ */
+export async function countEverything(harness: RoomHarness): Promise<string[]> {
+  const counts: string[] = []
+  for (const [number, database] of databasesOf(harness).entries()) {
+    const tables = (await tablesOf(database)).filter((table) => table !== 'audit_seals')
+    const parts = tables.map((table) => `'${number} ${table} ' || (SELECT COUNT(*) FROM "${table}")`)
+    counts.push(...(await readOne(database, parts.join(` || ',' || `))).split(','))
+  }
+  return counts
+}
+
+/** Everything that the databases hold, as hexadecimal. */
+async function everythingAsHex(harness: RoomHarness): Promise<string> {
+  const values: string[] = []
+  for (const database of databasesOf(harness)) {
+    for (const table of await tablesOf(database)) {
+      const columns = await database.all(query({ name: text }, `SELECT name FROM pragma_table_info(?)`, table))
+      const row = columns.map(({ name }) => `COALESCE(hex("${name}"), '')`).join(` || ' ' || `)
+      values.push(await readOne(database, `(SELECT COALESCE(group_concat(${row}, ' '), '') FROM "${table}")`))
+    }
+  }
+  return values.join('\n')
+}
+
+/** The ways in which a value that is no address could lie in a file. */
+const formsOfSecret = (secret: string): { form: string; bytes: Buffer }[] => {
+  const bytes = Buffer.from(secret, 'utf8')
+  const encodings = ['base64', 'base64url', 'hex'] as const
+  return [
+    { form: 'utf-8', bytes },
+    ...encodings.map((form) => ({ form, bytes: Buffer.from(bytes.toString(form).replace(/=+$/, '')) })),
+  ]
+}
+
+/** In which ways the databases and the log hold values that they must not hold. */
+export async function findLeaks(harness: RoomHarness, ...secrets: readonly string[]): Promise<string[]> {
+  const stored = await everythingAsHex(harness)
+  const logged = harness.log.join('\n')
+  return secrets.flatMap((secret) =>
+    (secret.includes('@') ? formsOf(secret) : formsOfSecret(secret)).flatMap(({ form, bytes }) => [
+      ...(stored.includes(bytes.toString('hex').toUpperCase()) ? [`a database holds ${secret} as ${form}`] : []),
+      ...(logged.includes(bytes.toString()) ? [`the log holds ${secret} as ${form}`] : []),
+    ]),
+  )
+}
+
+/** Asserts one whole RFC 9457 answer. */
+export function expectProblem(answer: Answer, status: number, code: string): void {
+  expect([answer.status, answer.body?.code], JSON.stringify(answer.body)).toEqual([status, code])
+  expect(answer.headers.get('Content-Type')).toBe('application/problem+json')
+  expect(answer.headers.get('Cache-Control')).toBe('no-store')
+  expect(answer.body).toEqual({
+    type: `urn:certbook:problem:${code}`,
+    title: expect.stringMatching(/\S/),
+    status,
+    code,
+    detail: expect.stringMatching(/\S/),
+    instance: expect.stringMatching(/^\//),
+  })
+}
+
+/** A problem without the path that was asked for. */
+export const withoutInstance = (answer: Answer): Json => ({ ...answer.body, instance: null })
+
+/** Lookups that were answered, as the log must hold them. */
+export class Answered {
+  readonly #lookups: AnsweredLookup[] = []
+
+  /** Looks addresses up and remembers that each distinct one must be in the log. */
+  async lookUp(asker: Registered, addresses: readonly string[], use = 'encrypt'): Promise<Json[]> {
+    const results = await lookUp(asker, addresses, use)
+    const valid = addresses.filter((_, index) => results[index].status !== 'invalid').map(parseMailboxAddress)
+    const distinct = new Map(valid.map(({ matchingKey, address }) => [matchingKey, address]))
+    this.#lookups.push({ asker: asker.subscriberId, addresses: [...distinct.values()] })
+    return results
+  }
+
+  /** The statuses alone, in the order of the question. */
+  async statuses(asker: Registered, addresses: readonly string[], use = 'encrypt'): Promise<string[]> {
+    return (await this.lookUp(asker, addresses, use)).map((result) => result.status)
+  }
+
+  /** Lets background work end and asserts the invariants of the whole service. */
+  async check(harness: RoomHarness): Promise<void> {
+    await harness.settled()
+    await harness.runJob('audit-seal')
+    await checkService({
+      service: harness.service,
+      shards: harness.journal.shards(),
+      keys: harness.keys,
+      answered: this.#lookups,
+      addresses: [],
+    })
+  }
+}
+
+/** Runs one thing many times at once. */
+export const race = <T>(times: number, run: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: times }, (_, index) => run(index)))

@@ -21,6 +21,7 @@ import { createPrivacyRoom } from './privacy/room.ts'
 import { createQueryLogRoom } from './query-log/room.ts'
 import type { RecordLookup } from './query-log/record.ts'
 import { createRegistrationRoom } from './registration/room.ts'
+import { createStandardsRoom } from './standards/room.ts'
 
 /** What a runtime gives: every effect that the rooms may have. */
 export interface Adapters {
@@ -104,11 +105,18 @@ export async function createService(
     audit,
     registration,
     ca,
+    authorities,
     onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
     onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
     publishedAmong: (ids) => directory.publishedAmong(ids),
   })
-  const rooms: readonly Room[] = [audit, mail, consent, queryLog, registration, enrolment, directory]
+  const standards = createStandardsRoom({
+    clock: adapters.clock,
+    certificateOf: (authority) => enrolment.certificateOf(authority),
+    revocationListOf: (authority) => enrolment.revocationListOf(authority),
+    answerOcsp: enrolment.answerOcsp,
+  })
+  const rooms: readonly Room[] = [audit, mail, consent, queryLog, registration, enrolment, directory, standards]
   const databases = [
     { role: 'main' as const, database },
     ...journal.shards().map((shard) => ({ role: 'journal' as const, database: shard })),

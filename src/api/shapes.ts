@@ -123,6 +123,17 @@ export const certificateRequestAnswer = z.object({
 })
 export type CertificateRequestAnswer = z.infer<typeof certificateRequestAnswer>
 
+/** Why a certificate is revoked, RFC 5280 5.3.1; `unspecified` is left out of lists and answers. */
+export const revocationReason = z.enum([
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+])
+export const revocationRequest = z.strictObject({ reason: revocationReason })
+
 export const publicationRequest = z.strictObject({ consentVersion: shortText, audience })
 
 export const lookupRequest = z.strictObject({

@@ -6,6 +6,7 @@ import type { Command, Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
+import type { Authorities } from './authorities.ts'
 import type { CaAdapter } from './ca/contract.ts'
 
 /** What the enrolment room is given. */
@@ -19,6 +20,7 @@ export interface EnrolmentDeps {
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly registration: Pick<RegistrationRoom, 'authenticate' | 'chooseMailbox' | 'mailboxesOf'>
   readonly ca: CaAdapter
+  readonly authorities: Authorities
   /** The directory's part of a batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** The directory's part of the batch in which one certificate takes another's place. */

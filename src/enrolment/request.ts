@@ -62,6 +62,7 @@ async function keepIntent(
       mailbox: mailbox.id,
       use,
       spkiSha256: checked.spkiSha256,
+      provedBy: 'csr',
       csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, checked.der),
       createdAt: deps.clock(),
     }),

@@ -4,6 +4,9 @@ import type { EnrolmentDeps } from './deps.ts'
 import { personalData } from './personal-data.ts'
 import { enrolmentRoutes } from './routes.ts'
 import { endCertificate, readRunOut } from './store.ts'
+import { createOcspResponder, type OcspAnswer } from './status/ocsp.ts'
+import { currentRevocationList, issueRevocationLists } from './status/revocation-list.ts'
+import type { RevocationListRow } from './status/store.ts'
 import { resumeStuckRequests } from './submit.ts'
 
 /** Marks certificates whose time is over; the directory drops them in the same batch. */
@@ -27,12 +30,24 @@ async function expireCertificates(deps: EnrolmentDeps): Promise<void> {
   }
 }
 
-/** Enrolment: certificate requests, their way through a CA, and the certificates. */
-export function createEnrolmentRoom(deps: EnrolmentDeps): Room {
+export interface EnrolmentRoom extends Room {
+  /** An authority's own certificate; null where there is no such authority. */
+  certificateOf(authority: string): Uint8Array | null
+  revocationListOf(authority: string): Promise<RevocationListRow | null>
+  readonly answerOcsp: (authority: string, request: Uint8Array) => Promise<OcspAnswer>
+}
+
+/** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
+export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
+  const { root, issuing } = deps.authorities
   return {
+    certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
+    revocationListOf: (authority) => currentRevocationList(deps, authority),
+    answerOcsp: createOcspResponder(deps),
     routes: [enrolmentRoutes(deps)],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
+      { name: 'revocation-lists', cron: '* * * * *', run: () => issueRevocationLists(deps) },
       { name: 'requests-resume', cron: '* * * * *', run: () => resumeStuckRequests(deps) },
     ],
     personalData,

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { bearer, createRoutes, deviceCaller, jsonAnswer, problemAnswer, type DeviceCaller } from '../api/room.ts'
+import { bearer, createRoutes, deviceCaller, jsonAnswer, jsonBody, problemAnswer, type DeviceCaller } from '../api/room.ts'
 import {
   certificateRequest,
   certificateRequestAnswer,
@@ -7,6 +7,7 @@ import {
   ownCertificate,
   pageOf,
   pageQuery,
+  revocationRequest,
   type CertificateRequestAnswer,
   type OwnCertificate,
 } from '../api/shapes.ts'
@@ -14,6 +15,7 @@ import { DomainError } from '../errors.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
 import { presentCertificate } from './present.ts'
 import { requestCertificate } from './request.ts'
+import { revokeCertificate } from './status/revoke.ts'
 import {
   readCertificate,
   readCertificateOfRequest,
@@ -88,6 +90,15 @@ const oneCertificateRoute = createRoute({
   security: bearer,
   request: { params: certificateId },
   responses: { 200: jsonAnswer('The certificate', ownCertificate), 401: unauthorized, 404: notFound },
+})
+
+const revokeRoute = createRoute({
+  method: 'post',
+  path: '/v1/certificates/{id}/revocation',
+  summary: 'Revoke one of your certificates, for good',
+  security: bearer,
+  request: { params: certificateId, body: jsonBody(revocationRequest) },
+  responses: { 200: jsonAnswer('Revoked, or ended before', ownCertificate), 401: unauthorized, 404: notFound },
 })
 
 /** The states that are inside are `pending` outside; an ended certificate's request was issued. */
@@ -180,6 +191,19 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
   routes.openapi(oneCertificateRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
     const [shown] = await presentOwn([await ownCertificateRow(deps, caller, context.req.valid('param').id)])
+    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
+    return context.json(shown, 200)
+  })
+
+  routes.openapi(revokeRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { id } = await ownCertificateRow(deps, caller, context.req.valid('param').id)
+    const { reason } = context.req.valid('json')
+    await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, {
+      actorKind: 'device',
+      actor: caller.deviceId,
+    })
+    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, id)])
     if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
     return context.json(shown, 200)
   })

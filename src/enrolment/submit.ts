@@ -8,6 +8,7 @@ import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
 import type { EnrolmentDeps } from './deps.ts'
 import { sealCertificate, sealFacts } from './present.ts'
+import { insertStatus } from './status/store.ts'
 import {
   claimStuckRequest,
   endCertificate,
@@ -106,8 +107,7 @@ async function keepCertificate(
       ])
       break
     } catch (error) {
-      // Finished by another worker meanwhile: its certificate is the one.
-      if (error instanceof GuardBroken && error.code === 'request_finished') return
+      if (error instanceof GuardBroken && error.code === 'request_finished') return settleUnfinished(deps, row)
       const raced =
         (error instanceof GuardBroken && error.code === 'certificate_ended') ||
         (error instanceof ConstraintFailed && error.constraint.includes('certificates.device'))
@@ -116,6 +116,12 @@ async function keepCertificate(
   }
   deps.audit.sealSoon()
   deps.events.certificateIssued({ request: row.id, certificate })
+}
+
+/** Another worker finished the request, and then its certificate is the one; or the key was blocked meanwhile. */
+async function settleUnfinished(deps: EnrolmentDeps, row: RequestRow): Promise<void> {
+  const now = await readRequest(deps.database, row.id)
+  if (now?.state === 'submitting') await keepRefusal(deps, row, 'key_blocked')
 }
 
 const issuedCommands = (
@@ -147,6 +153,11 @@ const issuedCommands = (
     notBefore: facts.notBefore.getTime(),
     notAfter: facts.notAfter.getTime(),
     createdAt: deps.clock(),
+  }),
+  insertStatus({
+    authority: issued.authority,
+    serialNumber: facts.serialNumber,
+    notAfter: facts.notAfter.getTime(),
   }),
   ...deps.audit.record({
     action: 'certificate.issued',

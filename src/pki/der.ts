@@ -8,6 +8,7 @@ export const tag = {
   octetString: 0x04,
   null: 0x05,
   objectIdentifier: 0x06,
+  enumerated: 0x0a,
   utf8String: 0x0c,
   numericString: 0x12,
   printableString: 0x13,
@@ -205,6 +206,26 @@ export function encodeElement(identifier: number, ...contents: readonly Uint8Arr
   return concatBytes(Uint8Array.from(header), ...contents)
 }
 
+/** The same around a list of any length: as arguments, a hundred thousand encodings may not fit the stack. */
+export function encodeList(identifier: number, contents: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(contents.reduce((sum, content) => sum + content.length, 0))
+  let offset = 0
+  for (const content of contents) {
+    whole.set(content, offset)
+    offset += content.length
+  }
+  return encodeElement(identifier, whole)
+}
+
+/** An INTEGER that is not negative, from its octets: minimal, with a sign octet where one is needed. */
+export function encodeUnsigned(octets: Uint8Array): Uint8Array<ArrayBuffer> {
+  const first = octets.findIndex((octet) => octet !== 0)
+  const digits = first < 0 ? Uint8Array.of(0) : octets.subarray(first)
+  return (digits[0] ?? 0) >= 0x80
+    ? encodeElement(tag.integer, Uint8Array.of(0), digits)
+    : encodeElement(tag.integer, digits)
+}
+
 /** An OBJECT IDENTIFIER from its dotted form. */
 export function encodeObjectIdentifier(dotted: string): Uint8Array<ArrayBuffer> {
   const [first = 0, second = 0, ...arcs] = dotted.split('.').map(Number)
@@ -214,4 +235,9 @@ export function encodeObjectIdentifier(dotted: string): Uint8Array<ArrayBuffer> 
     return digits
   })
   return encodeElement(tag.objectIdentifier, Uint8Array.from(octets))
+}
+
+/** A BIT STRING of whole octets, as keys and signatures are. */
+export function encodeOctetsAsBitString(octets: Uint8Array): Uint8Array<ArrayBuffer> {
+  return encodeElement(tag.bitString, Uint8Array.of(0), octets)
 }

@@ -7,6 +7,8 @@ export const oid = {
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
+  crlNumber: '2.5.29.20',
+  reasonCode: '2.5.29.21',
   nameConstraints: '2.5.29.30',
   certificatePolicies: '2.5.29.32',
   anyPolicy: '2.5.29.32.0',
@@ -14,6 +16,14 @@ export const oid = {
   extKeyUsage: '2.5.29.37',
   anyExtendedKeyUsage: '2.5.29.37.0',
   emailProtection: '1.3.6.1.5.5.7.3.4',
+  // RFC 6960 section 4.2.1
+  ocspBasic: '1.3.6.1.5.5.7.48.1.1',
+  // RFC 8017 appendix A.2.4 and B.1, RFC 5758 section 3.2
+  sha1: '1.3.14.3.2.26',
+  sha256: '2.16.840.1.101.3.4.2.1',
+  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  ecdsaWithSha384: '1.2.840.10045.4.3.3',
+  sha256WithRsaEncryption: '1.2.840.113549.1.1.11',
   // RFC 9598 section 3
   smtpUtf8Mailbox: '1.3.6.1.5.5.7.8.9',
   // RFC 2985 section 5.4.2, and the older one of Microsoft's for the same thing

@@ -2,10 +2,11 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context, Env } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
+import { routePath } from 'hono/route'
 import { DomainError } from './errors.ts'
 import type { Events } from './events.ts'
 import type { Database } from './ports/database.ts'
-import { appliedMigrations, type DatabaseRole } from './ports/schema.ts'
+import { requireWritable, type DatabaseRole } from './ports/schema.ts'
 import { problemResponse } from './problem.ts'
 
 /** How a request reached the service, as far as the runtime can vouch for it. */
@@ -43,6 +44,9 @@ const requireSafeConnection = (context: Context<Env>, connection: Connection): v
   }
 }
 
+const wrongType = (): DomainError =>
+  new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
+
 const tooLarge = (): DomainError => new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
 
 const limitStream = bodyLimit({
@@ -54,18 +58,25 @@ const limitStream = bodyLimit({
 
 const bodyTypes = /^application\/(json|pkcs10|x-pem-file)\s*(;|$)/i
 
+/**
+ * The body as text, to look into. DER is read as bytes: what is read first is what later readers are given, and text
+ * would spoil it.
+ */
+async function bodyText(context: Context<Env>): Promise<string> {
+  const isDer = /^application\/pkcs10\b/i.test(context.req.header('Content-Type') ?? '')
+  return isDer ? new TextDecoder('latin1').decode(await context.req.arrayBuffer()) : context.req.text()
+}
+
+const requireBodyType = (context: Context<Env>): void => {
+  if (!bodyTypes.test(context.req.header('Content-Type') ?? '')) throw wrongType()
+}
+
 /** What is refused of a body before anything reads it: its type, its size, and a private key in the clear. */
-async function requireSafeBody(context: Context<Env>, next: () => Promise<void>): Promise<Response | void> {
+async function requireSafeBody(context: Context<Env, string>, next: () => Promise<void>): Promise<Response | void> {
   const length = context.req.header('Content-Length')
-  const streamed = context.req.header('Transfer-Encoding') !== undefined
-  if (!streamed && (length === undefined || length === '0')) return next()
-  const type = context.req.header('Content-Type') ?? ''
-  if (!bodyTypes.test(type)) {
-    throw new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
-  }
-  if (Number(length) > bodyBytesAllowed) throw tooLarge()
   const inspect = async (): Promise<void> => {
-    const text = await context.req.text()
+    const text = await bodyText(context)
+    if (text !== '') requireBodyType(context)
     if (text.includes('PRIVATE KEY')) {
       throw new DomainError(
         'private_key_refused',
@@ -74,13 +85,27 @@ async function requireSafeBody(context: Context<Env>, next: () => Promise<void>)
     }
     await next()
   }
-  return streamed ? limitStream(context, inspect) : inspect()
+  // HTTP/2 has no Transfer-Encoding, so without a length only the body itself tells whether there is one.
+  const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
+  if (streamed) return limitStream(context, inspect)
+  if (length === '0') return next()
+  requireBodyType(context)
+  if (Number(length) > bodyBytesAllowed) throw tooLarge()
+  return inspect()
 }
 
-const toDomainError = (error: Error): Error =>
-  error instanceof HTTPException && error.status === 400
-    ? new DomainError('malformed_json', 'The body is not JSON.', { cause: error })
-    : error
+/** What the router refuses by itself, as one of the closed set of codes. */
+const toDomainError = (error: Error): Error => {
+  if (!(error instanceof HTTPException)) return error
+  if (error.status === 415) return wrongType()
+  return error.status === 400 ? new DomainError('malformed_json', 'The body is not JSON.', { cause: error }) : error
+}
+
+/** The pattern that a request matched, for the log: the path itself may hold whatever somebody typed. */
+const routeOf = (context: Context<Env>): string => routePath(context, -1)
+
+/** The path as it was sent, still encoded: RFC 9457 wants a URI reference. */
+const instanceOf = (context: Context<Env>): string => new URL(context.req.url).pathname
 
 /** The methods under which a path exists; empty where it does not exist at all. */
 const methodsFor = (routes: readonly { method: string; pattern: RegExp }[], path: string): string[] => [
@@ -107,10 +132,10 @@ export function createApp(parts: AppParts): OpenAPIHono {
     requireSafeConnection(context, parts.connectionOf(context))
     context.header('Cache-Control', 'no-store')
     context.header('X-Content-Type-Options', 'nosniff')
-    const { method, path } = context.req
+    const { method } = context.req
     if (method === 'POST' || method === 'PUT' || method === 'PATCH') await requireSafeBody(context, next)
     else await next()
-    parts.events.requestAnswered({ method, route: path, status: context.res.status })
+    parts.events.requestAnswered({ method, route: routeOf(context), status: context.res.status })
   })
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }))
@@ -118,7 +143,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
     const unusable: string[] = []
     for (const { role, database } of parts.databases) {
       try {
-        await appliedMigrations(database)
+        await requireWritable(database)
       } catch (error) {
         parts.events.requestFailed({ method: 'GET', route: '/readyz', error })
         unusable.push(role)
@@ -146,24 +171,23 @@ export function createApp(parts: AppParts): OpenAPIHono {
   }
 
   app.notFound((context) => {
-    const { path } = context.req
-    const methods = methodsFor(known, path)
+    const instance = instanceOf(context)
+    const methods = methodsFor(known, context.req.path)
     if (methods.length === 0) {
       return problemResponse(
         new DomainError('not_found', 'There is nothing here. GET /openapi.json lists what is.'),
-        path,
+        instance,
       )
     }
     const allow = methods.join(', ')
-    const answer = problemResponse(new DomainError('method_not_allowed', `This path takes ${allow}.`), path)
+    const answer = problemResponse(new DomainError('method_not_allowed', `This path takes ${allow}.`), instance)
     answer.headers.set('Allow', allow)
     return answer
   })
 
   app.onError((error, context) => {
-    const { method, path } = context.req
-    const answer = problemResponse(toDomainError(error), path)
-    if (answer.status >= 500) parts.events.requestFailed({ method, route: path, error })
+    const answer = problemResponse(toDomainError(error), instanceOf(context))
+    if (answer.status >= 500) parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
     return answer
   })
   return app

@@ -27,10 +27,13 @@ const hints = (url: string, config: Config): string[] => [
   `  next              the story in curl in README.md, or: npm run demo`,
 ]
 
-/** Resolves to the first signal that asks the process to end. Listened for from the very start, so none is missed. */
+/**
+ * Resolves to the first signal that asks the process to end. Listened for from the very start, so none is missed, and
+ * to the end: a signal to the whole group comes twice, as npm passes it on, and the second one must not kill.
+ */
 const askedToEnd = (): Promise<string> =>
   new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal))
   })
 
 async function serve(): Promise<void> {

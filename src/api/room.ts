@@ -90,8 +90,11 @@ export const deviceCaller = (context: Context, authenticate: AuthenticateDevice)
 /** RFC 3339 in UTC, from UTC milliseconds. */
 export const timestamp = (milliseconds: number): string => new Date(milliseconds).toISOString()
 
-/** The JSON body of a request whose route reads it by itself. Throws `malformed_json`. */
+/** The JSON body of a request whose route reads it by itself. Throws `unsupported_media_type`, `malformed_json`. */
 export async function readJson(context: Context): Promise<unknown> {
+  if (!/^application\/json\s*(;|$)/i.test(context.req.header('Content-Type') ?? '')) {
+    throw new DomainError('unsupported_media_type', 'Send application/json.')
+  }
   try {
     return await context.req.json()
   } catch (cause) {

@@ -18,7 +18,8 @@ interface Rendered {
 
 /**
  * Answers of found addresses, rendered once. Valid for one state of the database: any write, of this process or
- * another, empties it, so a withdrawn certificate is gone with the withdrawal.
+ * another, empties it, so a withdrawn certificate is gone with the withdrawal. The answers name their mailbox, so the
+ * keys may too: an address that is found again needs no blind index.
  */
 class RenderedAnswers {
   readonly #database: DirectoryDeps['database']
@@ -29,11 +30,12 @@ class RenderedAnswers {
     this.#database = database
   }
 
-  /** Call it once before a series of `get` and `set`. */
-  refresh(): void {
+  /** Call it once before a series of `get` and `set`; its answer goes to `set`. */
+  refresh(): number | null {
     const stamp = this.#database.changeStamp()
     if (stamp === null || stamp !== this.#stamp) this.#rendered.clear()
     this.#stamp = stamp
+    return stamp
   }
 
   get(key: string, now: number): string | undefined {
@@ -41,8 +43,9 @@ class RenderedAnswers {
     return rendered !== undefined && rendered.until > now ? rendered.json : undefined
   }
 
-  set(key: string, rendered: Rendered): void {
-    if (this.#stamp === null) return
+  /** Keeps nothing that was read before a write which another lookup has seen meanwhile. */
+  set(stamp: number | null, key: string, rendered: Rendered): void {
+    if (stamp === null || stamp !== this.#stamp) return
     if (this.#rendered.size >= renderedKept) this.#rendered.clear()
     this.#rendered.set(key, rendered)
   }
@@ -61,10 +64,19 @@ export interface LookupQuestion {
   readonly use: 'sign' | 'encrypt'
 }
 
-/** One asked address: parsed with its index, or null where it is malformed. */
+/** One asked address: as it was sent and as it is read, null where it is malformed. */
 interface Asked {
   readonly text: string
-  readonly mailbox: (MailboxAddress & { readonly indexHex: string }) | null
+  readonly mailbox: MailboxAddress | null
+}
+
+const parse = (text: string): Asked => {
+  try {
+    return { text, mailbox: parseMailboxAddress(text) }
+  } catch (error) {
+    if (error instanceof DomainError) return { text, mailbox: null }
+    throw error
+  }
 }
 
 /** Answers lookups as ready JSON, each logged before it is answered. */
@@ -73,39 +85,29 @@ export type Lookup = (caller: DeviceCaller, question: LookupQuestion) => Promise
 export function createLookup(deps: DirectoryDeps): Lookup {
   const cache = new RenderedAnswers(deps.database)
 
-  const parse = (text: string): Asked => {
-    try {
-      const mailbox = parseMailboxAddress(text)
-      return { text, mailbox: { ...mailbox, indexHex: toHex(deps.keys.blindIndex(mailbox.matchingKey)) } }
-    } catch (error) {
-      if (error instanceof DomainError) return { text, mailbox: null }
-      throw error
-    }
-  }
-
   const render = (rows: readonly PublishedRow[]): Rendered => ({
     json: JSON.stringify(rows.map((row) => presentCertificate(deps.keys, deps.chainOf, row))),
     until: Math.min(...rows.map((row) => row.notAfter)),
   })
 
-  /** The certificates as JSON by address index; an address that is not found has no entry. */
-  const find = async (indexes: readonly string[], use: 'sign' | 'encrypt'): Promise<Map<string, string>> => {
+  /** The certificates as JSON by matching key; an address that is not found has no entry. */
+  const find = async (matchingKeys: Iterable<string>, use: 'sign' | 'encrypt'): Promise<Map<string, string>> => {
     const now = deps.clock()
     const found = new Map<string, string>()
-    cache.refresh()
-    const missing: string[] = []
-    for (const index of indexes) {
-      const json = cache.get(`${use}/${index}`, now)
-      if (json === undefined) missing.push(index)
-      else found.set(index, json)
+    const stamp = cache.refresh()
+    const missing = new Map<string, string>()
+    for (const key of matchingKeys) {
+      const json = cache.get(`${use}/${key}`, now)
+      if (json === undefined) missing.set(toHex(deps.keys.blindIndex(key)), key)
+      else found.set(key, json)
     }
-    if (missing.length === 0) return found
-    const rows = await readPublished(deps.database.reading('primary'), missing, use, now)
-    const byIndex = Map.groupBy(rows, (row) => toHex(row.addressIndex))
-    for (const [index, ofAddress] of byIndex) {
+    if (missing.size === 0) return found
+    const rows = await readPublished(deps.database.reading('primary'), [...missing.keys()], use, now)
+    const byKey = Map.groupBy(rows, (row) => missing.get(toHex(row.addressIndex)) ?? '')
+    for (const [key, ofAddress] of byKey) {
       const rendered = render(newestPerDevice(ofAddress))
-      found.set(index, rendered.json)
-      cache.set(`${use}/${index}`, rendered)
+      found.set(key, rendered.json)
+      cache.set(stamp, `${use}/${key}`, rendered)
     }
     return found
   }
@@ -113,17 +115,17 @@ export function createLookup(deps: DirectoryDeps): Lookup {
   return async (caller, question) => {
     const asked = question.addresses.map(parse)
     const distinct = new Map<string, MailboxAddress>()
-    for (const { mailbox } of asked) if (mailbox !== null) distinct.set(mailbox.indexHex, mailbox)
-    const found = await find([...distinct.keys()], question.use)
+    for (const { mailbox } of asked) if (mailbox !== null) distinct.set(mailbox.matchingKey, mailbox)
+    const found = await find(distinct.keys(), question.use)
     await deps.recordLookup(
       { asker: caller.subscriberId, device: caller.deviceId },
-      Array.from(distinct, ([index, { address }]) => ({
+      Array.from(distinct, ([key, { address }]) => ({
         address,
-        status: found.has(index) ? ('found' as const) : ('not_found' as const),
+        status: found.has(key) ? ('found' as const) : ('not_found' as const),
       })),
     )
     const results = asked.map(({ text, mailbox }) => {
-      const certificates = mailbox === null ? undefined : found.get(mailbox.indexHex)
+      const certificates = mailbox === null ? undefined : found.get(mailbox.matchingKey)
       const status = mailbox === null ? 'invalid' : certificates === undefined ? 'not_found' : 'found'
       return `{"address":${JSON.stringify(text)},"status":"${status}","certificates":${certificates ?? '[]'}}`
     })

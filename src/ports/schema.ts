@@ -1,4 +1,4 @@
-import { query, text, type Database } from './database.ts'
+import { command, query, text, type Database } from './database.ts'
 
 /** The databases that the service knows, by what they hold. `keys` exists on Workers only. */
 export type DatabaseRole = 'main' | 'journal' | 'keys'
@@ -19,6 +19,11 @@ export class SchemaMismatch extends Error {
     super(message)
     this.name = 'SchemaMismatch'
   }
+}
+
+/** Rejects where the database cannot be written. It takes the write lock and changes nothing. */
+export async function requireWritable(database: Database): Promise<void> {
+  await database.batch([command(`DELETE FROM batch_guard`)])
 }
 
 /** The names of the migrations that a database has been through, oldest first. */

@@ -27,8 +27,9 @@ export function createAuthenticate(deps: {
     return remembered.get(token)
   }
 
-  const remember = (token: string, caller: DeviceCaller): void => {
-    if (stamp === null) return
+  /** Keeps nothing that was read before a write which another call has seen meanwhile. */
+  const remember = (readAt: number | null, token: string, caller: DeviceCaller): void => {
+    if (readAt === null || readAt !== stamp) return
     if (remembered.size >= credentialsRemembered) remembered.clear()
     remembered.set(token, caller)
   }
@@ -37,6 +38,7 @@ export function createAuthenticate(deps: {
     const token = bearerToken(authorization)
     const known = recall(token)
     if (known !== undefined) return known
+    const readAt = stamp
     if (!token.startsWith('cb_dev_')) {
       if (/^cb_[a-z]+_/.test(token)) {
         throw new DomainError('credential_of_another_kind', 'This call takes the credential of a device (cb_dev_…).')
@@ -49,7 +51,7 @@ export function createAuthenticate(deps: {
     }
     if (device.usedAt === null) await deps.database.batch([markCredentialUsed(device.deviceId, deps.clock())])
     const caller = { subscriberId: device.subscriberId, deviceId: device.deviceId }
-    remember(token, caller)
+    remember(readAt, token, caller)
     return caller
   }
 }

@@ -6,7 +6,7 @@ import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
 import { openAuthorities } from './enrolment/authorities.ts'
 import { createEmbeddedCa } from './enrolment/ca/embedded.ts'
-import { createEnrolmentRoom } from './enrolment/room.ts'
+import { createEnrolmentRoom, type EnrolmentRoom } from './enrolment/room.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
@@ -31,6 +31,8 @@ export interface Adapters {
   readonly sha256: Sha256
   readonly mailer: Mailer
   readonly crypto: Crypto
+  /** What computes on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
+  readonly brainpool: Crypto | null
   readonly random: Random
   readonly clock: Clock
   readonly background: Background
@@ -50,6 +52,8 @@ export interface Service {
   /** Resolves to every broken invariant, in words; empty where all hold. */
   check(): Promise<string[]>
   readonly verifyAudit: AuditRoom['verify']
+  /** What an administrator may have done by the command line. */
+  readonly administration: Pick<EnrolmentRoom, 'revokeByAdministrator' | 'importBlocklist'>
 }
 
 const profileOf = (config: Config): CertificateProfile => {
@@ -106,6 +110,8 @@ export async function createService(
     registration,
     ca,
     authorities,
+    profile: config.caProfile,
+    origin: new URL(config.publicUrl).origin,
     onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
     onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
     publishedAmong: (ids) => directory.publishedAmong(ids),
@@ -129,6 +135,7 @@ export async function createService(
     events: adapters.events,
     publicUrl: config.publicUrl,
     connectionOf: adapters.connectionOf,
+    onPrivateKey: (finding) => enrolment.blockDisclosedKey(finding),
     databases,
     warnings: adapters.warnings,
   })
@@ -138,5 +145,6 @@ export async function createService(
     personalData: all.flatMap((room) => room.personalData),
     check: () => runChecks(all.flatMap((room) => room.checks)),
     verifyAudit: (expectedHead) => audit.verify(expectedHead),
+    administration: enrolment,
   }
 }

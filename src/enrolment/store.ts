@@ -43,7 +43,7 @@ export interface NewRequest {
 
 /**
  * Inserts a request, and its intent to be submitted, unless the key is another subscriber's or one of its
- * certificates has ended: the guard `key_taken` breaks then. A live request for the same key, device, mailbox and use
+ * certificates has ended, or the key is blocked: the guard `key_taken` breaks then. A live request for the same key, device, mailbox and use
  * breaks the unique index instead.
  */
 export const insertRequest = (row: NewRequest): Command[] => [
@@ -54,7 +54,7 @@ export const insertRequest = (row: NewRequest): Command[] => [
      WHERE NOT EXISTS (
        SELECT 1 FROM certificate_requests
        WHERE spki_sha256 = ? AND (device <> ? OR state = 'ended') AND state NOT IN ('rejected', 'failed', 'cancelled')
-     )`,
+     ) AND NOT EXISTS (SELECT 1 FROM blocked_keys WHERE kind = 'spki-sha256' AND fingerprint = ?)`,
     row.id,
     row.subscriber,
     row.device,
@@ -67,6 +67,7 @@ export const insertRequest = (row: NewRequest): Command[] => [
     row.createdAt,
     row.spkiSha256,
     row.device,
+    row.spkiSha256,
   ),
   requireOneChange('key_taken'),
 ]

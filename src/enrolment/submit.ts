@@ -1,5 +1,4 @@
 import { parseMailboxAddress } from '../mailbox/address.ts'
-import { checkCertificateRequest, type CheckedRequest } from '../pki/certificate-request.ts'
 import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import { verifyIssuedCertificate } from '../pki/verify-issued.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
@@ -7,6 +6,7 @@ import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
 import type { EnrolmentDeps } from './deps.ts'
+import { checkCsr, checkProvedKey, type ProvedKey } from './request.ts'
 import { sealCertificate, sealFacts } from './present.ts'
 import { insertStatus } from './status/store.ts'
 import {
@@ -31,14 +31,14 @@ const orderFor = (
   deps: EnrolmentDeps,
   row: RequestRow,
   mailbox: OwnMailbox,
-  checked: CheckedRequest,
+  proved: ProvedKey,
 ): CertificateOrder => {
   const notBefore = Math.floor((deps.clock() - backdatingMilliseconds) / 1_000) * 1_000
   return {
     request: row.id,
-    csr: checked.der,
-    spki: checked.spki,
-    key: checked.key,
+    content: proved.content,
+    spki: proved.spki,
+    key: proved.key,
     mailbox: parseMailboxAddress(mailbox.address),
     use: row.use,
     notBefore: new Date(notBefore),
@@ -51,11 +51,11 @@ export async function submitRequest(
   deps: EnrolmentDeps,
   id: string,
   mailbox: OwnMailbox,
-  checked: CheckedRequest,
+  proved: ProvedKey,
 ): Promise<void> {
   const row = await readRequest(deps.database, id)
   if (row?.state !== 'submitting') return
-  const order = orderFor(deps, row, mailbox, checked)
+  const order = orderFor(deps, row, mailbox, proved)
   const issued = await deps.ca.submit(order)
   const verdict = await verifyIssuedCertificate(deps.crypto, {
     certificate: issued.certificate,
@@ -185,8 +185,12 @@ export async function resumeStuckRequests(deps: EnrolmentDeps): Promise<void> {
     const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
     const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
     if (mailbox === undefined) continue
-    const csr = deps.keys.main.open({ table: 'certificate_requests', column: 'csr_sealed', row: id }, row.csrSealed)
-    const checked = await checkCertificateRequest(deps.crypto, csr, parseMailboxAddress(mailbox.address))
-    await submitRequest(deps, id, mailbox, checked)
+    const place = { table: 'certificate_requests', column: 'csr_sealed', row: id }
+    const content = deps.keys.main.open(place, row.csrSealed)
+    const proved =
+      row.provedBy === 'csr'
+        ? await checkCsr(deps, content, mailbox, row.use)
+        : await checkProvedKey(deps, content, row.use)
+    await submitRequest(deps, id, mailbox, proved)
   }
 }

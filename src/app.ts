@@ -3,8 +3,10 @@ import type { Context, Env } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { routePath } from 'hono/route'
+import { keyCompromiseRequest } from './api/shapes.ts'
 import { DomainError } from './errors.ts'
 import type { Events } from './events.ts'
+import { findPrivateKey, type PrivateKeyFinding } from './pki/private-keys/detect.ts'
 import type { Database } from './ports/database.ts'
 import { requireWritable, type DatabaseRole } from './ports/schema.ts'
 import { problemResponse } from './problem.ts'
@@ -23,6 +25,8 @@ interface AppParts {
   readonly events: Events
   readonly publicUrl: string
   readonly connectionOf: ConnectionOf
+  /** Told of a private key in a body; resolves to whether its key could be blocked. */
+  readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<boolean>
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly warnings: readonly string[]
 }
@@ -56,43 +60,63 @@ const limitStream = bodyLimit({
   },
 })
 
-const bodyTypes = /^application\/(json|pkcs10|x-pem-file)\s*(;|$)/i
+const bodyTypes = /^application\/(json|pkcs10|x-pem-file|ocsp-request)\s*(;|$)/i
+
+const contentType = (context: Context<Env>): string => context.req.header('Content-Type') ?? ''
+
+/** The one field in which a private key is not refused: who reports a key as compromised may send it. */
+const isCompromiseReport = (context: Context<Env>, body: Uint8Array): boolean => {
+  if (context.req.path !== '/v1/key-compromise') return false
+  try {
+    const report = keyCompromiseRequest.safeParse(JSON.parse(new TextDecoder().decode(body)))
+    return report.success && 'privateKey' in report.data
+  } catch {
+    return false
+  }
+}
+
+const privateKeyRefused = (): DomainError =>
+  new DomainError(
+    'private_key_refused',
+    'The body holds a private key. It was not stored, but treat the key as disclosed: make a new one, and send only a CSR.',
+  )
+
+/** Refuses a body with a private key, in whatever form, before anything else looks at it. */
+async function requireNoPrivateKey(context: Context<Env>, body: Uint8Array, parts: AppParts): Promise<void> {
+  const finding = findPrivateKey(body)
+  if (finding === null || isCompromiseReport(context, body)) return
+  let blocked = false
+  try {
+    blocked = await parts.onPrivateKey(finding)
+  } catch (error) {
+    parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
+  }
+  parts.events.privateKeyRefused({ form: finding.form, blocked })
+  throw privateKeyRefused()
+}
 
 /**
- * The body as text, to look into. DER is read as bytes: what is read first is what later readers are given, and text
- * would spoil it.
+ * What is refused of a body before anything reads it: its size, a private key in it, and its type. The bytes are read
+ * once; what later readers ask for is made of them.
  */
-async function bodyText(context: Context<Env>): Promise<string> {
-  const isDer = /^application\/pkcs10\b/i.test(context.req.header('Content-Type') ?? '')
-  return isDer ? new TextDecoder('latin1').decode(await context.req.arrayBuffer()) : context.req.text()
-}
-
-const requireBodyType = (context: Context<Env>): void => {
-  if (!bodyTypes.test(context.req.header('Content-Type') ?? '')) throw wrongType()
-}
-
-/** What is refused of a body before anything reads it: its type, its size, and a private key in the clear. */
-async function requireSafeBody(context: Context<Env, string>, next: () => Promise<void>): Promise<Response | void> {
-  const length = context.req.header('Content-Length')
-  const inspect = async (): Promise<void> => {
-    const text = await bodyText(context)
-    if (text !== '') requireBodyType(context)
-    if (text.includes('PRIVATE KEY')) {
-      throw new DomainError(
-        'private_key_refused',
-        'The body holds a private key. It was not stored, but treat the key as disclosed: make a new one, and send only a CSR.',
-      )
+const requireSafeBody =
+  (parts: AppParts) =>
+  async (context: Context<Env, string>, next: () => Promise<void>): Promise<Response | void> => {
+    const length = context.req.header('Content-Length')
+    const inspect = async (): Promise<void> => {
+      const body = new Uint8Array(await context.req.arrayBuffer())
+      if (body.length > 0) {
+        await requireNoPrivateKey(context, body, parts)
+        if (!bodyTypes.test(contentType(context))) throw wrongType()
+      }
+      await next()
     }
-    await next()
+    // HTTP/2 has no Transfer-Encoding, so without a length only the body itself tells whether there is one.
+    const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
+    if (streamed) return limitStream(context, inspect)
+    if (Number(length) > bodyBytesAllowed) throw tooLarge()
+    return inspect()
   }
-  // HTTP/2 has no Transfer-Encoding, so without a length only the body itself tells whether there is one.
-  const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
-  if (streamed) return limitStream(context, inspect)
-  if (length === '0') return next()
-  requireBodyType(context)
-  if (Number(length) > bodyBytesAllowed) throw tooLarge()
-  return inspect()
-}
 
 /** What the router refuses by itself, as one of the closed set of codes. */
 const toDomainError = (error: Error): Error => {
@@ -128,12 +152,13 @@ export function createApp(parts: AppParts): OpenAPIHono {
   const app = new OpenAPIHono()
   const known: { method: string; pattern: RegExp }[] = []
 
+  const safeBody = requireSafeBody(parts)
   app.use(async (context, next) => {
     requireSafeConnection(context, parts.connectionOf(context))
     context.header('Cache-Control', 'no-store')
     context.header('X-Content-Type-Options', 'nosniff')
     const { method } = context.req
-    if (method === 'POST' || method === 'PUT' || method === 'PATCH') await requireSafeBody(context, next)
+    if (method === 'POST' || method === 'PUT' || method === 'PATCH') await safeBody(context, next)
     else await next()
     parts.events.requestAnswered({ method, route: routeOf(context), status: context.res.status })
   })
@@ -173,7 +198,8 @@ export function createApp(parts: AppParts): OpenAPIHono {
   app.notFound((context) => {
     const instance = instanceOf(context)
     const methods = methodsFor(known, context.req.path)
-    if (methods.length === 0) {
+    // A path whose pattern has this very method was looked for there, and what it names does not exist.
+    if (methods.length === 0 || methods.includes(context.req.method)) {
       return problemResponse(
         new DomainError('not_found', 'There is nothing here. GET /openapi.json lists what is.'),
         instance,

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-import { Command } from 'commander'
+import { readFileSync } from 'node:fs'
+import { Command, Option } from 'commander'
 import { holdsDatabase, KeyRingFile, openDataDirectory, readDataKey } from './adapters/data-directory.ts'
 import { openKeyRing, sha256 } from './adapters/key-ring.ts'
 import { openSqliteFile, Sqlite } from './adapters/sqlite.ts'
+import { revocationReason } from './api/shapes.ts'
 import { verifyAudit } from './audit/seals.ts'
 import { ConfigInvalid, readConfig, settingDescriptions, type Config } from './config.ts'
-import { serveNode } from './node.ts'
+import { openNodeService, serveNode, type NodeService } from './node.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
 
 /** Exit codes: 0 done, 1 the thing asked about is not in order, 2 it could not be asked. */
@@ -92,6 +94,45 @@ async function auditVerify(options: { json?: boolean; head?: string }): Promise<
   if (found.faults.length > 0) process.exitCode = exitNotInOrder
 }
 
+/** Opens the service's files for one command, beside a service that may be running. */
+async function withFiles(act: (node: NodeService) => Promise<void>): Promise<void> {
+  const config = { ...readConfig(process.env, 'node'), logLevel: 'warn' as const }
+  if (!holdsDatabase(openDataDirectory(config.dataDir))) throw new Error(`there is no database in ${config.dataDir}`)
+  const node = await openNodeService(config, { beside: true, writeLog: hint })
+  try {
+    await act(node)
+  } finally {
+    await node.close()
+  }
+}
+
+const revocationReasons = revocationReason.options
+
+async function certificateRevoke(id: string, options: { reason: string; json?: boolean }): Promise<void> {
+  const reason = revocationReason.parse(options.reason)
+  await withFiles(async ({ service }) => {
+    const state = await service.administration.revokeByAdministrator(id, reason === 'unspecified' ? null : reason)
+    if (options.json === true) say(JSON.stringify({ certificate: id, state }))
+    else if (state === null) say(`There is no certificate ${id}.`)
+    else if (state === 'revoked') say(`The certificate is revoked: OCSP says so at once, the revocation list within five minutes.`)
+    else say(`The certificate is ${state}: there is nothing to revoke.`)
+    if (state !== 'revoked') process.exitCode = exitNotInOrder
+  })
+}
+
+async function blocklistImport(file: string, options: { json?: boolean }): Promise<void> {
+  const list = readFileSync(file, 'utf8')
+  await withFiles(async ({ service }) => {
+    const { imported, unreadable } = await service.administration.importBlocklist(list, (done, all) => {
+      if (options.json !== true && all > 5_000) hint(`${done} of ${all}`)
+    })
+    if (options.json === true) say(JSON.stringify({ imported, unreadable }))
+    else if (unreadable.length === 0) say(`${imported} keys are blocked.`)
+    else say(`Nothing was imported. These lines are no fingerprint: ${unreadable.slice(0, 20).join(', ')}`)
+    if (unreadable.length > 0) process.exitCode = exitNotInOrder
+  })
+}
+
 const program = new Command('certbook')
   .description('The phone book for S/MIME: a certificate directory and key-registration service.')
   .showHelpAfterError()
@@ -111,6 +152,23 @@ program
   .option('--head <hash>', 'a head noted down earlier, which must still be part of the chain')
   .option('--json', 'as JSON')
   .action(auditVerify)
+program
+  .command('certificate')
+  .description('certificates')
+  .command('revoke')
+  .argument('<id>', 'the id of the certificate')
+  .description('revoke a certificate, for good')
+  .addOption(new Option('--reason <reason>', 'why').choices(revocationReasons).default('unspecified'))
+  .option('--json', 'as JSON')
+  .action(certificateRevoke)
+program
+  .command('blocklist')
+  .description('keys that must not be certified')
+  .command('import')
+  .argument('<file>', 'one fingerprint a line: SHA-256 of an SPKI (64 hex digits), or as Debian lists weak keys (20)')
+  .description('block the keys of a list')
+  .option('--json', 'as JSON')
+  .action(blocklistImport)
 
 try {
   await program.parseAsync()

@@ -23,6 +23,9 @@ export interface Events {
   certificateRefused(facts: { request: string; reason: string }): void
   certificatePublished(facts: { certificate: string; audience: string }): void
   certificateWithdrawn(facts: { certificate: string }): void
+  certificateRevoked(facts: { certificate: string; reason: string | null }): void
+  keyBlocked(facts: { source: string }): void
+  privateKeyRefused(facts: { form: string; blocked: boolean }): void
   mailSent(facts: { mail: string; kind: string }): void
   mailDelayed(facts: { mail: string; kind: string; reason: string; permanent: boolean }): void
   auditSealed(facts: { seal: number; entries: number }): void
@@ -67,6 +70,9 @@ export function createEvents(write: (line: string) => void, level: EventLevel, n
     certificateRefused: (facts) => emit('error', 'certificate_refused', facts),
     certificatePublished: (facts) => emit('info', 'certificate_published', facts),
     certificateWithdrawn: (facts) => emit('info', 'certificate_withdrawn', facts),
+    certificateRevoked: (facts) => emit('info', 'certificate_revoked', facts),
+    keyBlocked: (facts) => emit('warn', 'key_blocked', facts),
+    privateKeyRefused: (facts) => emit('warn', 'private_key_refused', facts),
     mailSent: (facts) => emit('info', 'mail_sent', facts),
     mailDelayed: ({ reason, ...facts }) => emit('warn', 'mail_delayed', { ...facts, reason: blotOut(reason) }),
     auditSealed: (facts) => emit('debug', 'audit_sealed', facts),

@@ -11,6 +11,7 @@ import {
   type DataDirectory,
 } from './adapters/data-directory.ts'
 import { ProcessBackground } from './adapters/background.ts'
+import { brainpoolCrypto } from './adapters/brainpool.ts'
 import { JournalThread } from './adapters/journal-thread.ts'
 import { openKeyRing, sha256, type KeyRing } from './adapters/key-ring.ts'
 import { lineWriter } from './adapters/line-writer.ts'
@@ -33,6 +34,8 @@ export interface NodeOptions {
   readonly clock?: Clock
   readonly writeLog?: (line: string) => void
   readonly mailer?: Mailer
+  /** Opens the files beside a service that holds the lock, for a command that ends soon. */
+  readonly beside?: boolean
   /** The bench's measure of what the query log costs. */
   readonly recordLookup?: RecordLookup
 }
@@ -103,7 +106,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   const clock = options.clock ?? Date.now
   const events = createEvents(options.writeLog ?? lineWriter(1), config.logLevel, clock)
   const directory = openDataDirectory(config.dataDir)
-  const lock = lockDataDirectory(directory)
+  const lock = options.beside === true ? { release: () => undefined } : lockDataDirectory(directory)
   try {
     const dataKey = readDataKey(directory, config.dataKey)
     const storage = new KeyRingFile(directory)
@@ -128,6 +131,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         sha256,
         mailer: options.mailer ?? mailer,
         crypto,
+        brainpool: brainpoolCrypto,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
         clock,
         background,

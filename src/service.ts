@@ -6,7 +6,7 @@ import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
 import { openAuthorities } from './enrolment/authorities.ts'
 import { createEmbeddedCa } from './enrolment/ca/embedded.ts'
-import { createEnrolmentRoom } from './enrolment/room.ts'
+import { createEnrolmentRoom, type EnrolmentRoom } from './enrolment/room.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
@@ -21,6 +21,7 @@ import { createPrivacyRoom } from './privacy/room.ts'
 import { createQueryLogRoom } from './query-log/room.ts'
 import type { RecordLookup } from './query-log/record.ts'
 import { createRegistrationRoom } from './registration/room.ts'
+import { createStandardsRoom } from './standards/room.ts'
 
 /** What a runtime gives: every effect that the rooms may have. */
 export interface Adapters {
@@ -30,6 +31,8 @@ export interface Adapters {
   readonly sha256: Sha256
   readonly mailer: Mailer
   readonly crypto: Crypto
+  /** What computes on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
+  readonly brainpool: Crypto | null
   readonly random: Random
   readonly clock: Clock
   readonly background: Background
@@ -49,6 +52,8 @@ export interface Service {
   /** Resolves to every broken invariant, in words; empty where all hold. */
   check(): Promise<string[]>
   readonly verifyAudit: AuditRoom['verify']
+  /** What an administrator may have done by the command line. */
+  readonly administration: Pick<EnrolmentRoom, 'revokeByAdministrator' | 'importBlocklist'>
 }
 
 const profileOf = (config: Config): CertificateProfile => {
@@ -104,11 +109,20 @@ export async function createService(
     audit,
     registration,
     ca,
+    authorities,
+    profile: config.caProfile,
+    origin: new URL(config.publicUrl).origin,
     onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
     onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
     publishedAmong: (ids) => directory.publishedAmong(ids),
   })
-  const rooms: readonly Room[] = [audit, mail, consent, queryLog, registration, enrolment, directory]
+  const standards = createStandardsRoom({
+    clock: adapters.clock,
+    certificateOf: (authority) => enrolment.certificateOf(authority),
+    revocationListOf: (authority) => enrolment.revocationListOf(authority),
+    answerOcsp: enrolment.answerOcsp,
+  })
+  const rooms: readonly Room[] = [audit, mail, consent, queryLog, registration, enrolment, directory, standards]
   const databases = [
     { role: 'main' as const, database },
     ...journal.shards().map((shard) => ({ role: 'journal' as const, database: shard })),
@@ -121,6 +135,7 @@ export async function createService(
     events: adapters.events,
     publicUrl: config.publicUrl,
     connectionOf: adapters.connectionOf,
+    onPrivateKey: (finding) => enrolment.blockDisclosedKey(finding),
     databases,
     warnings: adapters.warnings,
   })
@@ -130,5 +145,6 @@ export async function createService(
     personalData: all.flatMap((room) => room.personalData),
     check: () => runChecks(all.flatMap((room) => room.checks)),
     verifyAudit: (expectedHead) => audit.verify(expectedHead),
+    administration: enrolment,
   }
 }

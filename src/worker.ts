@@ -105,6 +105,7 @@ async function open(environment: Environment): Promise<{ service: Service; event
       sha256,
       mailer: new MailHook(config.mailHookUrl, config.mailHookToken),
       crypto,
+      brainpool: null,
       random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
       clock,
       background: new WorkerBackground(events),

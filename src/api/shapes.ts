@@ -84,6 +84,31 @@ export const certificateRequest = z.strictObject({
   mailbox: addressText.optional(),
 })
 
+/** A bare public key that is to be certified: SubjectPublicKeyInfo as PEM or base64 DER. */
+export const publicKeyRequest = z.strictObject({
+  publicKey: z.string().min(1),
+  use: certificateUse,
+  mailbox: addressText.optional(),
+})
+
+export const keyChallengeAnswer = z.object({
+  id: z.string(),
+  challenge: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('sign'), toBeSigned: z.base64() }),
+    z.object({ kind: z.literal('decrypt'), envelopedData: z.base64() }),
+  ]),
+  expiresAt: z.string(),
+})
+
+export const proofRequest = z.strictObject({ proof: z.base64().max(4_096) })
+
+/** A report that a key is compromised: by its public key and a proof, or by the private key itself. */
+export const keyCompromiseRequest = z.union([
+  z.strictObject({ publicKey: z.string().min(1) }),
+  z.strictObject({ privateKey: z.string().min(1) }),
+])
+export const keyBlockedAnswer = z.object({ state: z.literal('blocked') })
+
 /** A certificate as the directory shows it. `chain`: issuing CA first, root last. */
 export const directoryCertificate = z.object({
   id: z.string(),
@@ -122,6 +147,17 @@ export const certificateRequestAnswer = z.object({
   certificate: ownCertificate.nullable(),
 })
 export type CertificateRequestAnswer = z.infer<typeof certificateRequestAnswer>
+
+/** Why a certificate is revoked, RFC 5280 5.3.1; `unspecified` is left out of lists and answers. */
+export const revocationReason = z.enum([
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+])
+export const revocationRequest = z.strictObject({ reason: revocationReason })
 
 export const publicationRequest = z.strictObject({ consentVersion: shortText, audience })
 

@@ -1,10 +1,12 @@
 import type { Events } from '../events.ts'
 import { caKeyAlgorithm, randomSerialNumber, type CaKeyKind } from '../pki/ca-key.ts'
+import { certificateFacts } from '../pki/certificate-facts.ts'
 import { createIssuingCertificate, createRootCertificate, type CertificateProfile } from '../pki/profiles.ts'
 import { ConstraintFailed, type Command, type Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
 import type { RecordAudit } from '../audit/entries.ts'
+import { insertStatus } from './status/store.ts'
 import { insertAuthority, readAuthorities, type AuthorityRow } from './store.ts'
 
 /** The embedded CA, ready to sign. */
@@ -16,6 +18,18 @@ export interface Authorities {
     readonly certificate: Uint8Array
     readonly privateKey: CryptoKey
   }
+  /**
+   * The certificate and key of one of the two. The root's key is opened for the call and not kept: it signs a list or
+   * two a year.
+   */
+  signer(authority: string): Promise<Signer>
+}
+
+/** What signs for an authority. */
+export interface Signer {
+  readonly certificate: Uint8Array
+  readonly privateKey: CryptoKey
+  readonly keyKind: CaKeyKind
 }
 
 export interface AuthorityDeps {
@@ -141,17 +155,21 @@ export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities>
   const rows = await readAuthorities(deps.database)
   const root = findRole(rows, 'root')
   const issuing = findRole(rows, 'issuing')
-  const pkcs8 = deps.keys.main.open(keyPlace(issuing.id), issuing.privateKeySealed)
-  const privateKey = await deps.crypto.subtle.importKey(
-    'pkcs8',
-    new Uint8Array(pkcs8),
-    caKeyAlgorithm(issuing.keyKind).key,
-    false,
-    ['sign'],
-  )
-  pkcs8.fill(0)
+  const issuingSigner = await openSigner(deps, issuing)
+  const { serialNumber, notAfter } = await certificateFacts(deps.crypto, issuing.certificate)
+  // The root answers for the issuing CA's serial number as the issuing CA does for those of subscribers.
+  await deps.database.batch([insertStatus({ authority: root.id, serialNumber, notAfter: notAfter.getTime() })])
   return {
     root: { id: root.id, certificate: root.certificate },
-    issuing: { id: issuing.id, keyKind: issuing.keyKind, certificate: issuing.certificate, privateKey },
+    issuing: { id: issuing.id, ...issuingSigner },
+    signer: async (authority) => (authority === root.id ? openSigner(deps, root) : issuingSigner),
   }
+}
+
+async function openSigner(deps: AuthorityDeps, row: AuthorityRow): Promise<Signer> {
+  const pkcs8 = deps.keys.main.open(keyPlace(row.id), row.privateKeySealed)
+  const algorithm = caKeyAlgorithm(row.keyKind).key
+  const privateKey = await deps.crypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), algorithm, false, ['sign'])
+  pkcs8.fill(0)
+  return { certificate: row.certificate, privateKey, keyKind: row.keyKind }
 }

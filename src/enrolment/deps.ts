@@ -3,9 +3,11 @@ import type { DeviceCaller } from '../api/room.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import type { Events } from '../events.ts'
 import type { Command, Database } from '../ports/database.ts'
-import type { Keys } from '../ports/keys.ts'
+import type { ProfileKind } from '../pki/key-usage.ts'
+import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
+import type { Authorities } from './authorities.ts'
 import type { CaAdapter } from './ca/contract.ts'
 
 /** What the enrolment room is given. */
@@ -13,12 +15,18 @@ export interface EnrolmentDeps {
   readonly database: Database
   readonly keys: Keys
   readonly crypto: Crypto
+  /** What computes on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
+  readonly brainpool: Crypto | null
+  readonly sha256: Sha256
+  readonly profile: ProfileKind
+  readonly origin: string
   readonly random: Random
   readonly clock: Clock
   readonly events: Events
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly registration: Pick<RegistrationRoom, 'authenticate' | 'chooseMailbox' | 'mailboxesOf'>
   readonly ca: CaAdapter
+  readonly authorities: Authorities
   /** The directory's part of a batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** The directory's part of the batch in which one certificate takes another's place. */

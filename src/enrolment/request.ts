@@ -1,12 +1,28 @@
 import { DomainError } from '../errors.ts'
+import type { DeviceCaller } from '../api/room.ts'
+import type { CertificateUse } from '../api/shapes.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
-import { checkCertificateRequest, readCertificateRequest, type CheckedRequest } from '../pki/certificate-request.ts'
+import { checkCertificateRequest, readCertificateRequest } from '../pki/certificate-request.ts'
+import { checkPublicKey, type KeyFacts } from '../pki/key-policy.ts'
+import { sha256Hex } from '../pki/encoding.ts'
+import { requireKeyFits } from '../pki/key-usage.ts'
 import { ConstraintFailed, GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
+import { requireNotBlocked } from './keys/blocklist.ts'
 import { submitRequest } from './submit.ts'
 import { insertRequest, readForeignUse, readLiveRequest, readRequest, type RequestRow } from './store.ts'
+
+/** A key that its holder has proved to hold, by a CSR or by a challenge. */
+export interface ProvedKey {
+  readonly provedBy: 'csr' | 'public_key'
+  /** What is kept and passed on: the CSR, or the SPKI itself. */
+  readonly content: Uint8Array
+  readonly spki: Uint8Array
+  readonly spkiSha256: string
+  readonly key: KeyFacts
+}
 
 /** A request as it stands now, and whether this call made it. */
 export interface AnsweredRequest {
@@ -15,32 +31,72 @@ export interface AnsweredRequest {
   readonly created: boolean
 }
 
+/** Checks a CSR for a mailbox and a use. Throws the refusals of `checkCertificateRequest`, and `key_blocked`. */
+export async function checkCsr(
+  deps: Pick<EnrolmentDeps, 'crypto' | 'brainpool' | 'profile' | 'database'>,
+  der: Uint8Array,
+  mailbox: OwnMailbox,
+  use: CertificateUse,
+): Promise<ProvedKey> {
+  const { crypto, brainpool, profile } = deps
+  const checked = await checkCertificateRequest(crypto, der, parseMailboxAddress(mailbox.address), {
+    use,
+    profile,
+    brainpool,
+  })
+  await requireNotBlocked(deps, checked)
+  return { ...checked, provedBy: 'csr', content: checked.der }
+}
+
+/** A key whose challenge was answered. Throws the refusals of the key policy, and `key_blocked`. */
+export async function checkProvedKey(
+  deps: Pick<EnrolmentDeps, 'crypto' | 'profile' | 'database'>,
+  spki: Uint8Array,
+  use: CertificateUse,
+): Promise<ProvedKey> {
+  const key = checkPublicKey(spki)
+  requireKeyFits(key, { use, profile: deps.profile })
+  const spkiSha256 = await sha256Hex(deps.crypto, spki)
+  await requireNotBlocked(deps, { spki, spkiSha256 })
+  return { provedBy: 'public_key', content: spki, spki, spkiSha256, key }
+}
+
 /**
- * Takes a certificate request: checks it, keeps the intent, has the CA issue, and keeps what comes back. While a
- * request with this key is open, or its certificate valid, the same device gets that one again.
- * Throws the refusals of `checkCertificateRequest` and of `chooseMailbox`, `key_belongs_to_another`,
- * `key_already_used`.
+ * Takes a CSR: checks it, keeps the intent, has the CA issue, and keeps what comes back.
+ * Throws the refusals of `chooseMailbox`, `checkCsr` and `certifyKey`.
  */
 export async function requestCertificate(deps: EnrolmentDeps, asked: AskedCertificate): Promise<AnsweredRequest> {
-  const { caller, use } = asked
-  const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, asked.mailbox)
-  const der = readCertificateRequest(asked.csr)
-  const checked = await checkCertificateRequest(deps.crypto, der, parseMailboxAddress(mailbox.address))
-  const identity = { spkiSha256: checked.spkiSha256, device: caller.deviceId, mailbox: mailbox.id, use }
+  const mailbox = await deps.registration.chooseMailbox(asked.caller.subscriberId, asked.mailbox)
+  const proved = await checkCsr(deps, readCertificateRequest(asked.csr), mailbox, asked.use)
+  return certifyKey(deps, asked.caller, mailbox, asked.use, proved)
+}
+
+/**
+ * Has a proved key certified. While a request with this key is open, or its certificate valid, the same device gets
+ * that one again. Throws `key_belongs_to_another`, `key_already_used`, `key_blocked`.
+ */
+export async function certifyKey(
+  deps: EnrolmentDeps,
+  caller: DeviceCaller,
+  mailbox: OwnMailbox,
+  use: CertificateUse,
+  proved: ProvedKey,
+): Promise<AnsweredRequest> {
+  const identity = { spkiSha256: proved.spkiSha256, device: caller.deviceId, mailbox: mailbox.id, use }
   const live = await readLiveRequest(deps.database, identity)
   if (live !== null) return { row: live, mailbox, created: false }
   const id = randomId(deps.random)
   try {
-    await keepIntent(deps, asked, id, mailbox, checked)
+    await keepIntent(deps, caller, id, mailbox, use, proved)
   } catch (error) {
     const other = await readLiveRequest(deps.database, identity)
     if (error instanceof ConstraintFailed && error.kind === 'unique' && other !== null) {
       return { row: other, mailbox, created: false }
     }
-    if (error instanceof GuardBroken) throw await keyRefusal(deps, checked, caller.subscriberId, error)
+    if (error instanceof GuardBroken) throw await keyRefusal(deps, proved, caller.subscriberId, error)
     throw error
   }
-  await submitRequest(deps, id, mailbox, checked)
+  await submitRequest(deps, id, mailbox, proved)
   const row = await readRequest(deps.database, id)
   if (row === null) throw new Error('a request that was just kept is gone')
   return { row, mailbox, created: true }
@@ -48,12 +104,12 @@ export async function requestCertificate(deps: EnrolmentDeps, asked: AskedCertif
 
 async function keepIntent(
   deps: EnrolmentDeps,
-  asked: AskedCertificate,
+  caller: DeviceCaller,
   id: string,
   mailbox: OwnMailbox,
-  checked: CheckedRequest,
+  use: CertificateUse,
+  proved: ProvedKey,
 ): Promise<void> {
-  const { caller, use } = asked
   await deps.database.batch([
     ...insertRequest({
       id,
@@ -61,8 +117,9 @@ async function keepIntent(
       device: caller.deviceId,
       mailbox: mailbox.id,
       use,
-      spkiSha256: checked.spkiSha256,
-      csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, checked.der),
+      spkiSha256: proved.spkiSha256,
+      provedBy: proved.provedBy,
+      csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, proved.content),
       createdAt: deps.clock(),
     }),
     ...deps.audit.record({
@@ -71,7 +128,7 @@ async function keepIntent(
       actor: caller.deviceId,
       subjectKind: 'certificate request',
       subject: id,
-      facts: { use, mailbox: mailbox.id, spkiSha256: checked.spkiSha256 },
+      facts: { use, mailbox: mailbox.id, spkiSha256: proved.spkiSha256, provedBy: proved.provedBy },
     }),
   ])
 }
@@ -79,18 +136,17 @@ async function keepIntent(
 /** Says why the guard broke: the key is another subscriber's, or it has served here before. Policy rule 9. */
 async function keyRefusal(
   deps: EnrolmentDeps,
-  checked: CheckedRequest,
+  proved: ProvedKey,
   subscriber: string,
   cause: GuardBroken,
 ): Promise<DomainError> {
-  const foreign = await readForeignUse(deps.database, checked.spkiSha256, subscriber)
+  await requireNotBlocked(deps, proved)
+  const foreign = await readForeignUse(deps.database, proved.spkiSha256, subscriber)
   return foreign === null
     ? new DomainError(
         'key_already_used',
         'This key has served for another device or an ended certificate. Make a new key.',
-        {
-          cause,
-        },
+        { cause },
       )
     : new DomainError('key_belongs_to_another', 'This key is certified for somebody else. Make a new key.', { cause })
 }

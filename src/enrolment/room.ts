@@ -1,10 +1,21 @@
 import type { Room } from '../api/room.ts'
+import type { PrivateKeyFinding } from '../pki/private-keys/detect.ts'
+import type { RevocationReason } from '../pki/revocation-reason.ts'
 import { GuardBroken } from '../ports/database.ts'
 import type { EnrolmentDeps } from './deps.ts'
+import { importBlocklist, type BlocklistImport } from './keys/blocklist.ts'
+import { blockDisclosedKey, keyCompromiseRoutes } from './keys/compromise.ts'
+import { deleteChallengesExpiredBefore } from './keys/store.ts'
 import { personalData } from './personal-data.ts'
 import { enrolmentRoutes } from './routes.ts'
-import { endCertificate, readRunOut } from './store.ts'
+import { endCertificate, readCertificate, readRunOut, type CertificateRow } from './store.ts'
+import { createOcspResponder, type OcspAnswer } from './status/ocsp.ts'
+import { revokeCertificate } from './status/revoke.ts'
+import { currentRevocationList, issueRevocationLists } from './status/revocation-list.ts'
+import type { RevocationListRow } from './status/store.ts'
 import { resumeStuckRequests } from './submit.ts'
+
+const dayMilliseconds = 86_400_000
 
 /** Marks certificates whose time is over; the directory drops them in the same batch. */
 async function expireCertificates(deps: EnrolmentDeps): Promise<void> {
@@ -27,12 +38,46 @@ async function expireCertificates(deps: EnrolmentDeps): Promise<void> {
   }
 }
 
-/** Enrolment: certificate requests, their way through a CA, and the certificates. */
-export function createEnrolmentRoom(deps: EnrolmentDeps): Room {
+export interface EnrolmentRoom extends Room {
+  /** An authority's own certificate; null where there is no such authority. */
+  certificateOf(authority: string): Uint8Array | null
+  revocationListOf(authority: string): Promise<RevocationListRow | null>
+  /**
+   * Blocks the key that a body disclosed and revokes its certificates, where it can be read and proved; says whether.
+   */
+  blockDisclosedKey(finding: PrivateKeyFinding): Promise<boolean>
+  /** Revokes by an administrator's wish; resolves to the state afterwards, or null where there is no such certificate. */
+  revokeByAdministrator(certificate: string, reason: RevocationReason | null): Promise<CertificateRow['state'] | null>
+  /** Imports a list of blocked keys; see `importBlocklist`. */
+  importBlocklist(list: string, progress: (done: number, all: number) => void): Promise<BlocklistImport>
+  readonly answerOcsp: (authority: string, request: Uint8Array) => Promise<OcspAnswer>
+}
+
+/** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
+export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
+  const { root, issuing } = deps.authorities
   return {
-    routes: [enrolmentRoutes(deps)],
+    certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
+    revocationListOf: (authority) => currentRevocationList(deps, authority),
+    blockDisclosedKey: (finding) => blockDisclosedKey(deps, finding),
+    answerOcsp: createOcspResponder(deps),
+    revokeByAdministrator: async (certificate, reason) => {
+      await revokeCertificate(deps, certificate, reason, { actorKind: 'administrator', actor: null })
+      return (await readCertificate(deps.database, certificate))?.state ?? null
+    },
+    importBlocklist: (list, progress) => importBlocklist({ ...deps, now: deps.clock() }, list, progress),
+    routes: [enrolmentRoutes(deps), keyCompromiseRoutes(deps)],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
+      { name: 'revocation-lists', cron: '* * * * *', run: () => issueRevocationLists(deps) },
+      {
+        name: 'key-challenges-prune',
+        cron: '17 3 * * *',
+        run: async () => {
+          const [pruned] = await deps.database.batch([deleteChallengesExpiredBefore(deps.clock() - dayMilliseconds)])
+          deps.events.rowsPruned({ table: 'key_challenges', rows: pruned?.changes ?? 0 })
+        },
+      },
       { name: 'requests-resume', cron: '* * * * *', run: () => resumeStuckRequests(deps) },
     ],
     personalData,

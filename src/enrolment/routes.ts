@@ -1,19 +1,30 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { bearer, createRoutes, deviceCaller, jsonAnswer, problemAnswer, type DeviceCaller } from '../api/room.ts'
+import type { Context } from 'hono'
+import { bearer, createRoutes, deviceCaller, jsonAnswer, jsonBody, problemAnswer, timestamp, type DeviceCaller } from '../api/room.ts'
 import {
   certificateRequest,
   certificateRequestAnswer,
   certificateUse,
   ownCertificate,
   pageOf,
+  keyChallengeAnswer,
   pageQuery,
+  proofRequest,
+  publicKeyRequest,
+  revocationRequest,
   type CertificateRequestAnswer,
   type OwnCertificate,
 } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
+import { fromBase64 } from '../pki/encoding.ts'
+import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
 import { presentCertificate } from './present.ts'
-import { requestCertificate } from './request.ts'
+import { challengeKey, takeProof } from './keys/challenge.ts'
+import { readKeyFor } from './keys/intake.ts'
+import type { ChallengeRow } from './keys/store.ts'
+import { certifyKey, checkProvedKey, requestCertificate, type AnsweredRequest } from './request.ts'
+import { revokeCertificate } from './status/revoke.ts'
 import {
   readCertificate,
   readCertificateOfRequest,
@@ -54,6 +65,36 @@ const requestRoute = createRoute({
   },
 })
 
+const publicKeyRoute = createRoute({
+  method: 'post',
+  path: '/v1/public-keys',
+  summary: 'Have a bare public key certified: get the challenge to its holder',
+  security: bearer,
+  request: { body: jsonBody(publicKeyRequest) },
+  responses: {
+    201: jsonAnswer('The challenge', keyChallengeAnswer),
+    401: unauthorized,
+    422: problemAnswer('The key is refused'),
+  },
+})
+
+const publicKeyProofRoute = createRoute({
+  method: 'post',
+  path: '/v1/public-keys/{id}/proof',
+  summary: 'Answer the challenge, and have the key certified',
+  security: bearer,
+  request: { params: certificateId, body: jsonBody(proofRequest) },
+  responses: {
+    200: jsonAnswer('The same request as before', certificateRequestAnswer),
+    201: jsonAnswer('Issued', certificateRequestAnswer),
+    202: jsonAnswer('Under way: ask again at Location', certificateRequestAnswer),
+    401: unauthorized,
+    403: problemAnswer('The proof is wrong'),
+    409: problemAnswer('The key cannot be used again'),
+    410: problemAnswer('The challenge was used, has expired, or is not yours'),
+  },
+})
+
 const requestsRoute = createRoute({
   method: 'get',
   path: '/v1/certificate-requests',
@@ -88,6 +129,15 @@ const oneCertificateRoute = createRoute({
   security: bearer,
   request: { params: certificateId },
   responses: { 200: jsonAnswer('The certificate', ownCertificate), 401: unauthorized, 404: notFound },
+})
+
+const revokeRoute = createRoute({
+  method: 'post',
+  path: '/v1/certificates/{id}/revocation',
+  summary: 'Revoke one of your certificates, for good',
+  security: bearer,
+  request: { params: certificateId, body: jsonBody(revocationRequest) },
+  responses: { 200: jsonAnswer('Revoked, or ended before', ownCertificate), 401: unauthorized, 404: notFound },
 })
 
 /** The states that are inside are `pending` outside; an ended certificate's request was issued. */
@@ -184,6 +234,19 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
     return context.json(shown, 200)
   })
 
+  routes.openapi(revokeRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { id } = await ownCertificateRow(deps, caller, context.req.valid('param').id)
+    const { reason } = context.req.valid('json')
+    await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, {
+      actorKind: 'device',
+      actor: caller.deviceId,
+    })
+    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, id)])
+    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
+    return context.json(shown, 200)
+  })
+
   routes.openapi(requestRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
     const asked = await readAsked(context.req.raw.headers.get('Content-Type') ?? '', caller, {
@@ -192,15 +255,59 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
       text: () => context.req.text(),
       bytes: async () => new Uint8Array(await context.req.arrayBuffer()),
     })
-    const { row, mailbox, created } = await requestCertificate(deps, asked)
-    const answer = await presentRequest(row, mailbox.address)
-    if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
-    context.header('Location', `/v1/certificate-requests/${row.id}`)
-    if (answer.state === 'pending') context.header('Retry-After', String(askAgainSeconds))
-    return context.json(answer, created ? 202 : 200)
+    const answered = await requestCertificate(deps, asked)
+    return answerRequest(context, answered, await presentRequest(answered.row, answered.mailbox.address))
+  })
+
+  routes.openapi(publicKeyRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { publicKey, use, mailbox: named } = context.req.valid('json')
+    const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, named)
+    const key = await readKeyFor(deps, publicKey, use)
+    const made = await challengeKey(deps, key, {
+      purpose: 'possession',
+      subscriber: caller.subscriberId,
+      device: caller.deviceId,
+      mailbox: mailbox.id,
+      use,
+    })
+    return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
+  })
+
+  routes.openapi(publicKeyProofRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const belongs = (row: ChallengeRow): boolean => row.purpose === 'possession' && row.device === caller.deviceId
+    const row = await takeProof(deps, context.req.valid('param').id, belongs, proofBytes(context.req.valid('json').proof))
+    if (row.use === null) throw new Error('a challenge to certify a key has a use')
+    const mailbox = await mailboxOf(deps, caller, row.mailbox)
+    const proved = await checkProvedKey(deps, row.spki, row.use)
+    const answered = await certifyKey(deps, caller, mailbox, row.use, proved)
+    return answerRequest(context, answered, await presentRequest(answered.row, mailbox.address))
   })
 
   return routes
+}
+
+/** The answer about a request: issued, a repeat, or under way. */
+const answerRequest = (context: Context, { row, created }: AnsweredRequest, answer: CertificateRequestAnswer) => {
+  if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
+  context.header('Location', `/v1/certificate-requests/${row.id}`)
+  if (answer.state === 'pending') context.header('Retry-After', String(askAgainSeconds))
+  return context.json(answer, created ? 202 : 200)
+}
+
+const proofBytes = (proof: string): Uint8Array => {
+  const bytes = fromBase64(proof)
+  if (bytes === null) throw new DomainError('invalid_request', 'proof: send it in base64.')
+  return bytes
+}
+
+/** The mailbox that a challenge was made for. Throws `mailbox_not_yours` where it is gone meanwhile. */
+async function mailboxOf(deps: EnrolmentDeps, caller: DeviceCaller, id: string | null): Promise<OwnMailbox> {
+  const mailboxes = await deps.registration.mailboxesOf(caller.subscriberId)
+  const mailbox = mailboxes.find((candidate) => candidate.id === id)
+  if (mailbox === undefined) throw new DomainError('mailbox_not_yours', 'That mailbox is not proved for you any more.')
+  return mailbox
 }
 
 /** The caller's certificate. Throws `not_found` for one that is another's as for one that is not there. */

@@ -36,35 +36,38 @@ export interface NewRequest {
   readonly mailbox: string
   readonly use: CertificateUse
   readonly spkiSha256: string
+  readonly provedBy: 'csr' | 'public_key'
   readonly csrSealed: Uint8Array
   readonly createdAt: number
 }
 
 /**
  * Inserts a request, and its intent to be submitted, unless the key is another subscriber's or one of its
- * certificates has ended: the guard `key_taken` breaks then. A live request for the same key, device, mailbox and use
+ * certificates has ended, or the key is blocked: the guard `key_taken` breaks then. A live request for the same key, device, mailbox and use
  * breaks the unique index instead.
  */
 export const insertRequest = (row: NewRequest): Command[] => [
   command(
     `INSERT INTO certificate_requests
-       (id, subscriber, device, mailbox, usage, spki_sha256, csr_sealed, state, created_at, updated_at)
-     SELECT ?, ?, ?, ?, ?, ?, ?, 'submitting', ?, ?
+       (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, created_at, updated_at)
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, 'submitting', ?, ?
      WHERE NOT EXISTS (
        SELECT 1 FROM certificate_requests
        WHERE spki_sha256 = ? AND (device <> ? OR state = 'ended') AND state NOT IN ('rejected', 'failed', 'cancelled')
-     )`,
+     ) AND NOT EXISTS (SELECT 1 FROM blocked_keys WHERE kind = 'spki-sha256' AND fingerprint = ?)`,
     row.id,
     row.subscriber,
     row.device,
     row.mailbox,
     row.use,
     row.spkiSha256,
+    row.provedBy,
     row.csrSealed,
     row.createdAt,
     row.createdAt,
     row.spkiSha256,
     row.device,
+    row.spkiSha256,
   ),
   requireOneChange('key_taken'),
 ]
@@ -76,6 +79,7 @@ const requestColumns = {
   mailbox: text,
   use,
   spkiSha256: text,
+  provedBy: oneOf('csr', 'public_key'),
   csrSealed: blob,
   state: requestState,
   reason: nullable(text),
@@ -90,8 +94,8 @@ export const readLiveRequest = (
   database.first(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, csr_sealed AS csrSealed, state,
-              reason, created_at AS createdAt
+      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
+              csr_sealed AS csrSealed, state, reason, created_at AS createdAt
        FROM certificate_requests
        WHERE spki_sha256 = ? AND device = ? AND mailbox = ? AND usage = ?
          AND state NOT IN ('rejected', 'failed', 'cancelled', 'ended')`,
@@ -106,8 +110,8 @@ export const readRequest = (database: Database, id: string) =>
   database.first(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, csr_sealed AS csrSealed, state,
-              reason, created_at AS createdAt
+      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
+              csr_sealed AS csrSealed, state, reason, created_at AS createdAt
        FROM certificate_requests WHERE id = ?`,
       id,
     ),
@@ -135,8 +139,8 @@ export const readRequestsOf = (
   database.all(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, csr_sealed AS csrSealed, state,
-              reason, created_at AS createdAt
+      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
+              csr_sealed AS csrSealed, state, reason, created_at AS createdAt
        FROM certificate_requests
        WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
@@ -175,11 +179,16 @@ export const finishRequest = (
   now: number,
 ): Command[] => [
   command(
-    `UPDATE certificate_requests SET state = ?, reason = ?, updated_at = ? WHERE id = ? AND state = 'submitting'`,
+    `UPDATE certificate_requests SET state = ?, reason = ?, updated_at = ?
+     WHERE id = ? AND state = 'submitting'
+       AND (? <> 'issued' OR NOT EXISTS (
+         SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
+       ))`,
     state,
     reason,
     now,
     id,
+    state,
   ),
   requireOneChange('request_finished'),
 ]
@@ -258,6 +267,8 @@ const certificateColumns = {
   use,
   state: oneOf('valid', 'superseded', 'revoked', 'expired'),
   authority: text,
+  serialNumber: text,
+  spkiSha256: text,
   factsSealed: blob,
   certificateSealed: blob,
   notBefore: integer,
@@ -269,7 +280,8 @@ export const readCertificate = (database: Database, id: string) =>
   database.first(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority, facts_sealed AS factsSealed,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
        FROM certificates WHERE id = ?`,
@@ -282,7 +294,8 @@ export const readCertificateOfRequest = (database: Database, request: string) =>
   database.first(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority, facts_sealed AS factsSealed,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
        FROM certificates WHERE request = ?`,
@@ -299,7 +312,8 @@ export const readCertificatesOf = (
   database.all(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority, facts_sealed AS factsSealed,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
        FROM certificates
@@ -310,6 +324,31 @@ export const readCertificatesOf = (
       limit,
     ),
   )
+
+/** The certificates on a key that can still be revoked, whoever's they are. */
+export const readCertificatesWithKey = (database: Database, spkiSha256: string) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE spki_sha256 = ? AND state IN ('valid', 'superseded')`,
+      spkiSha256,
+    ),
+  )
+
+/** Marks a certificate as revoked, and ends its request, so that its key cannot be certified again. */
+export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
+  command(
+    `UPDATE certificates SET state = 'revoked', revoked_at = ? WHERE id = ? AND state IN ('valid', 'superseded')`,
+    now,
+    id,
+  ),
+  requireOneChange('certificate_ended'),
+  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
 
 export const readRunOut = (database: Database, now: number, limit: number) =>
   database.all(

@@ -1,5 +1,4 @@
 import { parseMailboxAddress } from '../mailbox/address.ts'
-import { checkCertificateRequest, type CheckedRequest } from '../pki/certificate-request.ts'
 import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import { verifyIssuedCertificate } from '../pki/verify-issued.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
@@ -7,7 +6,9 @@ import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
 import type { EnrolmentDeps } from './deps.ts'
+import { checkCsr, checkProvedKey, type ProvedKey } from './request.ts'
 import { sealCertificate, sealFacts } from './present.ts'
+import { insertStatus } from './status/store.ts'
 import {
   claimStuckRequest,
   endCertificate,
@@ -30,14 +31,14 @@ const orderFor = (
   deps: EnrolmentDeps,
   row: RequestRow,
   mailbox: OwnMailbox,
-  checked: CheckedRequest,
+  proved: ProvedKey,
 ): CertificateOrder => {
   const notBefore = Math.floor((deps.clock() - backdatingMilliseconds) / 1_000) * 1_000
   return {
     request: row.id,
-    csr: checked.der,
-    spki: checked.spki,
-    key: checked.key,
+    content: proved.content,
+    spki: proved.spki,
+    key: proved.key,
     mailbox: parseMailboxAddress(mailbox.address),
     use: row.use,
     notBefore: new Date(notBefore),
@@ -50,11 +51,11 @@ export async function submitRequest(
   deps: EnrolmentDeps,
   id: string,
   mailbox: OwnMailbox,
-  checked: CheckedRequest,
+  proved: ProvedKey,
 ): Promise<void> {
   const row = await readRequest(deps.database, id)
   if (row?.state !== 'submitting') return
-  const order = orderFor(deps, row, mailbox, checked)
+  const order = orderFor(deps, row, mailbox, proved)
   const issued = await deps.ca.submit(order)
   const verdict = await verifyIssuedCertificate(deps.crypto, {
     certificate: issued.certificate,
@@ -106,8 +107,7 @@ async function keepCertificate(
       ])
       break
     } catch (error) {
-      // Finished by another worker meanwhile: its certificate is the one.
-      if (error instanceof GuardBroken && error.code === 'request_finished') return
+      if (error instanceof GuardBroken && error.code === 'request_finished') return settleUnfinished(deps, row)
       const raced =
         (error instanceof GuardBroken && error.code === 'certificate_ended') ||
         (error instanceof ConstraintFailed && error.constraint.includes('certificates.device'))
@@ -116,6 +116,12 @@ async function keepCertificate(
   }
   deps.audit.sealSoon()
   deps.events.certificateIssued({ request: row.id, certificate })
+}
+
+/** Another worker finished the request, and then its certificate is the one; or the key was blocked meanwhile. */
+async function settleUnfinished(deps: EnrolmentDeps, row: RequestRow): Promise<void> {
+  const now = await readRequest(deps.database, row.id)
+  if (now?.state === 'submitting') await keepRefusal(deps, row, 'key_blocked')
 }
 
 const issuedCommands = (
@@ -148,6 +154,11 @@ const issuedCommands = (
     notAfter: facts.notAfter.getTime(),
     createdAt: deps.clock(),
   }),
+  insertStatus({
+    authority: issued.authority,
+    serialNumber: facts.serialNumber,
+    notAfter: facts.notAfter.getTime(),
+  }),
   ...deps.audit.record({
     action: 'certificate.issued',
     actorKind: 'service',
@@ -174,8 +185,12 @@ export async function resumeStuckRequests(deps: EnrolmentDeps): Promise<void> {
     const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
     const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
     if (mailbox === undefined) continue
-    const csr = deps.keys.main.open({ table: 'certificate_requests', column: 'csr_sealed', row: id }, row.csrSealed)
-    const checked = await checkCertificateRequest(deps.crypto, csr, parseMailboxAddress(mailbox.address))
-    await submitRequest(deps, id, mailbox, checked)
+    const place = { table: 'certificate_requests', column: 'csr_sealed', row: id }
+    const content = deps.keys.main.open(place, row.csrSealed)
+    const proved =
+      row.provedBy === 'csr'
+        ? await checkCsr(deps, content, mailbox, row.use)
+        : await checkProvedKey(deps, content, row.use)
+    await submitRequest(deps, id, mailbox, proved)
   }
 }

@@ -37,6 +37,7 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
         sha256,
         mailer: { deliver: () => Promise.reject(new Error('nothing is sent from here')) },
         crypto,
+        brainpool: null,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
         clock: Date.now,
         background: { run: () => undefined },

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { getPlatformProxy } from 'wrangler'
+import { brainpoolCrypto } from '../../src/adapters/brainpool.ts'
 import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
 import { JournalThread } from '../../src/adapters/journal-thread.ts'
@@ -15,7 +16,7 @@ import type { Journal } from '../../src/ports/journal.ts'
 import type { Mailer } from '../../src/ports/mailer.ts'
 import type { DatabaseRole } from '../../src/ports/schema.ts'
 import { createService, type Service } from '../../src/service.ts'
-import { Api } from './api.ts'
+import { Api, type Ask } from './api.ts'
 import { MailPool } from './mail.ts'
 import { temporaryFolder, testConfig } from './node-process.ts'
 
@@ -147,6 +148,8 @@ export interface RoomHarness extends Databases {
   readonly service: Service
   readonly keys: KeyRing
   readonly api: Api
+  /** Asks without a socket, for what is not JSON. */
+  readonly ask: Ask
   readonly mails: MailPool
   readonly config: Config
   readonly clock: { now: number }
@@ -186,6 +189,7 @@ export async function openRoomHarness(
       sha256,
       mailer: options.mailer ?? toPool,
       crypto,
+      brainpool: brainpoolCrypto,
       random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
       clock: () => clock.now,
       background,
@@ -210,6 +214,7 @@ export async function openRoomHarness(
     clock,
     log,
     api: new Api(ask),
+    ask,
     settled: () => background.settled(),
     runJob: async (name) => {
       const jobs = service.jobs.filter((job) => job.name === name)

@@ -2,10 +2,11 @@ import type { MailboxAddress } from '../../mailbox/address.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
 import type { CertificateUse } from '../../pki/key-usage.ts'
 
-/** What a CA is asked for. The facts are verified; the CSR is passed on for CAs that want it as it was signed. */
+/** What a CA is asked for. The facts are verified; what the device sent is passed on for CAs that want it as it was signed. */
 export interface CertificateOrder {
   readonly request: string
-  readonly csr: Uint8Array
+  /** The CSR, or the SPKI where the key was proved by a challenge. */
+  readonly content: Uint8Array
   readonly spki: Uint8Array
   readonly key: KeyFacts
   readonly mailbox: MailboxAddress

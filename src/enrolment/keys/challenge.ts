@@ -1,0 +1,131 @@
+import { DomainError } from '../../errors.ts'
+import type { CertificateUse } from '../../api/shapes.ts'
+import { sha256Hex, toBase64 } from '../../pki/encoding.ts'
+import type { KeyFacts } from '../../pki/key-policy.ts'
+import { createDecryptionChallenge } from '../../pki/proof/decryption-proof.ts'
+import { verifySignatureProof } from '../../pki/proof/signature-proof.ts'
+import { proofLabels, proofText, type ProofPurpose } from '../../pki/proof/text.ts'
+import { GuardBroken, type Database } from '../../ports/database.ts'
+import type { Sha256 } from '../../ports/keys.ts'
+import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
+import { insertChallenge, readChallenge, useChallenge, type ChallengeRow } from './store.ts'
+
+/** What making and judging challenges needs. */
+export interface ChallengeDeps {
+  readonly database: Database
+  readonly crypto: Crypto
+  /** What computes on brainpool curves; null where the runtime has nothing. */
+  readonly brainpool: Crypto | null
+  readonly sha256: Sha256
+  readonly random: Random
+  readonly clock: Clock
+  /** The origin of PUBLIC_URL: a proof made for another service is worth nothing here. */
+  readonly origin: string
+}
+
+/** A challenge as it goes to the holder of the key. */
+export interface Challenge {
+  readonly id: string
+  readonly challenge:
+    | { readonly kind: 'sign'; readonly toBeSigned: string }
+    | { readonly kind: 'decrypt'; readonly envelopedData: string }
+  readonly expiresAt: number
+}
+
+/** To whom and for what a challenge is bound; a report of compromise is bound to its id alone. */
+export interface ChallengeBinding {
+  readonly purpose: ProofPurpose
+  readonly subscriber: string | null
+  readonly device: string | null
+  readonly mailbox: string | null
+  readonly use: CertificateUse | null
+}
+
+/** Policy rule 14: single use, ten minutes. */
+const challengeMilliseconds = 10 * 60_000
+
+const textOf = async (deps: ChallengeDeps, id: string, purpose: ProofPurpose, spki: Uint8Array): Promise<Uint8Array> =>
+  proofText({
+    label: proofLabels[purpose],
+    origin: deps.origin,
+    challengeId: id,
+    spkiSha256: await sha256Hex(deps.crypto, spki),
+  })
+
+/** A key that is to decrypt proves that it can; a report is signed where the key is able to. */
+const methodFor = (key: KeyFacts, use: CertificateUse | null): 'sign' | 'decrypt' => {
+  if (use === null) return key.algorithm === 'X25519' ? 'decrypt' : 'sign'
+  return use === 'encrypt' ? 'decrypt' : 'sign'
+}
+
+/** Makes and keeps a challenge for a key that has passed the key policy. Throws `key_not_on_this_runtime`. */
+export async function challengeKey(
+  deps: ChallengeDeps,
+  key: { readonly spki: Uint8Array; readonly facts: KeyFacts },
+  binding: ChallengeBinding,
+): Promise<Challenge> {
+  const id = randomId(deps.random)
+  const text = await textOf(deps, id, binding.purpose, key.spki)
+  const method = methodFor(key.facts, binding.use)
+  const envelope =
+    method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, key.spki, text, deps) : null
+  const createdAt = deps.clock()
+  const expiresAt = createdAt + challengeMilliseconds
+  await deps.database.batch([
+    insertChallenge({
+      id,
+      ...binding,
+      method,
+      spki: key.spki,
+      expectedSha256: envelope === null ? null : deps.sha256(envelope.expectedProof),
+      createdAt,
+      expiresAt,
+    }),
+  ])
+  return {
+    id,
+    challenge:
+      envelope === null
+        ? { kind: 'sign', toBeSigned: toBase64(text) }
+        : { kind: 'decrypt', envelopedData: toBase64(envelope.envelopedData) },
+    expiresAt,
+  }
+}
+
+const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+  let difference = a.length ^ b.length
+  for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0)
+  return difference === 0
+}
+
+const isProof = async (deps: ChallengeDeps, row: ChallengeRow, proof: Uint8Array): Promise<boolean> => {
+  if (row.method === 'decrypt') {
+    return row.expectedSha256 !== null && equalBytes(row.expectedSha256, deps.sha256(proof))
+  }
+  return verifySignatureProof(deps.crypto, row.spki, await textOf(deps, row.id, row.purpose, row.spki), proof, deps)
+}
+
+const ended = (): DomainError =>
+  new DomainError('challenge_ended', 'This challenge was used, has expired, or was never yours: ask for a new one.')
+
+/**
+ * Takes the proof of a challenge, which has one try. `belongs` says whether the caller is the one it is bound to.
+ * Throws `challenge_ended`, `proof_wrong`.
+ */
+export async function takeProof(
+  deps: ChallengeDeps,
+  id: string,
+  belongs: (row: ChallengeRow) => boolean,
+  proof: Uint8Array,
+): Promise<ChallengeRow> {
+  const row = await readChallenge(deps.database, id)
+  if (row === null || !belongs(row)) throw ended()
+  try {
+    await deps.database.batch(useChallenge(id, deps.clock()))
+  } catch (error) {
+    if (error instanceof GuardBroken) throw ended()
+    throw error
+  }
+  if (await isProof(deps, row, proof)) return row
+  throw new DomainError('proof_wrong', 'The proof does not answer this challenge. Ask for a new one.')
+}

@@ -1,0 +1,89 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { createRoutes, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
+import { keyBlockedAnswer, keyChallengeAnswer, keyCompromiseRequest, proofRequest } from '../../api/shapes.ts'
+import { DomainError } from '../../errors.ts'
+import { fromBase64, sha256Hex } from '../../pki/encoding.ts'
+import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
+import { recoverPublicKey } from '../../pki/private-keys/recover.ts'
+import type { EnrolmentDeps } from '../deps.ts'
+import { revokeKey } from '../status/revoke.ts'
+import { challengeKey, takeProof } from './challenge.ts'
+import { readKey } from './intake.ts'
+
+const anyone = { actorKind: 'anyone', actor: null } as const
+
+/**
+ * Blocks the key that was disclosed and revokes every certificate on it. The public key is computed from the private
+ * value alone and proved, so nobody can have a stranger's certificate revoked by naming it beside a key of one's own.
+ * Resolves to whether the key could be read.
+ */
+export async function blockDisclosedKey(deps: EnrolmentDeps, finding: PrivateKeyFinding): Promise<boolean> {
+  const spki = await recoverPublicKey(deps.crypto, finding)
+  if (spki === null) return false
+  await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
+  return true
+}
+
+const challengeId = z.object({ id: z.string().max(64) })
+
+const reportRoute = createRoute({
+  method: 'post',
+  path: '/v1/key-compromise',
+  summary: 'Report a compromised key: by a proof that you hold it, or by sending it',
+  request: { body: jsonBody(keyCompromiseRequest) },
+  responses: {
+    200: jsonAnswer('The key that was sent is blocked, its certificates are revoked, its bytes are gone', keyBlockedAnswer),
+    201: jsonAnswer('The challenge to whoever holds the key', keyChallengeAnswer),
+    422: problemAnswer('The key cannot be read'),
+  },
+})
+
+const reportProofRoute = createRoute({
+  method: 'post',
+  path: '/v1/key-compromise/{id}/proof',
+  summary: 'Answer the challenge: the key is blocked, its certificates are revoked',
+  request: { params: challengeId, body: jsonBody(proofRequest) },
+  responses: {
+    200: jsonAnswer('Blocked', keyBlockedAnswer),
+    403: problemAnswer('The proof is wrong'),
+    410: problemAnswer('The challenge was used or has expired'),
+  },
+})
+
+const encoder = new TextEncoder()
+
+const unreadable = (): DomainError =>
+  new DomainError('private_key_unreadable', 'Send an unencrypted private key, as PEM, or report its public key.')
+
+/** Reports of compromised keys, by anyone. */
+export function keyCompromiseRoutes(deps: EnrolmentDeps) {
+  const routes = createRoutes()
+
+  routes.openapi(reportRoute, async (context) => {
+    const report = context.req.valid('json')
+    if ('privateKey' in report) {
+      const finding = findPrivateKey(encoder.encode(report.privateKey))
+      if (finding === null || !(await blockDisclosedKey(deps, finding))) throw unreadable()
+      return context.json({ state: 'blocked' as const }, 200)
+    }
+    const key = await readKey(deps.crypto, report.publicKey)
+    const made = await challengeKey(deps, key, {
+      purpose: 'compromise',
+      subscriber: null,
+      device: null,
+      mailbox: null,
+      use: null,
+    })
+    return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
+  })
+
+  routes.openapi(reportProofRoute, async (context) => {
+    const proof = fromBase64(context.req.valid('json').proof)
+    if (proof === null) throw new DomainError('invalid_request', 'proof: send it in base64.')
+    const row = await takeProof(deps, context.req.valid('param').id, ({ purpose }) => purpose === 'compromise', proof)
+    await revokeKey(deps, await sha256Hex(deps.crypto, row.spki), 'reported', anyone)
+    return context.json({ state: 'blocked' as const }, 200)
+  })
+
+  return routes
+}

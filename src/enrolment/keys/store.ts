@@ -1,0 +1,122 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+import type { CertificateUse } from '../../api/shapes.ts'
+
+export type BlockedKeyKind = 'spki-sha256' | 'debian-modulus'
+export type BlockSource = 'reported' | 'disclosed' | 'revocation' | 'imported'
+
+/** Blocks a key; one that is blocked stays as it is. */
+export const blockKey = (kind: BlockedKeyKind, fingerprint: string, source: BlockSource, addedAt: number): Command =>
+  command(
+    `INSERT INTO blocked_keys (kind, fingerprint, source, added_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (kind, fingerprint) DO NOTHING`,
+    kind,
+    fingerprint,
+    source,
+    addedAt,
+  )
+
+/** Blocks many keys of an imported list with one statement. */
+export const blockKeys = (kind: BlockedKeyKind, fingerprints: readonly string[], addedAt: number): Command =>
+  command(
+    `INSERT INTO blocked_keys (kind, fingerprint, source, added_at)
+     SELECT ?, value, 'imported', ? FROM json_each(?) WHERE true
+     ON CONFLICT (kind, fingerprint) DO NOTHING`,
+    kind,
+    addedAt,
+    JSON.stringify(fingerprints),
+  )
+
+/** Whether a key is blocked by either of its fingerprints. */
+export const readBlocked = (database: Database, spkiSha256: string, debianModulus: string | null) =>
+  database.first(
+    query(
+      { kind: oneOf('spki-sha256', 'debian-modulus') },
+      `SELECT kind FROM blocked_keys WHERE kind = 'spki-sha256' AND fingerprint = ?
+       UNION ALL SELECT kind FROM blocked_keys WHERE kind = 'debian-modulus' AND fingerprint = ?
+       LIMIT 1`,
+      spkiSha256,
+      debianModulus,
+    ),
+  )
+
+export interface NewChallenge {
+  readonly id: string
+  readonly purpose: 'possession' | 'compromise'
+  readonly subscriber: string | null
+  readonly device: string | null
+  readonly mailbox: string | null
+  readonly use: CertificateUse | null
+  readonly method: 'sign' | 'decrypt'
+  readonly spki: Uint8Array
+  /** SHA-256 of the proof that answers a decryption challenge. */
+  readonly expectedSha256: Uint8Array | null
+  readonly createdAt: number
+  readonly expiresAt: number
+}
+
+export const insertChallenge = (row: NewChallenge): Command =>
+  command(
+    `INSERT INTO key_challenges
+       (id, purpose, subscriber, device, mailbox, usage, method, spki, expected_sha256, created_at, expires_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.purpose,
+    row.subscriber,
+    row.device,
+    row.mailbox,
+    row.use,
+    row.method,
+    row.spki,
+    row.expectedSha256,
+    row.createdAt,
+    row.expiresAt,
+  )
+
+export const readChallenge = (database: Database, id: string) =>
+  database.first(
+    query(
+      {
+        id: text,
+        purpose: oneOf('possession', 'compromise'),
+        subscriber: nullable(text),
+        device: nullable(text),
+        mailbox: nullable(text),
+        use: nullable(oneOf('sign', 'encrypt', 'dual')),
+        method: oneOf('sign', 'decrypt'),
+        spki: blob,
+        expectedSha256: nullable(blob),
+        expiresAt: integer,
+        usedAt: nullable(integer),
+      },
+      `SELECT id, purpose, subscriber, device, mailbox, usage AS use, method, spki, expected_sha256 AS expectedSha256,
+              expires_at AS expiresAt, used_at AS usedAt
+       FROM key_challenges WHERE id = ?`,
+      id,
+    ),
+  )
+export type ChallengeRow = NonNullable<Awaited<ReturnType<typeof readChallenge>>>
+
+/** Uses a challenge up, whether its proof is right or wrong: each has one try. */
+export const useChallenge = (id: string, now: number): Command[] => [
+  command(
+    `UPDATE key_challenges SET used_at = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`,
+    now,
+    id,
+    now,
+  ),
+  requireOneChange('challenge_used'),
+]
+
+export const deleteChallengesExpiredBefore = (before: number): Command =>
+  command(`DELETE FROM key_challenges WHERE expires_at < ?`, before)

@@ -1,0 +1,124 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+import type { RevocationReason } from '../../pki/revocation-reason.ts'
+
+const reason = oneOf('keyCompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn')
+
+/** Notes that a serial number was issued. A repeat changes nothing. */
+export const insertStatus = (row: { authority: string; serialNumber: string; notAfter: number }): Command =>
+  command(
+    `INSERT INTO certificate_statuses (authority, serial_number, not_after) VALUES (?, ?, ?)
+     ON CONFLICT (authority, serial_number) DO NOTHING`,
+    row.authority,
+    row.serialNumber,
+    row.notAfter,
+  )
+
+/** Marks a certificate as revoked; broken where it is revoked already. */
+export const revokeStatus = (
+  of: { authority: string; serialNumber: string },
+  at: number,
+  why: RevocationReason | null,
+): Command[] => [
+  command(
+    `UPDATE certificate_statuses SET revoked_at = ?, reason = ?
+     WHERE authority = ? AND serial_number = ? AND revoked_at IS NULL`,
+    at,
+    why,
+    of.authority,
+    of.serialNumber,
+  ),
+  requireOneChange('revoked_already'),
+]
+
+/** What is to be said of a serial number; null where the authority never issued it. */
+export const readStatus = (database: Database, authority: string, serialNumber: string) =>
+  database.first(
+    query(
+      { notAfter: integer, revokedAt: nullable(integer), reason: nullable(reason) },
+      `SELECT not_after AS notAfter, revoked_at AS revokedAt, reason
+       FROM certificate_statuses WHERE authority = ? AND serial_number = ?`,
+      authority,
+      serialNumber,
+    ),
+  )
+export type StatusRow = NonNullable<Awaited<ReturnType<typeof readStatus>>>
+
+/** The revoked certificates of an authority that had not expired at `expiredAfter`. */
+export const readRevoked = (database: Database, authority: string, expiredAfter: number) =>
+  database.all(
+    query(
+      { serialNumber: text, revokedAt: integer, reason: nullable(reason), listedIn: nullable(integer) },
+      `SELECT serial_number AS serialNumber, revoked_at AS revokedAt, reason, listed_in AS listedIn
+       FROM certificate_statuses WHERE authority = ? AND revoked_at IS NOT NULL AND not_after > ?`,
+      authority,
+      expiredAfter,
+    ),
+  )
+
+/** Whether a revocation waits for its first list. */
+export const readUnlisted = (database: Database, authority: string) =>
+  database.first(
+    query(
+      { serialNumber: text },
+      `SELECT serial_number AS serialNumber
+       FROM certificate_statuses WHERE authority = ? AND revoked_at IS NOT NULL AND listed_in IS NULL LIMIT 1`,
+      authority,
+    ),
+  )
+
+/** Marks revocations as listed. */
+export const markListed = (authority: string, serialNumbers: readonly string[], number: number): Command =>
+  command(
+    `UPDATE certificate_statuses SET listed_in = ?
+     WHERE authority = ? AND serial_number IN (SELECT value FROM json_each(?))`,
+    number,
+    authority,
+    JSON.stringify(serialNumbers),
+  )
+
+export interface RevocationListRow {
+  readonly authority: string
+  readonly number: number
+  readonly thisUpdate: number
+  readonly nextUpdate: number
+  readonly list: Uint8Array
+}
+
+/** Keeps a list as the authority's newest; broken where a newer one is there. */
+export const keepRevocationList = (row: RevocationListRow): Command[] => [
+  command(
+    `INSERT INTO certificate_revocation_lists (authority, number, this_update, next_update, list)
+     VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (authority) DO UPDATE
+       SET number = excluded.number, this_update = excluded.this_update, next_update = excluded.next_update,
+           list = excluded.list
+       WHERE excluded.number > certificate_revocation_lists.number`,
+    row.authority,
+    row.number,
+    row.thisUpdate,
+    row.nextUpdate,
+    row.list,
+  ),
+  requireOneChange('newer_list'),
+]
+
+export const readRevocationList = (database: Database, authority: string) =>
+  database.first(
+    query(
+      { authority: text, number: integer, thisUpdate: integer, nextUpdate: integer, list: blob },
+      `SELECT authority, number, this_update AS thisUpdate, next_update AS nextUpdate, list
+       FROM certificate_revocation_lists WHERE authority = ?`,
+      authority,
+    ),
+  )

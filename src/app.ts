@@ -8,7 +8,7 @@ import { DomainError } from './errors.ts'
 import type { Events } from './events.ts'
 import { findPrivateKey, type PrivateKeyFinding } from './pki/private-keys/detect.ts'
 import type { Database } from './ports/database.ts'
-import { requireWritable, type DatabaseRole } from './ports/schema.ts'
+import { requireCurrentSchema, requireWritable, type DatabaseRole } from './ports/schema.ts'
 import { problemResponse } from './problem.ts'
 
 /** How a request reached the service, as far as the runtime can vouch for it. */
@@ -160,7 +160,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
     const { method } = context.req
     if (method === 'POST' || method === 'PUT' || method === 'PATCH') await safeBody(context, next)
     else await next()
-    parts.events.requestAnswered({ method, route: routeOf(context), status: context.res.status })
+    parts.events.requestAnswered({ method, route: () => routeOf(context), status: context.res.status })
   })
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }))
@@ -168,6 +168,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
     const unusable: string[] = []
     for (const { role, database } of parts.databases) {
       try {
+        await requireCurrentSchema(role, database)
         await requireWritable(database)
       } catch (error) {
         parts.events.requestFailed({ method: 'GET', route: '/readyz', error })

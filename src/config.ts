@@ -2,9 +2,9 @@ import { z } from 'zod'
 import { eventLevels, type EventLevel } from './events.ts'
 
 /** How the embedded CA's certificates are shaped. */
-export type CaProfile = 'sbr-strict' | 'private'
+type CaProfile = 'sbr-strict' | 'private'
 /** The embedded CA's key. */
-export type CaKeyChoice = 'p256' | 'p384' | 'rsa3072'
+type CaKeyChoice = 'p256' | 'p384' | 'rsa3072'
 
 /** The service's settings, all of them present and checked. */
 export interface Config {

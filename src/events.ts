@@ -10,7 +10,8 @@ export interface Events {
   started(facts: { url: string; runtime: string }): void
   stopping(facts: { reason: string }): void
   stopped(): void
-  requestAnswered(facts: { method: string; route: string; status: number }): void
+  /** `route` is asked for only where the event is written: every request passes here. */
+  requestAnswered(facts: { method: string; route: () => string; status: number }): void
   requestFailed(facts: { method: string; route: string; error: unknown }): void
   jobFailed(facts: { job: string; error: unknown }): void
   databaseMigrated(facts: { database: string; migrations: readonly string[] }): void
@@ -57,7 +58,9 @@ export function createEvents(write: (line: string) => void, level: EventLevel, n
     started: (facts) => emit('info', 'started', facts),
     stopping: (facts) => emit('info', 'stopping', facts),
     stopped: () => emit('info', 'stopped'),
-    requestAnswered: (facts) => emit('debug', 'request_answered', facts),
+    requestAnswered: ({ route, ...facts }) => {
+      if (threshold === 0) emit('debug', 'request_answered', { ...facts, route: route() })
+    },
     requestFailed: ({ error, ...facts }) => emit('error', 'request_failed', { ...facts, error: describe(error) }),
     jobFailed: ({ error, ...facts }) => emit('error', 'job_failed', { ...facts, error: describe(error) }),
     databaseMigrated: (facts) => emit('info', 'database_migrated', facts),

@@ -38,6 +38,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   address_too_long: kind(422, 'Address too long', 'the address or one of its parts is longer than RFC 5321 allows'),
   address_domain_invalid: kind(422, 'Domain invalid', 'the domain is not a valid (internationalised) host name'),
   address_local_part_not_ascii: kind(422, 'Local part not ASCII', 'the part before the @ has characters beyond ASCII'),
+  address_local_part_not_nfc: kind(
+    422,
+    'Local part not NFC',
+    'the part before the @ is not in Unicode normalisation form C',
+  ),
   policy_version_not_in_force: kind(409, 'Policy version not in force', 'read GET /v1/policy and show its text again'),
   serial_number_not_android: kind(422, 'Serial number refused', 'a device that is not Android sent a serial number'),
   token_wrong: kind(
@@ -61,17 +66,70 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'the CSR is signed with an algorithm that is not accepted',
   ),
   csr_signature_invalid: kind(422, 'Signature invalid', 'the CSR is not signed by the key it holds'),
+  csr_key_cannot_sign: kind(
+    422,
+    'Key cannot sign',
+    'an X25519 key cannot sign a CSR; send the public key and prove it by a challenge',
+  ),
   csr_address_mismatch: kind(422, 'Address mismatch', 'the CSR names another address than the mailbox it is for'),
-  key_algorithm_unsupported: kind(422, 'Key algorithm unsupported', 'the key is neither P-256 nor RSA'),
+  csr_smtputf8_mailbox_ascii: kind(
+    422,
+    'ASCII address in SmtpUTF8Mailbox',
+    'the CSR has an ASCII address in an SmtpUTF8Mailbox, which is for others (RFC 9598); use rfc822Name',
+  ),
+  csr_content_refused: kind(
+    422,
+    'CSR content refused',
+    'the CA takes the CSR as it is signed, and it holds more than the key and the mailbox',
+  ),
+  key_algorithm_unsupported: kind(
+    422,
+    'Key algorithm unsupported',
+    'the key is of none of the kinds that are accepted, or its curve is not given by name',
+  ),
   key_malformed: kind(422, 'Key malformed', 'the public key cannot be decoded'),
-  rsa_modulus_size_refused: kind(422, 'RSA key size refused', 'the RSA key has not 2048 to 4096 bits in steps of 8'),
-  rsa_modulus_even: kind(422, 'RSA modulus even', 'the RSA modulus is an even number'),
+  key_not_in_profile: kind(422, 'Key not in profile', 'the CA issues under a profile that has no keys of this kind'),
+  key_use_unfit: kind(422, 'Key unfit for its use', 'Ed25519 keys only sign, and X25519 keys only decrypt'),
+  key_not_on_this_runtime: kind(
+    422,
+    'Key not on this runtime',
+    'the service runs where signatures on brainpool curves cannot be verified',
+  ),
+  rsa_modulus_size_refused: kind(422, 'RSA key size refused', 'the RSA key has not 2048 to 8192 bits in steps of 8'),
   rsa_exponent_unsupported: kind(
     422,
     'RSA exponent unsupported',
     'the RSA exponent is even, below 65537 or above 32 bits',
   ),
+  rsa_modulus_even: kind(422, 'RSA modulus even', 'the RSA modulus is an even number'),
+  rsa_small_factor: kind(422, 'RSA modulus has a small factor', 'a prime below 752 divides the RSA modulus'),
+  rsa_roca: kind(422, 'ROCA key', 'the RSA key has the fingerprint of CVE-2017-15361'),
+  rsa_prime_power: kind(422, 'RSA modulus a power', 'the RSA modulus is a power of one number'),
+  rsa_close_primes: kind(422, 'RSA primes too close', 'the RSA modulus falls to 100 rounds of Fermat factorisation'),
+  ec_point_compressed: kind(422, 'EC point compressed', 'the public point is in the compressed form'),
   ec_point_invalid: kind(422, 'EC point invalid', 'the public point is not on its curve, or is infinity'),
+  ed25519_point_invalid: kind(
+    422,
+    'Ed25519 point invalid',
+    'the public key is no point of Ed25519, or one of small order',
+  ),
+  x25519_point_invalid: kind(
+    422,
+    'X25519 point invalid',
+    'the public key is zero or another point of small order, or not in its least form',
+  ),
+  key_blocked: kind(422, 'Key blocked', 'the key is known to others: reported, disclosed, or a published test key'),
+  challenge_ended: kind(
+    410,
+    'Challenge ended',
+    'the challenge was used, has expired, or is not yours; ask for a new one',
+  ),
+  proof_wrong: kind(403, 'Proof wrong', 'the proof does not answer the challenge, which is used up by it'),
+  private_key_unreadable: kind(
+    422,
+    'Private key unreadable',
+    'what was sent to report a compromise holds no private key that can be read and proved',
+  ),
   key_belongs_to_another: kind(409, 'Key belongs to another', 'the key is certified for another subscriber'),
   key_already_used: kind(409, 'Key already used', 'the key had a certificate that has ended; make a new key'),
   consent_version_not_in_force: kind(
@@ -92,7 +150,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
 }
 
 /** One RFC 9457 problem document. */
-export interface Problem {
+interface Problem {
   readonly type: string
   readonly title: string
   readonly status: number

@@ -1,7 +1,7 @@
 import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
 
 /** The part of Cloudflare's D1 binding that the port uses. */
-export interface D1Statement {
+interface D1Statement {
   bind(...values: readonly unknown[]): D1Statement
   all(): Promise<{ results: Record<string, unknown>[] }>
 }

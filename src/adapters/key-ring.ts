@@ -49,12 +49,13 @@ class NonceSource {
   readonly #block = new Uint8Array(4_080)
   #used = this.#block.length
 
+  /** A view that the next draws may overwrite: use it at once. */
   next(): Uint8Array {
     if (this.#used === this.#block.length) {
       randomFillSync(this.#block)
       this.#used = 0
     }
-    const nonce = this.#block.slice(this.#used, this.#used + nonceLength)
+    const nonce = this.#block.subarray(this.#used, this.#used + nonceLength)
     this.#used += nonceLength
     return nonce
   }
@@ -66,15 +67,22 @@ const nonces = new NonceSource()
 const additionalData = (place: Place, keyId: string): Buffer =>
   Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`)
 
-const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array): Uint8Array => {
+/** Seals into one buffer: this stands on the lookup path, where every further one is allocated and collected. */
+const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
   const nonce = nonces.next()
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(additionalData(place, keyId))
-  const id = Buffer.from(keyId)
-  const header = Buffer.from([envelopeVersion, id.length])
-  const ciphertext = cipher.update(plaintext)
-  const last = cipher.final()
-  const sealed = Buffer.concat([header, id, nonce, ciphertext, last, cipher.getAuthTag()])
+  const ciphertext = cipher.update(typeof plaintext === 'string' ? Buffer.from(plaintext) : plaintext)
+  cipher.final() // GCM is a stream: nothing is left to come, but the tag is made
+  const nonceStart = 2 + keyId.length
+  const bodyStart = nonceStart + nonceLength
+  const sealed = Buffer.allocUnsafe(bodyStart + ciphertext.length + tagLength)
+  sealed[0] = envelopeVersion
+  sealed[1] = keyId.length
+  sealed.write(keyId, 2, 'latin1')
+  sealed.set(nonce, nonceStart)
+  sealed.set(ciphertext, bodyStart)
+  sealed.set(cipher.getAuthTag(), bodyStart + ciphertext.length)
   return new Uint8Array(sealed.buffer, sealed.byteOffset, sealed.length)
 }
 
@@ -133,7 +141,7 @@ class MainSealer implements Sealer {
     this.#keys = keys
   }
 
-  seal(place: Place, plaintext: Uint8Array): Uint8Array {
+  seal(place: Place, plaintext: Uint8Array | string): Uint8Array {
     return sealWith(this.#keys.get(`seal/${place.table}`), mainEntry, place, plaintext)
   }
 
@@ -167,7 +175,7 @@ class JournalSealer implements Sealer {
     this.#preparedUntil = Date.parse(day) + 86_400_000
   }
 
-  seal(place: Place, plaintext: Uint8Array): Uint8Array {
+  seal(place: Place, plaintext: Uint8Array | string): Uint8Array {
     return sealWith(this.#keyFor(place, this.#keyId), this.#keyId, place, plaintext)
   }
 

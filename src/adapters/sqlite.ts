@@ -162,7 +162,8 @@ export class Sqlite implements Database {
 
   async batch(commands: readonly Command[]): Promise<Outcome[]> {
     const outcomes = this.#runner.transaction(commands)
-    this.#ownWrites += 1
+    // A batch that changed no row has changed nothing that anybody could have cached.
+    if (outcomes.some(({ changes }) => changes > 0)) this.#ownWrites += 1
     return outcomes
   }
 

@@ -9,13 +9,13 @@ import { z } from 'zod'
 const addressText = z.string().min(1).max(1_000)
 const shortText = z.string().min(1).max(100)
 
-export const accountType = z.enum(['imap', 'exchange'])
+const accountType = z.enum(['imap', 'exchange'])
 export type AccountType = z.infer<typeof accountType>
 
 export const certificateUse = z.enum(['sign', 'encrypt', 'dual'])
 export type CertificateUse = z.infer<typeof certificateUse>
 
-export const audience = z.enum(['members', 'public'])
+const audience = z.enum(['members', 'public'])
 export type Audience = z.infer<typeof audience>
 
 /** The device facts of the disclosures: nothing else about a device is taken. */
@@ -110,7 +110,7 @@ export const keyCompromiseRequest = z.union([
 export const keyBlockedAnswer = z.object({ state: z.literal('blocked') })
 
 /** A certificate as the directory shows it. `chain`: issuing CA first, root last. */
-export const directoryCertificate = z.object({
+const directoryCertificate = z.object({
   id: z.string(),
   mailbox: z.string(),
   use: certificateUse,
@@ -175,7 +175,6 @@ export const lookupAnswer = z.object({
     }),
   ),
 })
-export type LookupAnswer = z.infer<typeof lookupAnswer>
 
 export const ownLookup = z.object({
   at: z.string(),

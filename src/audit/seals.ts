@@ -42,14 +42,19 @@ const entryHash = (sha256: Sha256, entry: AuditEntryRow): string =>
     ),
   )
 
-const sealHash = (sha256: Sha256, number: number, predecessor: string, entries: readonly AuditEntryRow[]): string =>
+const sealHash = (
+  sha256: Sha256,
+  seal: Pick<AuditSealRow, 'number' | 'predecessor' | 'at'>,
+  entries: readonly AuditEntryRow[],
+): string =>
   toHex(
     sha256(
       encoder.encode(
         JSON.stringify([
           'certbook-audit-seal-v1',
-          number,
-          predecessor,
+          seal.number,
+          seal.predecessor,
+          seal.at,
           entries.map((entry) => entryHash(sha256, entry)),
         ]),
       ),
@@ -76,14 +81,12 @@ export async function sealEntries(deps: SealerDeps): Promise<void> {
     if (first === undefined || last === undefined) return
     const number = (head?.number ?? 0) + 1
     const predecessor = head?.hash ?? genesis
-    const hash = sealHash(deps.sha256, number, predecessor, entries)
+    const sealed = { number, predecessor, at: deps.clock() }
     const seal: AuditSealRow = {
-      number,
-      predecessor,
+      ...sealed,
       firstPosition: first.position,
       lastPosition: last.position,
-      hash,
-      at: deps.clock(),
+      hash: sealHash(deps.sha256, sealed, entries),
     }
     try {
       await deps.database.batch([insertSeal(seal)])
@@ -161,7 +164,7 @@ export async function verifyAudit(deps: VerifyDeps, expectedHead: string | null)
       if (seal.firstPosition !== first || entries.length !== count || !contiguous(entries, first)) {
         faults.push(`seal ${seal.number}: entries between ${first} and ${seal.lastPosition} are missing`)
       }
-      if (sealHash(deps.sha256, seal.number, seal.predecessor, entries) !== seal.hash) {
+      if (sealHash(deps.sha256, seal, entries) !== seal.hash) {
         faults.push(`seal ${seal.number}: its hash does not fit its entries`)
       }
       faults.push(...(await commitmentFaults(deps, entries)))

@@ -1,7 +1,7 @@
 import type { Sha256 } from '../ports/keys.ts'
 
 /** One text that people are shown, and the hash by which a record says which text it was. */
-export interface PolicyText {
+interface PolicyText {
   readonly version: string
   readonly language: string
   readonly text: string

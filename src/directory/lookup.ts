@@ -59,7 +59,7 @@ const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] => {
 }
 
 /** What a sender asked: addresses as they were sent, and what the certificates are for. */
-export interface LookupQuestion {
+interface LookupQuestion {
   readonly addresses: readonly string[]
   readonly use: 'sign' | 'encrypt'
 }

@@ -44,7 +44,7 @@ export const readPublished = (
        WHERE p.address_index IN (SELECT unhex(value) FROM json_each(?))
          AND c.state = 'valid' AND c.usage IN (?, 'dual') AND c.not_before <= ? AND c.not_after > ?
          AND s.restricted_at IS NULL
-       ORDER BY c.created_at DESC`,
+       ORDER BY c.created_at DESC, c.id DESC`,
       JSON.stringify(addressIndexesHex),
       use,
       now,

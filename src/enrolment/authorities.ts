@@ -26,7 +26,7 @@ export interface Authorities {
 }
 
 /** What signs for an authority. */
-export interface Signer {
+interface Signer {
   readonly certificate: Uint8Array
   readonly privateKey: CryptoKey
   readonly keyKind: CaKeyKind

@@ -1,64 +1,21 @@
 import { DomainError } from '../errors.ts'
 import type { DeviceCaller } from '../api/room.ts'
 import type { CertificateUse } from '../api/shapes.ts'
-import { parseMailboxAddress } from '../mailbox/address.ts'
-import { checkCertificateRequest, readCertificateRequest } from '../pki/certificate-request.ts'
-import { checkPublicKey, type KeyFacts } from '../pki/key-policy.ts'
-import { sha256Hex } from '../pki/encoding.ts'
-import { requireKeyFits } from '../pki/key-usage.ts'
+import { readCertificateRequest } from '../pki/certificate-request.ts'
 import { ConstraintFailed, GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
 import { requireNotBlocked } from './keys/blocklist.ts'
+import { checkCsr, type ProvedKey } from './proved-key.ts'
 import { submitRequest } from './submit.ts'
 import { insertRequest, readForeignUse, readLiveRequest, readRequest, type RequestRow } from './store.ts'
-
-/** A key that its holder has proved to hold, by a CSR or by a challenge. */
-export interface ProvedKey {
-  readonly provedBy: 'csr' | 'public_key'
-  /** What is kept and passed on: the CSR, or the SPKI itself. */
-  readonly content: Uint8Array
-  readonly spki: Uint8Array
-  readonly spkiSha256: string
-  readonly key: KeyFacts
-}
 
 /** A request as it stands now, and whether this call made it. */
 export interface AnsweredRequest {
   readonly row: RequestRow
   readonly mailbox: OwnMailbox
   readonly created: boolean
-}
-
-/** Checks a CSR for a mailbox and a use. Throws the refusals of `checkCertificateRequest`, and `key_blocked`. */
-export async function checkCsr(
-  deps: Pick<EnrolmentDeps, 'crypto' | 'brainpool' | 'profile' | 'database'>,
-  der: Uint8Array,
-  mailbox: OwnMailbox,
-  use: CertificateUse,
-): Promise<ProvedKey> {
-  const { crypto, brainpool, profile } = deps
-  const checked = await checkCertificateRequest(crypto, der, parseMailboxAddress(mailbox.address), {
-    use,
-    profile,
-    brainpool,
-  })
-  await requireNotBlocked(deps, checked)
-  return { ...checked, provedBy: 'csr', content: checked.der }
-}
-
-/** A key whose challenge was answered. Throws the refusals of the key policy, and `key_blocked`. */
-export async function checkProvedKey(
-  deps: Pick<EnrolmentDeps, 'crypto' | 'profile' | 'database'>,
-  spki: Uint8Array,
-  use: CertificateUse,
-): Promise<ProvedKey> {
-  const key = checkPublicKey(spki)
-  requireKeyFits(key, { use, profile: deps.profile })
-  const spkiSha256 = await sha256Hex(deps.crypto, spki)
-  await requireNotBlocked(deps, { spki, spkiSha256 })
-  return { provedBy: 'public_key', content: spki, spki, spkiSha256, key }
 }
 
 /**

@@ -1,6 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import { bearer, createRoutes, deviceCaller, jsonAnswer, jsonBody, problemAnswer, timestamp, type DeviceCaller } from '../api/room.ts'
+import {
+  bearer,
+  createRoutes,
+  deviceCaller,
+  jsonAnswer,
+  jsonBody,
+  problemAnswer,
+  timestamp,
+  type DeviceCaller,
+} from '../api/room.ts'
 import {
   certificateRequest,
   certificateRequestAnswer,
@@ -23,7 +32,8 @@ import { presentCertificate } from './present.ts'
 import { challengeKey, takeProof } from './keys/challenge.ts'
 import { readKeyFor } from './keys/intake.ts'
 import type { ChallengeRow } from './keys/store.ts'
-import { certifyKey, checkProvedKey, requestCertificate, type AnsweredRequest } from './request.ts'
+import { checkProvedKey } from './proved-key.ts'
+import { certifyKey, requestCertificate, type AnsweredRequest } from './request.ts'
 import { revokeCertificate } from './status/revoke.ts'
 import {
   readCertificate,
@@ -277,7 +287,12 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
   routes.openapi(publicKeyProofRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
     const belongs = (row: ChallengeRow): boolean => row.purpose === 'possession' && row.device === caller.deviceId
-    const row = await takeProof(deps, context.req.valid('param').id, belongs, proofBytes(context.req.valid('json').proof))
+    const row = await takeProof(
+      deps,
+      context.req.valid('param').id,
+      belongs,
+      proofBytes(context.req.valid('json').proof),
+    )
     if (row.use === null) throw new Error('a challenge to certify a key has a use')
     const mailbox = await mailboxOf(deps, caller, row.mailbox)
     const proved = await checkProvedKey(deps, row.spki, row.use)

@@ -1,3 +1,4 @@
+import { DomainError } from '../errors.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
 import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import { verifyIssuedCertificate } from '../pki/verify-issued.ts'
@@ -6,7 +7,7 @@ import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
 import type { EnrolmentDeps } from './deps.ts'
-import { checkCsr, checkProvedKey, type ProvedKey } from './request.ts'
+import { checkCsr, checkProvedKey, type ProvedKey } from './proved-key.ts'
 import { sealCertificate, sealFacts } from './present.ts'
 import { insertStatus } from './status/store.ts'
 import {
@@ -27,12 +28,7 @@ const termMilliseconds = 397 * 86_400_000 - 1_000
 /** A submission that took this long has lost its process. */
 const stuckAfterMilliseconds = 60_000
 
-const orderFor = (
-  deps: EnrolmentDeps,
-  row: RequestRow,
-  mailbox: OwnMailbox,
-  proved: ProvedKey,
-): CertificateOrder => {
+const orderFor = (deps: EnrolmentDeps, row: RequestRow, mailbox: OwnMailbox, proved: ProvedKey): CertificateOrder => {
   const notBefore = Math.floor((deps.clock() - backdatingMilliseconds) / 1_000) * 1_000
   return {
     request: row.id,
@@ -170,27 +166,43 @@ const issuedCommands = (
   }),
 ]
 
-/** Takes up the requests whose process died between intent and outcome. */
-export async function resumeStuckRequests(deps: EnrolmentDeps): Promise<void> {
-  const before = deps.clock() - stuckAfterMilliseconds
-  for (const { id } of await readStuckRequests(deps.database, before, 50)) {
-    try {
-      await deps.database.batch(claimStuckRequest(id, before, deps.clock()))
-    } catch (error) {
-      if (error instanceof GuardBroken) continue
-      throw error
-    }
-    const row = await readRequest(deps.database, id)
-    if (row === null) continue
-    const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
-    const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
-    if (mailbox === undefined) continue
-    const place = { table: 'certificate_requests', column: 'csr_sealed', row: id }
-    const content = deps.keys.main.open(place, row.csrSealed)
+/** Takes up one request, unless another worker has. */
+async function resumeRequest(deps: EnrolmentDeps, id: string, stuckSince: number): Promise<void> {
+  try {
+    await deps.database.batch(claimStuckRequest(id, stuckSince, deps.clock()))
+  } catch (error) {
+    if (error instanceof GuardBroken) return
+    throw error
+  }
+  const row = await readRequest(deps.database, id)
+  if (row === null) return
+  const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
+  const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
+  if (mailbox === undefined) return
+  const place = { table: 'certificate_requests', column: 'csr_sealed', row: id }
+  const content = deps.keys.main.open(place, row.csrSealed)
+  try {
     const proved =
       row.provedBy === 'csr'
         ? await checkCsr(deps, content, mailbox, row.use)
         : await checkProvedKey(deps, content, row.use)
     await submitRequest(deps, id, mailbox, proved)
+  } catch (error) {
+    // What was accepted then may be refused now: the key may have been blocked meanwhile.
+    if (!(error instanceof DomainError)) throw error
+    await keepRefusal(deps, row, error.code)
   }
+}
+
+/**
+ * Takes up the requests whose process died between intent and outcome. One that fails does not hold up the others;
+ * the failures are thrown together at the end.
+ */
+export async function resumeStuckRequests(deps: EnrolmentDeps): Promise<void> {
+  const before = deps.clock() - stuckAfterMilliseconds
+  const failures: unknown[] = []
+  for (const { id } of await readStuckRequests(deps.database, before, 50)) {
+    await resumeRequest(deps, id, before).catch((error: unknown) => failures.push(error))
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'requests could not be taken up again')
 }

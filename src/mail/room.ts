@@ -19,7 +19,7 @@ const givenUpAfterMilliseconds = 24 * 3_600_000
 const finishedKeptMilliseconds = 2 * 86_400_000
 
 /** One notice to one mailbox. */
-export interface Notice<K extends MailKind> {
+interface Notice<K extends MailKind> {
   readonly kind: K
   /** The same key is queued once, however often it is asked for. */
   readonly dedupeKey: string

@@ -10,7 +10,8 @@ export interface Place {
  * key id (1 byte), key id, nonce (12 bytes), ciphertext, tag (16 bytes).
  */
 export interface Sealer {
-  seal(place: Place, plaintext: Uint8Array): Uint8Array
+  /** A string is sealed as its UTF-8. */
+  seal(place: Place, plaintext: Uint8Array | string): Uint8Array
   /** Throws `SealBroken` where the envelope is not of this place, was altered, or its key is gone. */
   open(place: Place, envelope: Uint8Array): Uint8Array
 }
@@ -39,12 +40,10 @@ export interface Keys {
 /** SHA-256, synchronously. */
 export type Sha256 = (bytes: Uint8Array) => Uint8Array
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** Seals a text as UTF-8. */
-export const sealText = (sealer: Sealer, place: Place, plaintext: string): Uint8Array =>
-  sealer.seal(place, encoder.encode(plaintext))
+export const sealText = (sealer: Sealer, place: Place, plaintext: string): Uint8Array => sealer.seal(place, plaintext)
 
 /** Opens what `sealText` sealed. */
 export const openText = (sealer: Sealer, place: Place, envelope: Uint8Array): string =>

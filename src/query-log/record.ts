@@ -7,13 +7,13 @@ import type { LogIds } from './log-ids.ts'
 import { insertRecent } from './store.ts'
 
 /** One recipient address that was asked for, and what came back. */
-export interface AskedAddress {
+interface AskedAddress {
   readonly address: string
   readonly status: 'found' | 'not_found'
 }
 
 /** Who asked: a subscriber and the device. */
-export interface Asker {
+interface Asker {
   readonly asker: string
   readonly device: string | null
 }

@@ -1,10 +1,13 @@
 import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
-import type { Database } from '../ports/database.ts'
+import { GuardBroken, type Database } from '../ports/database.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { markCredentialUsed, readDeviceByCredential } from './store.ts'
 
 const credentialsRemembered = 10_000
+
+const unknownCredential = (): DomainError =>
+  new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
 
 /**
  * Recognises device credentials. What it remembers is valid for one state of the database: a write by anyone, in this
@@ -34,6 +37,16 @@ export function createAuthenticate(deps: {
     remembered.set(token, caller)
   }
 
+  /** From its first use on a credential is not replaced any more; one that was replaced just now is not served. */
+  const noteFirstUse = async (device: string, credentialSha256: Uint8Array): Promise<void> => {
+    try {
+      await deps.database.batch(markCredentialUsed(device, credentialSha256, deps.clock()))
+    } catch (error) {
+      if (!(error instanceof GuardBroken)) throw error
+      if ((await readDeviceByCredential(deps.database, credentialSha256)) === null) throw unknownCredential()
+    }
+  }
+
   return async (authorization) => {
     const token = bearerToken(authorization)
     const known = recall(token)
@@ -45,11 +58,10 @@ export function createAuthenticate(deps: {
       }
       throw new DomainError('credential_invalid', 'The credential is not one of this service.')
     }
-    const device = await readDeviceByCredential(deps.database, deps.hashSecret(token))
-    if (device === null) {
-      throw new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
-    }
-    if (device.usedAt === null) await deps.database.batch([markCredentialUsed(device.deviceId, deps.clock())])
+    const credentialSha256 = deps.hashSecret(token)
+    const device = await readDeviceByCredential(deps.database, credentialSha256)
+    if (device === null) throw unknownCredential()
+    if (device.usedAt === null) await noteFirstUse(device.deviceId, credentialSha256)
     const caller = { subscriberId: device.subscriberId, deviceId: device.deviceId }
     remember(readAt, token, caller)
     return caller

@@ -18,7 +18,7 @@ import {
 } from './store.ts'
 
 /** Compares in a time that does not depend on where two hashes differ. */
-export const equalHashes = (a: Uint8Array, b: Uint8Array): boolean => {
+const equalHashes = (a: Uint8Array, b: Uint8Array): boolean => {
   let difference = a.length ^ b.length
   for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0)
   return difference === 0

@@ -160,8 +160,17 @@ export const replaceUnusedCredential = (registration: string, credentialSha256: 
   requireOneChange('credential_used'),
 ]
 
-export const markCredentialUsed = (device: string, now: number): Command =>
-  command(`UPDATE devices SET credential_used_at = ? WHERE id = ? AND credential_used_at IS NULL`, now, device)
+/** Notes the first use of a credential; broken where it was used or replaced meanwhile. */
+export const markCredentialUsed = (device: string, credentialSha256: Uint8Array, now: number): Command[] => [
+  command(
+    `UPDATE devices SET credential_used_at = ?
+     WHERE id = ? AND credential_sha256 = ? AND credential_used_at IS NULL`,
+    now,
+    device,
+    credentialSha256,
+  ),
+  requireOneChange('credential_used_or_replaced'),
+]
 
 export const readDeviceByCredential = (database: Database, credentialSha256: Uint8Array) =>
   database.first(

@@ -52,12 +52,27 @@ async function sendAndRead(name: string, sender: Registered, address: string): P
   await writeFile(inFolder('message.txt'), message)
   await openssl(
     folder.path,
-    ...['cms', '-encrypt', '-aes256', '-in', 'message.txt', '-out', `${name}.p7m`, `${name}.found.pem`],
+    'cms',
+    '-encrypt',
+    '-aes256',
+    '-in',
+    'message.txt',
+    '-out',
+    `${name}.p7m`,
+    `${name}.found.pem`,
   )
   await openssl(
     folder.path,
-    ...['cms', '-decrypt', '-in', `${name}.p7m`, '-inkey', `${name}.key`, '-recip', `${name}.found.pem`],
-    ...['-out', `${name}.read.txt`],
+    'cms',
+    '-decrypt',
+    '-in',
+    `${name}.p7m`,
+    '-inkey',
+    `${name}.key`,
+    '-recip',
+    `${name}.found.pem`,
+    '-out',
+    `${name}.read.txt`,
   )
   assert.equal((await readFile(inFolder(`${name}.read.txt`), 'utf8')).replaceAll('\r\n', '\n'), message)
 }
@@ -86,7 +101,14 @@ try {
     for (const purpose of ['smimesign', 'smimeencrypt']) {
       await openssl(
         folder.path,
-        ...['verify', '-x509_strict', '-purpose', purpose, '-CAfile', 'root.pem', '-untrusted', 'issuing.pem'],
+        'verify',
+        '-x509_strict',
+        '-purpose',
+        purpose,
+        '-CAfile',
+        'root.pem',
+        '-untrusted',
+        'issuing.pem',
         'alice.pem',
       )
     }

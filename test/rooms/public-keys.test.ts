@@ -79,9 +79,9 @@ describe.each(engines)('bare public keys on %s', (engine) => {
       const erin = await register(api, mails, 'erin@example.com')
       const mallory = await register(api, mails, 'mallory@example.com')
       const key = await holdKey('P-256 to sign')
-      const ask = async () =>
-        (await erin.api.post('/v1/public-keys', { publicKey: key.publicKey, use: 'sign' })).body
-      const answer = (by: Registered, id: string, proof: string) => by.api.post(`/v1/public-keys/${id}/proof`, { proof })
+      const ask = async () => (await erin.api.post('/v1/public-keys', { publicKey: key.publicKey, use: 'sign' })).body
+      const answer = (by: Registered, id: string, proof: string) =>
+        by.api.post(`/v1/public-keys/${id}/proof`, { proof })
 
       const stolen = await ask()
       const stolenProof = await prove(key, stolen, origin)

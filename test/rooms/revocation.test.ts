@@ -42,7 +42,9 @@ describe.each(engines)('revocation on %s', (engine) => {
     const { publicKey } = new X509Certificate(await issuer.arrayBuffer())
     expect(await list.verify({ publicKey })).toBe(true)
     const extension = list.getExtension('2.5.29.20')
-    const number = Buffer.from(extension?.value ?? new ArrayBuffer()).subarray(2).toString('hex')
+    const number = Buffer.from(extension?.value ?? new ArrayBuffer())
+      .subarray(2)
+      .toString('hex')
     return { list, number: BigInt(`0x${number}`) }
   }
 
@@ -138,7 +140,9 @@ describe.each(engines)('revocation on %s', (engine) => {
     }
     expect(numbers).toEqual(numbers.toSorted((a, b) => Number(a - b)))
     expect(new Set(numbers).size).toBe(numbers.length)
-    const root = new X509Certificate(Buffer.from((await grace.api.get('/v1/certificates')).body.items[0].chain[0], 'base64'))
+    const root = new X509Certificate(
+      Buffer.from((await grace.api.get('/v1/certificates')).body.items[0].chain[0], 'base64'),
+    )
     const rootId = /\/ca\/([\w-]+)\.crl/.exec(Buffer.from(root.rawData).toString('latin1'))?.[1] ?? ''
     expect((await fetchList(rootId)).list.entries).toHaveLength(0)
   })

@@ -14,7 +14,8 @@ export async function requireNotBlocked(
   key: { readonly spki: Uint8Array; readonly spkiSha256: string },
 ): Promise<void> {
   const debian = await debianModulusFingerprint(deps.crypto, key.spki)
-  const blocked = isPublishedTestKey(key.spkiSha256) || (await readBlocked(deps.database, key.spkiSha256, debian)) !== null
+  const blocked =
+    isPublishedTestKey(key.spkiSha256) || (await readBlocked(deps.database, key.spkiSha256, debian)) !== null
   if (!blocked) return
   throw new DomainError('key_blocked', 'This key is known to others and must not be used. Make a new key.')
 }

@@ -67,8 +67,7 @@ export async function challengeKey(
   const id = randomId(deps.random)
   const text = await textOf(deps, id, binding.purpose, key.spki)
   const method = methodFor(key.facts, binding.use)
-  const envelope =
-    method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, key.spki, text, deps) : null
+  const envelope = method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, key.spki, text, deps) : null
   const createdAt = deps.clock()
   const expiresAt = createdAt + challengeMilliseconds
   await deps.database.batch([

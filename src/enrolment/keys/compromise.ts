@@ -32,7 +32,10 @@ const reportRoute = createRoute({
   summary: 'Report a compromised key: by a proof that you hold it, or by sending it',
   request: { body: jsonBody(keyCompromiseRequest) },
   responses: {
-    200: jsonAnswer('The key that was sent is blocked, its certificates are revoked, its bytes are gone', keyBlockedAnswer),
+    200: jsonAnswer(
+      'The key that was sent is blocked, its certificates are revoked, its bytes are gone',
+      keyBlockedAnswer,
+    ),
     201: jsonAnswer('The challenge to whoever holds the key', keyChallengeAnswer),
     422: problemAnswer('The key cannot be read'),
   },

@@ -109,12 +109,7 @@ export type ChallengeRow = NonNullable<Awaited<ReturnType<typeof readChallenge>>
 
 /** Uses a challenge up, whether its proof is right or wrong: each has one try. */
 export const useChallenge = (id: string, now: number): Command[] => [
-  command(
-    `UPDATE key_challenges SET used_at = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`,
-    now,
-    id,
-    now,
-  ),
+  command(`UPDATE key_challenges SET used_at = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`, now, id, now),
   requireOneChange('challenge_used'),
 ]
 

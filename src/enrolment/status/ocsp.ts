@@ -61,7 +61,10 @@ export function createOcspResponder(deps: OcspDeps): (authority: string, request
     return expected !== null && expected.nameHash === id.issuerNameHash && expected.keyHash === id.issuerKeyHash
   }
 
-  const sign = async (id: OcspCertificateId & { hash: 'SHA-1' | 'SHA-256' }, row: StatusRow | null): Promise<OcspAnswer> => {
+  const sign = async (
+    id: OcspCertificateId & { hash: 'SHA-1' | 'SHA-256' },
+    row: StatusRow | null,
+  ): Promise<OcspAnswer> => {
     const now = deps.clock()
     const thisUpdate = now - backdatingMilliseconds
     const nextUpdate = now + goodForMilliseconds

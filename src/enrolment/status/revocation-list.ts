@@ -2,7 +2,14 @@ import { createCrl } from '../../pki/crl.ts'
 import { GuardBroken, type Database } from '../../ports/database.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import type { Authorities } from '../authorities.ts'
-import { keepRevocationList, markListed, readRevocationList, readRevoked, readUnlisted, type RevocationListRow } from './store.ts'
+import {
+  keepRevocationList,
+  markListed,
+  readRevocationList,
+  readRevoked,
+  readUnlisted,
+  type RevocationListRow,
+} from './store.ts'
 
 /** What making revocation lists needs. */
 export interface RevocationListDeps {

@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import { openNodeService } from '../src/node.ts'
+import { Api } from '../test/support/api.ts'
+import { MailPool } from '../test/support/mail.ts'
+import { testConfig } from '../test/support/node-process.ts'
+import { certify, publish, register } from '../test/support/story.ts'
+
+/** What the bench asks, and with which credential. */
+export interface Stock {
+  readonly credential: string
+  readonly addresses: readonly string[]
+}
+
+const withId = z.object({ id: z.string() })
+
+/** Fills an empty data directory with subscribers that can be found, all through the service's own API. */
+export async function stockDirectory(dataDir: string, subscribers: number): Promise<Stock> {
+  const mails = new MailPool()
+  const node = await openNodeService(testConfig(dataDir), {
+    mailer: { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) },
+  })
+  const { service } = node
+  // Without a socket there is no peer to judge, so the request says that it came from this machine.
+  const incoming = { socket: { remoteAddress: '127.0.0.1' } }
+  const api = new Api(async (path, init) => service.fetch(new Request(`http://127.0.0.1${path}`, init), { incoming }))
+  const addresses: string[] = []
+  let credential = ''
+  try {
+    for (let number = 0; number < subscribers; number += 1) {
+      const subscriber = await register(api, mails, `subscriber.${number}@company-${number % 20}.example`)
+      const { id } = withId.parse(await certify(subscriber))
+      await publish(subscriber, id)
+      addresses.push(subscriber.email)
+      credential = subscriber.credential
+    }
+  } finally {
+    await node.settled()
+    await node.close()
+  }
+  return { credential, addresses }
+}

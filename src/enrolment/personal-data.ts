@@ -55,7 +55,7 @@ export const personalData: readonly TableDeclaration[] = [
     holds: 'the certificates that were issued',
     purpose: 'giving them to their subscriber and, where published, to senders',
     legalBasis: contract,
-    retention: `${untilErased}; serial number, state and end until one CRL after the expiry`,
+    retention: untilErased,
     recipients: ['those to whom the subscriber publishes it'],
     promises: ['S7', 'S8', 'C1'],
     columns: {
@@ -83,7 +83,7 @@ export const personalData: readonly TableDeclaration[] = [
     holds: 'which serial numbers were issued, and which of them are revoked',
     purpose: 'telling anyone who checks a certificate whether it is revoked',
     legalBasis: 'Art. 6(1)(c) and (f): whoever relies on a certificate must be able to check it',
-    retention: 'until one revocation list after the expiry',
+    retention: '400 days after the expiry: it has stood on a revocation list since',
     recipients: ['anyone: revocation lists and OCSP are public'],
     promises: ['S7'],
     columns: {

@@ -12,10 +12,12 @@ import { endCertificate, readCertificate, readRunOut, type CertificateRow } from
 import { createOcspResponder, type OcspAnswer } from './status/ocsp.ts'
 import { revokeCertificate } from './status/revoke.ts'
 import { currentRevocationList, issueRevocationLists } from './status/revocation-list.ts'
-import type { RevocationListRow } from './status/store.ts'
+import { deleteStatusesExpiredBefore, type RevocationListRow } from './status/store.ts'
 import { resumeStuckRequests } from './submit.ts'
 
 const dayMilliseconds = 86_400_000
+/** Longer than the root waits with its next list, so that what was revoked stood on one after its expiry. */
+const statusKeptMilliseconds = 400 * dayMilliseconds
 
 /** Marks certificates whose time is over; the directory drops them in the same batch. */
 async function expireCertificates(deps: EnrolmentDeps): Promise<void> {
@@ -70,6 +72,15 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
       { name: 'revocation-lists', cron: '* * * * *', run: () => issueRevocationLists(deps) },
+      {
+        name: 'certificate-statuses-prune',
+        cron: '17 3 * * *',
+        run: async () => {
+          const before = deps.clock() - statusKeptMilliseconds
+          const [pruned] = await deps.database.batch([deleteStatusesExpiredBefore(before)])
+          deps.events.rowsPruned({ table: 'certificate_statuses', rows: pruned?.changes ?? 0 })
+        },
+      },
       {
         name: 'key-challenges-prune',
         cron: '17 3 * * *',

@@ -1,5 +1,5 @@
 import { createOcspResponse, ocspError, ocspIssuer } from '../../pki/ocsp.ts'
-import { readOcspRequest, type OcspCertificateId } from '../../pki/ocsp-request.ts'
+import { readOcspRequest, type OcspCertificateId, type OcspRequest } from '../../pki/ocsp-request.ts'
 import { MalformedDer } from '../../pki/der.ts'
 import type { Database } from '../../ports/database.ts'
 import type { Clock } from '../../ports/runtime.ts'
@@ -82,16 +82,18 @@ export function createOcspResponder(deps: OcspDeps): (authority: string, request
   }
 
   return async (authority, request) => {
-    let ids: readonly OcspCertificateId[]
+    let asked: OcspRequest
     try {
-      ids = readOcspRequest(request).ids
+      asked = readOcspRequest(request)
     } catch (error) {
       if (error instanceof MalformedDer) return errorAnswer('malformedRequest')
       throw error
     }
     // RFC 5019 2.1.1: one certificate a request; that is what can be signed beforehand.
-    const [id, second] = ids
+    const [id, second] = asked.ids
     if (id === undefined || second !== undefined || authority !== issuing.id) return errorAnswer('unauthorized')
+    // RFC 6960 4.4: what is critical and not understood leaves no authoritative answer.
+    if (asked.extensions.some(({ critical }) => critical)) return errorAnswer('unauthorized')
     const { hash } = id
     if (hash === null || !(await isOurs(id))) return errorAnswer('unauthorized')
     const row = await readStatus(deps.database, authority, id.serialNumber)

@@ -24,6 +24,10 @@ export const insertStatus = (row: { authority: string; serialNumber: string; not
     row.notAfter,
   )
 
+/** Forgets what nobody asks for any more. */
+export const deleteStatusesExpiredBefore = (before: number): Command =>
+  command(`DELETE FROM certificate_statuses /* scan: once a day */ WHERE not_after < ?`, before)
+
 /** Marks a certificate as revoked; broken where it is revoked already. */
 export const revokeStatus = (
   of: { authority: string; serialNumber: string },

@@ -1,0 +1,164 @@
+import type { PrivateKeyForm, Report } from '../form.ts'
+import { pgpSecretKeyAt } from './pgp.ts'
+
+const ascii = (text: string): number[] => Array.from(text, (letter) => letter.charCodeAt(0))
+
+/** How a form begins that is known by its first bytes; null stands for any byte. */
+const magics: readonly { readonly form: PrivateKeyForm; readonly bytes: readonly (number | null)[] }[] = [
+  { form: 'jks', bytes: [0xfe, 0xed, 0xfe, 0xed, 0, 0, 0] },
+  { form: 'jceks', bytes: [0xce, 0xce, 0xce, 0xce, 0, 0, 0] },
+  { form: 'openssh', bytes: ascii('openssh-key-v1\0') },
+  { form: 'ms-pvk', bytes: [0x1e, 0xf1, 0xb5, 0xb0, 0, 0, 0, 0] },
+  { form: 'ms-blob', bytes: [0x07, 0x02, 0, 0, null, null, null, null, ...ascii('RSA2')] },
+  { form: 'ms-blob', bytes: [0x07, 0x02, 0, 0, null, null, null, null, ...ascii('DSS2')] },
+  { form: 'ms-blob', bytes: [0x07, 0x02, 0, 0, null, null, null, null, ...ascii('DSS4')] },
+  // bcrypt.h: BCRYPT_ECDSA_PRIVATE_P*_MAGIC, BCRYPT_ECDH_PRIVATE_P*_MAGIC with their key sizes
+  ...['S', 'K'].flatMap((use) =>
+    [
+      { digit: '2', size: 32 },
+      { digit: '4', size: 48 },
+      { digit: '6', size: 66 },
+    ].map(({ digit, size }) => ({
+      form: 'ms-cng-blob' as const,
+      bytes: [...ascii(`EC${use}${digit}`), size, 0, 0, 0],
+    })),
+  ),
+]
+
+const cngRsa = ascii('RSA')
+
+const begins = { nothing: 0, magic: 1, der: 2, pgp: 3, cngRsa: 4 } as const
+
+const beginnings = new Uint8Array(256)
+for (const { bytes } of magics) beginnings[bytes[0] ?? 0] = begins.magic
+beginnings[0x30] = begins.der
+beginnings[0x52] = begins.cngRsa
+// RFC 9580 section 4.2: packet types 5 and 7, in the older format with any length type, and in the newer one
+for (const byte of [0x94, 0x95, 0x96, 0x97, 0x9c, 0x9d, 0x9e, 0x9f, 0xc5, 0xc7]) beginnings[byte] = begins.pgp
+
+/** No look at one place reads more bytes than this. */
+const stepsPerPlace = 64
+
+/** Finds the forms that are not text, wherever they begin. Returns the steps taken, linear in the size. */
+export function scanBinary(view: Uint8Array, report: Report): number {
+  let steps = view.length
+  for (let at = 0; at < view.length; at++) {
+    const kind = beginnings[view[at] ?? 0]
+    if (kind === begins.nothing) continue
+    const form = formAt(view, at, kind ?? begins.nothing)
+    if (form === null) continue
+    steps += stepsPerPlace
+    report(form, view.subarray(at))
+    // What stands inside of the form is not told again. A store may hold keys that are readable by themselves.
+    if (form === 'pkcs8' || form === 'pkcs1' || form === 'sec1') at = Math.max(at, endOf(view, at) - 1)
+  }
+  return steps
+}
+
+function formAt(view: Uint8Array, at: number, kind: number): PrivateKeyForm | null {
+  if (kind === begins.der) return derFormAt(view, at)
+  if (kind === begins.pgp) return pgpSecretKeyAt(view, at) === null ? null : 'pgp'
+  if (kind === begins.cngRsa) return isCngRsa(view, at) ? 'ms-cng-blob' : null
+  for (const { form, bytes } of magics) if (hasAt(view, at, bytes)) return form
+  return null
+}
+
+function hasAt(view: Uint8Array, at: number, bytes: readonly (number | null)[]): boolean {
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]
+    if (byte !== null && view[at + index] !== byte) return false
+  }
+  return true
+}
+
+/** bcrypt.h: BCRYPT_RSAPRIVATE_MAGIC or BCRYPT_RSAFULLPRIVATE_MAGIC, bits, then sizes that agree with them. */
+function isCngRsa(view: Uint8Array, at: number): boolean {
+  if (!hasAt(view, at, cngRsa) || (view[at + 3] !== 0x32 && view[at + 3] !== 0x33)) return false
+  const little = (offset: number): number => (view[at + offset] ?? 0) + (view[at + offset + 1] ?? 0) * 256
+  const high = [6, 7, 10, 11, 14, 15].some((offset) => view[at + offset] !== 0)
+  return !high && little(4) >= 256 && little(12) === Math.ceil(little(4) / 8) && little(8) > 0 && little(8) <= 8
+}
+
+/** Where the content of the element at `at` begins; -1 where no header stands. */
+function contentOf(view: Uint8Array, at: number): number {
+  const first = view[at + 1] ?? 0xff
+  if (first <= 0x80) return at + 2
+  return first <= 0x84 ? at + 2 + (first & 0x7f) : -1
+}
+
+/** Where the element at `at` ends, as its length says; at its content, where the length is indefinite. */
+function endOf(view: Uint8Array, at: number): number {
+  const content = contentOf(view, at)
+  if (content < 0) return view.length
+  let length = view[at + 1] ?? 0
+  if (length < 0x80) return content + length
+  length = 0
+  for (let index = at + 2; index < content; index++) length = length * 256 + (view[index] ?? 0)
+  return content + length
+}
+
+// OIDs with their headers, as far as they are the same for all of a kind
+const pkcs5 = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05]
+const pkcs12Encryption = [0x06, 0x0a, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01]
+const javaEncryption = [0x2b, 0x06, 0x01, 0x04, 0x01, 0x2a, 0x02]
+const pkcs7 = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07]
+
+/**
+ * The form of a SEQUENCE at `at`, by how its first elements follow each other. A certificate request begins with a
+ * version too, but what follows is a Name, whose elements are no OBJECT IDENTIFIERs.
+ */
+function derFormAt(view: Uint8Array, at: number): PrivateKeyForm | null {
+  const content = contentOf(view, at)
+  if (content < 0) return null
+  if (view[content] === 0x30) return isEncryptedPkcs8(view, content) ? 'encrypted-pkcs8' : null
+  if (view[content] !== 0x02 || view[content + 1] !== 0x01) return null
+  const version = view[content + 2] ?? 0xff
+  const next = content + 3
+  const type = view[next]
+  if (version === 3 && type === 0x30) return hasAt(view, contentOf(view, next), pkcs7) ? 'pkcs12' : null
+  if (version > 1) return null
+  if (type === 0x30) return isPkcs8(view, next) ? 'pkcs8' : null
+  if (type === 0x04) return version === 1 && isSec1(view, at, next) ? 'sec1' : null
+  return type === 0x02 ? formOfIntegers(view, at, next) : null
+}
+
+/** RFC 5958 section 2: after the version an AlgorithmIdentifier, then an OCTET STRING. */
+function isPkcs8(view: Uint8Array, identifier: number): boolean {
+  const end = endOf(view, identifier)
+  const algorithm = contentOf(view, identifier)
+  return end - algorithm >= 4 && view[algorithm] === 0x06 && (view[end] === 0x04 || view[end] === 0x24)
+}
+
+/** RFC 5958 section 3: the identifier of an encryption by password, then an OCTET STRING. */
+function isEncryptedPkcs8(view: Uint8Array, identifier: number): boolean {
+  const algorithm = contentOf(view, identifier)
+  const known =
+    hasAt(view, algorithm, pkcs5) ||
+    hasAt(view, algorithm, pkcs12Encryption) ||
+    (view[algorithm] === 0x06 && hasAt(view, algorithm + 2, javaEncryption))
+  if (!known) return false
+  const type = view[endOf(view, identifier)]
+  return type === 0x04 || type === 0x24 || view[identifier + 1] === 0x80
+}
+
+/** RFC 5915 section 3: after version 1 the private value, then nothing, parameters or a public key. */
+function isSec1(view: Uint8Array, sequence: number, value: number): boolean {
+  const size = view[value + 1] ?? 0
+  if (size < 20 || size > 80) return false
+  const end = value + 2 + size
+  return end === endOf(view, sequence) || view[end] === 0xa0 || view[end] === 0xa1
+}
+
+/** RFC 8017 appendix A.1.2, and the like of it that OpenSSL writes for DSA: INTEGERs only, the first a large one. */
+function formOfIntegers(view: Uint8Array, sequence: number, first: number): PrivateKeyForm | null {
+  const end = endOf(view, sequence)
+  if (endOf(view, first) - contentOf(view, first) < 32) return null
+  let place = first
+  let count = 0
+  while (count < 8 && place < view.length && place < end && view[place] === 0x02) {
+    place = endOf(view, place)
+    count++
+  }
+  if (count === 5 && place === end) return 'dsa'
+  return count >= 5 || (count >= 3 && place >= view.length) ? 'pkcs1' : null
+}

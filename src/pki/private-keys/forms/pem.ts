@@ -1,0 +1,60 @@
+import type { PrivateKeyForm } from '../form.ts'
+
+/** Longer than any label in use, and how far a look back goes. */
+const longestLabel = 64
+
+const letters = (view: Uint8Array, start: number, end: number): string =>
+  String.fromCharCode(...view.subarray(Math.max(0, start), Math.max(0, end)))
+
+const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === 0x5f || byte === 0x2b
+
+/** Whether "private", in any case, stands around the letter V at `at`. */
+export function isPrivateAt(view: Uint8Array, at: number): boolean {
+  return (
+    ((view[at + 1] ?? 0) | 0x20) === 0x61 &&
+    ((view[at - 1] ?? 0) | 0x20) === 0x69 &&
+    letters(view, at - 3, at + 4).toLowerCase() === 'private'
+  )
+}
+
+/** PuTTY's manual, appendix C: every private key file has a line "Private-Lines: " with a number. */
+const isPuttyLine = (view: Uint8Array, at: number): boolean =>
+  view[at + 4] === 0x2d && /^lines: ?[0-9]/i.test(letters(view, at + 5, at + 13))
+
+/**
+ * The form that a label (RFC 7468 section 2, RFC 9580 section 6.2, RFC 4716) or a line of PuTTY's names, whose word "private" stands around
+ * the letter V at `at`. Case and spacing are free where two dashes come before BEGIN or END; without dashes only
+ * capitals count, so that a sentence about a private key is none.
+ */
+export function labelledFormAt(view: Uint8Array, at: number): PrivateKeyForm | null {
+  if (isPuttyLine(view, at)) return 'putty'
+  let key = at + 4
+  while (key < at + 12 && isSpace(view[key] ?? 0)) key++
+  const words = letters(view, at - 3, at + 4) + letters(view, key, key + 3)
+  if (words.toUpperCase() !== 'PRIVATEKEY') return null
+  const before = letters(view, at - 3 - longestLabel, at - 3)
+  if (words === 'PRIVATEKEY' && /(^|[^A-Z])SSH $/.test(before)) return 'ssh1'
+  const capitals = before.toUpperCase()
+  const begin = capitals.lastIndexOf('BEGIN')
+  const start = Math.max(begin, capitals.lastIndexOf('END'))
+  if (start < 0) return null
+  const label = capitals.slice(start + (start === begin ? 5 : 3))
+  if (!/^[A-Z0-9 \t_+.-]*$/.test(label)) return null
+  const dashed = before
+    .slice(0, start)
+    .replaceAll(/[ \t+]/g, '')
+    .endsWith('--')
+  const shouted = start === begin && words === 'PRIVATEKEY' && before.startsWith('BEGIN', start)
+  return dashed || shouted ? formOfLabel(label.split(/[^A-Z0-9]+/)) : null
+}
+
+function formOfLabel(words: readonly string[]): PrivateKeyForm {
+  if (words.includes('SSH2')) return 'ssh2'
+  if (words.includes('PGP')) return 'pgp'
+  if (words.includes('OPENSSH')) return 'openssh'
+  if (words.includes('ENCRYPTED')) return 'encrypted-pkcs8'
+  if (words.includes('RSA')) return 'pkcs1'
+  if (words.includes('EC')) return 'sec1'
+  if (words.includes('DSA')) return 'dsa'
+  return words.every((word) => word === '') ? 'pkcs8' : 'other-pem'
+}

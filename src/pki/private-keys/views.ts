@@ -1,0 +1,208 @@
+/** What bytes occur somewhere in a view, as one bit each: tells which steps can find anything at all. */
+export const holds = { control: 1, nul: 2, high: 4, backslash: 8, percent: 16, manyControls: 32 } as const
+
+const occurrence = new Uint8Array(256)
+for (let byte = 0; byte < 256; byte++) {
+  if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) occurrence[byte] = holds.control
+  if (byte >= 0x7f) occurrence[byte] = holds.high
+}
+occurrence[0] = holds.nul
+occurrence[0x5c] = holds.backslash
+occurrence[0x25] = holds.percent
+
+/** Which of `holds` occur; control characters are many if they are more than text that was damaged would have. */
+export function survey(view: Uint8Array): number {
+  let found = 0
+  let controls = 0
+  for (let at = 0; at < view.length; at++) {
+    const kind = occurrence[view[at] ?? 0] ?? 0
+    found |= kind
+    controls += kind & holds.control
+  }
+  return controls * 32 > view.length ? found | holds.manyControls : found
+}
+
+/** Without the zero bytes: ASCII in UTF-16 and UTF-32 of either byte order becomes ASCII. */
+export function withoutNuls(view: Uint8Array): Uint8Array {
+  const out = new Uint8Array(view.length)
+  let length = 0
+  for (let at = 0; at < view.length; at++) {
+    const byte = view[at] ?? 0
+    if (byte !== 0) out[length++] = byte
+  }
+  return out.subarray(0, length)
+}
+
+/** Characters up to U+00FF in UTF-8 as the one byte they once were: undoes bytes that were taken for Latin-1. */
+export function withoutUtf8(view: Uint8Array): Uint8Array {
+  const out = new Uint8Array(view.length)
+  let length = 0
+  for (let at = 0; at < view.length; at++) {
+    const byte = view[at] ?? 0
+    const next = view[at + 1] ?? 0
+    if ((byte === 0xc2 || byte === 0xc3) && next >= 0x80 && next < 0xc0) {
+      out[length++] = byte === 0xc2 ? next : next + 0x40
+      at++
+    } else out[length++] = byte
+  }
+  return out.subarray(0, length)
+}
+
+const notADigit = 255
+const digit = new Uint8Array(256).fill(notADigit)
+for (let value = 0; value < 16; value++) {
+  digit[value.toString(16).charCodeAt(0)] = value
+  digit[value.toString(16).toUpperCase().charCodeAt(0)] = value
+}
+const digitAt = (view: Uint8Array, at: number): number => digit[view[at] ?? 0] ?? notADigit
+
+/** The byte that two hexadecimal digits at `at` name; -1 where they do not stand there. */
+function hexByteAt(view: Uint8Array, at: number): number {
+  const high = digitAt(view, at)
+  const low = digitAt(view, at + 1)
+  return high === notADigit || low === notADigit ? -1 : high * 16 + low
+}
+
+const simpleEscapes = new Uint8Array(256)
+for (const [letter, byte] of Object.entries({ '"': 0x22, '\\': 0x5c, '/': 0x2f, b: 8, f: 12, n: 10, r: 13, t: 9 })) {
+  simpleEscapes[letter.charCodeAt(0)] = byte
+}
+
+/** JSON's escapes (RFC 8259 section 7) and `\xHH` resolved wherever they stand; others are left as they are. */
+export function withoutEscapes(view: Uint8Array): Uint8Array {
+  const out = new Uint8Array(view.length)
+  let length = 0
+  for (let at = 0; at < view.length; at++) {
+    const byte = view[at] ?? 0
+    out[length++] = byte
+    if (byte !== 0x5c) continue
+    const letter = view[at + 1] ?? 0
+    const simple = simpleEscapes[letter] ?? 0
+    if (simple !== 0) {
+      out[length - 1] = simple
+      at++
+    } else if (letter === 0x78 && hexByteAt(view, at + 2) >= 0) {
+      out[length - 1] = hexByteAt(view, at + 2)
+      at += 3
+    } else if (letter === 0x75 && hexByteAt(view, at + 2) >= 0 && hexByteAt(view, at + 4) >= 0) {
+      // A character that no form has is a question mark, which no form has either.
+      out[length - 1] = hexByteAt(view, at + 2) === 0 ? hexByteAt(view, at + 4) : 0x3f
+      at += 5
+    }
+  }
+  return out.subarray(0, length)
+}
+
+/** Percent-encoded bytes (RFC 3986 section 2.1) resolved. */
+export function withoutPercents(view: Uint8Array): Uint8Array {
+  const out = new Uint8Array(view.length)
+  let length = 0
+  for (let at = 0; at < view.length; at++) {
+    const byte = view[at] ?? 0
+    const named = byte === 0x25 ? hexByteAt(view, at + 1) : -1
+    out[length++] = named < 0 ? byte : named
+    if (named >= 0) at += 2
+  }
+  return out.subarray(0, length)
+}
+
+/** What a character is to somebody who looks for base64: its six bits, or one of these. */
+export const sextetKind = { space: 64, other: 65 } as const
+
+/** Six bits of each character of RFC 4648 sections 4 and 5 alike, or one of `sextetKind`. */
+export const sextets = new Uint8Array(256).fill(sextetKind.other)
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+for (let value = 0; value < 64; value++) sextets[alphabet.charCodeAt(value)] = value
+sextets['-'.charCodeAt(0)] = 62
+sextets['_'.charCodeAt(0)] = 63
+for (const space of ' \t\r\n') sextets[space.charCodeAt(0)] = sextetKind.space
+
+/** The bytes of the base64 text between two places, of which the first `skipped` characters are left out. */
+export function base64Between(view: Uint8Array, start: number, end: number, skipped: number): Uint8Array {
+  const out = new Uint8Array(Math.ceil(((end - start) * 3) / 4))
+  let length = 0
+  let bits = 0
+  let count = 0
+  let left = skipped
+  for (let at = start; at < end; at++) {
+    const value = sextets[view[at] ?? 0] ?? sextetKind.other
+    if (value > 63) continue
+    if (left > 0) {
+      left--
+      continue
+    }
+    bits = (bits << 6) | value
+    if (++count < 4) continue
+    out[length++] = bits >> 16
+    out[length++] = bits >> 8
+    out[length++] = bits
+    bits = 0
+    count = 0
+  }
+  if (count > 1) out[length++] = count === 2 ? bits >> 4 : bits >> 10
+  if (count > 2) out[length++] = bits >> 2
+  return out.subarray(0, length)
+}
+
+/** The shortest private key that is looked for, an EC key of 32 bytes by itself, has 39 bytes. */
+const fewestHexDigits = 78
+
+const separates = new Uint8Array(256)
+for (const separator of ' \t\r\n:-,;.xX') separates[separator.charCodeAt(0)] = 1
+
+/** The zero of a prefix 0x is no digit of a run. */
+const isPrefix = (view: Uint8Array, at: number): boolean => view[at] === 0x30 && ((view[at + 1] ?? 0) | 0x20) === 0x78
+
+const inHexRun = (byte: number | undefined): boolean =>
+  byte !== undefined && (separates[byte] === 1 || digit[byte] !== notADigit)
+
+/** Hands over the bytes of every long run of hexadecimal digits, separated or not. Returns the steps taken. */
+export function eachHexRun(view: Uint8Array, found: (bytes: Uint8Array) => void): number {
+  let steps = 0
+  let behind = 0
+  // No run is long enough that does not reach over one of these places.
+  for (let at = fewestHexDigits - 1; at < view.length; at += fewestHexDigits) {
+    if (at < behind || !inHexRun(view[at])) continue
+    let start = at
+    while (start > behind && inHexRun(view[start - 1])) start--
+    let end = at + 1
+    while (inHexRun(view[end])) end++
+    behind = end
+    steps += 2 * (end - start)
+    const phases = hexPhases(view, start, end)
+    for (const phase of [0, 1]) if ((phases & (1 << phase)) !== 0) found(hexBetween(view, start, end, phase))
+  }
+  return steps + Math.ceil(view.length / fewestHexDigits)
+}
+
+/** Whether groups of digits begin at an even place (1), at an odd one (2), or both (3); 0 if there are too few. */
+function hexPhases(view: Uint8Array, start: number, end: number): number {
+  let phases = 0
+  let count = 0
+  let fresh = true
+  for (let at = start; at < end; at++) {
+    const digits = digitAt(view, at) !== notADigit && !isPrefix(view, at)
+    if (digits && fresh) phases |= 1 << (count & 1)
+    if (digits) count++
+    fresh = !digits
+  }
+  return count < fewestHexDigits ? 0 : phases
+}
+
+function hexBetween(view: Uint8Array, start: number, end: number, skipped: number): Uint8Array {
+  const out = new Uint8Array((end - start + 1) >> 1)
+  let length = 0
+  let high = -1
+  let left = skipped
+  for (let at = start; at < end; at++) {
+    const value = digitAt(view, at)
+    if (value === notADigit || isPrefix(view, at)) continue
+    if (left > 0) left--
+    else if (high < 0) high = value
+    else {
+      out[length++] = high * 16 + value
+      high = -1
+    }
+  }
+  return out.subarray(0, length)
+}

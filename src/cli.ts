@@ -114,7 +114,8 @@ async function certificateRevoke(id: string, options: { reason: string; json?: b
     const state = await service.administration.revokeByAdministrator(id, reason === 'unspecified' ? null : reason)
     if (options.json === true) say(JSON.stringify({ certificate: id, state }))
     else if (state === null) say(`There is no certificate ${id}.`)
-    else if (state === 'revoked') say(`The certificate is revoked: OCSP says so at once, the revocation list within five minutes.`)
+    else if (state === 'revoked')
+      say(`The certificate is revoked: OCSP says so at once, the revocation list within five minutes.`)
     else say(`The certificate is ${state}: there is nothing to revoke.`)
     if (state !== 'revoked') process.exitCode = exitNotInOrder
   })

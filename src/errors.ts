@@ -24,7 +24,6 @@ export const errorCodes = [
   'address_literal',
   'address_too_long',
   'address_domain_invalid',
-  'address_local_part_not_ascii',
   'address_local_part_not_nfc',
   // registration
   'policy_version_not_in_force',

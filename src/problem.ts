@@ -37,7 +37,6 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   address_literal: kind(422, 'Address literal', 'the domain is a network address in brackets'),
   address_too_long: kind(422, 'Address too long', 'the address or one of its parts is longer than RFC 5321 allows'),
   address_domain_invalid: kind(422, 'Domain invalid', 'the domain is not a valid (internationalised) host name'),
-  address_local_part_not_ascii: kind(422, 'Local part not ASCII', 'the part before the @ has characters beyond ASCII'),
   address_local_part_not_nfc: kind(
     422,
     'Local part not NFC',
@@ -93,7 +92,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   key_not_on_this_runtime: kind(
     422,
     'Key not on this runtime',
-    'the service runs where signatures on brainpool curves cannot be verified',
+    'the service runs where this key cannot be verified: on Workers, brainpool curves and RSA exponents but 65537',
   ),
   rsa_modulus_size_refused: kind(422, 'RSA key size refused', 'the RSA key has not 2048 to 8192 bits in steps of 8'),
   rsa_exponent_unsupported: kind(

@@ -1,5 +1,5 @@
 import { DomainError } from '../errors.ts'
-import { parseMailboxAddress, type MailboxAddress } from '../mailbox/address.ts'
+import type { MailboxAddress } from '../mailbox/address.ts'
 import {
   contextConstructed,
   DerSequence,
@@ -13,12 +13,15 @@ import {
   tag,
   type DerElement,
 } from './der.ts'
+import { ellipticCurve } from './elliptic-curves.ts'
 import { fromBase64, sha256Hex } from './encoding.ts'
 import { hasDuplicateExtension, readExtensions, type Extension } from './extensions.ts'
 import { checkPublicKey, type KeyFacts } from './key-policy.ts'
-import { readGeneralNames, readName, type NameAttribute } from './names.ts'
+import { requireKeyFits, type CertificateUse, type ProfileKind } from './key-usage.ts'
+import { readName } from './names.ts'
 import { oid } from './object-identifiers.ts'
-import { isAcceptedSignatureAlgorithm, verifySignature, type SignedBytes } from './signature.ts'
+import { addressesOf, requireNothingElse, requireOnlyMailbox, type RequestContents } from './request-names.ts'
+import { canReadRsaKey, isAcceptedSignatureAlgorithm, verifySignature, type SignedBytes } from './signature.ts'
 
 /** Policy rule 1, of the DER. */
 const sizeLimit = 64 * 1024
@@ -33,6 +36,18 @@ export interface CheckedRequest {
   /** Lower-case hexadecimal. */
   readonly spkiSha256: string
   readonly key: KeyFacts
+}
+
+/** What the request is for; without it, what is the least to be granted. */
+export interface RequestRules {
+  /** `dual` unless said. */
+  readonly use?: CertificateUse
+  /** `sbr-strict` unless said. */
+  readonly profile?: ProfileKind
+  /** What verifies signatures on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
+  readonly brainpool?: Crypto | null
+  /** What becomes of all that is neither the key nor the mailbox; `ignored` unless said (policy rule 8). */
+  readonly otherContents?: 'ignored' | 'refused'
 }
 
 function malformed(cause?: unknown): DomainError {
@@ -75,34 +90,39 @@ function pemBody(text: string): string {
 }
 
 /**
- * Checks a certificate request for one mailbox by policy rules 1 to 5 and 8: one DER PKCS#10 (RFC 2986 section 4),
- * no extension twice, a key that is accepted, a signature by that key, and no address but the mailbox's. Everything
- * else it asks for is ignored, since the certificate is made from verified facts.
+ * Checks a certificate request for one mailbox by policy rules 1 to 6, 8 and 10: one DER PKCS#10 (RFC 2986 section 4),
+ * no extension twice, a key that is accepted and fits its use, a signature by that key, and no address but the
+ * mailbox's. Everything else it asks for is ignored where the certificate is made from verified facts, and refused
+ * where the CA would take it from the request.
  *
  * Throws DomainError: `csr_malformed`, `csr_too_large`, `csr_trailing_bytes`, `csr_duplicate_extension`, all of
- * `checkPublicKey`, `csr_signature_algorithm_refused`, `csr_signature_invalid`, `csr_address_mismatch`.
+ * `checkPublicKey` and `requireKeyFits`, `csr_key_cannot_sign`, `key_not_on_this_runtime`,
+ * `csr_signature_algorithm_refused`, `csr_signature_invalid`, `csr_smtputf8_mailbox_ascii`, `csr_address_mismatch`,
+ * `csr_content_refused`.
  */
 export async function checkCertificateRequest(
   crypto: Crypto,
   der: Uint8Array,
   mailbox: MailboxAddress,
+  { use = 'dual', profile = 'sbr-strict', brainpool = null, otherContents = 'ignored' }: RequestRules = {},
 ): Promise<CheckedRequest> {
   if (der.length > sizeLimit) throw tooLarge()
   const request = orMalformed(() => parseCertificateRequest(der))
   requireNoDuplicateExtension(request.extensions)
   const key = checkPublicKey(request.spki)
-  await requireProofOfPossession(crypto, request.spki, request.signature)
-  requireOnlyMailbox(
-    orMalformed(() => addressesOf(request)),
-    mailbox,
-  )
+  requireKeyFits(key, { use, profile })
+  requireKeyThatSigns(key)
+  await requireVerifiableHere(crypto, brainpool, request.spki, key)
+  await requireProofOfPossession(crypto, brainpool, request.spki, request.signature)
+  orMalformed(() => {
+    requireOnlyMailbox(addressesOf(request), mailbox)
+    if (otherContents === 'refused') requireNothingElse(request)
+  })
   return { der, spki: request.spki, spkiSha256: await sha256Hex(crypto, request.spki), key }
 }
 
-interface ParsedRequest {
-  readonly subject: NameAttribute[][]
+interface ParsedRequest extends RequestContents {
   readonly spki: Uint8Array
-  readonly extensions: readonly Extension[]
   readonly signature: SignedBytes
 }
 
@@ -136,18 +156,19 @@ function parseInfo(info: DerElement): Omit<ParsedRequest, 'signature'> {
   const spki = parts.next(tag.sequence).bytes
   const attributes = parts.optional(contextConstructed(0))
   parts.end()
-  const extensions = attributes === undefined ? [] : new DerSequence(attributes).rest(tag.sequence).flatMap(requestedBy)
-  return { subject, spki, extensions }
+  const read = attributes === undefined ? [] : new DerSequence(attributes).rest(tag.sequence).map(readAttribute)
+  const extensions = read.flatMap((attribute) => attribute.extensions)
+  return { subject, spki, attributes: read.map(({ type }) => type), extensions }
 }
 
-/** The extensions an attribute asks for, RFC 2985 section 5.4.2; none for attributes of other types. */
-function requestedBy(attribute: DerElement): Extension[] {
+/** An attribute with the extensions it asks for, RFC 2985 section 5.4.2; none for attributes of other types. */
+function readAttribute(attribute: DerElement): { readonly type: string; readonly extensions: readonly Extension[] } {
   const parts = new DerSequence(attribute)
   const type = readObjectIdentifier(parts.next(tag.objectIdentifier))
   const values = new DerSequence(parts.next(tag.set))
   parts.end()
-  if (type !== oid.extensionRequest && type !== oid.microsoftExtensionRequest) return []
-  return values.rest(tag.sequence).flatMap(readExtensions)
+  if (type !== oid.extensionRequest && type !== oid.microsoftExtensionRequest) return { type, extensions: [] }
+  return { type, extensions: values.rest(tag.sequence).flatMap(readExtensions) }
 }
 
 /** Policy rule 1: nothing stands behind the request. */
@@ -162,62 +183,52 @@ function requireNoDuplicateExtension(extensions: readonly Extension[]): void {
   throw new DomainError('csr_duplicate_extension', 'The request asks for an extension twice: ask for each one once.')
 }
 
+/** Policy rule 2: a key that only agrees on keys signs nothing; its possession is proved by decrypting (rule 14). */
+function requireKeyThatSigns(key: KeyFacts): void {
+  if (key.algorithm !== 'X25519') return
+  throw new DomainError(
+    'csr_key_cannot_sign',
+    'An X25519 key cannot sign a request: send the public key alone, and answer the challenge to it.',
+  )
+}
+
+/** Policy rules 3 and 5: brainpool curves, and exponents but 65537, only where the runtime can. */
+async function requireVerifiableHere(
+  crypto: Crypto,
+  brainpool: Crypto | null,
+  spki: Uint8Array,
+  key: KeyFacts,
+): Promise<void> {
+  if (key.algorithm === 'EC' && ellipticCurve(key.curve).brainpool && brainpool === null) {
+    throw new DomainError(
+      'key_not_on_this_runtime',
+      'This service runs where brainpool curves cannot be verified: make a P-256, P-384 or P-521 key.',
+    )
+  }
+  if (key.algorithm === 'RSA' && !(await canReadRsaKey(crypto, spki))) {
+    throw new DomainError(
+      'key_not_on_this_runtime',
+      'This service runs where this RSA key cannot be verified: make one with the public exponent 65537.',
+    )
+  }
+}
+
 /** Policy rule 2, RFC 2986 section 3: whoever sends the request holds the private key. */
-async function requireProofOfPossession(crypto: Crypto, spki: Uint8Array, signature: SignedBytes): Promise<void> {
+async function requireProofOfPossession(
+  crypto: Crypto,
+  brainpool: Crypto | null,
+  spki: Uint8Array,
+  signature: SignedBytes,
+): Promise<void> {
   if (!isAcceptedSignatureAlgorithm(signature.algorithm)) {
     throw new DomainError(
       'csr_signature_algorithm_refused',
-      'Sign the request with ECDSA or RSA (PKCS#1 v1.5) and SHA-256, SHA-384 or SHA-512.',
+      'Sign the request with Ed25519, or with ECDSA or RSA (PKCS#1 v1.5, or PSS with a salt as long as the hash) and SHA-256, SHA-384 or SHA-512.',
     )
   }
-  if (await verifySignature(crypto, spki, signature)) return
+  if (await verifySignature(crypto, spki, signature, brainpool)) return
   throw new DomainError(
     'csr_signature_invalid',
     'The signature does not fit the request and its key: make the request again with the matching private key.',
   )
-}
-
-/** Policy rule 8: every address in the request is the mailbox it was sent for, or the request is refused. */
-function requireOnlyMailbox(addresses: readonly string[], mailbox: MailboxAddress): void {
-  if (addresses.every((address) => isMailbox(address, mailbox))) return
-  throw new DomainError(
-    'csr_address_mismatch',
-    'The request names another address: name only the mailbox it is sent for, or none.',
-  )
-}
-
-function isMailbox(address: string, mailbox: MailboxAddress): boolean {
-  try {
-    return parseMailboxAddress(address).matchingKey === mailbox.matchingKey
-  } catch (error) {
-    if (error instanceof DomainError) return false
-    throw error
-  }
-}
-
-/** What stands for a name that can never be the mailbox; no address is empty. */
-const neverTheMailbox = ''
-
-/** Every address that the subject and the alternative names hold. Throws MalformedDer. */
-function addressesOf({ subject, extensions }: ParsedRequest): string[] {
-  const alternativeNames = extensions.filter((extension) => extension.oid === oid.subjectAltName)
-  return [
-    ...addressesInName(subject),
-    ...alternativeNames.flatMap(({ value }) =>
-      readGeneralNames(value).flatMap((name) => {
-        if (name.kind === 'rfc822Name') return [name.text]
-        // RFC 9598 section 3: only for a local part that is not ASCII, which no accepted mailbox has.
-        if (name.kind === 'smtpUtf8Mailbox') return [neverTheMailbox]
-        return name.kind === 'directoryName' ? addressesInName(readName(name.name)) : []
-      }),
-    ),
-  ]
-}
-
-/** RFC 8550 section 3: emailAddress holds an address; a common name does where it has an `@`. */
-function addressesInName(name: NameAttribute[][]): string[] {
-  return name.flat().flatMap((attribute) => {
-    if (attribute.oid === oid.emailAddress) return [attribute.text ?? neverTheMailbox]
-    return attribute.oid === oid.commonName && attribute.text?.includes('@') === true ? [attribute.text] : []
-  })
 }

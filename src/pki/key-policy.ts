@@ -1,136 +1,118 @@
 import { DomainError } from '../errors.ts'
+import { isEd25519Point, isX25519Point } from './curve25519-keys.ts'
 import {
   DerSequence,
   encodeElement,
   encodeObjectIdentifier,
   MalformedDer,
   readElement,
-  readObjectIdentifier,
   readOctetsOfBitString,
   readUnsigned,
   tag,
 } from './der.ts'
-import { equalBytes, toHex } from './encoding.ts'
+import { curveOfIdentifier, isPointOnCurve, type CurveName } from './elliptic-curves.ts'
+import { equalBytes } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
+import { checkRsaKey, type RsaPublicKey } from './rsa-key.ts'
 
 /** What a key is, as far as profiles and answers need it. */
 export type KeyFacts =
-  | { readonly algorithm: 'EC'; readonly curve: 'P-256' }
+  | { readonly algorithm: 'EC'; readonly curve: CurveName }
   | { readonly algorithm: 'RSA'; readonly bits: number }
-
-/** S/MIME BR 6.1.5 asks for 2048 bits or more; the upper bound keeps one request from costing seconds. */
-const rsaBits = { least: 2048, most: 4096 } as const
-
-/** RFC 5480 section 2.1.1: id-ecPublicKey with the named curve secp256r1. */
-const p256Identifier = encodeElement(
-  tag.sequence,
-  encodeObjectIdentifier(oid.idEcPublicKey),
-  encodeObjectIdentifier('1.2.840.10045.3.1.7'),
-)
+  | { readonly algorithm: 'Ed25519' }
+  | { readonly algorithm: 'X25519' }
 
 /** RFC 3279 section 2.3.1: rsaEncryption, whose parameters are NULL and not absent. */
 const rsaIdentifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid.rsaEncryption), encodeElement(tag.null))
 
-/** FIPS 186-5 / SP 800-186 section 3.2.1.3. */
-const p256 = {
-  prime: 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn,
-  b: 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn,
-}
+/** RFC 8410 section 3: the parameters are absent. */
+const ed25519Identifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid.ed25519))
+const x25519Identifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid.x25519))
 
 /**
- * Checks a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) against the keys that are accepted, and says what it is.
- * Needs no cryptography of the runtime, so it comes before any signature made with the key is looked at.
+ * Checks a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) by policy rules 2 to 6, and says what it is; whether such a
+ * key fits a profile and a use is for `requireKeyFits` to say. Needs no cryptography of the runtime, so it comes before
+ * any signature made with the key is looked at.
  *
- * Throws DomainError: `key_malformed`, `key_algorithm_unsupported`, `ec_point_invalid`, `rsa_modulus_size_refused`,
- * `rsa_modulus_even`, `rsa_exponent_unsupported`.
+ * Throws DomainError: `key_malformed`, `key_algorithm_unsupported`, `ec_point_compressed`, `ec_point_invalid`,
+ * `ed25519_point_invalid`, `x25519_point_invalid`, and those of `checkRsaKey`.
  */
 export function checkPublicKey(spki: Uint8Array): KeyFacts {
-  const { identifier, algorithm, key } = readPublicKey(spki)
-  if (algorithm === oid.idEcPublicKey) {
-    requireIdentifier(identifier, p256Identifier)
-    requireP256Point(key)
-    return { algorithm: 'EC', curve: 'P-256' }
+  const { identifier, key } = orMalformed(() => readPublicKey(spki))
+  const curve = curveOfIdentifier(identifier)
+  if (curve !== undefined) {
+    requirePoint(curve, key)
+    return { algorithm: 'EC', curve }
   }
-  requireIdentifier(identifier, rsaIdentifier)
-  const { modulus, exponent } = readRsaKey(key)
-  const bits = requireModulusSize(modulus)
-  requireOddModulus(modulus)
-  requireExponent(exponent)
-  return { algorithm: 'RSA', bits }
+  if (equalBytes(identifier, ed25519Identifier)) {
+    requireEd25519Point(key)
+    return { algorithm: 'Ed25519' }
+  }
+  if (equalBytes(identifier, x25519Identifier)) {
+    requireX25519Point(key)
+    return { algorithm: 'X25519' }
+  }
+  requireRsaIdentifier(identifier)
+  return { algorithm: 'RSA', bits: checkRsaKey(orMalformed(() => readRsaKey(key))) }
 }
 
-function keyMalformed(cause: unknown): DomainError {
-  return new DomainError('key_malformed', 'The public key cannot be read: make a new key pair.', { cause })
+function orMalformed<Value>(read: () => Value): Value {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof MalformedDer)) throw error
+    throw new DomainError('key_malformed', 'The public key cannot be read: make a new key pair.', { cause: error })
+  }
 }
 
 function readPublicKey(spki: Uint8Array) {
-  try {
-    const parts = new DerSequence(readElement(spki, tag.sequence))
-    const identifier = parts.next(tag.sequence)
-    const key = readOctetsOfBitString(parts.next(tag.bitString))
-    parts.end()
-    const algorithm = readObjectIdentifier(new DerSequence(identifier).next(tag.objectIdentifier))
-    return { identifier: identifier.bytes, algorithm, key }
-  } catch (error) {
-    if (error instanceof MalformedDer) throw keyMalformed(error)
-    throw error
-  }
+  const parts = new DerSequence(readElement(spki, tag.sequence))
+  const identifier = parts.next(tag.sequence).bytes
+  const key = readOctetsOfBitString(parts.next(tag.bitString))
+  parts.end()
+  return { identifier, key }
 }
 
-function readRsaKey(key: Uint8Array) {
-  try {
-    const parts = new DerSequence(readElement(key, tag.sequence))
-    const modulus = readUnsigned(parts.next(tag.integer))
-    const exponent = readUnsigned(parts.next(tag.integer))
-    parts.end()
-    return { modulus, exponent }
-  } catch (error) {
-    if (error instanceof MalformedDer) throw keyMalformed(error)
-    throw error
-  }
+function readRsaKey(key: Uint8Array): RsaPublicKey {
+  const parts = new DerSequence(readElement(key, tag.sequence))
+  const modulus = readUnsigned(parts.next(tag.integer))
+  const exponent = readUnsigned(parts.next(tag.integer))
+  parts.end()
+  return { modulus, exponent }
 }
 
-/** Policy rule 2, S/MIME BR 7.1.3.1: algorithm identifiers byte for byte, so no explicit curve parameters either. */
-function requireIdentifier(identifier: Uint8Array, expected: Uint8Array): void {
-  if (equalBytes(identifier, expected)) return
-  throw new DomainError('key_algorithm_unsupported', 'Use a key on the named curve P-256, or an RSA key.')
-}
-
-/** Policy rule 5, SP 800-56A section 5.6.2.3.3: uncompressed, not infinity, coordinates in range, on the curve. */
-function requireP256Point(point: Uint8Array): void {
-  if (point.length === 65 && point[0] === 4) {
-    const x = BigInt(`0x${toHex(point.subarray(1, 33))}`)
-    const y = BigInt(`0x${toHex(point.subarray(33))}`)
-    const { prime, b } = p256
-    if (x < prime && y < prime && (y * y - (x * x * x - 3n * x + b)) % prime === 0n) return
-  }
+/**
+ * Policy rule 2, S/MIME BR 7.1.3.1: algorithm identifiers byte for byte. So no curve by its parameters, no RSASSA-PSS
+ * or RSAES-OAEP key (few mail clients read one), and no DSA.
+ */
+function requireRsaIdentifier(identifier: Uint8Array): void {
+  if (equalBytes(identifier, rsaIdentifier)) return
   throw new DomainError(
-    'ec_point_invalid',
-    'The public key is no uncompressed point of the curve P-256: make a new key pair.',
+    'key_algorithm_unsupported',
+    'Use a key on a named NIST or brainpool curve, an RSA key (rsaEncryption), or an Ed25519 or X25519 key.',
   )
 }
 
-/** Policy rule 3, S/MIME BR 6.1.5: the size in bits, in whole octets. */
-function requireModulusSize(modulus: Uint8Array): number {
-  const bits = modulus.length * 8 - Math.clz32(modulus[0] ?? 0) + 24
-  if (bits >= rsaBits.least && bits <= rsaBits.most && bits % 8 === 0) return bits
-  throw new DomainError(
-    'rsa_modulus_size_refused',
-    `Use an RSA key of ${rsaBits.least} to ${rsaBits.most} bits, a multiple of 8.`,
-  )
-}
-
-/** Policy rule 4, S/MIME BR 6.1.6: a product of two odd primes is odd. */
-function requireOddModulus(modulus: Uint8Array): void {
-  if (((modulus.at(-1) ?? 0) & 1) === 1) return
-  throw new DomainError('rsa_modulus_even', 'The RSA modulus is even, so the key is broken: make a new key pair.')
-}
-
-/** Policy rule 3, S/MIME BR 6.1.6: odd, 2^16 + 1 or more; below 2^32, since no runtime verifies more reliably. */
-function requireExponent(exponent: Uint8Array): void {
-  if (exponent.length <= 4) {
-    const value = exponent.reduce((sum, octet) => sum * 256 + octet, 0)
-    if (value >= 65537 && value % 2 === 1) return
+/**
+ * Policy rule 5, SP 800-56A section 5.6.2.3.3. RFC 5480 section 2.2 makes only the uncompressed form one that every
+ * reader knows: a certificate with a compressed key could not be used by many senders, so it is not issued.
+ */
+function requirePoint(curve: CurveName, point: Uint8Array): void {
+  if (isPointOnCurve(curve, point)) return
+  if (point[0] === 2 || point[0] === 3) {
+    throw new DomainError('ec_point_compressed', 'The public point is compressed: send it in the uncompressed form.')
   }
-  throw new DomainError('rsa_exponent_unsupported', 'Use an RSA key with the public exponent 65537.')
+  throw new DomainError('ec_point_invalid', `The public key is no point of the curve ${curve}: make a new key pair.`)
+}
+
+/** Policy rule 6, RFC 8032 section 5.1.3. */
+function requireEd25519Point(key: Uint8Array): void {
+  if (isEd25519Point(key)) return
+  throw new DomainError('ed25519_point_invalid', 'The public key is no sound point of Ed25519: make a new key pair.')
+}
+
+/** Policy rule 6, RFC 7748 section 6.1. */
+function requireX25519Point(key: Uint8Array): void {
+  if (isX25519Point(key)) return
+  throw new DomainError('x25519_point_invalid', 'The public key is no sound point of X25519: make a new key pair.')
 }

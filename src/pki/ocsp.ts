@@ -25,7 +25,7 @@ export interface OcspIssuer {
 }
 
 /** CertStatus of RFC 6960 section 4.2.1. A serial number that was never issued is `unknown`. */
-export type OcspCertificateStatus =
+type OcspCertificateStatus =
   | { readonly kind: 'good' }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'revoked'; readonly at: Date; readonly reason: RevocationReason | null }

@@ -1,7 +1,16 @@
 import type { MailboxAddress } from '../mailbox/address.ts'
 import { caKeyAlgorithm, type CaKeyKind } from './ca-key.ts'
 import { parseCertificate, type Certificate } from './certificate.ts'
-import { DerSequence, readElement, readOctetsOfBitString, tag } from './der.ts'
+import {
+  contextConstructed,
+  contextPrimitive,
+  DerSequence,
+  encodeElement,
+  encodeObjectIdentifier,
+  readElement,
+  readOctetsOfBitString,
+  tag,
+} from './der.ts'
 import { toBufferSource, toHex } from './encoding.ts'
 import { readSubjectKeyIdentifier, type KeyUsageBit } from './extensions.ts'
 import type { KeyFacts } from './key-policy.ts'
@@ -30,7 +39,7 @@ export type CertificateProfile =
   | { readonly kind: 'private'; readonly policyOid: string }
 
 /** The subject of a CA's certificate. */
-export interface CaName {
+interface CaName {
   readonly commonName: string
   readonly organization?: string
   /** Two letters, ISO 3166-1. */
@@ -147,7 +156,7 @@ export async function createSubscriberCertificate(
   const issuer = parseCertificate(subscriber.issuer)
   const { address } = subscriber.mailbox
   // RFC 5280 section 4.2.1.6: an empty subject makes the alternative name critical.
-  const isNamed = address.length <= commonNameLimit
+  const isNamed = Array.from(address).length <= commonNameLimit
   return await sign(crypto, subscriber.issuerPrivateKey, subscriber.issuerKeyKind, {
     ...subscriber,
     issuer: subjectOf(issuer),
@@ -159,11 +168,31 @@ export async function createSubscriberCertificate(
       keyUsage(...keyUsageFor(subscriber.key, subscriber.use)),
       new ExtendedKeyUsageExtension([oid.emailProtection]),
       new CertificatePolicyExtension([policyOidOf(subscriber.profile)]),
-      new SubjectAlternativeNameExtension([{ type: 'email', value: address }], !isNamed),
+      alternativeName(subscriber.mailbox, !isNamed),
       new CRLDistributionPointsExtension([subscriber.urls.crl]),
       new AuthorityInfoAccessExtension({ ocsp: subscriber.urls.ocsp, caIssuers: subscriber.urls.caIssuers }),
     ],
   })
+}
+
+/** Policy rule 10: an ASCII local part in an rfc822Name, any other in an SmtpUTF8Mailbox (RFC 9598 section 3). */
+function alternativeName({ address, kind }: MailboxAddress, critical: boolean): SubjectAlternativeNameExtension {
+  const octets = new TextEncoder().encode(address)
+  const name =
+    kind === 'ascii'
+      ? encodeElement(contextPrimitive(1), octets)
+      : encodeElement(
+          contextConstructed(0),
+          encodeObjectIdentifier(oid.smtpUtf8Mailbox),
+          encodeElement(contextConstructed(0), encodeElement(tag.utf8String, octets)),
+        )
+  const extension = encodeElement(
+    tag.sequence,
+    encodeObjectIdentifier(oid.subjectAltName),
+    ...(critical ? [encodeElement(tag.boolean, Uint8Array.of(0xff))] : []),
+    encodeElement(tag.octetString, encodeElement(tag.sequence, name)),
+  )
+  return new SubjectAlternativeNameExtension(extension)
 }
 
 interface Contents extends Term {

@@ -1,13 +1,14 @@
 import {
+  contextConstructed,
   DerSequence,
   encodeElement,
   encodeObjectIdentifier,
   MalformedDer,
   readElement,
-  readObjectIdentifier,
   readUnsigned,
   tag,
 } from './der.ts'
+import { curveOfIdentifier, ellipticCurve, type CurveName } from './elliptic-curves.ts'
 import { equalBytes, toBufferSource } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
 
@@ -19,25 +20,58 @@ export interface SignedBytes {
   readonly signature: Uint8Array
 }
 
+type Hash = 'SHA-256' | 'SHA-384' | 'SHA-512'
+
 interface SignatureAlgorithm {
-  readonly family: 'ECDSA' | 'RSASSA-PKCS1-v1_5'
-  readonly hash: 'SHA-256' | 'SHA-384' | 'SHA-512'
+  readonly family: 'ECDSA' | 'RSASSA-PKCS1-v1_5' | 'RSA-PSS' | 'Ed25519'
+  readonly hash: Hash
   readonly identifiers: readonly Uint8Array[]
 }
 
+const nothing = new Uint8Array()
+const derNull = encodeElement(tag.null)
+
+/** RFC 5754 section 2: the identifiers of the hashes, and RFC 4055 section 3.1: as long as the hash is the salt. */
+const hashes: Readonly<Record<Hash, { readonly identifier: string; readonly octets: number }>> = {
+  'SHA-256': { identifier: '2.16.840.1.101.3.4.2.1', octets: 32 },
+  'SHA-384': { identifier: '2.16.840.1.101.3.4.2.2', octets: 48 },
+  'SHA-512': { identifier: '2.16.840.1.101.3.4.2.3', octets: 64 },
+}
+
+function identifier(algorithm: string, parameters: Uint8Array = nothing): Uint8Array {
+  return encodeElement(tag.sequence, encodeObjectIdentifier(algorithm), parameters)
+}
+
 /** RFC 5758 section 3.2: the parameters of ecdsa-with-SHA2 are absent. */
-function ecdsa(hash: SignatureAlgorithm['hash'], identifier: string): SignatureAlgorithm {
-  return { family: 'ECDSA', hash, identifiers: [encodeElement(tag.sequence, encodeObjectIdentifier(identifier))] }
+function ecdsa(hash: Hash, algorithm: string): SignatureAlgorithm {
+  return { family: 'ECDSA', hash, identifiers: [identifier(algorithm)] }
 }
 
 /** RFC 4055 section 5: the parameters are NULL, and a reader accepts them absent as well. */
-function rsa(hash: SignatureAlgorithm['hash'], identifier: string): SignatureAlgorithm {
-  const encoded = encodeObjectIdentifier(identifier)
-  const identifiers = [
-    encodeElement(tag.sequence, encoded, encodeElement(tag.null)),
-    encodeElement(tag.sequence, encoded),
-  ]
-  return { family: 'RSASSA-PKCS1-v1_5', hash, identifiers }
+function rsa(hash: Hash, algorithm: string): SignatureAlgorithm {
+  return { family: 'RSASSA-PKCS1-v1_5', hash, identifiers: [identifier(algorithm, derNull), identifier(algorithm)] }
+}
+
+/**
+ * RFC 4055 section 3.1, S/MIME BR 7.1.3.2: MGF1 with the same hash, a salt as long as the hash, and the trailer field 1.
+ * The parameters of the hash may be NULL or absent (section 2.1), the trailer field written or left out: eight ways to
+ * write the same, and no other passes.
+ */
+function rsaPss(hash: Hash): SignatureAlgorithm {
+  const { identifier: name, octets } = hashes[hash]
+  const ways = [derNull, nothing].map((parameters) => identifier(name, parameters))
+  const salt = encodeElement(contextConstructed(2), encodeElement(tag.integer, Uint8Array.of(octets)))
+  const trailer = encodeElement(contextConstructed(3), encodeElement(tag.integer, Uint8Array.of(1)))
+  const identifiers = ways.flatMap((hashing) =>
+    ways.flatMap((masking) =>
+      [nothing, trailer].map((trailing) => {
+        const mask = encodeElement(contextConstructed(1), identifier(oid.mgf1, masking))
+        const parameters = [encodeElement(contextConstructed(0), hashing), mask, salt, trailing]
+        return identifier(oid.rsassaPss, encodeElement(tag.sequence, ...parameters))
+      }),
+    ),
+  )
+  return { family: 'RSA-PSS', hash, identifiers }
 }
 
 /** Policy rule 2: no MD5, no SHA-1, no DSA. */
@@ -48,14 +82,12 @@ const signatureAlgorithms: readonly SignatureAlgorithm[] = [
   rsa('SHA-256', '1.2.840.113549.1.1.11'),
   rsa('SHA-384', '1.2.840.113549.1.1.12'),
   rsa('SHA-512', '1.2.840.113549.1.1.13'),
+  rsaPss('SHA-256'),
+  rsaPss('SHA-384'),
+  rsaPss('SHA-512'),
+  // RFC 8410 section 3: the parameters are absent. RFC 8032 section 5.1: the hash is a part of the algorithm.
+  { family: 'Ed25519', hash: 'SHA-512', identifiers: [identifier(oid.ed25519)] },
 ]
-
-/** The curves whose signatures are verified, with the octets of one coordinate; RFC 5480 section 2.1.1.1. */
-const curves = [
-  { name: 'P-256', size: 32, identifier: '1.2.840.10045.3.1.7' },
-  { name: 'P-384', size: 48, identifier: '1.3.132.0.34' },
-  { name: 'P-521', size: 66, identifier: '1.3.132.0.35' },
-] as const
 
 /** Whether signatures by this AlgorithmIdentifier are looked at, policy rule 2. */
 export function isAcceptedSignatureAlgorithm(algorithm: Uint8Array): boolean {
@@ -63,79 +95,86 @@ export function isAcceptedSignatureAlgorithm(algorithm: Uint8Array): boolean {
 }
 
 /**
- * Verifies a PKIX signature with the key of a SubjectPublicKeyInfo. False for a signature that does not verify, an
- * algorithm that is not accepted or does not fit the key, and a key the runtime cannot read. A certificate request's
- * own key has passed `checkPublicKey` before.
+ * Verifies a PKIX signature with the key of a SubjectPublicKeyInfo. `brainpool` verifies for the curves that Web Crypto
+ * lacks; null where the runtime has nothing that can. False for a signature that does not verify, an algorithm that is
+ * not accepted or does not fit the key, and a key the runtime cannot read. A certificate request's own key has passed
+ * `checkPublicKey` before.
  */
-export async function verifySignature(crypto: Crypto, spki: Uint8Array, signed: SignedBytes): Promise<boolean> {
+export async function verifySignature(
+  crypto: Crypto,
+  spki: Uint8Array,
+  signed: SignedBytes,
+  brainpool: Crypto | null = null,
+): Promise<boolean> {
   const algorithm = findAlgorithm(signed.algorithm)
   if (algorithm === undefined) return false
-  return algorithm.family === 'ECDSA'
-    ? await verifyEcdsa(crypto, algorithm, spki, signed)
-    : await verifyRsa(crypto, algorithm, spki, signed)
+  const { family, hash } = algorithm
+  switch (family) {
+    case 'ECDSA':
+      return await verifyEcdsa(crypto, brainpool, hash, spki, signed)
+    case 'RSASSA-PKCS1-v1_5':
+      return await importAndVerify(crypto, spki, { name: family, hash }, { name: family }, signed)
+    case 'RSA-PSS': {
+      const saltLength = hashes[hash].octets
+      return await importAndVerify(crypto, spki, { name: family, hash }, { name: family, saltLength }, signed)
+    }
+    case 'Ed25519':
+      return await importAndVerify(crypto, spki, { name: family }, { name: family }, signed)
+  }
+}
+
+/** Whether the runtime reads an RSA key at all: Workers know no public exponents but 3 and 65537. */
+export async function canReadRsaKey({ subtle }: Crypto, spki: Uint8Array): Promise<boolean> {
+  try {
+    const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
+    await subtle.importKey('spki', toBufferSource(spki), algorithm, false, ['verify'])
+    return true
+  } catch {
+    return false
+  }
 }
 
 function findAlgorithm(identifier: Uint8Array): SignatureAlgorithm | undefined {
   return signatureAlgorithms.find(({ identifiers }) => identifiers.some((known) => equalBytes(known, identifier)))
 }
 
-async function verifyRsa(
-  crypto: Crypto,
-  { family, hash }: SignatureAlgorithm,
-  spki: Uint8Array,
-  { signed, signature }: SignedBytes,
-): Promise<boolean> {
-  const key = await importKey(crypto, spki, { name: family, hash })
-  return key !== undefined && (await verify(crypto, { name: family }, key, signature, signed))
-}
-
 async function verifyEcdsa(
   crypto: Crypto,
-  { family, hash }: SignatureAlgorithm,
+  brainpool: Crypto | null,
+  hash: Hash,
   spki: Uint8Array,
-  { signed, signature }: SignedBytes,
+  { algorithm, signed, signature }: SignedBytes,
 ): Promise<boolean> {
-  const curve = curveOf(spki)
-  if (curve === undefined) return false
-  const raw = ecdsaSignatureToRaw(signature, curve.size)
-  if (raw === undefined) return false
-  const key = await importKey(crypto, spki, { name: family, namedCurve: curve.name })
-  return key !== undefined && (await verify(crypto, { name: family, hash }, key, raw, signed))
+  const namedCurve = curveOf(spki)
+  if (namedCurve === undefined) return false
+  const curve = ellipticCurve(namedCurve)
+  const able = curve.brainpool ? brainpool : crypto
+  const raw = ecdsaSignatureToRaw(signature, curve.octets)
+  if (able === null || raw === undefined) return false
+  const imported = { name: 'ECDSA', namedCurve }
+  return await importAndVerify(able, spki, imported, { name: 'ECDSA', hash }, { algorithm, signed, signature: raw })
 }
 
 /** Web Crypto throws on a key it cannot read, and for a signature of impossible shape some runtimes do, too. */
-async function importKey(
-  crypto: Crypto,
+async function importAndVerify(
+  { subtle }: Crypto,
   spki: Uint8Array,
-  algorithm: EcKeyImportParams | RsaHashedImportParams,
-): Promise<CryptoKey | undefined> {
-  try {
-    return await crypto.subtle.importKey('spki', toBufferSource(spki), algorithm, false, ['verify'])
-  } catch {
-    return undefined
-  }
-}
-
-async function verify(
-  crypto: Crypto,
-  algorithm: AlgorithmIdentifier | EcdsaParams,
-  key: CryptoKey,
-  signature: Uint8Array,
-  signed: Uint8Array,
+  imported: EcKeyImportParams | RsaHashedImportParams | Algorithm,
+  verified: EcdsaParams | RsaPssParams | Algorithm,
+  { signed, signature }: SignedBytes,
 ): Promise<boolean> {
   try {
-    return await crypto.subtle.verify(algorithm, key, toBufferSource(signature), toBufferSource(signed))
+    const key = await subtle.importKey('spki', toBufferSource(spki), imported, false, ['verify'])
+    return await subtle.verify(verified, key, toBufferSource(signature), toBufferSource(signed))
   } catch {
     return false
   }
 }
 
-function curveOf(spki: Uint8Array) {
+/** The curve of a key; a certificate's issuer may hold a key of any kind, and nobody has looked at it yet. */
+function curveOf(spki: Uint8Array): CurveName | undefined {
   try {
-    const identifier = new DerSequence(new DerSequence(readElement(spki, tag.sequence)).next(tag.sequence))
-    if (readObjectIdentifier(identifier.next(tag.objectIdentifier)) !== oid.idEcPublicKey) return undefined
-    const curve = readObjectIdentifier(identifier.next(tag.objectIdentifier))
-    return curves.find((known) => known.identifier === curve)
+    return curveOfIdentifier(new DerSequence(readElement(spki, tag.sequence)).next(tag.sequence).bytes)
   } catch (error) {
     if (error instanceof MalformedDer) return undefined
     throw error

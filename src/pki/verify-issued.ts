@@ -104,22 +104,35 @@ function faultOfKey({ spki }: Certificate, asked: Uint8Array): IssuedFault | und
   return equalBytes(spki, asked) ? undefined : 'spki_differs'
 }
 
-/** Policy rules 10 and 15: the one mailbox, byte for byte, and no name of another type. */
-function faultOfAlternativeName({ extensions }: Certificate, { address }: MailboxAddress): IssuedFault | undefined {
+/**
+ * Policy rules 10 and 15: the one mailbox, byte for byte, and no name of another type. RFC 9598 section 3: an ASCII
+ * local part is never in an SmtpUTF8Mailbox, and any other cannot be in an rfc822Name.
+ */
+function faultOfAlternativeName(
+  { extensions }: Certificate,
+  { address, kind }: MailboxAddress,
+): IssuedFault | undefined {
   const extension = extensions.get(oid.subjectAltName)
   if (extension === undefined) return 'mailbox_differs'
   const names = readGeneralNames(extension.value)
-  const mailboxes = names.flatMap((name) => (name.kind === 'rfc822Name' ? [name.text] : []))
+  const wanted = kind === 'ascii' ? 'rfc822Name' : 'smtpUtf8Mailbox'
+  const mailboxes = names.flatMap((name) => (name.kind === wanted ? [name.text] : []))
   if (mailboxes.length !== names.length) return 'foreign_san_type'
   if (!mailboxes.includes(address)) return 'mailbox_differs'
   return mailboxes.length === 1 ? undefined : 'second_mailbox'
 }
 
-/** Policy rule 15, S/MIME BR 7.1.4.2.2: an empty subject, or one that says nothing but the mailbox. */
-function faultOfSubject({ subject }: Certificate, { address }: MailboxAddress): IssuedFault | undefined {
+/**
+ * Policy rule 15, S/MIME BR 7.1.4.2.2: an empty subject, or one that says nothing but the mailbox. RFC 5280 section
+ * 4.2.1.6: emailAddress is an IA5String.
+ */
+function faultOfSubject({ subject }: Certificate, { address, kind }: MailboxAddress): IssuedFault | undefined {
   const isMailbox = readName(subject)
     .flat()
-    .every(({ oid: type, text }) => (type === oid.commonName || type === oid.emailAddress) && text === address)
+    .every(
+      ({ oid: type, text }) =>
+        (type === oid.commonName || (type === oid.emailAddress && kind === 'ascii')) && text === address,
+    )
   return isMailbox ? undefined : 'subject_foreign'
 }
 

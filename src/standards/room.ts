@@ -55,7 +55,12 @@ export function createStandardsRoom(deps: StandardsDeps): Room {
     return bytes(context, list.list, 'application/pkix-crl')
   })
 
-  const ocsp = async (context: Context, authority: string, request: Uint8Array, cacheable: boolean): Promise<Response> => {
+  const ocsp = async (
+    context: Context,
+    authority: string,
+    request: Uint8Array,
+    cacheable: boolean,
+  ): Promise<Response> => {
     const answer = await deps.answerOcsp(authority, request)
     if (cacheable && answer.thisUpdate !== null && answer.nextUpdate !== null) {
       cacheUntil(context, deps, answer.thisUpdate, Math.min(answer.nextUpdate, deps.clock() + listCachedMilliseconds))

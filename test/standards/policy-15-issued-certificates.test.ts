@@ -8,6 +8,7 @@ import {
   type IssuedCertificate,
   type IssuedFault,
 } from '../../src/pki/verify-issued.ts'
+import { parseCertificate } from '../../src/pki/certificate.ts'
 import { certificateFixture, fixture } from './fixtures.ts'
 
 const mailbox = parseMailboxAddress('alice@example.com')
@@ -67,6 +68,26 @@ describe('Policy rule 15: what may be kept', () => {
     })
   })
 
+  it.each([
+    ['cert-p384-dual.pem', 'dual'],
+    ['cert-p521-dual.pem', 'dual'],
+    ['cert-brainpoolP256r1-dual.pem', 'dual'],
+    ['cert-brainpoolP384r1-dual.pem', 'dual'],
+    ['cert-brainpoolP512r1-dual.pem', 'dual'],
+    ['cert-ed25519-sign.pem', 'sign'],
+    ['cert-x25519-encrypt.pem', 'encrypt'],
+  ] as const)('rules 5 and 6: %s', async (name, use) => {
+    const changes = { use, spki: parseCertificate(certificateFixture(name)).spki }
+    expect(await verifyIssuedCertificate(crypto, asked(name, changes))).toMatchObject({ ok: true })
+  })
+
+  it('rule 10: a mailbox beyond ASCII, as SmtpUTF8Mailbox', async () => {
+    const juergen = parseMailboxAddress('j\u00fcrgen@example.com')
+    expect(
+      await verifyIssuedCertificate(crypto, asked('cert-smtputf8-mailbox.pem', { mailbox: juergen })),
+    ).toMatchObject({ ok: true, facts: { mailboxes: ['j\u00fcrgen@example.com'] } })
+  })
+
   it('a chain may end below its anchor, and an anchor may be the issuing CA', async () => {
     const issuing = certificateFixture('ca-issuing.pem')
     for (const changes of [
@@ -99,6 +120,7 @@ describe('Policy rule 15: what is not kept', () => {
     ['cert-second-mailbox.pem', 'second_mailbox'],
     ['cert-dns-name-beside-mailbox.pem', 'foreign_san_type'],
     ['cert-smtputf8-mailbox.pem', 'foreign_san_type'],
+    ['cert-smtputf8-mailbox-ascii.pem', 'foreign_san_type'],
     ['cert-subject-with-a-name.pem', 'subject_foreign'],
     ['cert-subject-of-another.pem', 'subject_foreign'],
     ['cert-no-extended-key-usage.pem', 'eku_unprofiled'],
@@ -115,6 +137,23 @@ describe('Policy rule 15: what is not kept', () => {
     ['cert-of-the-root-itself.pem', 'signature_invalid'],
   ])('%s: %s', async (name, reason) => {
     await expectFault(reason, asked(name))
+  })
+
+  it('rule 6: a key usage that the key cannot have: key_usage_unfit', async () => {
+    const { spki } = parseCertificate(certificateFixture('cert-ed25519-key-agreement.pem'))
+    await expectFault('key_usage_unfit', asked('cert-ed25519-key-agreement.pem', { spki }))
+    await expectFault('key_usage_unfit', asked('cert-ed25519-key-agreement.pem', { spki, use: 'sign' }))
+    await expectFault('key_usage_unfit', asked('cert-ed25519-sign.pem', { spki, use: 'encrypt' }))
+  })
+
+  it('rule 10: a mailbox beyond ASCII in other octets, or as rfc822Name', async () => {
+    const juergen = parseMailboxAddress('j\u00fcrgen@example.com')
+    await expectFault('mailbox_differs', asked('cert-smtputf8-mailbox-not-nfc.pem', { mailbox: juergen }))
+    await expectFault('foreign_san_type', asked('cert-p256-dual.pem', { mailbox: juergen }))
+    await expectFault(
+      'mailbox_differs',
+      asked('cert-smtputf8-mailbox.pem', { mailbox: parseMailboxAddress('J\u00fcrgen@example.com') }),
+    )
   })
 
   it('a certificate for more than was asked: key_usage_unfit', async () => {

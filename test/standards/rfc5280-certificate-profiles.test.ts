@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { Crypto as NodeCrypto } from '@peculiar/webcrypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { caKeyAlgorithm, randomSerialNumber, type CaKeyKind } from '../../src/pki/ca-key.ts'
@@ -18,7 +19,8 @@ import {
   readKeyUsage,
   readSubjectKeyIdentifier,
 } from '../../src/pki/extensions.ts'
-import { nameToString, readName } from '../../src/pki/names.ts'
+import { checkPublicKey } from '../../src/pki/key-policy.ts'
+import { nameToString, readGeneralNames, readName } from '../../src/pki/names.ts'
 import { oid } from '../../src/pki/object-identifiers.ts'
 import {
   createIssuingCertificate,
@@ -214,6 +216,57 @@ describe('RFC 5280 4.2: extensions of a subscriber', () => {
     expect(keyUsage.critical).toBe(true)
     expect(readKeyUsage(keyUsage.value)).toEqual(new Set(bits))
   })
+
+  it.each([
+    ['csr-p384.pem', 'dual', ['digitalSignature', 'keyAgreement']],
+    ['csr-p521.pem', 'encrypt', ['keyAgreement']],
+    ['csr-brainpoolP256r1.pem', 'dual', ['digitalSignature', 'keyAgreement']],
+    ['csr-brainpoolP512r1.pem', 'sign', ['digitalSignature']],
+    ['csr-ed25519.pem', 'sign', ['digitalSignature']],
+    ['csr-rsa8192.pem', 'dual', ['digitalSignature', 'keyEncipherment']],
+    ['spki-x25519.der', 'encrypt', ['keyAgreement']],
+  ] as const)('4.2.1.3, RFC 8410 5: key usage of %s to %s', async (name, use, bits) => {
+    const content = fixture(name)
+    const mailbox = parseMailboxAddress('alice@example.com')
+    const rules = { use, profile: 'private', brainpool: new NodeCrypto() } as const
+    const spki =
+      typeof content !== 'string' && name.startsWith('spki-')
+        ? content
+        : (await checkCertificateRequest(crypto, readCertificateRequest(content), mailbox, rules)).spki
+    const certificate = await issue({ use, spki, key: checkPublicKey(spki) })
+    expect(readKeyUsage(extensionOf(certificate, oid.keyUsage).value)).toEqual(new Set(bits))
+    expect(parseCertificate(certificate).spki).toEqual(spki)
+    expect(new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' })).toEqual(
+      Buffer.from(spki),
+    )
+    const chain = [authority.issuing, authority.root]
+    const asked = { certificate, chain, anchors: [authority.root], spki, mailbox, use, notBefore, at: until(1) }
+    expect(await verifyIssuedCertificate(crypto, { ...asked, notAfter: longest })).toMatchObject({ ok: true })
+  })
+
+  it('RFC 8410 5: no certificate for what a key cannot do', async () => {
+    await expect(issue({ use: 'dual', key: { algorithm: 'Ed25519' } })).rejects.toMatchObject({ code: 'key_use_unfit' })
+    await expect(issue({ use: 'sign', key: { algorithm: 'X25519' } })).rejects.toMatchObject({ code: 'key_use_unfit' })
+  })
+
+  it.each(['j\u00fcrgen@example.com', `${'\u00fc'.repeat(32)}@${'d'.repeat(60)}.example.com`])(
+    'RFC 9598 3: %s is an SmtpUTF8Mailbox',
+    async (address) => {
+      const mailbox = parseMailboxAddress(address)
+      const certificate = await issue({ mailbox })
+      const names = readGeneralNames(extensionOf(certificate, oid.subjectAltName).value)
+      expect(names).toEqual([{ kind: 'smtpUtf8Mailbox', text: address }])
+      expect(new X509Certificate(certificate).subjectAltName).toContain('othername')
+      const isNamed = address.length <= 64
+      expect(readName(parseCertificate(certificate).subject)).toHaveLength(isNamed ? 1 : 0)
+      expect(extensionOf(certificate, oid.subjectAltName).critical).toBe(!isNamed)
+      const chain = [authority.issuing, authority.root]
+      const asked = { certificate, chain, anchors: [authority.root], spki: ec.spki, mailbox, at: until(1) }
+      expect(
+        await verifyIssuedCertificate(crypto, { ...asked, use: 'dual', notBefore, notAfter: longest }),
+      ).toMatchObject({ ok: true, facts: { mailboxes: [address] } })
+    },
+  )
 
   it('4.2.1.1, 4.2.1.2: key identifiers, and nothing else in that of the issuer', async () => {
     const identifier = readSubjectKeyIdentifier(extensionOf(authority.issuing, oid.subjectKeyIdentifier).value)

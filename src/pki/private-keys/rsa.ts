@@ -4,8 +4,11 @@ import { oid } from '../object-identifiers.ts'
 import { bitsOf, greatestCommonDivisor, inverse, power, toBase64Url, toOctets } from './integers.ts'
 import type { PrivateValues } from './values.ts'
 
-/** The largest modulus that runtimes work with, and the largest that is taken apart here where its primes are missing. */
-const mostBits = { withPrimes: 16_384, withoutPrimes: 4_096 } as const
+/**
+ * The largest modulus that is certified, and the largest that is taken apart here where its primes are missing. Beyond
+ * these a forged key would cost whoever receives it a second.
+ */
+const mostBits = { withPrimes: 8_192, withoutPrimes: 4_096 } as const
 
 /** Runtimes verify with no larger one, and some would sign with it for seconds. */
 const mostExponent = 2n ** 64n

@@ -73,9 +73,6 @@ export const errorCodes = [
   'certificate_not_valid',
   // the service itself
   'log_unavailable',
-  'overloaded',
-  'shutting_down',
-  'node_only',
   'internal_error',
 ] as const
 

@@ -142,9 +142,6 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'the certificate has been superseded or revoked, or has expired',
   ),
   log_unavailable: kind(503, 'Log unavailable', 'the lookup cannot be logged, so it is not answered'),
-  overloaded: kind(503, 'Overloaded', 'the service has more work than it can hold; try later'),
-  shutting_down: kind(503, 'Shutting down', 'the service is stopping'),
-  node_only: kind(501, 'Not on this runtime', 'the call needs files, which Cloudflare Workers do not have'),
   internal_error: kind(500, 'Internal error', 'the fault is on this side; its cause is in the log only'),
 }
 

@@ -79,7 +79,6 @@ describe('The list of rules', () => {
       'key_blocked',
       'key_belongs_to_another',
       'key_already_used',
-      'address_local_part_not_ascii',
     ]
     const codes = errorCodes.filter((code) => /^(?:address|csr|key|rsa|ec|ed25519|x25519)_/.test(code))
     expect(codes.filter((code) => !listed.has(code) && !elsewhere.includes(code))).toEqual([])

@@ -58,8 +58,8 @@ export function createEvents(write: (line: string) => void, level: EventLevel, n
     started: (facts) => emit('info', 'started', facts),
     stopping: (facts) => emit('info', 'stopping', facts),
     stopped: () => emit('info', 'stopped'),
-    requestAnswered: ({ route, ...facts }) => {
-      if (threshold === 0) emit('debug', 'request_answered', { ...facts, route: route() })
+    requestAnswered: ({ method, route, status }) => {
+      if (threshold === 0) emit('debug', 'request_answered', { method, route: route(), status })
     },
     requestFailed: ({ error, ...facts }) => emit('error', 'request_failed', { ...facts, error: describe(error) }),
     jobFailed: ({ error, ...facts }) => emit('error', 'job_failed', { ...facts, error: describe(error) }),

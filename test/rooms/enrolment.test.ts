@@ -250,9 +250,11 @@ describe.each(engines)('enrolment on %s', (engine) => {
       const lines = (pkcs8.match(/.{1,64}/g) ?? []).join('\n')
       const pem = `${await makeCsr({ keys })}\n-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`
       const path = '/v1/certificate-requests?use=dual'
-      await refused(() => ask(bob, pem), 422, 'private_key_refused')
-      await refused(() => bob.api.raw('POST', path, pem, 'application/x-pem-file'), 422, 'private_key_refused')
-      await refused(() => bob.api.raw('POST', path, Buffer.from(pem), 'application/pkcs10'), 422, 'private_key_refused')
+      // What stays is that the key is blocked, and the audit of that.
+      expectProblem(await ask(bob, pem), 422, 'private_key_refused')
+      for (const type of ['application/x-pem-file', 'application/pkcs10']) {
+        expectProblem(await bob.api.raw('POST', path, Buffer.from(pem), type), 422, 'private_key_refused')
+      }
       expect(await findLeaks(harness, pkcs8.slice(0, 64), pkcs8.slice(64, 128))).toEqual([])
     })
   })

@@ -5,6 +5,7 @@ import { Sqlite } from '../../src/adapters/sqlite.ts'
 import { declarations, documents, outdatedDocuments } from '../../src/docs.ts'
 import type { Database } from '../../src/ports/database.ts'
 import { readColumns, type DatabaseRole } from '../../src/ports/schema.ts'
+import { isTableCurrent } from '../standards/rules-table.ts'
 import { registerFaults } from '../../src/privacy/register.ts'
 import {
   engines,
@@ -105,6 +106,7 @@ describe('what the declarations say', () => {
 
   test('the documents made from code are current', () => {
     expect(outdatedDocuments(), 'run: npm run docs').toEqual([])
+    expect(isTableCurrent(), 'run: npm run docs').toBe(true)
     for (const path of Object.keys(documents)) {
       expect(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8').length).toBeGreaterThan(500)
     }

@@ -22,12 +22,12 @@ import {
 import { checkPublicKey } from '../../src/pki/key-policy.ts'
 import { nameToString, readGeneralNames, readName } from '../../src/pki/names.ts'
 import { oid } from '../../src/pki/object-identifiers.ts'
+import { createIssuingCertificate, createRootCertificate } from '../../src/pki/profiles.ts'
 import {
-  createIssuingCertificate,
-  createRootCertificate,
-  createSubscriberCertificate,
-  type SubscriberCertificateParameters,
-} from '../../src/pki/profiles.ts'
+  prepareSubscriberTemplate,
+  type SubscriberCertificate,
+  type SubscriberTemplateParameters,
+} from '../../src/pki/subscriber-template.ts'
 import { verifyIssuedCertificate } from '../../src/pki/verify-issued.ts'
 import { fixture } from './fixtures.ts'
 
@@ -91,10 +91,9 @@ beforeAll(async () => {
   rsa = await read('csr-rsa2048.pem')
 })
 
-function parameters(
-  changes: Partial<SubscriberCertificateParameters> = {},
-  by = authority,
-): SubscriberCertificateParameters {
+type Parameters = SubscriberTemplateParameters & SubscriberCertificate
+
+function parameters(changes: Partial<Parameters> = {}, by = authority): Parameters {
   return {
     issuer: by.issuing,
     issuerPrivateKey: by.issuingKey,
@@ -112,8 +111,10 @@ function parameters(
   }
 }
 
-const issue = async (changes: Partial<SubscriberCertificateParameters> = {}) =>
-  await createSubscriberCertificate(crypto, parameters(changes))
+const createSubscriberCertificate = async (subscriber: Parameters) =>
+  await prepareSubscriberTemplate(crypto, subscriber)(subscriber)
+
+const issue = async (changes: Partial<Parameters> = {}) => await createSubscriberCertificate(parameters(changes))
 
 function extensionOf(der: Uint8Array, identifier: string) {
   const extension = parseCertificate(der).extensions.get(identifier)
@@ -305,7 +306,7 @@ describe('RFC 5280 6.1 and policy rule 15: the embedded CA passes the checks mad
         [ec, 'encrypt'],
         [rsa, 'dual'],
       ] as const) {
-        const certificate = await createSubscriberCertificate(crypto, parameters({ spki, key, use, mailbox }, by))
+        const certificate = await createSubscriberCertificate(parameters({ spki, key, use, mailbox }, by))
         const verdict = await verifyIssuedCertificate(crypto, {
           certificate,
           chain: [by.issuing, by.root],

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../../src/errors.ts'
+import type { IssuedFault } from '../../src/pki/verify-issued.ts'
 import type { RequestRules } from '../../src/pki/certificate-request.ts'
 
 /** What a request is checked for beside its bytes; `alice@example.com`, `sbr-strict` and `dual` unless said. */
@@ -284,3 +285,32 @@ export const policyRules: readonly Rule[] = [
   nameRules,
   addressRules,
 ].flat(2)
+
+/** Rule 15: certificates that a CA might return for `alice@example.com` and use `dual`, and why they are not kept. */
+export const refusedCertificates: readonly (readonly [certificate: string, reason: IssuedFault])[] = [
+  ['cert-trailing-byte.der', 'malformed'],
+  ['csr-p256-any-subject.pem', 'malformed'],
+  ['cert-serial-number-zero.pem', 'serial_number_unfit'],
+  ['cert-key-of-another.pem', 'spki_differs'],
+  ['cert-mailbox-of-another.pem', 'mailbox_differs'],
+  ['cert-mailbox-in-other-case.pem', 'mailbox_differs'],
+  ['cert-no-alternative-name.pem', 'mailbox_differs'],
+  ['cert-second-mailbox.pem', 'second_mailbox'],
+  ['cert-dns-name-beside-mailbox.pem', 'foreign_san_type'],
+  ['cert-smtputf8-mailbox.pem', 'foreign_san_type'],
+  ['cert-smtputf8-mailbox-ascii.pem', 'foreign_san_type'],
+  ['cert-subject-with-a-name.pem', 'subject_foreign'],
+  ['cert-subject-of-another.pem', 'subject_foreign'],
+  ['cert-no-extended-key-usage.pem', 'eku_unprofiled'],
+  ['cert-client-auth-beside-mail.pem', 'eku_unprofiled'],
+  ['cert-no-key-usage.pem', 'key_usage_unfit'],
+  ['cert-key-usage-of-a-ca.pem', 'key_usage_unfit'],
+  ['cert-p256-sign.pem', 'key_usage_unfit'],
+  ['cert-p256-encrypt.pem', 'key_usage_unfit'],
+  ['cert-is-a-ca.pem', 'is_ca'],
+  ['cert-unknown-critical-extension.pem', 'unknown_critical_extension'],
+  ['cert-signature-broken.pem', 'signature_invalid'],
+  ['cert-signed-with-sha1.pem', 'signature_invalid'],
+  ['cert-of-a-ca-nobody-trusts.pem', 'signature_invalid'],
+  ['cert-of-the-root-itself.pem', 'signature_invalid'],
+]

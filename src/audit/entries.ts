@@ -1,3 +1,4 @@
+import { toHex } from '../pki/encoding.ts'
 import type { Command } from '../ports/database.ts'
 import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
@@ -27,9 +28,6 @@ export interface AuditDeps {
 }
 
 const encoder = new TextEncoder()
-
-export const toHex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 /** Binds the log to a value without holding it: SHA-256 of salt, field name, NUL and value. */
 export const commitment = (sha256: Sha256, salt: Uint8Array, field: string, value: string): string => {

@@ -2,7 +2,8 @@ import { ConstraintFailed, type Database } from '../ports/database.ts'
 import { openText, SealBroken, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { Events } from '../events.ts'
-import { commitment, toHex } from './entries.ts'
+import { toHex } from '../pki/encoding.ts'
+import { commitment } from './entries.ts'
 import {
   insertSeal,
   readEntriesAfter,

@@ -1,7 +1,7 @@
 import { ellipticCurve } from '../pki/elliptic-curves.ts'
-import { equalBytes, sha256Hex, toBufferSource } from '../pki/encoding.ts'
-import { decryptionProof, equalProofs, nonceLength } from '../pki/proof/decryption-proof.ts'
-import { ecdsaValueFromRaw } from '../pki/proof/ecdsa-value.ts'
+import { equalBytes, equalSecrets, sha256Hex, toBufferSource } from '../pki/encoding.ts'
+import { decryptionProof, nonceLength } from '../pki/proof/decryption-proof.ts'
+import { ecdsaValueFromRaw } from '../pki/ecdsa-value.ts'
 import { readChallengeEnvelope, type KeyAgreement, type KeyTransport } from '../pki/proof/enveloped-data.ts'
 import { agreeOnWrapKey, keyIdentifierOf } from '../pki/proof/key-agreement.ts'
 import { readProofKey, type ProofKey } from '../pki/proof/public-key.ts'
@@ -89,7 +89,7 @@ export async function proveByDecrypting(
   const text = await expectedText(crypto, challenge)
   const plaintext = await open(crypto, challenge.envelopedData, key, privateKey)
   const isExpected =
-    plaintext.length === text.length + nonceLength && equalProofs(plaintext.subarray(0, text.length), text)
+    plaintext.length === text.length + nonceLength && equalSecrets(plaintext.subarray(0, text.length), text)
   if (!isExpected) throw refused()
   return await decryptionProof(crypto, plaintext.subarray(text.length), text)
 }

@@ -1,3 +1,4 @@
+import { toHex } from '../pki/encoding.ts'
 import type { Sha256 } from '../ports/keys.ts'
 
 /** One text that people are shown, and the hash by which a record says which text it was. */
@@ -48,15 +49,13 @@ found. No mail and no key is part of a report. You can withdraw at any time.
 
 const encoder = new TextEncoder()
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-
 /** The policy in force, with its texts hashed. */
 export function policyInForce(sha256: Sha256): Policy {
   const policyText = (text: string): PolicyText => ({
     version,
     language: 'en',
     text,
-    sha256: hex(sha256(encoder.encode(text))),
+    sha256: toHex(sha256(encoder.encode(text))),
   })
   return {
     version,

@@ -67,3 +67,11 @@ export function toBufferSource(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 export async function sha256Hex(crypto: Crypto, bytes: Uint8Array): Promise<string> {
   return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', toBufferSource(bytes))))
 }
+
+/** Whether two secrets are equal, in a time that does not tell where they differ. */
+export function equalSecrets(left: Uint8Array, right: Uint8Array): boolean {
+  if (left.length !== right.length) return false
+  let difference = 0
+  for (const [index, octet] of left.entries()) difference |= octet ^ (right[index] ?? 0)
+  return difference === 0
+}

@@ -1,5 +1,6 @@
+import { ecdsaValueFromRaw } from './ecdsa-value.ts'
 import { caKeyAlgorithm, type CaKeyKind } from './ca-key.ts'
-import { encodeElement, encodeObjectIdentifier, encodeOctetsAsBitString, encodeUnsigned, tag } from './der.ts'
+import { encodeElement, encodeObjectIdentifier, encodeOctetsAsBitString, tag } from './der.ts'
 import { toBufferSource } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
 
@@ -30,11 +31,5 @@ export async function signAsBitString(
 ): Promise<Uint8Array> {
   const { sign } = caKeyAlgorithm(issuerKeyKind)
   const value = new Uint8Array(await crypto.subtle.sign(sign, issuerPrivateKey, toBufferSource(toBeSigned)))
-  return encodeOctetsAsBitString(sign.name === 'ECDSA' ? ecdsaSignatureFromRaw(value) : value)
-}
-
-/** From the two integers side by side, as Web Crypto gives them, to `ECDSA-Sig-Value` (RFC 5480 appendix A). */
-function ecdsaSignatureFromRaw(raw: Uint8Array): Uint8Array {
-  const size = raw.length / 2
-  return encodeElement(tag.sequence, encodeUnsigned(raw.subarray(0, size)), encodeUnsigned(raw.subarray(size)))
+  return encodeOctetsAsBitString(sign.name === 'ECDSA' ? ecdsaValueFromRaw(value) : value)
 }

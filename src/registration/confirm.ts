@@ -1,4 +1,5 @@
 import { DomainError } from '../errors.ts'
+import { equalSecrets } from '../pki/encoding.ts'
 import { ConstraintFailed, GuardBroken } from '../ports/database.ts'
 import { deviceFacts } from '../api/shapes.ts'
 import { openText, sealText } from '../ports/keys.ts'
@@ -17,13 +18,6 @@ import {
   type RegistrationRow,
 } from './store.ts'
 
-/** Compares in a time that does not depend on where two hashes differ. */
-const equalHashes = (a: Uint8Array, b: Uint8Array): boolean => {
-  let difference = a.length ^ b.length
-  for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0)
-  return difference === 0
-}
-
 const ended = (): DomainError =>
   new DomainError('registration_ended', 'This registration has ended. Start a new one with POST /v1/registrations.')
 
@@ -38,7 +32,7 @@ export async function requireRegistration(
 ): Promise<RegistrationRow> {
   const row = await readRegistration(deps.database, id)
   const expected = row?.deviceSecretSha256 ?? new Uint8Array(32)
-  if (!equalHashes(expected, deps.hashSecret(deviceSecret)) || row === null) {
+  if (!equalSecrets(expected, deps.hashSecret(deviceSecret)) || row === null) {
     throw new DomainError('credential_invalid', 'The device secret is not the one of this registration.')
   }
   return row
@@ -58,7 +52,7 @@ export const stateOf = (row: RegistrationRow, now: number): 'pending' | 'confirm
 export async function confirm(deps: RegistrationDeps, row: RegistrationRow, token: string): Promise<void> {
   const now = deps.clock()
   const tokenSha256 = deps.hashSecret(token)
-  const rightToken = equalHashes(row.tokenSha256, tokenSha256)
+  const rightToken = equalSecrets(row.tokenSha256, tokenSha256)
   const state = stateOf(row, now)
   if (state === 'ended') throw ended()
   if (!rightToken) return refuseToken(deps, row)

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { proveByDecrypting, proveBySigning, ProofError, type ExpectedProof } from '../../src/client/proof.ts'
 import { MalformedDer } from '../../src/pki/der.ts'
-import { concatBytes, equalBytes, sha256Hex, toBase64, toHex } from '../../src/pki/encoding.ts'
-import { createDecryptionChallenge, decryptionProof, equalProofs } from '../../src/pki/proof/decryption-proof.ts'
+import { concatBytes, equalBytes, equalSecrets, sha256Hex, toBase64, toHex } from '../../src/pki/encoding.ts'
+import { createDecryptionChallenge, decryptionProof } from '../../src/pki/proof/decryption-proof.ts'
 import { readChallengeEnvelope, writeChallengeEnvelope } from '../../src/pki/proof/enveloped-data.ts'
 import { agreeOnWrapKey, keyIdentifierOf } from '../../src/pki/proof/key-agreement.ts'
 import { readProofKey } from '../../src/pki/proof/public-key.ts'
@@ -240,8 +240,8 @@ describe.each(decrypting)('policy rule 14: proof by decrypting, %s', (kind, make
     const first = await challengeFor(text)
     const second = await challengeFor(text)
     const proof = await prove(first.envelopedData)
-    expect(equalProofs(proof, first.expectedProof)).toBe(true)
-    expect(equalProofs(proof, second.expectedProof)).toBe(false)
+    expect(equalSecrets(proof, first.expectedProof)).toBe(true)
+    expect(equalSecrets(proof, second.expectedProof)).toBe(false)
     expect(await prove(second.envelopedData)).toEqual(second.expectedProof)
     expect(equalBytes(first.envelopedData, second.envelopedData)).toBe(false)
   })
@@ -284,7 +284,7 @@ describe.each(decrypting)('policy rule 14: proof by decrypting, %s', (kind, make
       }
       // CBC does not protect the random octets at the end; without them nobody gains from their change.
       const proof = await proving.catch((error: unknown) => (expect(error).toMatchObject(refusal), undefined))
-      if (proof !== undefined) expect(equalProofs(proof, expectedProof)).toBe(false)
+      if (proof !== undefined) expect(equalSecrets(proof, expectedProof)).toBe(false)
     }
   })
 
@@ -535,10 +535,10 @@ describe('policy rule 14: keys', () => {
 
   it('equal proofs are equal in length and in every octet', async () => {
     const proof = await decryptionProof(crypto, new Uint8Array(32), bytesOf('T'))
-    expect(equalProofs(proof, proof.slice())).toBe(true)
+    expect(equalSecrets(proof, proof.slice())).toBe(true)
     for (const index of proof.keys())
-      expect(equalProofs(proof, proof.with(index, 255 - (proof[index] ?? 0)))).toBe(false)
-    expect(equalProofs(proof, proof.subarray(1))).toBe(false)
-    expect(equalProofs(proof, concatBytes(proof, Uint8Array.of(0)))).toBe(false)
+      expect(equalSecrets(proof, proof.with(index, 255 - (proof[index] ?? 0)))).toBe(false)
+    expect(equalSecrets(proof, proof.subarray(1))).toBe(false)
+    expect(equalSecrets(proof, concatBytes(proof, Uint8Array.of(0)))).toBe(false)
   })
 })

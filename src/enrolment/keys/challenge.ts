@@ -1,6 +1,6 @@
 import { DomainError } from '../../errors.ts'
 import type { CertificateUse } from '../../api/shapes.ts'
-import { sha256Hex, toBase64 } from '../../pki/encoding.ts'
+import { equalSecrets, sha256Hex, toBase64 } from '../../pki/encoding.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
 import { createDecryptionChallenge } from '../../pki/proof/decryption-proof.ts'
 import { verifySignatureProof } from '../../pki/proof/signature-proof.ts'
@@ -91,15 +91,9 @@ export async function challengeKey(
   }
 }
 
-const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => {
-  let difference = a.length ^ b.length
-  for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0)
-  return difference === 0
-}
-
 const isProof = async (deps: ChallengeDeps, row: ChallengeRow, proof: Uint8Array): Promise<boolean> => {
   if (row.method === 'decrypt') {
-    return row.expectedSha256 !== null && equalBytes(row.expectedSha256, deps.sha256(proof))
+    return row.expectedSha256 !== null && equalSecrets(row.expectedSha256, deps.sha256(proof))
   }
   return verifySignatureProof(deps.crypto, row.spki, await textOf(deps, row.id, row.purpose, row.spki), proof, deps)
 }

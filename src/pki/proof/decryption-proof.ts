@@ -14,7 +14,7 @@ export interface DecryptionChallenge {
   readonly envelopedData: Uint8Array<ArrayBuffer>
   /**
    * The answer. It has the entropy of `y`, so its plain SHA-256 is enough to keep; compare hash with hash, or the two
-   * themselves by `equalProofs`. Single use, ten minutes.
+   * themselves by `equalSecrets`. Single use, ten minutes.
    */
   readonly expectedProof: Uint8Array<ArrayBuffer>
 }
@@ -56,14 +56,6 @@ export async function decryptionProof(
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
   const key = await crypto.subtle.importKey('raw', toBufferSource(nonce), algorithm, false, ['sign'])
   return new Uint8Array(await crypto.subtle.sign('HMAC', key, toBufferSource(text)))
-}
-
-/** Whether both are the same, in a time that depends on their lengths alone. */
-export function equalProofs(left: Uint8Array, right: Uint8Array): boolean {
-  if (left.length !== right.length) return false
-  let difference = 0
-  for (const [index, octet] of left.entries()) difference |= octet ^ (right[index] ?? 0)
-  return difference === 0
 }
 
 function random(crypto: Crypto, length: number): Uint8Array<ArrayBuffer> {

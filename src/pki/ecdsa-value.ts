@@ -1,4 +1,4 @@
-import { encodeElement, encodeUnsigned, tag } from '../der.ts'
+import { encodeElement, encodeUnsigned, tag } from './der.ts'
 
 /** From Web Crypto's two integers side by side to `ECDSA-Sig-Value`, RFC 5480 appendix A. */
 export function ecdsaValueFromRaw(raw: Uint8Array): Uint8Array<ArrayBuffer> {

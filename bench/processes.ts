@@ -29,7 +29,7 @@ export class ServerProcess {
     return cpuReport.parse(await this.#obey('cpu')).cpuMicroseconds
   }
 
-  /** Runs the minute's job over every row that was logged. */
+  /** Runs the minute's job over every row that was logged, and waits for work in the background. */
   async settle(): Promise<void> {
     await this.#obey('settle')
   }
@@ -51,7 +51,7 @@ export class ServerProcess {
 }
 
 /** The next thing that a child says; rejects where it ends instead. */
-function reportOf(child: ChildProcess): Promise<unknown> {
+export function reportOf(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const ended = (): void => reject(new Error('a server of the bench has ended before its time'))
     child.once('exit', ended)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openSqliteFile } from '../src/adapters/sqlite.ts'
 import { startProcess, temporaryFolder } from '../test/support/node-process.ts'
+import { certificatesPerRound, measureIssuing, type IssuingRound } from './issuing.ts'
 import { askOnce, measure, warmUp, type Round } from './measure.ts'
 import { ServerProcess } from './processes.ts'
 import { stockDirectory, type Stock } from './stock.ts'
@@ -145,6 +146,40 @@ const figuresOf = (trios: readonly Trio[], starts: readonly number[]): Figure[] 
   ]
 }
 
+const issuingFiguresOf = (issuing: readonly IssuingRound[]): Figure[] => {
+  const each = (read: (round: IssuingRound) => number): number[] => issuing.map(read)
+  const perSecond = 'certificates per CPU-second'
+  return [
+    {
+      name: 'certificates issued and stored / @peculiar/x509 alone',
+      unit: `of its ${perSecond}`,
+      values: each(({ certbook, library }) => certbook / library),
+      digits: 2,
+      aim: { text: 'at least 5.00', met: (value) => value >= 5 },
+    },
+    {
+      name: 'certificates issued and stored / cfssl serve',
+      unit: `of its ${perSecond}`,
+      values: each(({ certbook, cfssl }) => certbook / cfssl),
+      digits: 2,
+      aim: { text: 'at least 0.50', met: (value) => value >= 0.5 },
+    },
+    { name: 'certificates issued and stored', unit: perSecond, values: each(({ certbook }) => certbook), digits: 0 },
+    {
+      name: '@peculiar/x509 alone, nothing stored',
+      unit: perSecond,
+      values: each(({ library }) => library),
+      digits: 0,
+    },
+    { name: 'cfssl serve, nothing stored', unit: perSecond, values: each(({ cfssl }) => cfssl), digits: 0 },
+  ]
+}
+
+const tableOf = (figures: readonly Figure[]): string =>
+  ['| figure | unit | median | min | max | aim |', '| --- | --- | --- | --- | --- | --- |', ...figures.map(rowOf)].join(
+    '\n',
+  )
+
 const rowOf = ({ name, unit, values, digits, aim }: Figure): string => {
   const shown = (value: number): string => value.toFixed(digits)
   const verdict = aim === undefined ? '' : `${aim.text}: ${aim.met(median(values)) ? 'met' : 'MISSED'}`
@@ -154,6 +189,8 @@ const rowOf = ({ name, unit, values, digits, aim }: Figure): string => {
 const folder = await temporaryFolder()
 try {
   const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
+  // First, so that a missing cfssl is said at once.
+  const issuing = issuingFiguresOf(await measureIssuing(folder.path, rounds))
   const stocked = join(folder.path, 'stock')
   const stock = await stockDirectory(stocked, subscribers)
   for (const copy of ['with-log', 'without-log']) await cp(stocked, join(folder.path, copy), { recursive: true })
@@ -164,7 +201,7 @@ try {
   if (logged < answered) throw new Error(`${answered} lookups were answered, but only ${logged} are in the log`)
   const figures = figuresOf(trios, starts)
   if (options.json) {
-    const results = figures.map(({ aim, ...figure }) => ({
+    const results = [...figures, ...issuing].map(({ aim, ...figure }) => ({
       ...figure,
       median: median(figure.values),
       ...(aim === undefined ? {} : { aim: aim.text, met: aim.met(median(figure.values)) }),
@@ -175,11 +212,15 @@ try {
   } else {
     console.log(`Node ${process.versions.node}, ${cpus().length} cores, ${subscribers} published subscribers,`)
     console.log(`one address a lookup, 64 connections, ${rounds} rounds of ${secondsPerRound} s; load by autocannon.\n`)
-    console.log('| figure | unit | median | min | max | aim |\n| --- | --- | --- | --- | --- | --- |')
-    for (const figure of figures) console.log(rowOf(figure))
+    console.log(tableOf(figures))
     console.log(
       `\nEach of the ${answered} answered lookups is in the log (${logged} rows, those of the warm-up among them).`,
     )
+    console.log(
+      `\nIssuing: the same CSRs on P-256 keys to each of the three in turn, ${certificatesPerRound} a round; over HTTP,`,
+    )
+    console.log('save for the library alone, which checks and signs in a loop. CPU of the process that issues.\n')
+    console.log(tableOf(issuing))
   }
 } finally {
   await folder.remove()

@@ -12,7 +12,7 @@ import { testConfig } from '../test/support/node-process.ts'
  *     node bench/server.ts without-log <folder>  the product, its query log replaced by nothing
  */
 
-/** From the parent. `settle` does what the minute's job would do for every row written until now. */
+/** From the parent. `settle` does what the minute's job would do for every row written until now, and waits for the rest. */
 export type Order = 'cpu' | 'settle' | 'stop'
 
 /** To the parent: first where the server listens, then one answer to each order. */
@@ -71,6 +71,7 @@ async function startProduct(dataDir: string, withLog: boolean): Promise<BenchSer
       ahead = settledMilliseconds
       await move.run()
       ahead = 0
+      await server.node.settled()
     },
     stop: () => server.stop('the bench has ended'),
   }

@@ -24,6 +24,7 @@ interface AppParts {
   readonly routes: readonly OpenAPIHono[]
   readonly events: Events
   readonly publicUrl: string
+  readonly pkiUrl: string
   readonly connectionOf: ConnectionOf
   /** Told of a private key in a body; resolves to whether its key could be blocked. */
   readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<boolean>
@@ -36,11 +37,18 @@ const bodyBytesAllowed = 160 * 1_024
 
 const forwardingHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip']
 
-const requireSafeConnection = (context: Context<Env>, connection: Connection): void => {
+/**
+ * What plain HTTP is for: revocation lists, OCSP and CA certificates, under the host that certificates name for them
+ * (RFC 5280 4.2.1.13, RFC 6960 A.1). They are signed, and who fetches them may have no TLS yet.
+ */
+const isPkiRequest = (context: Context<Env>, pkiHost: string): boolean =>
+  /^\/(ca|ocsp)\//.test(context.req.path) && new URL(context.req.url).host === pkiHost
+
+const requireSafeConnection = (context: Context<Env>, connection: Connection, pkiHost: string): void => {
   if (!connection.mayForward && forwardingHeaders.some((name) => context.req.header(name) !== undefined)) {
     throw new DomainError('forwarding_refused', 'Name the proxy in TRUSTED_PROXY, or do not send forwarding headers.')
   }
-  if (!connection.secure) {
+  if (!connection.secure && !isPkiRequest(context, pkiHost)) {
     throw new DomainError(
       'https_required',
       'Ask again over https:. What was sent has crossed the network in the clear.',
@@ -107,7 +115,8 @@ const requireSafeBody =
       const body = new Uint8Array(await context.req.arrayBuffer())
       if (body.length > 0) {
         await requireNoPrivateKey(context, body, parts)
-        if (!bodyTypes.test(contentType(context))) throw wrongType()
+        // OCSP says by its own statuses what is wrong with a request.
+        if (!bodyTypes.test(contentType(context)) && !context.req.path.startsWith('/ocsp/')) throw wrongType()
       }
       await next()
     }
@@ -153,8 +162,9 @@ export function createApp(parts: AppParts): OpenAPIHono {
   const known: { method: string; pattern: RegExp }[] = []
 
   const safeBody = requireSafeBody(parts)
+  const pkiHost = new URL(parts.pkiUrl).host
   app.use(async (context, next) => {
-    requireSafeConnection(context, parts.connectionOf(context))
+    requireSafeConnection(context, parts.connectionOf(context), pkiHost)
     context.header('Cache-Control', 'no-store')
     context.header('X-Content-Type-Options', 'nosniff')
     const { method } = context.req
@@ -184,9 +194,11 @@ export function createApp(parts: AppParts): OpenAPIHono {
 
   for (const routes of parts.routes) app.route('/', routes)
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
-  app.get('/openapi.json', (context) =>
-    context.json(app.getOpenAPI31Document({ ...documentInfo, servers: [{ url: parts.publicUrl }] })),
-  )
+  let openApi: string | null = null
+  app.get('/openapi.json', (context) => {
+    openApi ??= JSON.stringify(app.getOpenAPI31Document({ ...documentInfo, servers: [{ url: parts.publicUrl }] }))
+    return context.body(openApi, 200, { 'Content-Type': 'application/json' })
+  })
 
   for (const { method, path } of app.routes) {
     if (method === 'ALL') continue

@@ -48,9 +48,16 @@ const url = (protocols: readonly string[], example: string) =>
       `must be a URL such as ${example}`,
     )
 
-/** An origin is what certificates and mails carry on; a path or a slash at its end would be doubled. */
+const bare = (value: string): boolean => {
+  const { pathname, search, hash, username } = new URL(value)
+  return pathname === '/' && search === '' && hash === '' && username === ''
+}
+
+/** What addresses are made of by adding a path: it has none of its own, and no slash at its end. */
 const origin = (protocols: readonly string[], example: string) =>
-  url(protocols, example).transform((value) => value.replace(/\/+$/, ''))
+  url(protocols, example)
+    .refine((value) => !URL.canParse(value) || bare(value), `must be a scheme and a host, such as ${example}`)
+    .transform((value) => value.replace(/\/+$/, ''))
 
 const wholeNumber = (least: number, most: number) =>
   z
@@ -82,7 +89,10 @@ const environmentShape = z.object({
     .describe("the embedded CA's key, used when the CA is made"),
   CA_POLICY_OID: z
     .string()
-    .regex(/^[012](\.(0|[1-9]\d*))+$/, 'must be an object identifier such as 1.3.6.1.4.1.32473.1')
+    .regex(
+      /^(?:[01]\.[0-3]?\d|2\.(?:0|[1-9]\d{0,14}))(?:\.(?:0|[1-9]\d{0,14}))+$/,
+      'must be an object identifier such as 1.3.6.1.4.1.32473.1, no part longer than 15 digits',
+    )
     .optional()
     .describe('the certificate policy of the private profile'),
   SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587')
@@ -184,7 +194,8 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     faults.push('MAIL_HOOK_URL: unset it or SMTP_URL; mail leaves one way')
   }
   if (faults.length > 0) throw new ConfigInvalid(faults)
-  const publicUrl = settings.PUBLIC_URL ?? `http://${settings.HOST}:${settings.PORT}`
+  const host = settings.HOST.includes(':') ? `[${settings.HOST.replaceAll(/[[\]]/g, '')}]` : settings.HOST
+  const publicUrl = settings.PUBLIC_URL ?? `http://${host}:${settings.PORT}`
   return {
     host: settings.HOST,
     port: settings.PORT,

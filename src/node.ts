@@ -24,6 +24,7 @@ import { openSqliteFile, Sqlite } from './adapters/sqlite.ts'
 import type { Connection } from './app.ts'
 import { isLoopbackHost, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
+import { requireCurrentSchema } from './ports/schema.ts'
 import type { Mailer } from './ports/mailer.ts'
 import type { Clock } from './ports/runtime.ts'
 import type { RecordLookup } from './query-log/record.ts'
@@ -114,6 +115,10 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     const mainConnection = openSqliteFile(directory.mainFile)
     const journalConnection = openSqliteFile(directory.journalFile)
     for (const [role, connection] of [['main', mainConnection] as const, ['journal', journalConnection] as const]) {
+      if (options.beside === true) {
+        await requireCurrentSchema(role, new Sqlite(connection))
+        continue
+      }
       const migrations = await migrate(role, connection)
       if (migrations.length > 0) events.databaseMigrated({ database: role, migrations })
     }
@@ -145,7 +150,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     )
     const outboxJob = {
       name: 'outbox-empty',
-      cron: '17 3 * * *' as const,
+      cron: '* * * * *' as const,
       run: () => folder.removeOlderThan(clock() - outboxKeptMilliseconds),
     }
     return {

@@ -87,7 +87,6 @@ export async function createService(
     audit,
     mail,
     consent,
-    publicUrl: config.publicUrl,
     mailLanguage: config.mailLanguage,
   })
   const { authenticate } = registration
@@ -95,7 +94,7 @@ export async function createService(
   const profile = profileOf(config)
   const { pkiUrl, caKey } = config
   const authorities = await openAuthorities({ ...common, recordAudit: audit.record, caKey, profile, pkiUrl })
-  const ca = createEmbeddedCa({ crypto, authorities, profile, pkiUrl })
+  const ca = await createEmbeddedCa({ crypto, authorities, profile, pkiUrl })
   const directory: DirectoryRoom = createDirectoryRoom({
     ...common,
     audit,
@@ -134,6 +133,7 @@ export async function createService(
     routes: all.flatMap((room) => room.routes),
     events: adapters.events,
     publicUrl: config.publicUrl,
+    pkiUrl: config.pkiUrl,
     connectionOf: adapters.connectionOf,
     onPrivateKey: (finding) => enrolment.blockDisclosedKey(finding),
     databases,

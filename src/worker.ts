@@ -69,15 +69,14 @@ class WorkerBackground implements Background {
 
 /**
  * The edge says by the URL's scheme how the client came; other forwarding headers are not looked at. Plain HTTP is
- * for PKI_URL's host, and for a loopback host in development.
+ * for a loopback host in development, and for what the app answers under PKI_URL's host.
  */
 const connectionOf =
   (config: Config) =>
   (context: Context): Connection => {
     const url = new URL(context.req.url)
-    const pki = url.host === new URL(config.pkiUrl).host && /^\/(ca|ocsp)\//.test(url.pathname)
     const development = config.allowLoopbackHttp && isLoopbackHost(url.hostname)
-    return { secure: url.protocol === 'https:' || pki || development, mayForward: true }
+    return { secure: url.protocol === 'https:' || development, mayForward: true }
   }
 
 async function open(environment: Environment): Promise<{ service: Service; events: Events }> {
@@ -120,14 +119,16 @@ async function open(environment: Environment): Promise<{ service: Service; event
   return { service, events }
 }
 
-let opened: Promise<{ service: Service; events: Events }> | null = null
+let opened: { service: Service; events: Events } | null = null
 
-/** One service per isolate; a failed start is tried again by the next request. */
-const openOnce = (environment: Environment): Promise<{ service: Service; events: Events }> => {
-  opened ??= open(environment).catch((error: unknown) => {
-    opened = null
-    throw error
-  })
+/**
+ * One service per isolate. What is kept is the opened service, never one that is being opened: a promise belongs to the
+ * request that made it, and is never settled where that request is cancelled. Opening twice does no harm.
+ */
+const openOnce = async (environment: Environment): Promise<{ service: Service; events: Events }> => {
+  if (opened !== null) return opened
+  const fresh = await open(environment)
+  opened ??= fresh
   return opened
 }
 

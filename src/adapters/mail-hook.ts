@@ -3,6 +3,9 @@ import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mail
 /** Bad request, payload too large, unprocessable content. */
 const refusalsOfTheMessage = [400, 413, 422]
 
+/** A header holds ASCII only: an address beyond it is percent-encoded, as the message names it in full anyway. */
+const headerText = (address: string): string => (/^[ -~]*$/.test(address) ? address : encodeURIComponent(address))
+
 /** Hands mail to an HTTPS endpoint of the operator: the RFC 5322 message as the body of a POST. */
 export class MailHook implements Mailer {
   readonly #url: string
@@ -18,8 +21,8 @@ export class MailHook implements Mailer {
     const headers: Record<string, string> = {
       'Content-Type': 'message/rfc822',
       'Certbook-Mail-Id': message.id,
-      'Certbook-Mail-From': message.from,
-      'Certbook-Mail-To': message.to,
+      'Certbook-Mail-From': headerText(message.from),
+      'Certbook-Mail-To': headerText(message.to),
     }
     if (this.#token !== null) headers['Authorization'] = `Bearer ${this.#token}`
     let status: number

@@ -14,8 +14,11 @@ export interface ConsentRoom extends Room {
   requireTermsInForce(version: string): void
   /** Throws `consent_version_not_in_force`. */
   requirePublicationText(version: string): void
-  /** The record that the terms in force were acknowledged at registration: a contract, not a consent. */
-  acknowledgeTerms(by: { subscriber: string; device: string }): Command
+  /**
+   * The record that terms were acknowledged at registration: a contract, not a consent. `version` is the one that was
+   * in force when the registration began.
+   */
+  acknowledgeTerms(by: { subscriber: string; device: string }, version: string): Command
   /** The record of a consent to publish one certificate, and its id. */
   givePublication(
     by: { subscriber: string; device: string },
@@ -109,8 +112,11 @@ export function createConsentRoom(deps: ConsentDeps): ConsentRoom {
         `The text in force is ${policy.publication.version}: read GET /v1/policy, ask the person again, and send its version.`,
       )
     },
-    acknowledgeTerms: (by) =>
-      record(by, { purpose: 'terms', act: 'acknowledged', subject: by.subscriber, audience: null }),
+    acknowledgeTerms: (by, version) => {
+      // A registration lasts a day: when the terms change, the version before stays here as long.
+      if (version !== policy.terms.version) throw new Error(`the terms of ${version} are not known here`)
+      return record(by, { purpose: 'terms', act: 'acknowledged', subject: by.subscriber, audience: null })
+    },
     givePublication: (by, certificate, audience) => {
       const id = randomId(deps.random)
       return { id, command: record(by, { purpose: 'publication', act: 'given', subject: certificate, audience }, id) }

@@ -45,12 +45,15 @@ export async function publishCertificate(
   return { ...presentCertificate(deps.keys, deps.chainOf, row), published: true }
 }
 
-/** Takes a certificate out of the directory, at once. One that is not there is no fault. Throws `not_found`. */
+/**
+ * Takes a certificate out of the directory, at once; where it was superseded, the one that is published in its place.
+ * One that is not there is no fault. Throws `not_found`.
+ */
 export async function withdrawCertificate(deps: DirectoryDeps, caller: DeviceCaller, id: string): Promise<void> {
   await ownCertificateRow(deps, caller, id)
   try {
     await deps.database.batch([
-      ...withdraw(id),
+      ...withdraw(caller.subscriberId, id),
       deps.consent.withdrawPublication({ subscriber: caller.subscriberId, device: caller.deviceId }, id),
       ...deps.audit.record({
         action: 'certificate.withdrawn',

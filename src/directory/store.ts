@@ -76,8 +76,21 @@ export const publish = (row: {
   requireOneChange('certificate_not_valid'),
 ]
 
-export const withdraw = (certificate: string): Command[] => [
-  command(`DELETE FROM publications WHERE certificate = ?`, certificate),
+/**
+ * Withdraws what is published of a certificate: itself, or the one that took its place and with it the consent that
+ * was given for it.
+ */
+export const withdraw = (subscriber: string, certificate: string): Command[] => [
+  command(
+    `DELETE FROM publications
+     WHERE certificate = ?
+        OR consent IN (
+          SELECT id FROM consent_records WHERE subscriber = ? AND purpose = 'publication' AND subject = ?
+        )`,
+    certificate,
+    subscriber,
+    certificate,
+  ),
   requireOneChange('not_published'),
 ]
 

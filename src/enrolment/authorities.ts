@@ -157,7 +157,7 @@ export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities>
   const issuing = findRole(rows, 'issuing')
   const issuingSigner = await openSigner(deps, issuing)
   const { serialNumber, notAfter } = await certificateFacts(deps.crypto, issuing.certificate)
-  // The root answers for the issuing CA's serial number as the issuing CA does for those of subscribers.
+  // The root's list is made of statuses too, and the issuing CA's serial number is the one that could stand on it.
   await deps.database.batch([insertStatus({ authority: root.id, serialNumber, notAfter: notAfter.getTime() })])
   return {
     root: { id: root.id, certificate: root.certificate },

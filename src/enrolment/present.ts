@@ -29,13 +29,26 @@ export type ShownCertificate = Pick<
   'id' | 'use' | 'state' | 'authority' | 'factsSealed' | 'certificateSealed' | 'notBefore' | 'notAfter'
 >
 
+/** The same, opened. */
+export interface OpenedCertificate extends Omit<ShownCertificate, 'factsSealed' | 'certificateSealed'> {
+  readonly facts: StoredFacts
+  readonly certificate: Uint8Array
+}
+
+export const openCertificate = (keys: Keys, row: ShownCertificate): OpenedCertificate => ({
+  ...row,
+  facts: factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed))),
+  certificate: keys.main.open(certificatePlace(row.id), row.certificateSealed),
+})
+
+type ChainOf = (authority: string) => readonly Uint8Array[]
+
 /** A certificate as the directory shows it. */
-export function presentCertificate(
-  keys: Keys,
-  chainOf: (authority: string) => readonly Uint8Array[],
-  row: ShownCertificate,
-): DirectoryCertificate {
-  const facts = factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed)))
+export const presentCertificate = (keys: Keys, chainOf: ChainOf, row: ShownCertificate): DirectoryCertificate =>
+  presentOpened(chainOf, openCertificate(keys, row))
+
+/** The same of one that is open already. */
+export function presentOpened(chainOf: ChainOf, { facts, ...row }: OpenedCertificate): DirectoryCertificate {
   return {
     id: row.id,
     mailbox: facts.mailbox,
@@ -46,7 +59,7 @@ export function presentCertificate(
     issuer: facts.issuer,
     notBefore: timestamp(row.notBefore),
     notAfter: timestamp(row.notAfter),
-    certificate: toBase64(keys.main.open(certificatePlace(row.id), row.certificateSealed)),
+    certificate: toBase64(row.certificate),
     chain: chainOf(row.authority).map(toBase64),
   }
 }

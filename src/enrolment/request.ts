@@ -2,20 +2,23 @@ import { DomainError } from '../errors.ts'
 import type { DeviceCaller } from '../api/room.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import { readCertificateRequest } from '../pki/certificate-request.ts'
-import { ConstraintFailed, GuardBroken } from '../ports/database.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
 import { requireNotBlocked } from './keys/blocklist.ts'
 import { checkCsr, type ProvedKey } from './proved-key.ts'
+import type { OpenedCertificate } from './present.ts'
 import { submitRequest } from './submit.ts'
-import { insertRequest, readForeignUse, readLiveRequest, readRequest, type RequestRow } from './store.ts'
+import { insertRequest, readForeignUse, readLiveRequest, type RequestRow } from './store.ts'
 
 /** A request as it stands now, and whether this call made it. */
 export interface AnsweredRequest {
   readonly row: RequestRow
   readonly mailbox: OwnMailbox
   readonly created: boolean
+  /** The certificate, where this call made it. */
+  readonly certificate: OpenedCertificate | null
 }
 
 /**
@@ -41,54 +44,59 @@ export async function certifyKey(
 ): Promise<AnsweredRequest> {
   const identity = { spkiSha256: proved.spkiSha256, device: caller.deviceId, mailbox: mailbox.id, use }
   const live = await readLiveRequest(deps.database, identity)
-  if (live !== null) return { row: live, mailbox, created: false }
-  const id = randomId(deps.random)
+  if (live !== null) return { row: live, mailbox, created: false, certificate: null }
+  const row = newRequest(deps, caller, mailbox, use, proved)
+  const intent = intentCommands(deps, row)
   try {
-    await keepIntent(deps, caller, id, mailbox, use, proved)
+    if (deps.ca.keepsNothing) {
+      return { ...(await submitRequest(deps, row, mailbox, proved, intent)), mailbox, created: true }
+    }
+    await deps.database.batch(intent)
   } catch (error) {
     const other = await readLiveRequest(deps.database, identity)
     if (error instanceof ConstraintFailed && error.kind === 'unique' && other !== null) {
-      return { row: other, mailbox, created: false }
+      return { row: other, mailbox, created: false, certificate: null }
     }
     if (error instanceof GuardBroken) throw await keyRefusal(deps, proved, caller.subscriberId, error)
     throw error
   }
-  await submitRequest(deps, id, mailbox, proved)
-  const row = await readRequest(deps.database, id)
-  if (row === null) throw new Error('a request that was just kept is gone')
-  return { row, mailbox, created: true }
+  return { ...(await submitRequest(deps, row, mailbox, proved)), mailbox, created: true }
 }
 
-async function keepIntent(
+function newRequest(
   deps: EnrolmentDeps,
   caller: DeviceCaller,
-  id: string,
   mailbox: OwnMailbox,
   use: CertificateUse,
   proved: ProvedKey,
-): Promise<void> {
-  await deps.database.batch([
-    ...insertRequest({
-      id,
-      subscriber: caller.subscriberId,
-      device: caller.deviceId,
-      mailbox: mailbox.id,
-      use,
-      spkiSha256: proved.spkiSha256,
-      provedBy: proved.provedBy,
-      csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, proved.content),
-      createdAt: deps.clock(),
-    }),
-    ...deps.audit.record({
-      action: 'certificate.requested',
-      actorKind: 'device',
-      actor: caller.deviceId,
-      subjectKind: 'certificate request',
-      subject: id,
-      facts: { use, mailbox: mailbox.id, spkiSha256: proved.spkiSha256, provedBy: proved.provedBy },
-    }),
-  ])
+): RequestRow {
+  const id = randomId(deps.random)
+  return {
+    id,
+    subscriber: caller.subscriberId,
+    device: caller.deviceId,
+    mailbox: mailbox.id,
+    use,
+    spkiSha256: proved.spkiSha256,
+    provedBy: proved.provedBy,
+    csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, proved.content),
+    state: 'submitting',
+    reason: null,
+    createdAt: deps.clock(),
+  }
 }
+
+const intentCommands = (deps: EnrolmentDeps, row: RequestRow): Command[] => [
+  ...insertRequest(row),
+  ...deps.audit.record({
+    action: 'certificate.requested',
+    actorKind: 'device',
+    actor: row.device,
+    subjectKind: 'certificate request',
+    subject: row.id,
+    facts: { use: row.use, mailbox: row.mailbox, provedBy: row.provedBy },
+  }),
+]
 
 /** Says why the guard broke: the key is another subscriber's, or it has served here before. Policy rule 9. */
 async function keyRefusal(

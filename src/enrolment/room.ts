@@ -15,6 +15,9 @@ import { currentRevocationList, issueRevocationLists } from './status/revocation
 import { deleteStatusesExpiredBefore, type RevocationListRow } from './status/store.ts'
 import { resumeStuckRequests } from './submit.ts'
 
+/** More disclosed keys than this at a time are refused without being read. */
+const keysReadAtOnce = 2
+
 const dayMilliseconds = 86_400_000
 /** Longer than the root waits with its next list, so that what was revoked stood on one after its expiry. */
 const statusKeptMilliseconds = 400 * dayMilliseconds
@@ -58,10 +61,20 @@ export interface EnrolmentRoom extends Room {
 /** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
 export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
   const { root, issuing } = deps.authorities
+  let keysBeingRead = 0
   return {
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
-    blockDisclosedKey: (finding) => blockDisclosedKey(deps, finding),
+    blockDisclosedKey: async (finding) => {
+      // Reading a key costs up to a hundredth of a second, and anyone may send one.
+      if (keysBeingRead >= keysReadAtOnce) return false
+      keysBeingRead += 1
+      try {
+        return await blockDisclosedKey(deps, finding)
+      } finally {
+        keysBeingRead -= 1
+      }
+    },
     answerOcsp: createOcspResponder(deps),
     revokeByAdministrator: async (certificate, reason) => {
       await revokeCertificate(deps, certificate, reason, { actorKind: 'administrator', actor: null })

@@ -28,7 +28,7 @@ import { DomainError } from '../errors.ts'
 import { fromBase64 } from '../pki/encoding.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
-import { presentCertificate } from './present.ts'
+import { openCertificate, presentOpened, type OpenedCertificate } from './present.ts'
 import { challengeKey, takeProof } from './keys/challenge.ts'
 import { readKeyFor } from './keys/intake.ts'
 import type { ChallengeRow } from './keys/store.ts'
@@ -185,17 +185,29 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
 
-  const presentOwn = async (rows: readonly CertificateRow[]): Promise<OwnCertificate[]> => {
-    const published = await deps.publishedAmong(rows.map((row) => row.id))
-    return rows.map((row) => ({
-      ...presentCertificate(deps.keys, (authority) => deps.ca.chainOf(authority), row),
-      published: published.has(row.id),
+  const presentOpen = async (certificates: readonly OpenedCertificate[]): Promise<OwnCertificate[]> => {
+    const published = await deps.publishedAmong(certificates.map(({ id }) => id))
+    return certificates.map((certificate) => ({
+      ...presentOpened((authority) => deps.ca.chainOf(authority), certificate),
+      published: published.has(certificate.id),
     }))
   }
 
-  const presentRequest = async (row: RequestRow, address: string): Promise<CertificateRequestAnswer> => {
-    const certificate = await readCertificateOfRequest(deps.database, row.id)
-    const [shown = null] = certificate === null ? [] : await presentOwn([certificate])
+  const presentOwn = (rows: readonly CertificateRow[]): Promise<OwnCertificate[]> =>
+    presentOpen(rows.map((row) => openCertificate(deps.keys, row)))
+
+  const openOfRequest = async (request: string): Promise<OpenedCertificate | null> => {
+    const row = await readCertificateOfRequest(deps.database, request)
+    return row === null ? null : openCertificate(deps.keys, row)
+  }
+
+  const presentRequest = async (
+    row: RequestRow,
+    address: string,
+    made: OpenedCertificate | null = null,
+  ): Promise<CertificateRequestAnswer> => {
+    const certificate = made ?? (await openOfRequest(row.id))
+    const [shown = null] = certificate === null ? [] : await presentOpen([certificate])
     return {
       id: row.id,
       state: shownState(row.state),
@@ -205,6 +217,9 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
       certificate: shown,
     }
   }
+
+  const presentAnswered = ({ row, mailbox, certificate }: AnsweredRequest): Promise<CertificateRequestAnswer> =>
+    presentRequest(row, mailbox.address, certificate)
 
   const addressesOf = async (subscriber: string): Promise<(mailbox: string) => string> => {
     const mailboxes = await deps.registration.mailboxesOf(subscriber)
@@ -266,7 +281,7 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
       bytes: async () => new Uint8Array(await context.req.arrayBuffer()),
     })
     const answered = await requestCertificate(deps, asked)
-    return answerRequest(context, answered, await presentRequest(answered.row, answered.mailbox.address))
+    return answerRequest(context, answered, await presentAnswered(answered))
   })
 
   routes.openapi(publicKeyRoute, async (context) => {
@@ -297,7 +312,7 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
     const mailbox = await mailboxOf(deps, caller, row.mailbox)
     const proved = await checkProvedKey(deps, row.spki, row.use)
     const answered = await certifyKey(deps, caller, mailbox, row.use, proved)
-    return answerRequest(context, answered, await presentRequest(answered.row, mailbox.address))
+    return answerRequest(context, answered, await presentAnswered(answered))
   })
 
   return routes

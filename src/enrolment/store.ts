@@ -339,12 +339,14 @@ export const readCertificatesWithKey = (database: Database, spkiSha256: string) 
     ),
   )
 
-/** Marks a certificate as revoked, and ends its request, so that its key cannot be certified again. */
+/** Marks a certificate that is in time as revoked, and ends its request, so that its key cannot be certified again. */
 export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
   command(
-    `UPDATE certificates SET state = 'revoked', revoked_at = ? WHERE id = ? AND state IN ('valid', 'superseded')`,
+    `UPDATE certificates SET state = 'revoked', revoked_at = ?
+     WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
     now,
     id,
+    now,
   ),
   requireOneChange('certificate_ended'),
   command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),

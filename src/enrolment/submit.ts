@@ -8,7 +8,7 @@ import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
 import type { EnrolmentDeps } from './deps.ts'
 import { checkCsr, checkProvedKey, type ProvedKey } from './proved-key.ts'
-import { sealCertificate, sealFacts } from './present.ts'
+import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { insertStatus } from './status/store.ts'
 import {
   claimStuckRequest,
@@ -42,21 +42,30 @@ const orderFor = (deps: EnrolmentDeps, row: RequestRow, mailbox: OwnMailbox, pro
   }
 }
 
-/** Has the CA issue, verifies what came back, and keeps it or the reason why not. */
+/** A request after its submission, and its certificate where it got one. */
+export interface Submitted {
+  readonly row: RequestRow
+  readonly certificate: OpenedCertificate | null
+}
+
+/**
+ * Has the CA issue, verifies what came back, and keeps it or the reason why not. `intent` inserts the request in the
+ * same batch, where no batch before it has.
+ */
 export async function submitRequest(
   deps: EnrolmentDeps,
-  id: string,
+  row: RequestRow,
   mailbox: OwnMailbox,
   proved: ProvedKey,
-): Promise<void> {
-  const row = await readRequest(deps.database, id)
-  if (row?.state !== 'submitting') return
+  intent: readonly Command[] = [],
+): Promise<Submitted> {
   const order = orderFor(deps, row, mailbox, proved)
   const issued = await deps.ca.submit(order)
   const verdict = await verifyIssuedCertificate(deps.crypto, {
     certificate: issued.certificate,
     chain: issued.chain,
     anchors: issued.anchors,
+    prepared: issued.prepared,
     spki: order.spki,
     mailbox: order.mailbox,
     use: order.use,
@@ -64,13 +73,20 @@ export async function submitRequest(
     notAfter: order.notAfter,
     at: new Date(deps.clock()),
   })
-  if (verdict.ok) await keepCertificate(deps, row, mailbox, issued, verdict.facts)
-  else await keepRefusal(deps, row, verdict.reason)
+  return verdict.ok
+    ? await keepCertificate(deps, row, mailbox, issued, verdict.facts, intent)
+    : await keepRefusal(deps, row, verdict.reason, intent)
 }
 
 /** A certificate that fails verification is never kept; the request says why, and so does the log. */
-async function keepRefusal(deps: EnrolmentDeps, row: RequestRow, reason: string): Promise<void> {
+async function keepRefusal(
+  deps: EnrolmentDeps,
+  row: RequestRow,
+  reason: string,
+  intent: readonly Command[] = [],
+): Promise<Submitted> {
   await deps.database.batch([
+    ...intent,
     ...finishRequest(row.id, 'failed', reason, deps.clock()),
     ...deps.audit.record({
       action: 'certificate.refused',
@@ -83,6 +99,7 @@ async function keepRefusal(deps: EnrolmentDeps, row: RequestRow, reason: string)
   ])
   deps.audit.sealSoon()
   deps.events.certificateRefused({ request: row.id, reason })
+  return { row: { ...row, state: 'failed', reason }, certificate: null }
 }
 
 async function keepCertificate(
@@ -91,15 +108,17 @@ async function keepCertificate(
   mailbox: OwnMailbox,
   issued: IssuedByCa,
   facts: CertificateFacts,
-): Promise<void> {
-  const certificate = randomId(deps.random)
+  intent: readonly Command[],
+): Promise<Submitted> {
+  const certificate = openedCertificate(randomId(deps.random), row, mailbox, issued, facts)
   for (;;) {
     const previous = await readValidCertificateId(deps.database, row)
     try {
       await deps.database.batch([
+        ...intent,
         ...(previous === null ? [] : endCertificate(previous.id, previous.request, 'superseded', deps.clock())),
-        ...issuedCommands(deps, row, mailbox, issued, facts, certificate),
-        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, certificate)),
+        ...issuedCommands(deps, row, certificate),
+        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, certificate.id)),
       ])
       break
     } catch (error) {
@@ -111,22 +130,39 @@ async function keepCertificate(
     }
   }
   deps.audit.sealSoon()
-  deps.events.certificateIssued({ request: row.id, certificate })
+  deps.events.certificateIssued({ request: row.id, certificate: certificate.id })
+  return { row: { ...row, state: 'issued' }, certificate }
 }
 
 /** Another worker finished the request, and then its certificate is the one; or the key was blocked meanwhile. */
-async function settleUnfinished(deps: EnrolmentDeps, row: RequestRow): Promise<void> {
+async function settleUnfinished(deps: EnrolmentDeps, row: RequestRow): Promise<Submitted> {
   const now = await readRequest(deps.database, row.id)
-  if (now?.state === 'submitting') await keepRefusal(deps, row, 'key_blocked')
+  if (now?.state === 'submitting') return await keepRefusal(deps, row, 'key_blocked')
+  if (now === null) throw new Error('a request that was kept is gone')
+  return { row: now, certificate: null }
 }
+
+const openedCertificate = (
+  id: string,
+  row: RequestRow,
+  mailbox: OwnMailbox,
+  issued: IssuedByCa,
+  { serialNumber, fingerprintSha256, issuer, notBefore, notAfter }: CertificateFacts,
+): OpenedCertificate => ({
+  id,
+  use: row.use,
+  state: 'valid',
+  authority: issued.authority,
+  facts: { mailbox: mailbox.address, serialNumber, fingerprintSha256, issuer },
+  certificate: issued.certificate,
+  notBefore: notBefore.getTime(),
+  notAfter: notAfter.getTime(),
+})
 
 const issuedCommands = (
   deps: EnrolmentDeps,
   row: RequestRow,
-  mailbox: OwnMailbox,
-  issued: IssuedByCa,
-  facts: CertificateFacts,
-  id: string,
+  { id, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
 ): Command[] => [
   ...finishRequest(row.id, 'issued', null, deps.clock()),
   insertCertificate({
@@ -136,25 +172,16 @@ const issuedCommands = (
     device: row.device,
     mailbox: row.mailbox,
     use: row.use,
-    authority: issued.authority,
+    authority,
     serialNumber: facts.serialNumber,
     spkiSha256: row.spkiSha256,
-    factsSealed: sealFacts(deps.keys, id, {
-      mailbox: mailbox.address,
-      serialNumber: facts.serialNumber,
-      fingerprintSha256: facts.fingerprintSha256,
-      issuer: facts.issuer,
-    }),
-    certificateSealed: sealCertificate(deps.keys, id, issued.certificate),
-    notBefore: facts.notBefore.getTime(),
-    notAfter: facts.notAfter.getTime(),
+    factsSealed: sealFacts(deps.keys, id, facts),
+    certificateSealed: sealCertificate(deps.keys, id, certificate),
+    notBefore,
+    notAfter,
     createdAt: deps.clock(),
   }),
-  insertStatus({
-    authority: issued.authority,
-    serialNumber: facts.serialNumber,
-    notAfter: facts.notAfter.getTime(),
-  }),
+  insertStatus({ authority, serialNumber: facts.serialNumber, notAfter }),
   ...deps.audit.record({
     action: 'certificate.issued',
     actorKind: 'service',
@@ -162,7 +189,7 @@ const issuedCommands = (
     subjectKind: 'certificate',
     subject: id,
     facts: { request: row.id, use: row.use },
-    personal: { mailbox: mailbox.address, serialNumber: facts.serialNumber },
+    personal: { mailbox: facts.mailbox, serialNumber: facts.serialNumber },
   }),
 ]
 
@@ -175,7 +202,7 @@ async function resumeRequest(deps: EnrolmentDeps, id: string, stuckSince: number
     throw error
   }
   const row = await readRequest(deps.database, id)
-  if (row === null) return
+  if (row?.state !== 'submitting') return
   const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
   const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
   if (mailbox === undefined) return
@@ -186,7 +213,7 @@ async function resumeRequest(deps: EnrolmentDeps, id: string, stuckSince: number
       row.provedBy === 'csr'
         ? await checkCsr(deps, content, mailbox, row.use)
         : await checkProvedKey(deps, content, row.use)
-    await submitRequest(deps, id, mailbox, proved)
+    await submitRequest(deps, row, mailbox, proved)
   } catch (error) {
     // What was accepted then may be refused now: the key may have been blocked meanwhile.
     if (!(error instanceof DomainError)) throw error

@@ -53,7 +53,6 @@ const contentShape = z.strictObject({
   parameters: z.strictObject({
     registration: z.string(),
     token: z.string(),
-    link: z.string(),
     deviceType: z.string(),
     startedAt: z.string(),
   }),
@@ -73,7 +72,7 @@ async function compose(deps: MailDeps, mail: DueMail): Promise<{ to: string; raw
     text: rendered.text,
     headers: rendered.headers,
     date: new Date(mail.createdAt),
-    messageId: `<${mail.id}@${deps.mailFrom.split('@')[1] ?? 'localhost'}>`,
+    messageId: `<${mail.id}@${/@([^\s>]+)/.exec(deps.mailFrom)?.[1] ?? 'localhost'}>`,
   })
   return { to: content.recipient, raw: new Uint8Array(await composer.compile().build()) }
 }
@@ -116,21 +115,22 @@ async function sendDue(deps: MailDeps): Promise<void> {
 
 /** Outgoing mail: a queue in the business batch, sent afterwards, at least once. */
 export function createMailRoom(deps: MailDeps): MailRoom {
-  let running = false
+  // A lease, not a flag: on Workers the call that holds it can be cancelled, and then it is never given back.
+  let sendingUntil = 0
   let again = false
   const send = async (): Promise<void> => {
-    if (running) {
+    if (sendingUntil > deps.clock()) {
       again = true
       return
     }
-    running = true
     try {
       do {
         again = false
+        sendingUntil = deps.clock() + claimMilliseconds
         await sendDue(deps)
       } while (again)
     } finally {
-      running = false
+      sendingUntil = 0
     }
   }
   return {

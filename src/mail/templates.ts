@@ -9,7 +9,6 @@ export interface MailParameters {
   readonly challenge: {
     readonly registration: string
     readonly token: string
-    readonly link: string
     readonly deviceType: string
     readonly startedAt: string
   }
@@ -41,9 +40,6 @@ const templates: Readonly<Record<MailLanguage, { readonly [K in MailKind]: Templ
         'others can send you encrypted mail.',
         '',
         'If you set it up just now, there is nothing to do: the app finds this message by itself and goes on.',
-        'If it does not, confirm here; you will be asked for the code that the app shows:',
-        '',
-        parameters.link,
         '',
         'If it was not you, ignore this message. Nothing is registered without it, and it expires in 24 hours.',
         '',
@@ -59,9 +55,6 @@ const templates: Readonly<Record<MailLanguage, { readonly [K in MailKind]: Templ
         'registrieren, damit andere Ihnen verschlüsselte Nachrichten senden können.',
         '',
         'Wenn Sie die App gerade einrichten, ist nichts zu tun: Sie findet diese Nachricht selbst und macht weiter.',
-        'Sonst bestätigen Sie hier; dabei wird nach dem Code gefragt, den die App anzeigt:',
-        '',
-        parameters.link,
         '',
         'Wenn Sie das nicht waren, lassen Sie die Nachricht liegen. Ohne Bestätigung wird nichts registriert, und',
         'sie verfällt nach 24 Stunden.',

@@ -3,7 +3,7 @@ import { parseCertificate, type Certificate } from './certificate.ts'
 import { equalBytes } from './encoding.ts'
 import { readBasicConstraints, readExtendedKeyUsage, readKeyUsage } from './extensions.ts'
 import { oid } from './object-identifiers.ts'
-import { verifySignature } from './signature.ts'
+import { signatureVerifier, verifySignature } from './signature.ts'
 
 /** The extensions that are acted on or may be passed over; a critical one besides them refuses its certificate. */
 const understood: ReadonlySet<string> = new Set([
@@ -21,47 +21,71 @@ export function hasUnknownCriticalExtension({ extensions }: Certificate): boolea
   return [...extensions.values()].some((extension) => extension.critical && !understood.has(extension.oid))
 }
 
-/** Whether `certificate` names `issuer` and carries its signature, RFC 5280 section 6.1.3 (a)(1) and (4). */
-export async function isIssuedBy(crypto: Crypto, certificate: Certificate, issuer: Certificate): Promise<boolean> {
+/**
+ * A chain of CAs, the issuing one first, with all that does not change from one certificate under it to the next: the
+ * CAs taken apart, their signatures verified, and the issuing CA's key imported.
+ */
+export interface PreparedChain {
+  /** Whether a certificate names the issuing CA and carries its signature, RFC 5280 section 6.1.3 (a)(1) and (4). */
+  hasIssued(certificate: Certificate): Promise<boolean>
+  /** Whether the chain leads to an anchor, and all in it are CAs for S/MIME and valid at a time. */
+  isTrusted(at: Date): boolean
+}
+
+/**
+ * Prepares a chain of at least one CA: whether each is signed by the next, and the last is an anchor or is signed by
+ * one (RFC 5280 section 6.1). Name constraints and policy mappings are not processed; where they are critical the chain
+ * is not trusted. Throws MalformedDer.
+ */
+export async function prepareChain(
+  crypto: Crypto,
+  chain: readonly Uint8Array[],
+  anchors: readonly Uint8Array[],
+): Promise<PreparedChain> {
+  const certificates = chain.map(parseCertificate)
+  const [issuer] = certificates
+  if (issuer === undefined) throw new RangeError('a chain without a CA')
+  const path = await pathToAnchors(crypto, certificates, anchors)
+  const verifies = signatureVerifier(crypto, issuer.spki)
+  return {
+    hasIssued: async (certificate) =>
+      equalBytes(certificate.issuer.bytes, issuer.subject.bytes) && (await verifies(certificate.signature)),
+    isTrusted: (at) =>
+      path.cas.every((ca, position) => isCaForMail(ca, position, at)) &&
+      path.ends.some((end) => isCaForMail(end, path.cas.length, at)),
+  }
+}
+
+/** The CAs below an anchor, and the anchors that the last of them, or what it is to issue, leads to; none if it breaks. */
+interface Path {
+  readonly cas: readonly Certificate[]
+  readonly ends: readonly Certificate[]
+}
+
+async function pathToAnchors(
+  crypto: Crypto,
+  chain: readonly Certificate[],
+  anchors: readonly Uint8Array[],
+): Promise<Path> {
+  for (const [position, certificate] of chain.entries()) {
+    const cas = chain.slice(0, position)
+    if (anchors.some((anchor) => equalBytes(anchor, certificate.der))) return { cas, ends: [certificate] }
+    const next = chain[position + 1]
+    if (next !== undefined && !(await isIssuedBy(crypto, certificate, next))) return { cas, ends: [] }
+  }
+  const last = chain.at(-1)
+  const ends: Certificate[] = []
+  for (const anchor of anchors.map(parseCertificate)) {
+    if (last !== undefined && (await isIssuedBy(crypto, last, anchor))) ends.push(anchor)
+  }
+  return { cas: chain, ends }
+}
+
+async function isIssuedBy(crypto: Crypto, certificate: Certificate, issuer: Certificate): Promise<boolean> {
   return (
     equalBytes(certificate.issuer.bytes, issuer.subject.bytes) &&
     (await verifySignature(crypto, issuer.spki, certificate.signature))
   )
-}
-
-/**
- * Whether a chain of CAs, the issuing one first, leads to an anchor: each is a CA for S/MIME and valid `at` that time,
- * each is signed by the next, and the last is an anchor or is signed by one (RFC 5280 section 6.1). Name constraints
- * and policy mappings are not processed; where they are critical the chain is not trusted.
- */
-export async function leadsToAnchor(
-  crypto: Crypto,
-  chain: readonly Certificate[],
-  anchors: readonly Uint8Array[],
-  at: Date,
-): Promise<boolean> {
-  for (const [position, certificate] of chain.entries()) {
-    if (!isCaForMail(certificate, position, at)) return false
-    if (anchors.some((anchor) => equalBytes(anchor, certificate.der))) return true
-    const next = chain[position + 1]
-    if (next === undefined) return await isIssuedByAnchor(crypto, certificate, anchors, position + 1, at)
-    if (!(await isIssuedBy(crypto, certificate, next))) return false
-  }
-  return false
-}
-
-async function isIssuedByAnchor(
-  crypto: Crypto,
-  certificate: Certificate,
-  anchors: readonly Uint8Array[],
-  position: number,
-  at: Date,
-): Promise<boolean> {
-  for (const der of anchors) {
-    const anchor = parseCertificate(der)
-    if (isCaForMail(anchor, position, at) && (await isIssuedBy(crypto, certificate, anchor))) return true
-  }
-  return false
 }
 
 /** RFC 5280 section 6.1.4 (k) to (n), and the purpose of section 4.2.1.12 as it is read for CAs. */

@@ -34,12 +34,6 @@ export function toHex(bytes: Uint8Array): string {
   return text
 }
 
-/** Textual encoding of RFC 7468 section 2: 64 characters a line, a line feed after each. */
-export function toPem(label: string, der: Uint8Array): string {
-  const lines = toBase64(der).match(/.{1,64}/g) ?? []
-  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
-}
-
 /** Whether both hold the same bytes. Not in constant time: for public values only. */
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, index) => byte === right[index])

@@ -1,6 +1,7 @@
 import {
   contextPrimitive,
   DerSequence,
+  encodeElement,
   MalformedDer,
   readBoolean,
   readElement,
@@ -56,6 +57,17 @@ export function readKeyUsage(value: Uint8Array): Set<KeyUsageBit> {
   const octets = content.subarray(1)
   if (content.length < 2 || (content[0] ?? 8) > 7) throw new MalformedDer('not a named bit list')
   return new Set(keyUsageBits.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0))
+}
+
+/** KeyUsage with these bits, RFC 5280 section 4.2.1.3; X.690 section 11.2.2: without the zero bits at its end. */
+export function encodeKeyUsage(bits: ReadonlySet<KeyUsageBit>): Uint8Array {
+  const last = keyUsageBits.findLastIndex((bit) => bits.has(bit))
+  if (last < 0) throw new RangeError('a key is usable for something')
+  const octets = new Uint8Array((last >> 3) + 1)
+  for (const [bit, name] of keyUsageBits.entries()) {
+    if (bits.has(name)) octets[bit >> 3] = (octets[bit >> 3] ?? 0) | (0x80 >> (bit & 7))
+  }
+  return encodeElement(tag.bitString, Uint8Array.of(7 - (last & 7)), octets)
 }
 
 /** The purposes that an ExtKeyUsage extension lists, RFC 5280 section 4.2.1.12. Throws MalformedDer. */

@@ -10,12 +10,16 @@ export const oid = {
   crlNumber: '2.5.29.20',
   reasonCode: '2.5.29.21',
   nameConstraints: '2.5.29.30',
+  crlDistributionPoints: '2.5.29.31',
   certificatePolicies: '2.5.29.32',
   anyPolicy: '2.5.29.32.0',
   authorityKeyIdentifier: '2.5.29.35',
   extKeyUsage: '2.5.29.37',
   anyExtendedKeyUsage: '2.5.29.37.0',
   emailProtection: '1.3.6.1.5.5.7.3.4',
+  authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+  accessMethodOcsp: '1.3.6.1.5.5.7.48.1',
+  accessMethodCaIssuers: '1.3.6.1.5.5.7.48.2',
   // RFC 6960 section 4.2.1
   ocspBasic: '1.3.6.1.5.5.7.48.1.1',
   // RFC 8017 appendix A.2.4 and B.1, RFC 5758 section 3.2

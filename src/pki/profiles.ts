@@ -1,20 +1,8 @@
-import type { MailboxAddress } from '../mailbox/address.ts'
 import { caKeyAlgorithm, type CaKeyKind } from './ca-key.ts'
 import { parseCertificate, type Certificate } from './certificate.ts'
-import {
-  contextConstructed,
-  contextPrimitive,
-  DerSequence,
-  encodeElement,
-  encodeObjectIdentifier,
-  readElement,
-  readOctetsOfBitString,
-  tag,
-} from './der.ts'
+import { DerSequence, readElement, readOctetsOfBitString, tag } from './der.ts'
 import { toBufferSource, toHex } from './encoding.ts'
 import { readSubjectKeyIdentifier, type KeyUsageBit } from './extensions.ts'
-import type { KeyFacts } from './key-policy.ts'
-import { keyUsageFor, type CertificateUse } from './key-usage.ts'
 import { oid } from './object-identifiers.ts'
 import {
   AuthorityInfoAccessExtension,
@@ -26,7 +14,6 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   Name,
-  SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
   type ExtensionToWrite,
@@ -46,7 +33,8 @@ interface CaName {
   readonly country?: string
 }
 
-interface Term {
+/** Number and term of a certificate. */
+export interface Term {
   /** Hexadecimal, as `randomSerialNumber` makes it. */
   readonly serialNumber: string
   readonly notBefore: Date
@@ -75,24 +63,8 @@ export interface IssuingCertificateParameters extends Term, Issuer {
   readonly urls: { readonly crl: string; readonly caIssuers: string }
 }
 
-export interface SubscriberCertificateParameters extends Term, Issuer {
-  readonly spki: Uint8Array
-  readonly key: KeyFacts
-  readonly mailbox: MailboxAddress
-  readonly use: CertificateUse
-  readonly profile: CertificateProfile
-  /** Where the issuing CA's CRL, certificate and OCSP responder are; `http:`. */
-  readonly urls: { readonly crl: string; readonly caIssuers: string; readonly ocsp: string }
-}
-
-/** Policy table: 397 days, the last second included (RFC 5280 section 4.1.2.5). */
-const longestTerm = 397 * 24 * 60 * 60 * 1000
-
-/** RFC 5280 appendix A.1, ub-common-name-length. */
-const commonNameLimit = 64
-
 /** The policy a profile's certificates name: S/MIME BR 7.1.6.1, or the one that was configured. */
-function policyOidOf(profile: CertificateProfile): string {
+export function policyOidOf(profile: CertificateProfile): string {
   return profile.kind === 'sbr-strict' ? oid.mailboxValidatedStrict : profile.policyOid
 }
 
@@ -142,59 +114,6 @@ export async function createIssuingCertificate(
   })
 }
 
-/**
- * A subscriber's certificate (S/MIME BR 7.1.2.3), each field as the policy's table says. The key has passed
- * `checkPublicKey`, and `key` is what that said of it.
- *
- * Throws RangeError if the term is longer than 397 days.
- */
-export async function createSubscriberCertificate(
-  crypto: Crypto,
-  subscriber: SubscriberCertificateParameters,
-): Promise<Uint8Array> {
-  requireTerm(subscriber)
-  const issuer = parseCertificate(subscriber.issuer)
-  const { address } = subscriber.mailbox
-  // RFC 5280 section 4.2.1.6: an empty subject makes the alternative name critical.
-  const isNamed = Array.from(address).length <= commonNameLimit
-  return await sign(crypto, subscriber.issuerPrivateKey, subscriber.issuerKeyKind, {
-    ...subscriber,
-    issuer: subjectOf(issuer),
-    subject: new Name(isNamed ? [{ CN: [{ utf8String: address }] }] : []),
-    extensions: [
-      authorityKeyIdentifier(issuer),
-      new SubjectKeyIdentifierExtension(await keyIdentifier(crypto, subscriber.spki)),
-      new BasicConstraintsExtension(false, undefined, false),
-      keyUsage(...keyUsageFor(subscriber.key, subscriber.use)),
-      new ExtendedKeyUsageExtension([oid.emailProtection]),
-      new CertificatePolicyExtension([policyOidOf(subscriber.profile)]),
-      alternativeName(subscriber.mailbox, !isNamed),
-      new CRLDistributionPointsExtension([subscriber.urls.crl]),
-      new AuthorityInfoAccessExtension({ ocsp: subscriber.urls.ocsp, caIssuers: subscriber.urls.caIssuers }),
-    ],
-  })
-}
-
-/** Policy rule 10: an ASCII local part in an rfc822Name, any other in an SmtpUTF8Mailbox (RFC 9598 section 3). */
-function alternativeName({ address, kind }: MailboxAddress, critical: boolean): SubjectAlternativeNameExtension {
-  const octets = new TextEncoder().encode(address)
-  const name =
-    kind === 'ascii'
-      ? encodeElement(contextPrimitive(1), octets)
-      : encodeElement(
-          contextConstructed(0),
-          encodeObjectIdentifier(oid.smtpUtf8Mailbox),
-          encodeElement(contextConstructed(0), encodeElement(tag.utf8String, octets)),
-        )
-  const extension = encodeElement(
-    tag.sequence,
-    encodeObjectIdentifier(oid.subjectAltName),
-    ...(critical ? [encodeElement(tag.boolean, Uint8Array.of(0xff))] : []),
-    encodeElement(tag.octetString, encodeElement(tag.sequence, name)),
-  )
-  return new SubjectAlternativeNameExtension(extension)
-}
-
 interface Contents extends Term {
   readonly issuer: Name
   readonly subject: Name
@@ -223,12 +142,6 @@ async function sign(crypto: Crypto, key: CryptoKey, kind: CaKeyKind, contents: C
 /** RFC 5280 section 4.1.2.5: a certificate's times have no fractions. */
 function wholeSeconds(time: Date): Date {
   return new Date(Math.floor(time.getTime() / 1000) * 1000)
-}
-
-function requireTerm({ notBefore, notAfter }: Term): void {
-  const lastSecond = 1000
-  const term = wholeSeconds(notAfter).getTime() - wholeSeconds(notBefore).getTime() + lastSecond
-  if (term > longestTerm || term <= lastSecond) throw new RangeError('a certificate is valid for 397 days at most')
 }
 
 /** Built from its parts: the string form of a name would read `+`, `,`, `=` and `#` in a value as its own signs. */

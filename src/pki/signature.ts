@@ -5,6 +5,7 @@ import {
   encodeObjectIdentifier,
   MalformedDer,
   readElement,
+  readOctetsOfBitString,
   readUnsigned,
   tag,
 } from './der.ts'
@@ -94,33 +95,98 @@ export function isAcceptedSignatureAlgorithm(algorithm: Uint8Array): boolean {
   return findAlgorithm(algorithm) !== undefined
 }
 
+/** Verifies signatures by one key; see `signatureVerifier`. */
+export type SignatureVerifier = (signed: SignedBytes) => Promise<boolean>
+
 /**
- * Verifies a PKIX signature with the key of a SubjectPublicKeyInfo. `brainpool` verifies for the curves that Web Crypto
- * lacks; null where the runtime has nothing that can. False for a signature that does not verify, an algorithm that is
- * not accepted or does not fit the key, and a key the runtime cannot read. A certificate request's own key has passed
- * `checkPublicKey` before.
+ * Verifies PKIX signatures with the key of a SubjectPublicKeyInfo, which is imported for the first and kept for those
+ * that follow: importing a key of a curve costs as much as verifying with it. `brainpool` verifies for the curves that
+ * Web Crypto lacks; null where the runtime has nothing that can. False for a signature that does not verify, an
+ * algorithm that is not accepted or does not fit the key, and a key the runtime cannot read. A certificate request's
+ * own key has passed `checkPublicKey` before.
  */
+export function signatureVerifier(
+  crypto: Crypto,
+  spki: Uint8Array,
+  brainpool: Crypto | null = null,
+): SignatureVerifier {
+  const keys = new Map<string, CryptoKey>()
+  return async ({ algorithm, signed, signature }) => {
+    const known = findAlgorithm(algorithm)
+    const way = known === undefined ? undefined : wayToVerify(crypto, brainpool, spki, known, signature)
+    if (way === undefined) return false
+    const { subtle, imported, verified, value } = way
+    const id = JSON.stringify(imported)
+    // Web Crypto throws on a key it cannot read, and for a signature of impossible shape some runtimes do, too.
+    try {
+      const key = keys.get(id) ?? (await importKey(subtle, spki, imported))
+      keys.set(id, key)
+      return await subtle.verify(verified, key, toBufferSource(value), toBufferSource(signed))
+    } catch {
+      return false
+    }
+  }
+}
+
+/** The same for one signature. */
 export async function verifySignature(
   crypto: Crypto,
   spki: Uint8Array,
   signed: SignedBytes,
   brainpool: Crypto | null = null,
 ): Promise<boolean> {
-  const algorithm = findAlgorithm(signed.algorithm)
-  if (algorithm === undefined) return false
-  const { family, hash } = algorithm
+  return await signatureVerifier(crypto, spki, brainpool)(signed)
+}
+
+type ImportParameters = EcKeyImportParams | RsaHashedImportParams | Algorithm
+
+/** What Web Crypto is to be asked. */
+interface WayToVerify {
+  readonly subtle: SubtleCrypto
+  readonly imported: ImportParameters
+  readonly verified: EcdsaParams | RsaPssParams | Algorithm
+  /** The signature in the form of Web Crypto. */
+  readonly value: Uint8Array
+}
+
+/** Undefined for a key and a signature that do not fit the algorithm, and for a curve that nothing here knows. */
+function wayToVerify(
+  { subtle }: Crypto,
+  brainpool: Crypto | null,
+  spki: Uint8Array,
+  { family, hash }: SignatureAlgorithm,
+  signature: Uint8Array,
+): WayToVerify | undefined {
   switch (family) {
-    case 'ECDSA':
-      return await verifyEcdsa(crypto, brainpool, hash, spki, signed)
+    case 'ECDSA': {
+      const namedCurve = curveOf(spki)
+      if (namedCurve === undefined) return undefined
+      const curve = ellipticCurve(namedCurve)
+      const able = curve.brainpool ? brainpool?.subtle : subtle
+      const value = ecdsaSignatureToRaw(signature, curve.octets)
+      if (able === undefined || value === undefined) return undefined
+      return { subtle: able, imported: { name: family, namedCurve }, verified: { name: family, hash }, value }
+    }
     case 'RSASSA-PKCS1-v1_5':
-      return await importAndVerify(crypto, spki, { name: family, hash }, { name: family }, signed)
+      return { subtle, imported: { name: family, hash }, verified: { name: family }, value: signature }
     case 'RSA-PSS': {
       const saltLength = hashes[hash].octets
-      return await importAndVerify(crypto, spki, { name: family, hash }, { name: family, saltLength }, signed)
+      return { subtle, imported: { name: family, hash }, verified: { name: family, saltLength }, value: signature }
     }
     case 'Ed25519':
-      return await importAndVerify(crypto, spki, { name: family }, { name: family }, signed)
+      return { subtle, imported: { name: family }, verified: { name: family }, value: signature }
   }
+}
+
+/** A key of a curve goes in as its point: OpenSSL's reader of SPKIs takes three times as long. */
+async function importKey(subtle: SubtleCrypto, spki: Uint8Array, imported: ImportParameters): Promise<CryptoKey> {
+  if (imported.name !== 'ECDSA')
+    return await subtle.importKey('spki', toBufferSource(spki), imported, false, ['verify'])
+  const parts = new DerSequence(readElement(spki, tag.sequence))
+  parts.next(tag.sequence)
+  const point = readOctetsOfBitString(parts.next(tag.bitString))
+  parts.end()
+  return await subtle.importKey('raw', toBufferSource(point), imported, false, ['verify'])
 }
 
 /** Whether the runtime reads an RSA key at all: Workers know no public exponents but 3 and 65537. */
@@ -136,39 +202,6 @@ export async function canReadRsaKey({ subtle }: Crypto, spki: Uint8Array): Promi
 
 function findAlgorithm(identifier: Uint8Array): SignatureAlgorithm | undefined {
   return signatureAlgorithms.find(({ identifiers }) => identifiers.some((known) => equalBytes(known, identifier)))
-}
-
-async function verifyEcdsa(
-  crypto: Crypto,
-  brainpool: Crypto | null,
-  hash: Hash,
-  spki: Uint8Array,
-  { algorithm, signed, signature }: SignedBytes,
-): Promise<boolean> {
-  const namedCurve = curveOf(spki)
-  if (namedCurve === undefined) return false
-  const curve = ellipticCurve(namedCurve)
-  const able = curve.brainpool ? brainpool : crypto
-  const raw = ecdsaSignatureToRaw(signature, curve.octets)
-  if (able === null || raw === undefined) return false
-  const imported = { name: 'ECDSA', namedCurve }
-  return await importAndVerify(able, spki, imported, { name: 'ECDSA', hash }, { algorithm, signed, signature: raw })
-}
-
-/** Web Crypto throws on a key it cannot read, and for a signature of impossible shape some runtimes do, too. */
-async function importAndVerify(
-  { subtle }: Crypto,
-  spki: Uint8Array,
-  imported: EcKeyImportParams | RsaHashedImportParams | Algorithm,
-  verified: EcdsaParams | RsaPssParams | Algorithm,
-  { signed, signature }: SignedBytes,
-): Promise<boolean> {
-  try {
-    const key = await subtle.importKey('spki', toBufferSource(spki), imported, false, ['verify'])
-    return await subtle.verify(verified, key, toBufferSource(signature), toBufferSource(signed))
-  } catch {
-    return false
-  }
 }
 
 /** The curve of a key; a certificate's issuer may hold a key of any kind, and nobody has looked at it yet. */

@@ -2,7 +2,7 @@ import { DomainError } from '../errors.ts'
 import type { MailboxAddress } from '../mailbox/address.ts'
 import { parseCertificate, type Certificate } from './certificate.ts'
 import { factsOf, type CertificateFacts } from './certificate-facts.ts'
-import { hasUnknownCriticalExtension, isIssuedBy, leadsToAnchor } from './chain.ts'
+import { hasUnknownCriticalExtension, prepareChain, type PreparedChain } from './chain.ts'
 import { MalformedDer } from './der.ts'
 import { equalBytes } from './encoding.ts'
 import { readBasicConstraints, readExtendedKeyUsage, readKeyUsage, type KeyUsageBit } from './extensions.ts'
@@ -40,6 +40,8 @@ export interface IssuedCertificate {
   /** Issuing CA first, root last; may end below the anchor. */
   readonly chain: readonly Uint8Array[]
   readonly anchors: readonly Uint8Array[]
+  /** What `prepareChain` made of this chain and these anchors, where they are the same for many certificates. */
+  readonly prepared?: PreparedChain | undefined
   readonly spki: Uint8Array
   readonly mailbox: MailboxAddress
   readonly use: CertificateUse
@@ -69,8 +71,7 @@ const clockSkewAllowed = 5 * 60 * 1000
 export async function verifyIssuedCertificate(crypto: Crypto, issued: IssuedCertificate): Promise<IssuedVerdict> {
   try {
     const certificate = parseCertificate(issued.certificate)
-    const chain = issued.chain.map(parseCertificate)
-    const reason = faultOf(certificate, issued) ?? (await faultOfChain(crypto, certificate, chain, issued))
+    const reason = faultOf(certificate, issued) ?? (await faultOfChain(crypto, certificate, issued))
     return reason === undefined ? { ok: true, facts: await factsOf(crypto, certificate) } : { ok: false, reason }
   } catch (error) {
     if (error instanceof MalformedDer) return { ok: false, reason: 'malformed' }
@@ -190,24 +191,20 @@ function faultOfTerm(
 async function faultOfChain(
   crypto: Crypto,
   certificate: Certificate,
-  chain: readonly Certificate[],
-  { anchors, at }: IssuedCertificate,
+  { chain, anchors, prepared, at }: IssuedCertificate,
 ): Promise<IssuedFault | undefined> {
-  if (chain.length > 0) return await faultOfPath(crypto, certificate, chain, anchors, at)
-  for (const anchor of anchors.map(parseCertificate)) {
-    if ((await faultOfPath(crypto, certificate, [anchor], anchors, at)) === undefined) return undefined
+  if (prepared !== undefined || chain.length > 0) {
+    return await faultOfPath(certificate, prepared ?? (await prepareChain(crypto, chain, anchors)), at)
+  }
+  for (const anchor of anchors) {
+    if ((await faultOfPath(certificate, await prepareChain(crypto, [anchor], anchors), at)) === undefined) {
+      return undefined
+    }
   }
   return 'chain_untrusted'
 }
 
-async function faultOfPath(
-  crypto: Crypto,
-  certificate: Certificate,
-  chain: readonly Certificate[],
-  anchors: readonly Uint8Array[],
-  at: Date,
-): Promise<IssuedFault | undefined> {
-  const [issuer] = chain
-  if (issuer === undefined || !(await isIssuedBy(crypto, certificate, issuer))) return 'signature_invalid'
-  return (await leadsToAnchor(crypto, chain, anchors, at)) ? undefined : 'chain_untrusted'
+async function faultOfPath(certificate: Certificate, chain: PreparedChain, at: Date): Promise<IssuedFault | undefined> {
+  if (!(await chain.hasIssued(certificate))) return 'signature_invalid'
+  return chain.isTrusted(at) ? undefined : 'chain_untrusted'
 }

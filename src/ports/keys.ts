@@ -24,7 +24,7 @@ export class SealBroken extends Error {
   }
 }
 
-/** The key ring's public face. All calls but `prepareMonth` are synchronous: they stand on the lookup path. */
+/** The key ring's public face. All calls but `prepare` are synchronous: they stand on the lookup path. */
 export interface Keys {
   /** For the main database. */
   readonly main: Sealer

@@ -41,7 +41,7 @@ export const personalData: readonly TableDeclaration[] = [
     table: 'key_ring',
     holds: 'the key ring, wrapped by DATA_KEY (on Node it is a file)',
     purpose: 'encryption at rest',
-    retention: "a month's key goes with the month",
+    retention: 'as long as the data that it opens',
     promises: ['C1', 'G3'],
     columns: {
       id: impersonal('main, or the month'),

@@ -43,16 +43,6 @@ const columns = {
 
 /** The newest rows of an asker below `before`, newest first. The recent table holds a minute or so. */
 export async function readOwn(reader: Reader, asker: string, before: number, limit: number) {
-  const older = await reader.all(
-    query(
-      columns,
-      `SELECT id, at, device, status, address_sealed AS addressSealed
-       FROM query_log WHERE asker = ? AND id < ? ORDER BY id DESC LIMIT ?`,
-      asker,
-      before,
-      limit,
-    ),
-  )
   const recent = await reader.all(
     query(
       columns,
@@ -63,7 +53,17 @@ export async function readOwn(reader: Reader, asker: string, before: number, lim
       limit,
     ),
   )
-  // A move between the two reads shows a row in neither or both; read in this order it can only be both.
+  const older = await reader.all(
+    query(
+      columns,
+      `SELECT id, at, device, status, address_sealed AS addressSealed
+       FROM query_log WHERE asker = ? AND id < ? ORDER BY id DESC LIMIT ?`,
+      asker,
+      before,
+      limit,
+    ),
+  )
+  // A move between the two reads would hide its rows in the other order; in this one it shows them twice.
   const seen = new Set(older.map((row) => row.id))
   return [...recent.filter((row) => !seen.has(row.id)), ...older].toSorted((a, b) => b.id - a.id).slice(0, limit)
 }

@@ -170,7 +170,7 @@ async function createSubscriber(
       factsSealed: sealText(deps.keys.main, { table: 'devices', column: 'facts_sealed', row: deviceId }, factsText),
       createdAt: now,
     }),
-    deps.consent.acknowledgeTerms({ subscriber: subscriberId, device: deviceId }),
+    deps.consent.acknowledgeTerms({ subscriber: subscriberId, device: deviceId }, row.policyVersion),
     ...deps.audit.record({
       action: 'subscriber.registered',
       actorKind: 'device',
@@ -178,6 +178,7 @@ async function createSubscriber(
       subjectKind: 'subscriber',
       subject: subscriberId,
       facts: { mailbox: mailboxId, registration: row.id },
+      personal: { address },
     }),
   ])
   deps.audit.sealSoon()

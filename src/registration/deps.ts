@@ -18,7 +18,6 @@ export interface RegistrationDeps {
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly mail: Pick<MailRoom, 'queue' | 'sendSoon'>
   readonly consent: Pick<ConsentRoom, 'requireTermsInForce' | 'acknowledgeTerms'>
-  readonly publicUrl: string
   readonly mailLanguage: MailLanguage
   /** SHA-256 of a bearer secret: 256 random bits need no salt and no stretching. */
   readonly hashSecret: (secret: string) => Uint8Array

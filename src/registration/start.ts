@@ -78,7 +78,6 @@ export async function startRegistration(
       parameters: {
         registration: id,
         token,
-        link: `${deps.publicUrl}/confirm/${id}#${token}`,
         deviceType: shownDeviceType(device.deviceType),
         startedAt: `${new Date(now).toISOString().slice(0, 16).replace('T', ' ')} UTC`,
       },
@@ -90,7 +89,6 @@ export async function startRegistration(
       subjectKind: 'registration',
       subject: id,
       facts: { accountType, policyVersion },
-      personal: { address: mailbox.address },
     }),
   ])
   deps.mail.sendSoon()

@@ -54,6 +54,7 @@ export const readRegistration = (database: Database, id: string) =>
         addressSealed: blob,
         addressIndex: blob,
         accountType: oneOf('imap', 'exchange'),
+        policyVersion: text,
         deviceSealed: blob,
         deviceSecretSha256: blob,
         tokenSha256: blob,
@@ -62,7 +63,7 @@ export const readRegistration = (database: Database, id: string) =>
         device: nullable(text),
       },
       `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
-              device_sealed AS deviceSealed, device_secret_sha256 AS deviceSecretSha256, token_sha256 AS tokenSha256,
+              policy_version AS policyVersion, device_sealed AS deviceSealed, device_secret_sha256 AS deviceSecretSha256, token_sha256 AS tokenSha256,
               expires_at AS expiresAt, confirmed_at AS confirmedAt, device
        FROM registrations WHERE id = ?`,
       id,

@@ -74,7 +74,7 @@ export function createStandardsRoom(deps: StandardsDeps): Room {
   })
 
   routes.get('/ocsp/:authority/:request{.+}', async (context) => {
-    const encoded = decodeURIComponent(context.req.param('request'))
+    const encoded = context.req.param('request')
     const request = encoded.length > ocspUrlCharactersAllowed ? null : fromBase64(encoded)
     return ocsp(context, context.req.param('authority'), request ?? new Uint8Array(), true)
   })

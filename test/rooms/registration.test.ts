@@ -273,7 +273,7 @@ describe.each(engines)('registration on %s', (engine) => {
   })
 
   describe('the challenge', () => {
-    test('goes to the address alone, with its headers and its link, and without what only the device may know', async () => {
+    test('goes to the address alone, with its headers, and without what only the device may know', async () => {
       const started = await startRegistration(harness.api, 'Challenge@BÜCHER.example')
       const message = await harness.mails.challengeOf(started.id)
       const token = await tokenOf(started)
@@ -285,7 +285,7 @@ describe.each(engines)('registration on %s', (engine) => {
       expect(head).toContain('Auto-Submitted: auto-generated\r\n')
       expect(Buffer.from(token, 'base64url').length).toBeGreaterThanOrEqual(16)
       const content = textOf(message)
-      expect(content.split(/\r?\n/)).toContain(`${harness.config.publicUrl}/confirm/${started.id}#${token}`)
+      expect(content, 'no link before there is a page behind it').not.toMatch(/https?:/)
       expect(content).toContain('iPhone')
       expect(content).not.toContain(started.userCode)
       expect(message).not.toContain(started.deviceSecret)

@@ -75,11 +75,7 @@ describe('The list of rules', () => {
   it('holds every code that speaks of requests, keys and addresses', () => {
     const listed = new Set(policyRules.map(({ code }) => code))
     // Rules 7 and 9 rest on what is stored and are tested with the rooms; the last is answered no more.
-    const elsewhere: readonly ErrorCode[] = [
-      'key_blocked',
-      'key_belongs_to_another',
-      'key_already_used',
-    ]
+    const elsewhere: readonly ErrorCode[] = ['key_blocked', 'key_belongs_to_another', 'key_already_used']
     const codes = errorCodes.filter((code) => /^(?:address|csr|key|rsa|ec|ed25519|x25519)_/.test(code))
     expect(codes.filter((code) => !listed.has(code) && !elsewhere.includes(code))).toEqual([])
   })

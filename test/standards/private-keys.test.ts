@@ -2,11 +2,12 @@ import fc from 'fast-check'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { toBase64, toHex, toPem } from '../../src/pki/encoding.ts'
+import { toBase64, toHex } from '../../src/pki/encoding.ts'
 import { findPrivateKey, searchForPrivateKey } from '../../src/pki/private-keys/detect.ts'
 import { privateKeyFormNames } from '../../src/pki/private-keys/form.ts'
 import { recoverPublicKey } from '../../src/pki/private-keys/recover.ts'
 import { privateKeyForms, publicKeyOf } from './private-key-forms.ts'
+import { toPem } from '../support/pem.ts'
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const json = (value: unknown): Uint8Array => bytesOf(JSON.stringify(value))

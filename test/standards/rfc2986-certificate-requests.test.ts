@@ -6,8 +6,9 @@ import {
   readCertificateRequest,
   type RequestRules,
 } from '../../src/pki/certificate-request.ts'
-import { toBase64, toPem } from '../../src/pki/encoding.ts'
+import { toBase64 } from '../../src/pki/encoding.ts'
 import { fixture } from './fixtures.ts'
+import { toPem } from '../support/pem.ts'
 
 const mailbox = parseMailboxAddress('alice@example.com')
 const check = async (name: string, rules: RequestRules = {}) =>

@@ -10,7 +10,6 @@ import {
   type CheckedRequest,
 } from '../../src/pki/certificate-request.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
-import { certsOnly } from '../../src/pki/certs-only.ts'
 import { toHex } from '../../src/pki/encoding.ts'
 import {
   readAuthorityKeyIdentifier,
@@ -334,16 +333,4 @@ describe('RFC 5280 6.1 and policy rule 15: the embedded CA passes the checks mad
     },
     30_000,
   )
-})
-
-describe('RFC 5652 5.2: certs-only', () => {
-  it('has no eContent field, and holds the certificates whole', () => {
-    const message = toHex(certsOnly([authority.issuing, authority.root]))
-    expect(message).toMatch(
-      /^308206?.{2,4}06092a864886f70d010702a082.{4}3082.{4}0201013100300b06092a864886f70d010701a082/,
-    )
-    expect(message).toContain(toHex(authority.issuing))
-    expect(message).toContain(toHex(authority.root))
-    expect(message.endsWith('3100')).toBe(true)
-  })
 })

@@ -1,4 +1,5 @@
 import type { MailboxAddress } from '../../mailbox/address.ts'
+import type { PreparedChain } from '../../pki/chain.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
 import type { CertificateUse } from '../../pki/key-usage.ts'
 
@@ -23,10 +24,17 @@ export interface IssuedByCa {
   readonly chain: readonly Uint8Array[]
   /** What the connection trusts. */
   readonly anchors: readonly Uint8Array[]
+  /** Chain and anchors prepared, where they are the same for every certificate of the connection. */
+  readonly prepared?: PreparedChain
 }
 
 /** One kind of CA. */
 export interface CaAdapter {
+  /**
+   * Whether an order leaves nothing behind, here or elsewhere, until its certificate is kept. Then the intent needs no
+   * commit of its own before the CA is called: it is kept in one batch with the outcome.
+   */
+  readonly keepsNothing: boolean
   /** Asking twice for the same order must leave one certificate that counts. */
   submit(order: CertificateOrder): Promise<IssuedByCa>
   /** The chain under one of the CA's authorities, issuing CA first. */

@@ -18,9 +18,7 @@ const anyone = { actorKind: 'anyone', actor: null } as const
  * Resolves to whether the key could be read.
  */
 export async function blockDisclosedKey(deps: EnrolmentDeps, finding: PrivateKeyFinding): Promise<boolean> {
-  const spki =
-    (await recoverPublicKey(deps.crypto, finding)) ??
-    (deps.brainpool === null ? null : await recoverPublicKey(deps.brainpool, finding))
+  const spki = await recoverPublicKey(deps.crypto, finding, deps.brainpool)
   if (spki === null) return false
   await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
   return true

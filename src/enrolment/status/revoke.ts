@@ -1,5 +1,5 @@
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
-import { GuardBroken, type Command } from '../../ports/database.ts'
+import { GuardBroken, requireOneChange, type Command } from '../../ports/database.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import { blockKey } from '../keys/store.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -68,12 +68,7 @@ export async function revokeKey(
   source: 'reported' | 'disclosed' | 'revocation',
   by: RevokedBy,
 ): Promise<void> {
-  await deps.database.batch([
-    blockKey('spki-sha256', spkiSha256, source, deps.clock()),
-    ...deps.audit.record({ action: 'key.blocked', ...by, subjectKind: 'key', subject: spkiSha256, facts: { source } }),
-  ])
-  deps.events.keyBlocked({ source })
-  deps.audit.sealSoon()
+  await blockKeyOnce(deps, spkiSha256, source, by)
   for (const row of await readCertificatesWithKey(deps.database, spkiSha256)) {
     try {
       await deps.database.batch(revocationCommands(deps, row, 'keyCompromise', by))
@@ -82,4 +77,32 @@ export async function revokeKey(
       if (!(error instanceof GuardBroken)) throw error
     }
   }
+}
+
+/** Blocks a key and tells of it; one that is blocked already leaves no trace, however often it is sent. */
+async function blockKeyOnce(
+  deps: RevokeDeps,
+  spkiSha256: string,
+  source: 'reported' | 'disclosed' | 'revocation',
+  by: RevokedBy,
+): Promise<void> {
+  try {
+    await deps.database.batch([
+      blockKey('spki-sha256', spkiSha256, source, deps.clock()),
+      requireOneChange('key_blocked_already'),
+      ...deps.audit.record({
+        action: 'key.blocked',
+        ...by,
+        subjectKind: 'blocklist',
+        subject: 'blocklist',
+        facts: { source },
+        personal: { spkiSha256 },
+      }),
+    ])
+  } catch (error) {
+    if (error instanceof GuardBroken) return
+    throw error
+  }
+  deps.events.keyBlocked({ source })
+  deps.audit.sealSoon()
 }

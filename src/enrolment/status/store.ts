@@ -58,13 +58,14 @@ export const readStatus = (database: Database, authority: string, serialNumber: 
   )
 export type StatusRow = NonNullable<Awaited<ReturnType<typeof readStatus>>>
 
-/** The revoked certificates of an authority that had not expired at `expiredAfter`. */
+/** The revoked certificates of an authority that had not expired at `expiredAfter`, or never stood on a list. */
 export const readRevoked = (database: Database, authority: string, expiredAfter: number) =>
   database.all(
     query(
       { serialNumber: text, revokedAt: integer, reason: nullable(reason), listedIn: nullable(integer) },
       `SELECT serial_number AS serialNumber, revoked_at AS revokedAt, reason, listed_in AS listedIn
-       FROM certificate_statuses WHERE authority = ? AND revoked_at IS NOT NULL AND not_after > ?`,
+       FROM certificate_statuses
+       WHERE authority = ? AND revoked_at IS NOT NULL AND (not_after > ? OR listed_in IS NULL)`,
       authority,
       expiredAfter,
     ),

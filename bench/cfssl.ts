@@ -1,0 +1,108 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { openssl } from '../test/support/openssl.ts'
+
+/** `cfssl serve` with a CA of its own in a folder, on a free port of this machine. */
+export class Cfssl {
+  readonly #child: ChildProcess
+  readonly #url: string
+
+  private constructor(child: ChildProcess, url: string) {
+    this.#child = child
+    this.#url = url
+  }
+
+  static async start(folder: string): Promise<Cfssl> {
+    await mkdir(folder)
+    await makeCa(folder)
+    const port = await freePort()
+    const files = ['-ca', 'ca.pem', '-ca-key', 'ca-key.pem', '-config', 'config.json']
+    const child = spawn('cfssl', ['serve', '-loglevel', '5', '-address', '127.0.0.1', '-port', `${port}`, ...files], {
+      cwd: folder,
+      stdio: 'ignore',
+    })
+    const missing = new Promise<never>((_, reject) => {
+      child.once('error', (cause) =>
+        reject(new Error('cfssl does not start: install the Debian package "golang-cfssl"', { cause })),
+      )
+      child.once('exit', (code) => reject(new Error(`cfssl has ended with ${code}`)))
+    })
+    // Once it listens, its end is expected, or an answer that does not come tells of it.
+    missing.catch(() => undefined)
+    const cfssl = new Cfssl(child, `http://127.0.0.1:${port}/api/v1/cfssl`)
+    try {
+      await Promise.race([missing, cfssl.#listening()])
+      return cfssl
+    } catch (error) {
+      await cfssl.stop()
+      throw error
+    }
+  }
+
+  /** Has one CSR signed for one mailbox. */
+  async sign(csr: string, address: string): Promise<void> {
+    const response = await fetch(`${this.#url}/sign`, {
+      method: 'POST',
+      body: JSON.stringify({ certificate_request: csr, hosts: [address], subject: { CN: address } }),
+    })
+    const answer = await response.text()
+    if (!answer.includes('BEGIN CERTIFICATE')) throw new Error(`cfssl signs nothing: ${answer}`)
+  }
+
+  /** CPU time of all its threads so far, in microseconds; proc(5) tells it in hundredths of a second. */
+  async cpuMicroseconds(): Promise<number> {
+    const line = await readFile(`/proc/${this.#child.pid}/stat`, 'utf8')
+    // The name stands in parentheses and may hold anything; utime and stime are the 12th and 13th field behind it.
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * 10_000
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined) return
+    const ended = once(this.#child, 'exit')
+    this.#child.kill()
+    await ended
+  }
+
+  async #listening(): Promise<void> {
+    for (let tries = 0; tries < 200; tries += 1) {
+      const answer = await fetch(`${this.#url}/info`, { method: 'POST', body: '{}' }).catch(() => null)
+      await answer?.arrayBuffer()
+      if (answer?.ok === true) return
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    throw new Error('cfssl does not listen')
+  }
+}
+
+const config = {
+  signing: {
+    default: {
+      expiry: '9528h',
+      usages: ['digital signature', 'key agreement', 'email protection'],
+      crl_url: 'http://pki.example.com/ca/issuing.crl',
+      ocsp_url: 'http://pki.example.com/ocsp/issuing',
+      issuer_urls: ['http://pki.example.com/ca/issuing.cer'],
+    },
+  },
+}
+
+async function makeCa(folder: string): Promise<void> {
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config))
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', 'ca-key.pem']
+  await openssl(folder, 'req', '-x509', ...key, '-subj', '/CN=Issuing', '-days', '3650', '-out', 'ca.pem')
+}
+
+/** A port that was free a moment ago: cfssl cannot say which one the system gave it. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('the port has no number')
+  return address.port
+}

@@ -1,0 +1,181 @@
+import type { MailboxAddress } from '../mailbox/address.ts'
+import { parseCertificate, type Certificate } from './certificate.ts'
+import {
+  contextConstructed,
+  contextPrimitive,
+  DerSequence,
+  encodeElement,
+  encodeObjectIdentifier,
+  encodeUnsigned,
+  readElement,
+  readOctetsOfBitString,
+  tag,
+} from './der.ts'
+import { encodeTime } from './der-time.ts'
+import { concatBytes, toBufferSource } from './encoding.ts'
+import { encodeKeyUsage, readSubjectKeyIdentifier } from './extensions.ts'
+import { fromHex } from './hexadecimal.ts'
+import type { KeyFacts } from './key-policy.ts'
+import { keyUsageFor, type CertificateUse } from './key-usage.ts'
+import { oid } from './object-identifiers.ts'
+import { policyOidOf, type CertificateProfile, type Term } from './profiles.ts'
+import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
+
+/** What all subscriber certificates of one CA have in common. */
+export interface SubscriberTemplateParameters extends SigningCa {
+  readonly profile: CertificateProfile
+  /** Where the issuing CA's CRL, certificate and OCSP responder are; `http:`. */
+  readonly urls: { readonly crl: string; readonly caIssuers: string; readonly ocsp: string }
+}
+
+/** What one subscriber certificate says. */
+export interface SubscriberCertificate extends Term {
+  readonly spki: Uint8Array
+  /** What `checkPublicKey`, which the key has passed, said of it. */
+  readonly key: KeyFacts
+  readonly mailbox: MailboxAddress
+  readonly use: CertificateUse
+}
+
+/** Policy table: 397 days, the last second included (RFC 5280 section 4.1.2.5). */
+const longestTerm = 397 * 24 * 60 * 60 * 1000
+
+/** RFC 5280 appendix A.1, ub-common-name-length. */
+const commonNameLimit = 64
+
+const derTrue = encodeElement(tag.boolean, Uint8Array.of(0xff))
+const version3 = encodeElement(contextConstructed(0), encodeUnsigned(Uint8Array.of(2)))
+const utf8 = new TextEncoder()
+
+/**
+ * Prepares subscriber certificates (S/MIME BR 7.1.2.3), each field as the policy's table says: what does not depend on
+ * the subscriber is encoded here, once, and each certificate adds its own fields and is signed. What comes out is
+ * byte for byte what `@peculiar/x509` would encode.
+ *
+ * Throws TypeError for a CA without a key identifier. The function that is returned throws RangeError for a term longer
+ * than 397 days, and DomainError `key_use_unfit`.
+ */
+export function prepareSubscriberTemplate(
+  crypto: Crypto,
+  parameters: SubscriberTemplateParameters,
+): (subscriber: SubscriberCertificate) => Promise<Uint8Array> {
+  const { profile, urls, issuerKeyKind } = parameters
+  const issuer = parseCertificate(parameters.issuer)
+  const algorithm = signatureAlgorithmOf(issuerKeyKind)
+  const behindSerialNumber = concatBytes(algorithm, issuer.subject.bytes)
+  const authorityKeyIdentifier = encodeAuthorityKeyIdentifier(issuer)
+  // RFC 5280 section 4.2.1.9: cA is FALSE by default, so DER leaves it out.
+  const basicConstraints = encodeExtension(oid.basicConstraints, encodeElement(tag.sequence))
+  const purposeAndPolicy = concatBytes(
+    encodeExtension(oid.extKeyUsage, encodeElement(tag.sequence, encodeObjectIdentifier(oid.emailProtection))),
+    encodeExtension(oid.certificatePolicies, encodePolicies(policyOidOf(profile))),
+  )
+  const places = concatBytes(
+    encodeExtension(oid.crlDistributionPoints, encodeDistributionPoint(urls.crl)),
+    encodeExtension(oid.authorityInfoAccess, encodeInfoAccess(urls)),
+  )
+
+  return async (subscriber) => {
+    requireTerm(subscriber)
+    const { serialNumber, notBefore, notAfter, spki, key, use, mailbox } = subscriber
+    // RFC 5280 section 4.2.1.6: an empty subject makes the alternative name critical.
+    const isNamed = Array.from(mailbox.address).length <= commonNameLimit
+    const extensions = encodeElement(
+      tag.sequence,
+      authorityKeyIdentifier,
+      encodeExtension(oid.subjectKeyIdentifier, encodeElement(tag.octetString, await keyIdentifier(crypto, spki))),
+      basicConstraints,
+      encodeCriticalExtension(oid.keyUsage, encodeKeyUsage(keyUsageFor(key, use))),
+      purposeAndPolicy,
+      (isNamed ? encodeExtension : encodeCriticalExtension)(oid.subjectAltName, encodeMailbox(mailbox)),
+      places,
+    )
+    const toBeSigned = encodeElement(
+      tag.sequence,
+      version3,
+      encodeUnsigned(fromHex(serialNumber)),
+      behindSerialNumber,
+      encodeElement(tag.sequence, encodeTime(notBefore), encodeTime(notAfter)),
+      isNamed ? encodeCommonName(mailbox.address) : encodeElement(tag.sequence),
+      spki,
+      encodeElement(contextConstructed(3), extensions),
+    )
+    return encodeElement(tag.sequence, toBeSigned, algorithm, await signAsBitString(crypto, parameters, toBeSigned))
+  }
+}
+
+function requireTerm({ notBefore, notAfter }: Term): void {
+  const seconds = Math.floor(notAfter.getTime() / 1000) - Math.floor(notBefore.getTime() / 1000)
+  if (seconds <= 0 || (seconds + 1) * 1000 > longestTerm) {
+    throw new RangeError('a certificate is valid for 397 days at most')
+  }
+}
+
+function encodeExtension(identifier: string, value: Uint8Array): Uint8Array {
+  return encodeElement(tag.sequence, encodeObjectIdentifier(identifier), encodeElement(tag.octetString, value))
+}
+
+function encodeCriticalExtension(identifier: string, value: Uint8Array): Uint8Array {
+  const octets = encodeElement(tag.octetString, value)
+  return encodeElement(tag.sequence, encodeObjectIdentifier(identifier), derTrue, octets)
+}
+
+function encodeCommonName(text: string): Uint8Array {
+  const value = encodeElement(tag.utf8String, utf8.encode(text))
+  const attribute = encodeElement(tag.sequence, encodeObjectIdentifier(oid.commonName), value)
+  return encodeElement(tag.sequence, encodeElement(tag.set, attribute))
+}
+
+/** Policy rule 10: an ASCII local part in an rfc822Name, any other in an SmtpUTF8Mailbox (RFC 9598 section 3). */
+function encodeMailbox({ address, kind }: MailboxAddress): Uint8Array {
+  const octets = utf8.encode(address)
+  const name =
+    kind === 'ascii'
+      ? encodeElement(contextPrimitive(1), octets)
+      : encodeElement(
+          contextConstructed(0),
+          encodeObjectIdentifier(oid.smtpUtf8Mailbox),
+          encodeElement(contextConstructed(0), encodeElement(tag.utf8String, octets)),
+        )
+  return encodeElement(tag.sequence, name)
+}
+
+/** RFC 5280 section 4.2.1.2, method 1: SHA-1 as a name for the key, on which no security rests. */
+async function keyIdentifier(crypto: Crypto, spki: Uint8Array): Promise<Uint8Array> {
+  const parts = new DerSequence(readElement(spki, tag.sequence))
+  parts.next(tag.sequence)
+  const key = readOctetsOfBitString(parts.next(tag.bitString))
+  return new Uint8Array(await crypto.subtle.digest('SHA-1', toBufferSource(key)))
+}
+
+/** RFC 5280 section 4.2.1.1: the issuer's own key identifier, and only that. */
+function encodeAuthorityKeyIdentifier(issuer: Certificate): Uint8Array {
+  const extension = issuer.extensions.get(oid.subjectKeyIdentifier)
+  if (extension === undefined) throw new TypeError('the issuer has no key identifier')
+  const identifier = encodeElement(contextPrimitive(0), readSubjectKeyIdentifier(extension.value))
+  return encodeExtension(oid.authorityKeyIdentifier, encodeElement(tag.sequence, identifier))
+}
+
+/** RFC 5280 section 4.2.1.4: one policy, without qualifiers. */
+function encodePolicies(policy: string): Uint8Array {
+  return encodeElement(tag.sequence, encodeElement(tag.sequence, encodeObjectIdentifier(policy)))
+}
+
+function encodeUri(uri: string): Uint8Array {
+  return encodeElement(contextPrimitive(6), utf8.encode(uri))
+}
+
+/** RFC 5280 section 4.2.1.13: one distribution point, by its full name. */
+function encodeDistributionPoint(uri: string): Uint8Array {
+  const fullName = encodeElement(contextConstructed(0), encodeUri(uri))
+  return encodeElement(tag.sequence, encodeElement(tag.sequence, encodeElement(contextConstructed(0), fullName)))
+}
+
+/** RFC 5280 section 4.2.2.1: the OCSP responder first, then the CA's certificate. */
+function encodeInfoAccess({ ocsp, caIssuers }: SubscriberTemplateParameters['urls']): Uint8Array {
+  return encodeElement(
+    tag.sequence,
+    encodeElement(tag.sequence, encodeObjectIdentifier(oid.accessMethodOcsp), encodeUri(ocsp)),
+    encodeElement(tag.sequence, encodeObjectIdentifier(oid.accessMethodCaIssuers), encodeUri(caIssuers)),
+  )
+}

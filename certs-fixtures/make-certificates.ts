@@ -1,7 +1,8 @@
 /** Certificates as a CA would return them, for the key of csr-p256-any-subject.pem and those that the names say. */
 import { writeFileSync } from 'node:fs'
-import { concatBytes, toHex, toPem } from '../src/pki/encoding.ts'
+import { concatBytes, toHex } from '../src/pki/encoding.ts'
 import { derOf, flipped, inWork, mailbox, makeKey, openssl, out, sequence, smtpUtf8Mailbox } from './workshop.ts'
+import { toPem } from '../test/support/pem.ts'
 
 interface Signed {
   readonly key?: string

@@ -9,7 +9,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { contextConstructed, encodeElement, encodeObjectIdentifier, tag } from '../src/pki/der.ts'
-import { concatBytes, fromBase64, toBase64, toHex, toPem } from '../src/pki/encoding.ts'
+import { concatBytes, fromBase64, toBase64, toHex } from '../src/pki/encoding.ts'
+import { toPem } from '../test/support/pem.ts'
 
 const out = join(import.meta.dirname, 'private-keys')
 rmSync(out, { recursive: true, force: true })

@@ -1,7 +1,7 @@
 /** Certificate requests by rules 1, 8 and 10: their form, and what they name. */
 import { writeFileSync } from 'node:fs'
 import { contextConstructed, encodeElement, tag } from '../src/pki/der.ts'
-import { concatBytes, toPem } from '../src/pki/encoding.ts'
+import { concatBytes } from '../src/pki/encoding.ts'
 import {
   assemble,
   derOf,
@@ -16,6 +16,7 @@ import {
   utf8,
   writeDer,
 } from './workshop.ts'
+import { toPem } from '../test/support/pem.ts'
 
 const pkcs9 = '1.2.840.113549.1.9.14'
 const microsoft = '1.3.6.1.4.1.311.2.1.14'

@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { contextConstructed, encodeElement, encodeObjectIdentifier, tag } from '../src/pki/der.ts'
-import { fromBase64, toPem } from '../src/pki/encoding.ts'
+import { fromBase64 } from '../src/pki/encoding.ts'
+import { toPem } from '../test/support/pem.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'certs-fixtures-'))
 

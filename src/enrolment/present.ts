@@ -3,7 +3,7 @@ import type { DirectoryCertificate } from '../api/shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { toBase64 } from '../pki/encoding.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
-import type { CertificateRow } from './store.ts'
+import type { CertificateRow } from './certificates/store.ts'
 
 /** What a certificate says about itself, read once when it was issued. */
 const factsShape = z.strictObject({

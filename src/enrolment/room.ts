@@ -7,8 +7,9 @@ import { importBlocklist, type BlocklistImport } from './keys/blocklist.ts'
 import { blockDisclosedKey, keyCompromiseRoutes } from './keys/compromise.ts'
 import { deleteChallengesExpiredBefore } from './keys/store.ts'
 import { personalData } from './personal-data.ts'
-import { enrolmentRoutes } from './routes.ts'
-import { endCertificate, readCertificate, readRunOut, type CertificateRow } from './store.ts'
+import { requestRoutes } from './routes.ts'
+import { certificateRoutes } from './certificates/routes.ts'
+import { endCertificate, readCertificate, readRunOut, type CertificateRow } from './certificates/store.ts'
 import { createOcspResponder, type OcspAnswer } from './status/ocsp.ts'
 import { revokeCertificate } from './status/revoke.ts'
 import { currentRevocationList, issueRevocationLists } from './status/revocation-list.ts'
@@ -81,7 +82,7 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
       return (await readCertificate(deps.database, certificate))?.state ?? null
     },
     importBlocklist: (list, progress) => importBlocklist({ ...deps, now: deps.clock() }, list, progress),
-    routes: [enrolmentRoutes(deps), keyCompromiseRoutes(deps)],
+    routes: [requestRoutes(deps), certificateRoutes(deps), keyCompromiseRoutes(deps)],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
       { name: 'revocation-lists', cron: '* * * * *', run: () => issueRevocationLists(deps) },

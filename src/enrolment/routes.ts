@@ -14,37 +14,27 @@ import {
   certificateRequest,
   certificateRequestAnswer,
   certificateUse,
-  ownCertificate,
   pageOf,
   keyChallengeAnswer,
   pageQuery,
   proofRequest,
   publicKeyRequest,
-  revocationRequest,
   type CertificateRequestAnswer,
-  type OwnCertificate,
 } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import { fromBase64 } from '../pki/encoding.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
-import { openCertificate, presentOpened, type OpenedCertificate } from './present.ts'
+import { createOwnPresenter } from './certificates/present-own.ts'
+import { readCertificateOfRequest } from './certificates/store.ts'
+import { pageFrom, readCursor } from './paging.ts'
+import { openCertificate, type OpenedCertificate } from './present.ts'
 import { challengeKey, takeProof } from './keys/challenge.ts'
 import { readKeyFor } from './keys/intake.ts'
 import type { ChallengeRow } from './keys/store.ts'
 import { checkProvedKey } from './proved-key.ts'
 import { certifyKey, requestCertificate, type AnsweredRequest } from './request.ts'
-import { revokeCertificate } from './status/revoke.ts'
-import {
-  readCertificate,
-  readCertificateOfRequest,
-  readCertificatesOf,
-  readRequest,
-  readRequestsOf,
-  type CertificateRow,
-  type RequestRow,
-  type RequestState,
-} from './store.ts'
+import { readRequest, readRequestsOf, type RequestRow, type RequestState } from './store.ts'
 
 const certificateId = z.object({ id: z.string().max(64) })
 const unauthorized = problemAnswer('No valid credential')
@@ -123,33 +113,6 @@ const oneRequestRoute = createRoute({
   responses: { 200: jsonAnswer('The request', certificateRequestAnswer), 401: unauthorized, 404: notFound },
 })
 
-const certificatesRoute = createRoute({
-  method: 'get',
-  path: '/v1/certificates',
-  summary: 'Your certificates, newest first',
-  security: bearer,
-  request: { query: pageQuery },
-  responses: { 200: jsonAnswer('One page', pageOf(ownCertificate)), 401: unauthorized },
-})
-
-const oneCertificateRoute = createRoute({
-  method: 'get',
-  path: '/v1/certificates/{id}',
-  summary: 'One of your certificates',
-  security: bearer,
-  request: { params: certificateId },
-  responses: { 200: jsonAnswer('The certificate', ownCertificate), 401: unauthorized, 404: notFound },
-})
-
-const revokeRoute = createRoute({
-  method: 'post',
-  path: '/v1/certificates/{id}/revocation',
-  summary: 'Revoke one of your certificates, for good',
-  security: bearer,
-  request: { params: certificateId, body: jsonBody(revocationRequest) },
-  responses: { 200: jsonAnswer('Revoked, or ended before', ownCertificate), 401: unauthorized, 404: notFound },
-})
-
 /** The states that are inside are `pending` outside; an ended certificate's request was issued. */
 const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   if (state === 'submitting' || state === 'outcome_unknown') return 'pending'
@@ -159,42 +122,12 @@ const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
 /** How soon a device asks again for a request that is under way. */
 const askAgainSeconds = 2
 
-/** A list's cursor: creation time and id of the last item. */
-const readCursor = (cursor: string | undefined): { at: number; id: string } => {
-  if (cursor === undefined) return { at: Number.MAX_SAFE_INTEGER, id: '' }
-  const match = /^(\d{1,15})\.([\w-]{1,64})$/.exec(cursor)
-  if (match?.[1] === undefined || match[2] === undefined) {
-    throw new DomainError('invalid_request', 'cursor: send the one that the last page gave.')
-  }
-  return { at: Number(match[1]), id: match[2] }
-}
-
-interface Listed {
-  readonly id: string
-  readonly createdAt: number
-}
-
-/** Cuts one row too many into a page and the cursor of the next. */
-const pageFrom = <T extends Listed>(rows: readonly T[], limit: number): { rows: T[]; next: string | null } => {
-  const page = rows.slice(0, limit)
-  const last = page.at(-1)
-  return { rows: page, next: rows.length > limit && last !== undefined ? `${last.createdAt}.${last.id}` : null }
-}
-
-export function enrolmentRoutes(deps: EnrolmentDeps) {
+/** Certificate requests: by CSR, and by a bare public key with a proof. */
+export function requestRoutes(deps: EnrolmentDeps) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
 
-  const presentOpen = async (certificates: readonly OpenedCertificate[]): Promise<OwnCertificate[]> => {
-    const published = await deps.publishedAmong(certificates.map(({ id }) => id))
-    return certificates.map((certificate) => ({
-      ...presentOpened((authority) => deps.ca.chainOf(authority), certificate),
-      published: published.has(certificate.id),
-    }))
-  }
-
-  const presentOwn = (rows: readonly CertificateRow[]): Promise<OwnCertificate[]> =>
-    presentOpen(rows.map((row) => openCertificate(deps.keys, row)))
+  const { presentOpen } = createOwnPresenter(deps)
 
   const openOfRequest = async (request: string): Promise<OpenedCertificate | null> => {
     const row = await readCertificateOfRequest(deps.database, request)
@@ -242,34 +175,6 @@ export function enrolmentRoutes(deps: EnrolmentDeps) {
     if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such request.')
     const addressOf = await addressesOf(caller.subscriberId)
     return context.json(await presentRequest(row, addressOf(row.mailbox)), 200)
-  })
-
-  routes.openapi(certificatesRoute, async (context) => {
-    const caller = await deviceCaller(context, authenticate)
-    const { limit, cursor } = context.req.valid('query')
-    const rows = await readCertificatesOf(deps.database, caller.subscriberId, readCursor(cursor), limit + 1)
-    const page = pageFrom(rows, limit)
-    return context.json({ items: await presentOwn(page.rows), next: page.next }, 200)
-  })
-
-  routes.openapi(oneCertificateRoute, async (context) => {
-    const caller = await deviceCaller(context, authenticate)
-    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, context.req.valid('param').id)])
-    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
-    return context.json(shown, 200)
-  })
-
-  routes.openapi(revokeRoute, async (context) => {
-    const caller = await deviceCaller(context, authenticate)
-    const { id } = await ownCertificateRow(deps, caller, context.req.valid('param').id)
-    const { reason } = context.req.valid('json')
-    await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, {
-      actorKind: 'device',
-      actor: caller.deviceId,
-    })
-    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, id)])
-    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
-    return context.json(shown, 200)
   })
 
   routes.openapi(requestRoute, async (context) => {
@@ -338,17 +243,6 @@ async function mailboxOf(deps: EnrolmentDeps, caller: DeviceCaller, id: string |
   const mailbox = mailboxes.find((candidate) => candidate.id === id)
   if (mailbox === undefined) throw new DomainError('mailbox_not_yours', 'That mailbox is not proved for you any more.')
   return mailbox
-}
-
-/** The caller's certificate. Throws `not_found` for one that is another's as for one that is not there. */
-export async function ownCertificateRow(
-  deps: Pick<EnrolmentDeps, 'database'>,
-  caller: DeviceCaller,
-  id: string,
-): Promise<CertificateRow> {
-  const row = await readCertificate(deps.database, id)
-  if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such certificate.')
-  return row
 }
 
 interface RequestBody {

@@ -10,16 +10,8 @@ import type { EnrolmentDeps } from './deps.ts'
 import { checkCsr, checkProvedKey, type ProvedKey } from './proved-key.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { insertStatus } from './status/store.ts'
-import {
-  claimStuckRequest,
-  endCertificate,
-  finishRequest,
-  insertCertificate,
-  readRequest,
-  readStuckRequests,
-  readValidCertificateId,
-  type RequestRow,
-} from './store.ts'
+import { endCertificate, insertCertificate, readValidCertificateId } from './certificates/store.ts'
+import { claimStuckRequest, finishRequest, readRequest, readStuckRequests, type RequestRow } from './store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000

@@ -3,7 +3,12 @@ import { GuardBroken, requireOneChange, type Command } from '../../ports/databas
 import type { AuditEvent } from '../../audit/entries.ts'
 import { blockKey } from '../keys/store.ts'
 import type { EnrolmentDeps } from '../deps.ts'
-import { revokeCertificateRow, readCertificate, readCertificatesWithKey, type CertificateRow } from '../store.ts'
+import {
+  readCertificate,
+  readCertificatesWithKey,
+  revokeCertificateRow,
+  type CertificateRow,
+} from '../certificates/store.ts'
 import { revokeStatus } from './store.ts'
 
 /** Who had a certificate revoked. */

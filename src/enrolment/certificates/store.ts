@@ -1,0 +1,183 @@
+import {
+  blob,
+  command,
+  integer,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+import type { CertificateUse } from '../../api/shapes.ts'
+
+const use = oneOf('sign', 'encrypt', 'dual')
+
+export interface NewCertificate {
+  readonly id: string
+  readonly request: string
+  readonly subscriber: string
+  readonly device: string
+  readonly mailbox: string
+  readonly use: CertificateUse
+  readonly authority: string
+  readonly serialNumber: string
+  readonly spkiSha256: string
+  readonly factsSealed: Uint8Array
+  readonly certificateSealed: Uint8Array
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly createdAt: number
+}
+
+export const insertCertificate = (row: NewCertificate): Command =>
+  command(
+    `INSERT INTO certificates
+       (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, facts_sealed,
+        certificate_sealed, not_before, not_after, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.request,
+    row.subscriber,
+    row.device,
+    row.mailbox,
+    row.use,
+    row.authority,
+    row.serialNumber,
+    row.spkiSha256,
+    row.factsSealed,
+    row.certificateSealed,
+    row.notBefore,
+    row.notAfter,
+    row.createdAt,
+  )
+
+export const readValidCertificateId = (
+  database: Database,
+  of: { device: string; mailbox: string; use: CertificateUse },
+) =>
+  database.first(
+    query(
+      { id: text, request: text },
+      `SELECT id, request FROM certificates WHERE device = ? AND mailbox = ? AND usage = ? AND state = 'valid'`,
+      of.device,
+      of.mailbox,
+      of.use,
+    ),
+  )
+
+/** Ends one certificate, and with it its request, so that its key cannot be certified again. */
+export const endCertificate = (
+  id: string,
+  request: string,
+  state: 'superseded' | 'expired',
+  now: number,
+): Command[] => [
+  command(`UPDATE certificates SET state = ? WHERE id = ? AND state = 'valid'`, state, id),
+  requireOneChange('certificate_ended'),
+  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
+
+const certificateColumns = {
+  id: text,
+  request: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  state: oneOf('valid', 'superseded', 'revoked', 'expired'),
+  authority: text,
+  serialNumber: text,
+  spkiSha256: text,
+  factsSealed: blob,
+  certificateSealed: blob,
+  notBefore: integer,
+  notAfter: integer,
+  createdAt: integer,
+}
+
+export const readCertificate = (database: Database, id: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE id = ?`,
+      id,
+    ),
+  )
+export type CertificateRow = NonNullable<Awaited<ReturnType<typeof readCertificate>>>
+
+export const readCertificateOfRequest = (database: Database, request: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE request = ?`,
+      request,
+    ),
+  )
+
+export const readCertificatesOf = (
+  database: Database,
+  subscriber: string,
+  before: { at: number; id: string },
+  limit: number,
+) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates
+       WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      subscriber,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+
+/** The certificates on a key that can still be revoked, whoever's they are. */
+export const readCertificatesWithKey = (database: Database, spkiSha256: string) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE spki_sha256 = ? AND state IN ('valid', 'superseded')`,
+      spkiSha256,
+    ),
+  )
+
+/** Marks a certificate that is in time as revoked, and ends its request, so that its key cannot be certified again. */
+export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
+  command(
+    `UPDATE certificates SET state = 'revoked', revoked_at = ?
+     WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
+    now,
+    id,
+    now,
+  ),
+  requireOneChange('certificate_ended'),
+  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
+
+export const readRunOut = (database: Database, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, request: text },
+      `SELECT id, request FROM certificates WHERE state = 'valid' AND not_after < ? ORDER BY not_after LIMIT ?`,
+      now,
+      limit,
+    ),
+  )

@@ -163,10 +163,14 @@ export function createApp(parts: AppParts): OpenAPIHono {
 
   const safeBody = requireSafeBody(parts)
   const pkiHost = new URL(parts.pkiUrl).host
+  const overTls = parts.publicUrl.startsWith('https:')
   app.use(async (context, next) => {
-    requireSafeConnection(context, parts.connectionOf(context), pkiHost)
+    const connection = parts.connectionOf(context)
+    requireSafeConnection(context, connection, pkiHost)
     context.header('Cache-Control', 'no-store')
     context.header('X-Content-Type-Options', 'nosniff')
+    // RFC 6797 7.2: over TLS only.
+    if (overTls && connection.secure) context.header('Strict-Transport-Security', 'max-age=31536000')
     const { method } = context.req
     if (method === 'POST' || method === 'PUT' || method === 'PATCH') await safeBody(context, next)
     else await next()

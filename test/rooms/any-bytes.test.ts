@@ -15,7 +15,12 @@ const fixture = (name: string): Buffer =>
     'base64',
   )
 
-const bases = ['csr-p256-any-subject.pem', 'csr-rsa2048.pem', 'spki-ed25519-published-in-rfc9216.pem'].map(fixture)
+const bases = [
+  'csr-p256-any-subject.pem',
+  'csr-rsa2048.pem',
+  'spki-ed25519-published-in-rfc9216.pem',
+  'cert-p256-dual.pem',
+].map(fixture)
 
 /** Bytes of any kind, and real ones cut short or with a few bits turned over. */
 const anyBytes: fc.Arbitrary<Uint8Array> = fc.oneof(

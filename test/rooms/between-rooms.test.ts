@@ -115,3 +115,16 @@ test('over plain HTTP from elsewhere only lists, OCSP and CA certificates are an
     await harness.close()
   }
 })
+
+test.each([
+  ['https://keys.example.com', 'max-age=31536000'],
+  ['http://127.0.0.1:8080', null],
+])('clients of %s are told to stay with HTTPS: %s', async (url, expected) => {
+  const harness = await openRoomHarness('sqlite', { settings: { PUBLIC_URL: url } })
+  try {
+    const { headers } = await harness.ask('/v1/policy')
+    expect(headers.get('Strict-Transport-Security')).toBe(expected)
+  } finally {
+    await harness.close()
+  }
+})

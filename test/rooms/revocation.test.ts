@@ -2,6 +2,7 @@ import 'reflect-metadata'
 import { X509Certificate, X509Crl } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../support/api.ts'
+import { blob, command, integer, query, text } from '../../src/ports/database.ts'
 import { checkService } from '../support/check-service.ts'
 import { makeCsr, makeKeys } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
@@ -145,6 +146,42 @@ describe.each(engines)('revocation on %s', (engine) => {
     )
     const rootId = /\/ca\/([\w-]+)\.crl/.exec(Buffer.from(root.rawData).toString('latin1'))?.[1] ?? ''
     expect((await fetchList(rootId)).list.entries).toHaveLength(0)
+  })
+
+  test('the number does not go back where an older copy of the database is put back', async () => {
+    const { api, mails } = harness
+    const ivan = await register(api, mails, 'ivan@example.com')
+    const certificate = await certify(ivan)
+    const authority = issuerId(certificate)
+    await harness.runJob('revocation-lists')
+    const older = await harness.main.all(
+      query(
+        { authority: text, number: integer, thisUpdate: integer, nextUpdate: integer, list: blob },
+        `SELECT authority, number, this_update AS thisUpdate, next_update AS nextUpdate, list
+         FROM certificate_revocation_lists`,
+      ),
+    )
+    harness.clock.now += minute
+    await ivan.api.post(`/v1/certificates/${certificate.id}/revocation`, { reason: 'superseded' })
+    await harness.runJob('revocation-lists')
+    const published = await fetchList(authority)
+    await harness.main.batch([
+      command(`UPDATE certificate_statuses SET listed_in = NULL WHERE listed_in IS NOT NULL`),
+      ...older.map((row) =>
+        command(
+          `UPDATE certificate_revocation_lists SET number = ?, this_update = ?, next_update = ?, list = ?
+           WHERE authority = ?`,
+          row.number,
+          row.thisUpdate,
+          row.nextUpdate,
+          row.list,
+          row.authority,
+        ),
+      ),
+    ])
+    harness.clock.now += minute
+    await harness.runJob('revocation-lists')
+    expect((await fetchList(authority)).number > published.number).toBe(true)
   })
 
   test('an expired certificate leaves the list only after it stood there once past its end', async () => {

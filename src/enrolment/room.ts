@@ -18,6 +18,8 @@ import { resumeStuckRequests } from './submit.ts'
 
 /** More disclosed keys than this at a time are refused without being read. */
 const keysReadAtOnce = 2
+/** A reading that took this long was cancelled with its request, as happens on Workers. */
+const keyReadMilliseconds = 10_000
 
 const dayMilliseconds = 86_400_000
 /** Longer than the root waits with its next list, so that what was revoked stood on one after its expiry. */
@@ -62,18 +64,21 @@ export interface EnrolmentRoom extends Room {
 /** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
 export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
   const { root, issuing } = deps.authorities
-  let keysBeingRead = 0
+  const keysBeingRead = new Set<{ readonly begun: number }>()
   return {
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
     blockDisclosedKey: async (finding) => {
       // Reading a key costs up to a hundredth of a second, and anyone may send one.
-      if (keysBeingRead >= keysReadAtOnce) return false
-      keysBeingRead += 1
+      const begun = deps.clock()
+      for (const other of keysBeingRead) if (other.begun < begun - keyReadMilliseconds) keysBeingRead.delete(other)
+      if (keysBeingRead.size >= keysReadAtOnce) return false
+      const reading = { begun }
+      keysBeingRead.add(reading)
       try {
         return await blockDisclosedKey(deps, finding)
       } finally {
-        keysBeingRead -= 1
+        keysBeingRead.delete(reading)
       }
     },
     answerOcsp: createOcspResponder(deps),

@@ -1,4 +1,4 @@
-import { OpenAPIHono, type z } from '@hono/zod-openapi'
+import { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { DomainError } from '../errors.ts'
 import type { TableDeclaration } from '../ports/personal-data.ts'
@@ -70,6 +70,12 @@ export const problemAnswer = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problemDocument } },
 })
+
+/** The id in a path. */
+export const idInPath = z.object({ id: z.string().max(64) })
+
+export const unauthorized = problemAnswer('The credential, or device secret, is missing or wrong')
+export const notFound = problemAnswer('There is none, or it is not yours')
 
 /** The credential of a request, as the OpenAPI document names it. */
 export const bearer = [{ bearer: [] }]

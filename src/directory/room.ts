@@ -1,13 +1,16 @@
-import { createRoute, z } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
 import {
   bearer,
   createRoutes,
   describeFault,
   deviceCaller,
+  idInPath,
   jsonAnswer,
   jsonBody,
+  notFound,
   problemAnswer,
   readJson,
+  unauthorized,
   type Room,
 } from '../api/room.ts'
 import { lookupAnswer, lookupRequest, ownCertificate, publicationRequest } from '../api/shapes.ts'
@@ -25,16 +28,12 @@ export interface DirectoryRoom extends Room {
   publishedAmong(certificates: readonly string[]): Promise<ReadonlySet<string>>
 }
 
-const certificateId = z.object({ id: z.string().max(64) })
-const unauthorized = problemAnswer('No valid credential')
-const notFound = problemAnswer('There is none, or it is not yours')
-
 const publishRoute = createRoute({
   method: 'put',
   path: '/v1/certificates/{id}/publication',
   summary: 'Let others find a certificate',
   security: bearer,
-  request: { params: certificateId, body: jsonBody(publicationRequest) },
+  request: { params: idInPath, body: jsonBody(publicationRequest) },
   responses: {
     200: jsonAnswer('Published', ownCertificate),
     401: unauthorized,
@@ -48,7 +47,7 @@ const withdrawRoute = createRoute({
   path: '/v1/certificates/{id}/publication',
   summary: 'Take a certificate out of the directory',
   security: bearer,
-  request: { params: certificateId },
+  request: { params: idInPath },
   responses: { 204: { description: 'It is not published' }, 401: unauthorized, 404: notFound },
 })
 

@@ -108,6 +108,7 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
     notAfter: new Date(now.getTime() + issuingTerm),
     urls: authorityUrls(deps.pkiUrl, rootId),
   })
+  const { serialNumber, notAfter } = await certificateFacts(deps.crypto, issuingCertificate)
   try {
     await deps.database.batch([
       await authorityCommand(deps, {
@@ -124,6 +125,8 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
         certificate: issuingCertificate,
         keys: issuingKeys,
       }),
+      // The root's list is made of statuses too, and this is the one serial number that could stand on it.
+      insertStatus({ authority: rootId, serialNumber, notAfter: notAfter.getTime() }),
       ...deps.recordAudit({
         action: 'authorities.created',
         actorKind: 'service',
@@ -156,9 +159,6 @@ export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities>
   const root = findRole(rows, 'root')
   const issuing = findRole(rows, 'issuing')
   const issuingSigner = await openSigner(deps, issuing)
-  const { serialNumber, notAfter } = await certificateFacts(deps.crypto, issuing.certificate)
-  // The root's list is made of statuses too, and the issuing CA's serial number is the one that could stand on it.
-  await deps.database.batch([insertStatus({ authority: root.id, serialNumber, notAfter: notAfter.getTime() })])
   return {
     root: { id: root.id, certificate: root.certificate },
     issuing: { id: issuing.id, ...issuingSigner },

@@ -35,8 +35,8 @@ export async function checkCsr(
   return { ...checked, provedBy: 'csr', content: checked.der }
 }
 
-/** A key whose challenge was answered. Throws the refusals of the key policy, and `key_blocked`. */
-export async function checkProvedKey(
+/** Checks a bare public key for a use. Throws the refusals of the key policy, and `key_blocked`. */
+export async function checkBareKey(
   deps: Pick<EnrolmentDeps, 'crypto' | 'profile' | 'database'>,
   spki: Uint8Array,
   use: CertificateUse,

@@ -4,10 +4,13 @@ import {
   bearer,
   createRoutes,
   deviceCaller,
+  idInPath,
   jsonAnswer,
   jsonBody,
+  notFound,
   problemAnswer,
   timestamp,
+  unauthorized,
   type DeviceCaller,
 } from '../api/room.ts'
 import {
@@ -22,7 +25,6 @@ import {
   type CertificateRequestAnswer,
 } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
-import { fromBase64 } from '../pki/encoding.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
 import { createOwnPresenter } from './certificates/present-own.ts'
@@ -30,15 +32,11 @@ import { readCertificateOfRequest } from './certificates/store.ts'
 import { pageFrom, readCursor } from './paging.ts'
 import { openCertificate, type OpenedCertificate } from './present.ts'
 import { challengeKey, takeProof } from './keys/challenge.ts'
-import { readKeyFor } from './keys/intake.ts'
+import { readProof, readPublicKey } from './keys/intake.ts'
 import type { ChallengeRow } from './keys/store.ts'
-import { checkProvedKey } from './proved-key.ts'
+import { checkBareKey } from './proved-key.ts'
 import { certifyKey, requestCertificate, type AnsweredRequest } from './request.ts'
 import { readRequest, readRequestsOf, type RequestRow, type RequestState } from './store.ts'
-
-const certificateId = z.object({ id: z.string().max(64) })
-const unauthorized = problemAnswer('No valid credential')
-const notFound = problemAnswer('There is none, or it is not yours')
 
 const derOrPem = {
   'application/pkcs10': { schema: z.string().meta({ format: 'binary' }) },
@@ -83,7 +81,7 @@ const publicKeyProofRoute = createRoute({
   path: '/v1/public-keys/{id}/proof',
   summary: 'Answer the challenge, and have the key certified',
   security: bearer,
-  request: { params: certificateId, body: jsonBody(proofRequest) },
+  request: { params: idInPath, body: jsonBody(proofRequest) },
   responses: {
     200: jsonAnswer('The same request as before', certificateRequestAnswer),
     201: jsonAnswer('Issued', certificateRequestAnswer),
@@ -109,7 +107,7 @@ const oneRequestRoute = createRoute({
   path: '/v1/certificate-requests/{id}',
   summary: 'One certificate request',
   security: bearer,
-  request: { params: certificateId },
+  request: { params: idInPath },
   responses: { 200: jsonAnswer('The request', certificateRequestAnswer), 401: unauthorized, 404: notFound },
 })
 
@@ -193,8 +191,8 @@ export function requestRoutes(deps: EnrolmentDeps) {
     const caller = await deviceCaller(context, authenticate)
     const { publicKey, use, mailbox: named } = context.req.valid('json')
     const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, named)
-    const key = await readKeyFor(deps, publicKey, use)
-    const made = await challengeKey(deps, key, {
+    const bareKey = await checkBareKey(deps, readPublicKey(publicKey), use)
+    const made = await challengeKey(deps, bareKey, {
       purpose: 'possession',
       subscriber: caller.subscriberId,
       device: caller.deviceId,
@@ -211,11 +209,11 @@ export function requestRoutes(deps: EnrolmentDeps) {
       deps,
       context.req.valid('param').id,
       belongs,
-      proofBytes(context.req.valid('json').proof),
+      readProof(context.req.valid('json').proof),
     )
     if (row.use === null) throw new Error('a challenge to certify a key has a use')
     const mailbox = await mailboxOf(deps, caller, row.mailbox)
-    const proved = await checkProvedKey(deps, row.spki, row.use)
+    const proved = await checkBareKey(deps, row.spki, row.use)
     const answered = await certifyKey(deps, caller, mailbox, row.use, proved)
     return answerRequest(context, answered, await presentAnswered(answered))
   })
@@ -229,12 +227,6 @@ const answerRequest = (context: Context, { row, created }: AnsweredRequest, answ
   context.header('Location', `/v1/certificate-requests/${row.id}`)
   if (answer.state === 'pending') context.header('Retry-After', String(askAgainSeconds))
   return context.json(answer, created ? 202 : 200)
-}
-
-const proofBytes = (proof: string): Uint8Array => {
-  const bytes = fromBase64(proof)
-  if (bytes === null) throw new DomainError('invalid_request', 'proof: send it in base64.')
-  return bytes
 }
 
 /** The mailbox that a challenge was made for. Throws `mailbox_not_yours` where it is gone meanwhile. */

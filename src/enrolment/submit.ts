@@ -7,7 +7,7 @@ import { randomId } from '../ports/runtime.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { CertificateOrder, IssuedByCa } from './ca/contract.ts'
 import type { EnrolmentDeps } from './deps.ts'
-import { checkCsr, checkProvedKey, type ProvedKey } from './proved-key.ts'
+import { checkCsr, checkBareKey, type ProvedKey } from './proved-key.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { insertStatus } from './status/store.ts'
 import { endCertificate, insertCertificate, readValidCertificateId } from './certificates/store.ts'
@@ -204,7 +204,7 @@ async function resumeRequest(deps: EnrolmentDeps, id: string, stuckSince: number
     const proved =
       row.provedBy === 'csr'
         ? await checkCsr(deps, content, mailbox, row.use)
-        : await checkProvedKey(deps, content, row.use)
+        : await checkBareKey(deps, content, row.use)
     await submitRequest(deps, row, mailbox, proved)
   } catch (error) {
     // What was accepted then may be refused now: the key may have been blocked meanwhile.

@@ -11,6 +11,7 @@ import {
   tag,
   type DerElement,
 } from './der.ts'
+import { equalBytes } from './encoding.ts'
 import { hasDuplicateExtension, readExtensions, type Extension } from './extensions.ts'
 import type { SignedBytes } from './signature.ts'
 
@@ -60,9 +61,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
 
   if (hasDuplicateExtension(extensions)) throw new MalformedDer('an extension stands twice')
   // RFC 5280 section 4.1.1.2: the same identifier inside and outside of what is signed.
-  if (innerAlgorithm.length !== algorithm.length || innerAlgorithm.some((octet, index) => octet !== algorithm[index])) {
-    throw new MalformedDer('two signature algorithms')
-  }
+  if (!equalBytes(innerAlgorithm, algorithm)) throw new MalformedDer('two signature algorithms')
   return {
     der,
     serialNumber,

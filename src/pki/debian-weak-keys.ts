@@ -1,13 +1,11 @@
-import { DerSequence, MalformedDer, readElement, readOctetsOfBitString, readUnsigned, tag } from './der.ts'
+import { DerSequence, MalformedDer, readElement, readUnsigned, tag } from './der.ts'
 import { toBufferSource, toHex } from './encoding.ts'
+import { readSpki } from './spki.ts'
 
 /** RSA's modulus in an SPKI, or null for a key of another kind. RFC 8017 A.1.1. */
 function modulusOf(spki: Uint8Array): Uint8Array | null {
   try {
-    const parts = new DerSequence(readElement(spki, tag.sequence))
-    parts.next(tag.sequence)
-    const key = new DerSequence(readElement(readOctetsOfBitString(parts.next(tag.bitString)), tag.sequence))
-    return readUnsigned(key.next(tag.integer))
+    return readUnsigned(new DerSequence(readElement(readSpki(spki).key, tag.sequence)).next(tag.integer))
   } catch (error) {
     if (error instanceof MalformedDer) return null
     throw error

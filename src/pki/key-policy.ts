@@ -6,13 +6,13 @@ import {
   encodeObjectIdentifier,
   MalformedDer,
   readElement,
-  readOctetsOfBitString,
   readUnsigned,
   tag,
 } from './der.ts'
 import { curveOfIdentifier, isPointOnCurve, type CurveName } from './elliptic-curves.ts'
 import { equalBytes } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
+import { readSpki } from './spki.ts'
 import { checkRsaKey, type RsaPublicKey } from './rsa-key.ts'
 
 /** What a key is, as far as profiles and answers need it. */
@@ -38,7 +38,7 @@ const x25519Identifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid.
  * `ed25519_point_invalid`, `x25519_point_invalid`, and those of `checkRsaKey`.
  */
 export function checkPublicKey(spki: Uint8Array): KeyFacts {
-  const { identifier, key } = orMalformed(() => readPublicKey(spki))
+  const { identifier, key } = orMalformed(() => readSpki(spki))
   const curve = curveOfIdentifier(identifier)
   if (curve !== undefined) {
     requirePoint(curve, key)
@@ -63,14 +63,6 @@ function orMalformed<Value>(read: () => Value): Value {
     if (!(error instanceof MalformedDer)) throw error
     throw new DomainError('key_malformed', 'The public key cannot be read: make a new key pair.', { cause: error })
   }
-}
-
-function readPublicKey(spki: Uint8Array) {
-  const parts = new DerSequence(readElement(spki, tag.sequence))
-  const identifier = parts.next(tag.sequence).bytes
-  const key = readOctetsOfBitString(parts.next(tag.bitString))
-  parts.end()
-  return { identifier, key }
 }
 
 function readRsaKey(key: Uint8Array): RsaPublicKey {

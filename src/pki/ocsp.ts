@@ -1,17 +1,15 @@
-import { parseCertificate, type Certificate } from './certificate.ts'
+import { parseCertificate } from './certificate.ts'
 import {
   contextConstructed,
   contextPrimitive,
-  DerSequence,
   encodeElement,
   encodeObjectIdentifier,
   encodeUnsigned,
-  readElement,
-  readOctetsOfBitString,
   tag,
 } from './der.ts'
 import { encodeGeneralizedTime } from './der-time.ts'
 import { toBufferSource, toHex } from './encoding.ts'
+import { readSpki } from './spki.ts'
 import { fromHex } from './hexadecimal.ts'
 import { oid } from './object-identifiers.ts'
 import type { OcspHash } from './ocsp-request.ts'
@@ -57,7 +55,7 @@ export async function ocspIssuer(crypto: Crypto, certificateDer: Uint8Array, has
   const certificate = parseCertificate(certificateDer)
   const [name, key] = await Promise.all([
     digest(crypto, hash, certificate.subject.bytes),
-    digest(crypto, hash, publicKeyOf(certificate)),
+    digest(crypto, hash, readSpki(certificate.spki).key),
   ])
   return { nameHash: toHex(name), keyHash: toHex(key) }
 }
@@ -74,7 +72,7 @@ export async function createOcspResponse(crypto: Crypto, parameters: OcspRespons
   requireInterval(parameters)
   const { producedAt } = parameters
   // RFC 6960 section 4.2.1: KeyHash is SHA-1, whatever the CertID is hashed with. No security rests on it.
-  const keyHash = await digest(crypto, 'SHA-1', publicKeyOf(parseCertificate(parameters.issuer)))
+  const keyHash = await digest(crypto, 'SHA-1', readSpki(parseCertificate(parameters.issuer).spki).key)
   const responseData = encodeElement(
     tag.sequence,
     encodeElement(contextConstructed(2), encodeElement(tag.octetString, keyHash)),
@@ -147,13 +145,6 @@ function requireInterval({ thisUpdate, nextUpdate }: OcspResponseParameters): vo
   if (!(seconds * 1000 >= shortestInterval && seconds * 1000 <= longestInterval)) {
     throw new RangeError('an answer is valid for 8 hours to 10 days')
   }
-}
-
-/** The key's octets without tag, length and the count of unused bits, as RFC 6960 section 4.1.1 hashes them. */
-function publicKeyOf({ spki }: Certificate): Uint8Array {
-  const parts = new DerSequence(readElement(spki, tag.sequence))
-  parts.next(tag.sequence)
-  return readOctetsOfBitString(parts.next(tag.bitString))
 }
 
 async function digest(crypto: Crypto, hash: OcspHash, bytes: Uint8Array): Promise<Uint8Array> {

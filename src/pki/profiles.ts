@@ -1,9 +1,10 @@
 import { caKeyAlgorithm, type CaKeyKind } from './ca-key.ts'
 import { parseCertificate, type Certificate } from './certificate.ts'
-import { DerSequence, readElement, readOctetsOfBitString, tag } from './der.ts'
 import { toBufferSource, toHex } from './encoding.ts'
 import { readSubjectKeyIdentifier, type KeyUsageBit } from './extensions.ts'
 import { oid } from './object-identifiers.ts'
+import type { SigningCa } from './signing.ts'
+import { keyIdentifier } from './spki.ts'
 import {
   AuthorityInfoAccessExtension,
   AuthorityKeyIdentifierExtension,
@@ -41,20 +42,13 @@ export interface Term {
   readonly notAfter: Date
 }
 
-/** The CA that signs: its certificate and the private key to it. */
-interface Issuer {
-  readonly issuer: Uint8Array
-  readonly issuerPrivateKey: CryptoKey
-  readonly issuerKeyKind: CaKeyKind
-}
-
 export interface RootCertificateParameters extends Term {
   readonly keys: CryptoKeyPair
   readonly keyKind: CaKeyKind
   readonly name: CaName
 }
 
-export interface IssuingCertificateParameters extends Term, Issuer {
+export interface IssuingCertificateParameters extends Term, SigningCa {
   /** The issuing CA's SubjectPublicKeyInfo. */
   readonly spki: Uint8Array
   readonly name: CaName
@@ -83,7 +77,7 @@ export async function createRootCertificate(crypto: Crypto, root: RootCertificat
     extensions: [
       new BasicConstraintsExtension(true, undefined, true),
       keyUsage('keyCertSign', 'cRLSign'),
-      new SubjectKeyIdentifierExtension(await keyIdentifier(crypto, spki)),
+      new SubjectKeyIdentifierExtension(toHex(await keyIdentifier(crypto, spki))),
     ],
   })
 }
@@ -103,7 +97,7 @@ export async function createIssuingCertificate(
     subject: caName(issuing.name),
     extensions: [
       authorityKeyIdentifier(issuer),
-      new SubjectKeyIdentifierExtension(await keyIdentifier(crypto, issuing.spki)),
+      new SubjectKeyIdentifierExtension(toHex(await keyIdentifier(crypto, issuing.spki))),
       new BasicConstraintsExtension(true, 0, true),
       keyUsage('digitalSignature', 'keyCertSign', 'cRLSign'),
       new ExtendedKeyUsageExtension([oid.emailProtection]),
@@ -161,14 +155,6 @@ function keyUsage(...bits: readonly KeyUsageBit[]): KeyUsagesExtension {
     bits.reduce((flags, bit) => flags | KeyUsageFlags[bit], 0),
     true,
   )
-}
-
-/** RFC 5280 section 4.2.1.2, method 1: SHA-1 as a name for the key, on which no security rests. */
-async function keyIdentifier(crypto: Crypto, spki: Uint8Array): Promise<string> {
-  const parts = new DerSequence(readElement(spki, tag.sequence))
-  parts.next(tag.sequence)
-  const key = readOctetsOfBitString(parts.next(tag.bitString))
-  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-1', toBufferSource(key))))
 }
 
 /** RFC 5280 section 4.2.1.1: the issuer's own key identifier, and only that. */

@@ -5,10 +5,10 @@ import {
   encodeObjectIdentifier,
   MalformedDer,
   readElement,
-  readOctetsOfBitString,
   readUnsigned,
   tag,
 } from './der.ts'
+import { readSpki } from './spki.ts'
 import { curveOfIdentifier, ellipticCurve, type CurveName } from './elliptic-curves.ts'
 import { equalBytes, toBufferSource } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
@@ -182,11 +182,7 @@ function wayToVerify(
 async function importKey(subtle: SubtleCrypto, spki: Uint8Array, imported: ImportParameters): Promise<CryptoKey> {
   if (imported.name !== 'ECDSA')
     return await subtle.importKey('spki', toBufferSource(spki), imported, false, ['verify'])
-  const parts = new DerSequence(readElement(spki, tag.sequence))
-  parts.next(tag.sequence)
-  const point = readOctetsOfBitString(parts.next(tag.bitString))
-  parts.end()
-  return await subtle.importKey('raw', toBufferSource(point), imported, false, ['verify'])
+  return await subtle.importKey('raw', toBufferSource(readSpki(spki).key), imported, false, ['verify'])
 }
 
 /** Whether the runtime reads an RSA key at all: Workers know no public exponents but 3 and 65537. */

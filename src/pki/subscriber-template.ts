@@ -3,16 +3,14 @@ import { parseCertificate, type Certificate } from './certificate.ts'
 import {
   contextConstructed,
   contextPrimitive,
-  DerSequence,
   encodeElement,
   encodeObjectIdentifier,
   encodeUnsigned,
-  readElement,
-  readOctetsOfBitString,
   tag,
 } from './der.ts'
 import { encodeTime } from './der-time.ts'
-import { concatBytes, toBufferSource } from './encoding.ts'
+import { concatBytes } from './encoding.ts'
+import { keyIdentifier } from './spki.ts'
 import { encodeKeyUsage, readSubjectKeyIdentifier } from './extensions.ts'
 import { fromHex } from './hexadecimal.ts'
 import type { KeyFacts } from './key-policy.ts'
@@ -138,14 +136,6 @@ function encodeMailbox({ address, kind }: MailboxAddress): Uint8Array {
           encodeElement(contextConstructed(0), encodeElement(tag.utf8String, octets)),
         )
   return encodeElement(tag.sequence, name)
-}
-
-/** RFC 5280 section 4.2.1.2, method 1: SHA-1 as a name for the key, on which no security rests. */
-async function keyIdentifier(crypto: Crypto, spki: Uint8Array): Promise<Uint8Array> {
-  const parts = new DerSequence(readElement(spki, tag.sequence))
-  parts.next(tag.sequence)
-  const key = readOctetsOfBitString(parts.next(tag.bitString))
-  return new Uint8Array(await crypto.subtle.digest('SHA-1', toBufferSource(key)))
 }
 
 /** RFC 5280 section 4.2.1.1: the issuer's own key identifier, and only that. */

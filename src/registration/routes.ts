@@ -1,13 +1,15 @@
-import { createRoute, z } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
 import {
   bearer,
   bearerToken,
   createRoutes,
   deviceCaller,
+  idInPath,
   jsonAnswer,
   jsonBody,
   problemAnswer,
   timestamp,
+  unauthorized,
   type AuthenticateDevice,
 } from '../api/room.ts'
 import {
@@ -25,9 +27,6 @@ import type { RegistrationDeps } from './deps.ts'
 import { mailboxesOf } from './mailboxes.ts'
 import { startRegistration } from './start.ts'
 import { readSubscriber } from './store.ts'
-
-const registrationId = z.object({ id: z.string().max(64) })
-const unauthorized = problemAnswer('The device secret or credential is missing or wrong')
 
 const startRoute = createRoute({
   method: 'post',
@@ -49,7 +48,7 @@ const confirmRoute = createRoute({
   path: '/v1/registrations/{id}/confirmation',
   summary: 'Prove the mailbox with the mailed token',
   security: bearer,
-  request: { params: registrationId, body: jsonBody(confirmationRequest) },
+  request: { params: idInPath, body: jsonBody(confirmationRequest) },
   responses: {
     200: jsonAnswer('Proved', confirmationAnswer),
     401: unauthorized,
@@ -63,7 +62,7 @@ const stateRoute = createRoute({
   path: '/v1/registrations/{id}',
   summary: 'How far the registration is',
   security: bearer,
-  request: { params: registrationId },
+  request: { params: idInPath },
   responses: { 200: jsonAnswer('Its state', registrationState), 401: unauthorized },
 })
 
@@ -72,7 +71,7 @@ const credentialRoute = createRoute({
   path: '/v1/registrations/{id}/credential',
   summary: 'Get the credential of this device, shown once',
   security: bearer,
-  request: { params: registrationId },
+  request: { params: idInPath },
   responses: {
     201: jsonAnswer('The credential', credentialAnswer),
     401: unauthorized,

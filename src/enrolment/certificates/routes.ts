@@ -1,5 +1,14 @@
-import { createRoute, z } from '@hono/zod-openapi'
-import { bearer, createRoutes, deviceCaller, jsonAnswer, jsonBody, problemAnswer } from '../../api/room.ts'
+import { createRoute } from '@hono/zod-openapi'
+import {
+  bearer,
+  createRoutes,
+  deviceCaller,
+  idInPath,
+  jsonAnswer,
+  jsonBody,
+  notFound,
+  unauthorized,
+} from '../../api/room.ts'
 import { ownCertificate, pageOf, pageQuery, revocationRequest } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -8,10 +17,6 @@ import { revokeCertificate } from '../status/revoke.ts'
 import { ownCertificateRow } from './own.ts'
 import { createOwnPresenter } from './present-own.ts'
 import { readCertificatesOf } from './store.ts'
-
-const certificateId = z.object({ id: z.string().max(64) })
-const unauthorized = problemAnswer('No valid credential')
-const notFound = problemAnswer('There is none, or it is not yours')
 
 const certificatesRoute = createRoute({
   method: 'get',
@@ -27,7 +32,7 @@ const oneCertificateRoute = createRoute({
   path: '/v1/certificates/{id}',
   summary: 'One of your certificates',
   security: bearer,
-  request: { params: certificateId },
+  request: { params: idInPath },
   responses: { 200: jsonAnswer('The certificate', ownCertificate), 401: unauthorized, 404: notFound },
 })
 
@@ -36,7 +41,7 @@ const revokeRoute = createRoute({
   path: '/v1/certificates/{id}/revocation',
   summary: 'Revoke one of your certificates, for good',
   security: bearer,
-  request: { params: certificateId, body: jsonBody(revocationRequest) },
+  request: { params: idInPath, body: jsonBody(revocationRequest) },
   responses: { 200: jsonAnswer('Revoked, or ended before', ownCertificate), 401: unauthorized, 404: notFound },
 })
 

@@ -61,13 +61,13 @@ const methodFor = (key: KeyFacts, use: CertificateUse | null): 'sign' | 'decrypt
 /** Makes and keeps a challenge for a key that has passed the key policy. Throws `key_not_on_this_runtime`. */
 export async function challengeKey(
   deps: ChallengeDeps,
-  key: { readonly spki: Uint8Array; readonly facts: KeyFacts },
+  bareKey: { readonly spki: Uint8Array; readonly key: KeyFacts },
   binding: ChallengeBinding,
 ): Promise<Challenge> {
   const id = randomId(deps.random)
-  const text = await textOf(deps, id, binding.purpose, key.spki)
-  const method = methodFor(key.facts, binding.use)
-  const envelope = method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, key.spki, text, deps) : null
+  const text = await textOf(deps, id, binding.purpose, bareKey.spki)
+  const method = methodFor(bareKey.key, binding.use)
+  const envelope = method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, bareKey.spki, text, deps) : null
   const createdAt = deps.clock()
   const expiresAt = createdAt + challengeMilliseconds
   await deps.database.batch([
@@ -75,7 +75,7 @@ export async function challengeKey(
       id,
       ...binding,
       method,
-      spki: key.spki,
+      spki: bareKey.spki,
       expectedSha256: envelope === null ? null : deps.sha256(envelope.expectedProof),
       createdAt,
       expiresAt,

@@ -1,14 +1,15 @@
-import { createRoute, z } from '@hono/zod-openapi'
-import { createRoutes, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
+import { createRoute } from '@hono/zod-openapi'
+import { createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
 import { keyBlockedAnswer, keyChallengeAnswer, keyCompromiseRequest, proofRequest } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
-import { fromBase64, sha256Hex } from '../../pki/encoding.ts'
+import { sha256Hex } from '../../pki/encoding.ts'
+import { checkPublicKey } from '../../pki/key-policy.ts'
 import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
 import { recoverPublicKey } from '../../pki/private-keys/recover.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { revokeKey } from '../status/revoke.ts'
 import { challengeKey, takeProof } from './challenge.ts'
-import { readKey } from './intake.ts'
+import { readProof, readPublicKey } from './intake.ts'
 
 const anyone = { actorKind: 'anyone', actor: null } as const
 
@@ -23,8 +24,6 @@ export async function blockDisclosedKey(deps: EnrolmentDeps, finding: PrivateKey
   await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
   return true
 }
-
-const challengeId = z.object({ id: z.string().max(64) })
 
 const reportRoute = createRoute({
   method: 'post',
@@ -45,7 +44,7 @@ const reportProofRoute = createRoute({
   method: 'post',
   path: '/v1/key-compromise/{id}/proof',
   summary: 'Answer the challenge: the key is blocked, its certificates are revoked',
-  request: { params: challengeId, body: jsonBody(proofRequest) },
+  request: { params: idInPath, body: jsonBody(proofRequest) },
   responses: {
     200: jsonAnswer('Blocked', keyBlockedAnswer),
     403: problemAnswer('The proof is wrong'),
@@ -69,8 +68,9 @@ export function keyCompromiseRoutes(deps: EnrolmentDeps) {
       if (finding === null || !(await blockDisclosedKey(deps, finding))) throw unreadable()
       return context.json({ state: 'blocked' as const }, 200)
     }
-    const key = await readKey(deps.crypto, report.publicKey)
-    const made = await challengeKey(deps, key, {
+    const spki = readPublicKey(report.publicKey)
+    const reported = { spki, key: checkPublicKey(spki) }
+    const made = await challengeKey(deps, reported, {
       purpose: 'compromise',
       subscriber: null,
       device: null,
@@ -81,8 +81,7 @@ export function keyCompromiseRoutes(deps: EnrolmentDeps) {
   })
 
   routes.openapi(reportProofRoute, async (context) => {
-    const proof = fromBase64(context.req.valid('json').proof)
-    if (proof === null) throw new DomainError('invalid_request', 'proof: send it in base64.')
+    const proof = readProof(context.req.valid('json').proof)
     const row = await takeProof(deps, context.req.valid('param').id, ({ purpose }) => purpose === 'compromise', proof)
     await revokeKey(deps, await sha256Hex(deps.crypto, row.spki), 'reported', anyone)
     return context.json({ state: 'blocked' as const }, 200)

@@ -1,8 +1,3 @@
-import { toHex } from '../encoding.ts'
-
-/** The number that octets stand for, the most significant one first. */
-export const toInteger = (octets: Uint8Array): bigint => (octets.length === 0 ? 0n : BigInt(`0x${toHex(octets)}`))
-
 /** The octets of a number that is not negative, at least `size` of them. */
 export function toOctets(value: bigint, size = 1): Uint8Array<ArrayBuffer> {
   const digits = value.toString(16)
@@ -28,9 +23,6 @@ export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
     return null
   }
 }
-
-/** How many bits a number has. */
-export const bitsOf = (value: bigint): number => value.toString(2).length
 
 /** The remainder that is not negative. */
 export function modulo(value: bigint, modulus: bigint): bigint {

@@ -14,7 +14,9 @@ import { curveByIdentifier, curveByName, curveBySize } from './curves.ts'
 import { curve25519ByIdentifier } from './curve25519.ts'
 import type { Candidate } from './form.ts'
 import { pgpSecretKeyAt } from './forms/pgp.ts'
-import { fromBase64Url, toInteger } from './integers.ts'
+import type { CurveName } from '../elliptic-curves.ts'
+import { toInteger } from '../integers.ts'
+import { fromBase64Url } from './integers.ts'
 import type { PrivateValues } from './values.ts'
 
 /** Something is cut off or not as its form has it. */
@@ -91,7 +93,7 @@ function readPkcs8(element: DerElement): PrivateValues | null {
 }
 
 /** RFC 5915 section 3; `outer` is the curve that stood around it. */
-function readSec1(element: DerElement, outer: string | null): PrivateValues | null {
+function readSec1(element: DerElement, outer: CurveName | null): PrivateValues | null {
   const parts = new DerSequence(element)
   parts.next(tag.integer)
   const value = parts.next(tag.octetString).content

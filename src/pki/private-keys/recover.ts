@@ -1,7 +1,8 @@
+import { ellipticCurve } from '../elliptic-curves.ts'
 import { ecPublicKey } from './curves.ts'
 import { curve25519PublicKey } from './curve25519.ts'
 import type { PrivateKeyFinding } from './detect.ts'
-import { bitsOf } from './integers.ts'
+import { bitLength } from '../integers.ts'
 import { readPrivateValues } from './read.ts'
 import { rsaPublicKey } from './rsa.ts'
 import type { PrivateValues } from './values.ts'
@@ -34,7 +35,7 @@ export async function recoverPublicKey(
 const cheapBits = 3072
 
 function isCostly(values: PrivateValues): boolean {
-  if (values.kind === 'rsa') return bitsOf(values.p) + bitsOf(values.q) > cheapBits
+  if (values.kind === 'rsa') return bitLength(values.p) + bitLength(values.q) > cheapBits
   return values.kind === 'rsa-without-primes'
 }
 
@@ -48,7 +49,7 @@ async function publicKeyOf(
     case 'rsa-without-primes':
       return rsaPublicKey(crypto, values)
     case 'ec':
-      if (!values.curve.startsWith('brainpool')) return ecPublicKey(crypto, values)
+      if (!ellipticCurve(values.curve).brainpool) return ecPublicKey(crypto, values)
       return brainpool === null ? null : ecPublicKey(brainpool, values)
     case 'Ed25519':
     case 'X25519':

@@ -1,7 +1,8 @@
 import { encodeElement, encodeObjectIdentifier, tag } from '../der.ts'
 import { toBufferSource } from '../encoding.ts'
 import { oid } from '../object-identifiers.ts'
-import { bitsOf, greatestCommonDivisor, inverse, power, toBase64Url, toOctets } from './integers.ts'
+import { bitLength } from '../integers.ts'
+import { greatestCommonDivisor, inverse, power, toBase64Url, toOctets } from './integers.ts'
 import type { PrivateValues } from './values.ts'
 
 /**
@@ -24,7 +25,7 @@ export async function rsaPublicKey(crypto: Crypto, values: Rsa | RsaWithoutPrime
   if (key === null) return null
   const { p, q, d } = key
   if (p <= 1n || q <= 1n || p === q || d <= 1n) return null
-  if (bitsOf(p) + bitsOf(q) > mostBits.withPrimes + 1 || bitsOf(d) > mostBits.withPrimes) return null
+  if (bitLength(p) + bitLength(q) > mostBits.withPrimes + 1 || bitLength(d) > mostBits.withPrimes) return null
   const n = p * q
   const lambda = ((p - 1n) * (q - 1n)) / greatestCommonDivisor(p - 1n, q - 1n)
   // The public exponent is the inverse of the private one, so the one that stood in the file is not needed.
@@ -69,7 +70,7 @@ function unsigned(value: bigint): Uint8Array<ArrayBuffer> {
 
 /** SP 800-56B appendix C.2: the primes from both exponents; null where they do not belong to this modulus. */
 function primesOf({ n, e, d }: RsaWithoutPrimes): Rsa | null {
-  const tooLarge = [n, e, d].some((value) => bitsOf(value) > mostBits.withoutPrimes)
+  const tooLarge = [n, e, d].some((value) => bitLength(value) > mostBits.withoutPrimes)
   if (tooLarge || n % 2n === 0n || n < 9n || e <= 1n || d <= 1n) return null
   if (e >= mostExponent) return null
   let odd = e * d - 1n

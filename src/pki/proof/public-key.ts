@@ -1,15 +1,8 @@
 import { DomainError } from '../../errors.ts'
-import {
-  DerSequence,
-  encodeElement,
-  encodeObjectIdentifier,
-  MalformedDer,
-  readElement,
-  readOctetsOfBitString,
-  tag,
-} from '../der.ts'
+import { encodeElement, encodeObjectIdentifier, MalformedDer, tag } from '../der.ts'
 import { curveOfIdentifier, ellipticCurve, type CurveName } from '../elliptic-curves.ts'
 import { equalBytes } from '../encoding.ts'
+import { readSpki } from '../spki.ts'
 import { oid } from '../object-identifiers.ts'
 
 /** A public key as far as proofs tell keys apart; `bits` is the content of its BIT STRING. */
@@ -29,7 +22,7 @@ const x25519 = encodeElement(tag.sequence, encodeObjectIdentifier(oid.x25519))
  * before. Throws DomainError: `key_malformed`, `key_algorithm_unsupported`.
  */
 export function readProofKey(spki: Uint8Array): ProofKey {
-  const { identifier, bits } = readPublicKey(spki)
+  const { identifier, key: bits } = readPublicKey(spki)
   const curve = curveOfIdentifier(identifier)
   if (curve !== undefined) return { kind: 'EC', bits, curve }
   if (equalBytes(identifier, rsa)) return { kind: 'RSA', bits }
@@ -40,11 +33,7 @@ export function readProofKey(spki: Uint8Array): ProofKey {
 
 function readPublicKey(spki: Uint8Array) {
   try {
-    const parts = new DerSequence(readElement(spki, tag.sequence))
-    const identifier = parts.next(tag.sequence).bytes
-    const bits = readOctetsOfBitString(parts.next(tag.bitString))
-    parts.end()
-    return { identifier, bits }
+    return readSpki(spki)
   } catch (error) {
     if (!(error instanceof MalformedDer)) throw error
     throw new DomainError('key_malformed', 'The public key cannot be read: make a new key pair.', { cause: error })

@@ -26,8 +26,8 @@ interface AppParts {
   readonly publicUrl: string
   readonly pkiUrl: string
   readonly connectionOf: ConnectionOf
-  /** Told of a private key in a body; resolves to whether its key could be blocked. */
-  readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<boolean>
+  /** Told of a private key in a body; resolves to what became of it, in a word for the log. */
+  readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<string>
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly warnings: readonly string[]
 }
@@ -93,13 +93,13 @@ const privateKeyRefused = (): DomainError =>
 async function requireNoPrivateKey(context: Context<Env>, body: Uint8Array, parts: AppParts): Promise<void> {
   const finding = findPrivateKey(body)
   if (finding === null || isCompromiseReport(context, body)) return
-  let blocked = false
+  let became = 'failed'
   try {
-    blocked = await parts.onPrivateKey(finding)
+    became = await parts.onPrivateKey(finding)
   } catch (error) {
     parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
   }
-  parts.events.privateKeyRefused({ form: finding.form, blocked })
+  parts.events.privateKeyRefused({ form: finding.form, became })
   throw privateKeyRefused()
 }
 

@@ -73,6 +73,7 @@ export const errorCodes = [
   'certificate_not_valid',
   // the service itself
   'log_unavailable',
+  'overloaded',
   'internal_error',
 ] as const
 

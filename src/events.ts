@@ -26,7 +26,7 @@ export interface Events {
   certificateWithdrawn(facts: { certificate: string }): void
   certificateRevoked(facts: { certificate: string; reason: string | null }): void
   keyBlocked(facts: { source: string }): void
-  privateKeyRefused(facts: { form: string; blocked: boolean }): void
+  privateKeyRefused(facts: { form: string; became: string }): void
   mailSent(facts: { mail: string; kind: string }): void
   mailDelayed(facts: { mail: string; kind: string; reason: string; permanent: boolean }): void
   auditSealed(facts: { seal: number; entries: number }): void

@@ -142,6 +142,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'the certificate has been superseded or revoked, or has expired',
   ),
   log_unavailable: kind(503, 'Log unavailable', 'the lookup cannot be logged, so it is not answered'),
+  overloaded: kind(503, 'Overloaded', 'too many keys are being reported at once; try again shortly'),
   internal_error: kind(500, 'Internal error', 'the fault is on this side; its cause is in the log only'),
 }
 
@@ -175,7 +176,11 @@ export function problemResponse(error: unknown, instance: string): Response {
     detail: known.detail,
     instance,
   }
-  const headers = new Headers({ 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' })
+  const headers = new Headers({
+    'Content-Type': 'application/problem+json',
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
   if (known.retryAfterSeconds !== undefined) headers.set('Retry-After', String(known.retryAfterSeconds))
   if (status === 401) headers.set('WWW-Authenticate', 'Bearer realm="certbook"')
   return new Response(JSON.stringify(problem), { status, headers })

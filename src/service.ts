@@ -135,7 +135,7 @@ export async function createService(
     publicUrl: config.publicUrl,
     pkiUrl: config.pkiUrl,
     connectionOf: adapters.connectionOf,
-    onPrivateKey: (finding) => enrolment.blockDisclosedKey(finding),
+    onPrivateKey: enrolment.blockDisclosedKey,
     databases,
     warnings: adapters.warnings,
   })

@@ -3,12 +3,13 @@ import { DomainError } from '../errors.ts'
 import { presentCertificate } from '../enrolment/present.ts'
 import { parseMailboxAddress, type MailboxAddress } from '../mailbox/address.ts'
 import { toHex } from '../pki/encoding.ts'
+import { StateCache } from '../ports/state-cache.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { readPublished, type PublishedRow } from './store.ts'
 
 /** The newest of each device, and at most this many for one address. */
 const certificatesPerAddress = 10
-const renderedKept = 10_000
+const renderedKept = 4_000
 
 /** One address's certificates as JSON, and until when (UTC milliseconds) all of them are in time. */
 interface Rendered {
@@ -16,47 +17,11 @@ interface Rendered {
   readonly until: number
 }
 
-/**
- * Answers of found addresses, rendered once. Valid for one state of the database: any write, of this process or
- * another, empties it, so a withdrawn certificate is gone with the withdrawal. The answers name their mailbox, so the
- * keys may too: an address that is found again needs no blind index.
- */
-class RenderedAnswers {
-  readonly #database: DirectoryDeps['database']
-  readonly #rendered = new Map<string, Rendered>()
-  #stamp: number | null = null
-
-  constructor(database: DirectoryDeps['database']) {
-    this.#database = database
-  }
-
-  /** Call it once before a series of `get` and `set`; its answer goes to `set`. */
-  refresh(): number | null {
-    const stamp = this.#database.changeStamp()
-    if (stamp === null || stamp !== this.#stamp) this.#rendered.clear()
-    this.#stamp = stamp
-    return stamp
-  }
-
-  get(key: string, now: number): string | undefined {
-    const rendered = this.#rendered.get(key)
-    return rendered !== undefined && rendered.until > now ? rendered.json : undefined
-  }
-
-  /** Keeps nothing that was read before a write which another lookup has seen meanwhile. */
-  set(stamp: number | null, key: string, rendered: Rendered): void {
-    if (stamp === null || stamp !== this.#stamp) return
-    if (this.#rendered.size >= renderedKept) this.#rendered.clear()
-    this.#rendered.set(key, rendered)
-  }
-}
-
-const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] => {
-  const devices = new Set<string>()
-  return rows
-    .filter((row) => !devices.has(row.device) && devices.add(row.device).has(row.device))
+/** `rows` come newest first. */
+const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] =>
+  [...Map.groupBy(rows, ({ device }) => device).values()]
+    .flatMap((ofDevice) => ofDevice.slice(0, 1))
     .slice(0, certificatesPerAddress)
-}
 
 /** What a sender asked: addresses as they were sent, and what the certificates are for. */
 interface LookupQuestion {
@@ -83,7 +48,9 @@ const parse = (text: string): Asked => {
 export type Lookup = (caller: DeviceCaller, question: LookupQuestion) => Promise<string>
 
 export function createLookup(deps: DirectoryDeps): Lookup {
-  const cache = new RenderedAnswers(deps.database)
+  // Answers of found addresses, rendered once: a withdrawn certificate is gone from them with the withdrawal. They name
+  // their mailbox, so the keys may too, and an address that is found again needs no blind index.
+  const cache = new StateCache<Rendered>(deps.database, renderedKept)
 
   const render = (rows: readonly PublishedRow[]): Rendered => ({
     json: JSON.stringify(rows.map((row) => presentCertificate(deps.keys, deps.chainOf, row))),
@@ -97,9 +64,9 @@ export function createLookup(deps: DirectoryDeps): Lookup {
     const stamp = cache.refresh()
     const missing = new Map<string, string>()
     for (const key of matchingKeys) {
-      const json = cache.get(`${use}/${key}`, now)
-      if (json === undefined) missing.set(toHex(deps.keys.blindIndex(key)), key)
-      else found.set(key, json)
+      const rendered = cache.get(`${use}/${key}`)
+      if (rendered !== undefined && rendered.until > now) found.set(key, rendered.json)
+      else missing.set(toHex(deps.keys.blindIndex(key)), key)
     }
     if (missing.size === 0) return found
     const rows = await readPublished(deps.database.reading('primary'), [...missing.keys()], use, now)

@@ -4,7 +4,7 @@ import type { RevocationReason } from '../pki/revocation-reason.ts'
 import { GuardBroken } from '../ports/database.ts'
 import type { EnrolmentDeps } from './deps.ts'
 import { importBlocklist, type BlocklistImport } from './keys/blocklist.ts'
-import { blockDisclosedKey, keyCompromiseRoutes } from './keys/compromise.ts'
+import { createDisclosedKeys, keyCompromiseRoutes, type Disclosure } from './keys/compromise.ts'
 import { deleteChallengesExpiredBefore } from './keys/store.ts'
 import { personalData } from './personal-data.ts'
 import { requestRoutes } from './routes.ts'
@@ -15,11 +15,6 @@ import { revokeCertificate } from './status/revoke.ts'
 import { currentRevocationList, issueRevocationLists } from './status/revocation-list.ts'
 import { deleteStatusesExpiredBefore, type RevocationListRow } from './status/store.ts'
 import { resumeStuckRequests } from './submit.ts'
-
-/** More disclosed keys than this at a time are refused without being read. */
-const keysReadAtOnce = 2
-/** A reading that took this long was cancelled with its request, as happens on Workers. */
-const keyReadMilliseconds = 10_000
 
 const dayMilliseconds = 86_400_000
 /** Longer than the root waits with its next list, so that what was revoked stood on one after its expiry. */
@@ -50,10 +45,8 @@ export interface EnrolmentRoom extends Room {
   /** An authority's own certificate; null where there is no such authority. */
   certificateOf(authority: string): Uint8Array | null
   revocationListOf(authority: string): Promise<RevocationListRow | null>
-  /**
-   * Blocks the key that a body disclosed and revokes its certificates, where it can be read and proved; says whether.
-   */
-  blockDisclosedKey(finding: PrivateKeyFinding): Promise<boolean>
+  /** Blocks the key that a body disclosed and revokes its certificates, where it can be read and proved. */
+  readonly blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>
   /** Revokes by an administrator's wish; resolves to the state afterwards, or null where there is no such certificate. */
   revokeByAdministrator(certificate: string, reason: RevocationReason | null): Promise<CertificateRow['state'] | null>
   /** Imports a list of blocked keys; see `importBlocklist`. */
@@ -64,30 +57,18 @@ export interface EnrolmentRoom extends Room {
 /** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
 export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
   const { root, issuing } = deps.authorities
-  const keysBeingRead = new Set<{ readonly begun: number }>()
+  const blockDisclosedKey = createDisclosedKeys(deps)
   return {
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
-    blockDisclosedKey: async (finding) => {
-      // Reading a key costs up to a hundredth of a second, and anyone may send one.
-      const begun = deps.clock()
-      for (const other of keysBeingRead) if (other.begun < begun - keyReadMilliseconds) keysBeingRead.delete(other)
-      if (keysBeingRead.size >= keysReadAtOnce) return false
-      const reading = { begun }
-      keysBeingRead.add(reading)
-      try {
-        return await blockDisclosedKey(deps, finding)
-      } finally {
-        keysBeingRead.delete(reading)
-      }
-    },
+    blockDisclosedKey,
     answerOcsp: createOcspResponder(deps),
     revokeByAdministrator: async (certificate, reason) => {
       await revokeCertificate(deps, certificate, reason, { actorKind: 'administrator', actor: null })
       return (await readCertificate(deps.database, certificate))?.state ?? null
     },
     importBlocklist: (list, progress) => importBlocklist({ ...deps, now: deps.clock() }, list, progress),
-    routes: [requestRoutes(deps), certificateRoutes(deps), keyCompromiseRoutes(deps)],
+    routes: [requestRoutes(deps), certificateRoutes(deps), keyCompromiseRoutes(deps, blockDisclosedKey)],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
       { name: 'revocation-lists', cron: '* * * * *', run: () => issueRevocationLists(deps) },

@@ -1,6 +1,7 @@
 import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
 import { GuardBroken, type Database } from '../ports/database.ts'
+import { StateCache } from '../ports/state-cache.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { markCredentialUsed, readDeviceByCredential } from './store.ts'
 
@@ -9,33 +10,13 @@ const credentialsRemembered = 10_000
 const unknownCredential = (): DomainError =>
   new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
 
-/**
- * Recognises device credentials. What it remembers is valid for one state of the database: a write by anyone, in this
- * process or another, empties it.
- */
+/** Recognises device credentials. */
 export function createAuthenticate(deps: {
   database: Database
   clock: Clock
   hashSecret: (secret: string) => Uint8Array
 }): AuthenticateDevice {
-  const remembered = new Map<string, DeviceCaller>()
-  let stamp: number | null = null
-
-  const recall = (token: string): DeviceCaller | undefined => {
-    const now = deps.database.changeStamp()
-    if (now === null || now !== stamp) {
-      remembered.clear()
-      stamp = now
-    }
-    return remembered.get(token)
-  }
-
-  /** Keeps nothing that was read before a write which another call has seen meanwhile. */
-  const remember = (readAt: number | null, token: string, caller: DeviceCaller): void => {
-    if (readAt === null || readAt !== stamp) return
-    if (remembered.size >= credentialsRemembered) remembered.clear()
-    remembered.set(token, caller)
-  }
+  const remembered = new StateCache<DeviceCaller>(deps.database, credentialsRemembered)
 
   /** From its first use on a credential is not replaced any more; one that was replaced just now is not served. */
   const noteFirstUse = async (device: string, credentialSha256: Uint8Array): Promise<void> => {
@@ -49,9 +30,9 @@ export function createAuthenticate(deps: {
 
   return async (authorization) => {
     const token = bearerToken(authorization)
-    const known = recall(token)
+    const readAt = remembered.refresh()
+    const known = remembered.get(token)
     if (known !== undefined) return known
-    const readAt = stamp
     if (!token.startsWith('cb_dev_')) {
       if (/^cb_[a-z]+_/.test(token)) {
         throw new DomainError('credential_of_another_kind', 'This call takes the credential of a device (cb_dev_…).')
@@ -63,7 +44,7 @@ export function createAuthenticate(deps: {
     if (device === null) throw unknownCredential()
     if (device.usedAt === null) await noteFirstUse(device.deviceId, credentialSha256)
     const caller = { subscriberId: device.subscriberId, deviceId: device.deviceId }
-    remember(readAt, token, caller)
+    remembered.set(readAt, token, caller)
     return caller
   }
 }

@@ -44,6 +44,22 @@ describe.each(engines)('what could go wrong between rooms, on %s', (engine) => {
     expect([await count('audit_entries'), await count('blocked_keys')]).toEqual(before)
   })
 
+  test('of many disclosed keys at once two are read, and the others are told to come again', async () => {
+    const reports = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+        const pkcs8 = Buffer.from(await crypto.subtle.exportKey('pkcs8', pair.privateKey)).toString('base64')
+        return { privateKey: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n` }
+      }),
+    )
+    const send = (report: object) => harness.api.post('/v1/key-compromise', report)
+    const answers = await Promise.all(reports.map(send))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 503]))
+    const busy = answers.findIndex(({ status }) => status === 503)
+    expect([answers[busy]?.body.code, answers[busy]?.headers.get('Retry-After')]).toEqual(['overloaded', '5'])
+    expect((await send(reports[busy] ?? {})).status).toBe(200)
+  })
+
   test('of somebody who never confirms nothing stays that names them', async () => {
     const before = await count('audit_private')
     await startRegistration(harness.api, 'never@example.com')

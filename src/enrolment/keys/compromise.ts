@@ -13,16 +13,40 @@ import { readProof, readPublicKey } from './intake.ts'
 
 const anyone = { actorKind: 'anyone', actor: null } as const
 
+/** What became of a disclosed key. `busy`: too many are being read, and this one was not. */
+export type Disclosure = 'blocked' | 'unreadable' | 'busy'
+
+/** Reading a key costs up to a hundredth of a second, and anyone may send one. */
+const keysReadAtOnce = 2
+/** A reading that took this long was cancelled with its request, as happens on Workers. */
+const keyReadMilliseconds = 10_000
+
 /**
- * Blocks the key that was disclosed and revokes every certificate on it. The public key is computed from the private
+ * Blocks keys that were disclosed and revokes every certificate on them. The public key is computed from the private
  * value alone and proved, so nobody can have a stranger's certificate revoked by naming it beside a key of one's own.
- * Resolves to whether the key could be read.
  */
-export async function blockDisclosedKey(deps: EnrolmentDeps, finding: PrivateKeyFinding): Promise<boolean> {
-  const spki = await recoverPublicKey(deps.crypto, finding, deps.brainpool)
-  if (spki === null) return false
-  await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
-  return true
+export function createDisclosedKeys(deps: EnrolmentDeps): (finding: PrivateKeyFinding) => Promise<Disclosure> {
+  const beingRead = new Set<{ readonly begun: number }>()
+
+  const block = async (finding: PrivateKeyFinding): Promise<Disclosure> => {
+    const spki = await recoverPublicKey(deps.crypto, finding, deps.brainpool)
+    if (spki === null) return 'unreadable'
+    await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
+    return 'blocked'
+  }
+
+  return async (finding) => {
+    const begun = deps.clock()
+    for (const other of beingRead) if (other.begun < begun - keyReadMilliseconds) beingRead.delete(other)
+    if (beingRead.size >= keysReadAtOnce) return 'busy'
+    const reading = { begun }
+    beingRead.add(reading)
+    try {
+      return await block(finding)
+    } finally {
+      beingRead.delete(reading)
+    }
+  }
 }
 
 const reportRoute = createRoute({
@@ -57,15 +81,25 @@ const encoder = new TextEncoder()
 const unreadable = (): DomainError =>
   new DomainError('private_key_unreadable', 'Send an unencrypted private key, as PEM, or report its public key.')
 
+const overloaded = (): DomainError =>
+  new DomainError('overloaded', 'Too many keys are being reported. Send this one again shortly.', {
+    retryAfterSeconds: 5,
+  })
+
 /** Reports of compromised keys, by anyone. */
-export function keyCompromiseRoutes(deps: EnrolmentDeps) {
+export function keyCompromiseRoutes(
+  deps: EnrolmentDeps,
+  blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>,
+) {
   const routes = createRoutes()
 
   routes.openapi(reportRoute, async (context) => {
     const report = context.req.valid('json')
     if ('privateKey' in report) {
       const finding = findPrivateKey(encoder.encode(report.privateKey))
-      if (finding === null || !(await blockDisclosedKey(deps, finding))) throw unreadable()
+      const became = finding === null ? 'unreadable' : await blockDisclosedKey(finding)
+      if (became === 'busy') throw overloaded()
+      if (became === 'unreadable') throw unreadable()
       return context.json({ state: 'blocked' as const }, 200)
     }
     const spki = readPublicKey(report.publicKey)

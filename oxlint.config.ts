@@ -124,10 +124,7 @@ export default defineConfig({
     ...importOrder,
     {
       files: ['src/**'],
-      excludeFiles: [
-        'src/adapters/**',
-        ...units.filter((unit) => isFile(unit) && mayUseRuntime(unit)).map((unit) => `src/${unit}.ts`),
-      ],
+      excludeFiles: units.filter(mayUseRuntime).map((unit) => (isFile(unit) ? `src/${unit}.ts` : `src/${unit}/**`)),
       rules: { 'no-restricted-globals': ['error', ...runtimeGlobals] },
     },
     {
@@ -141,7 +138,7 @@ export default defineConfig({
       },
     },
     {
-      files: ['test/**', 'bench/**', 'certs-fixtures/**', 'src/cli.ts', 'src/worker.ts'],
+      files: ['test/**', 'bench/**', 'certs-fixtures/**', 'src/cli.ts', 'src/commands/**', 'src/worker.ts'],
       rules: { 'no-console': 'off' },
     },
     {

@@ -1,10 +1,21 @@
-import { z } from 'zod'
-import { eventLevels, type EventLevel } from './events.ts'
+import type { EventLevel } from './events.ts'
+import { environmentShape, isLoopbackHost, type Settings } from './settings.ts'
 
 /** How the embedded CA's certificates are shaped. */
 type CaProfile = 'sbr-strict' | 'private'
 /** The embedded CA's key. */
 type CaKeyChoice = 'p256' | 'p384' | 'rsa3072'
+
+/** How many distinct addresses may be asked for on one UTC day. */
+interface LookupBudgets {
+  readonly subscriber: number
+  /** On a subscriber's first day. */
+  readonly newSubscriber: number
+  /** By all subscribers of one registrable domain together; large providers are left out. */
+  readonly domain: number
+  /** By whoever asks anonymously from one truncated network. */
+  readonly network: number
+}
 
 /** The service's settings, all of them present and checked. */
 export interface Config {
@@ -22,10 +33,25 @@ export interface Config {
   readonly mailHookToken: string | null
   readonly mailFrom: string
   readonly mailLanguage: 'de' | 'en'
+  /** Who may look up: subscribers only, or anyone, who then finds what was published to all. */
+  readonly directoryAccess: 'members' | 'public'
   readonly queryLogDays: number
+  readonly lookupBudgets: LookupBudgets
+  /** A listener for plain HTTP, for CRLs, OCSP and CA certificates only. */
+  readonly pkiPort: number | null
+  /** The service's own certificate and key, PEM files that are read again when they change. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null
+  /** Web pages of these origins may call `/v1`. */
+  readonly corsOrigins: readonly string[]
+  readonly metricsToken: string | null
+  /** Addresses and CIDR ranges of the reverse proxies whose forwarding headers count. */
   readonly trustedProxies: readonly string[]
   readonly logLevel: EventLevel
   readonly controller: string | null
+  readonly dpoContact: string | null
+  readonly supervisoryAuthority: string | null
+  /** SHA-256, in hex, of the secret that makes the first administrator, once. */
+  readonly adminBootstrapSha256: string | null
   readonly allowLoopbackHttp: boolean
 }
 
@@ -40,110 +66,6 @@ export class ConfigInvalid extends Error {
   }
 }
 
-const url = (protocols: readonly string[], example: string) =>
-  z
-    .string()
-    .refine(
-      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
-      `must be a URL such as ${example}`,
-    )
-
-const bare = (value: string): boolean => {
-  const { pathname, search, hash, username } = new URL(value)
-  return pathname === '/' && search === '' && hash === '' && username === ''
-}
-
-/** What addresses are made of by adding a path: it has none of its own, and no slash at its end. */
-const origin = (protocols: readonly string[], example: string) =>
-  url(protocols, example)
-    .refine((value) => !URL.canParse(value) || bare(value), `must be a scheme and a host, such as ${example}`)
-    .transform((value) => value.replace(/\/+$/, ''))
-
-const wholeNumber = (least: number, most: number) =>
-  z
-    .string()
-    .regex(/^\d{1,9}$/, `must be a whole number from ${least} to ${most}`)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, `must be from ${least} to ${most}`)
-
-const dataKey = z
-  .base64('must be base64')
-  .transform((value) => Uint8Array.from(atob(value), (character) => character.charCodeAt(0)))
-  .refine((key) => key.length === 32, 'must be 32 bytes in base64 (openssl rand -base64 32)')
-
-const environmentShape = z.object({
-  HOST: z.string().default('127.0.0.1').describe('the address to listen on'),
-  PORT: wholeNumber(0, 65_535).default(8080).describe('the port to listen on; 0 takes a free one'),
-  PUBLIC_URL: origin(['http:', 'https:'], 'https://keys.example.com')
-    .optional()
-    .describe('where clients find the service'),
-  PKI_URL: origin(['http:'], 'http://pki.example.com')
-    .optional()
-    .describe('plain HTTP address of CRLs, OCSP and CA certificates'),
-  DATA_DIR: z.string().default('./data').describe('the folder of databases and keys'),
-  DATA_KEY: dataKey.optional().describe('32 bytes in base64 that wrap the key ring; made in DATA_DIR where unset'),
-  CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
-  CA_KEY: z
-    .enum(['p256', 'p384', 'rsa3072'])
-    .default('p256')
-    .describe("the embedded CA's key, used when the CA is made"),
-  CA_POLICY_OID: z
-    .string()
-    .regex(
-      /^(?:[01]\.[0-3]?\d|2\.(?:0|[1-9]\d{0,14}))(?:\.(?:0|[1-9]\d{0,14}))+$/,
-      'must be an object identifier such as 1.3.6.1.4.1.32473.1, no part longer than 15 digits',
-    )
-    .optional()
-    .describe('the certificate policy of the private profile'),
-  SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587')
-    .optional()
-    .describe('how mail leaves'),
-  MAIL_HOOK_URL: url(['http:', 'https:'], 'https://hook.example.com/mail')
-    .optional()
-    .describe('or: where mail is POSTed'),
-  MAIL_HOOK_TOKEN: z.string().optional().describe('Bearer token of that POST'),
-  MAIL_FROM: z
-    .string()
-    .includes('@', 'must be an address')
-    .default('certbook@localhost')
-    .describe('the sender of mail'),
-  MAIL_LANGUAGE: z.enum(['de', 'en']).default('en').describe('the language of mail where the device speaks another'),
-  DIRECTORY_ACCESS: z
-    .literal('members', 'only members is available in this version')
-    .default('members')
-    .describe('who may look up'),
-  QUERY_LOG_DAYS: wholeNumber(1, 365).default(90).describe('how long lookups are kept'),
-  TRUSTED_PROXY: z
-    .string()
-    .transform((value) => value.split(',').map((part) => part.trim()))
-    .default([])
-    .describe('addresses of the reverse proxies whose forwarding headers count, separated by commas'),
-  LOG_LEVEL: z.enum(eventLevels).default('info').describe('debug, info, warn or error'),
-  CONTROLLER: z.string().optional().describe('who runs the service, as the privacy page names them'),
-  ALLOW_LOOPBACK_HTTP: z.enum(['1']).optional().describe('development on Workers only: plain HTTP on a loopback host'),
-})
-
-/** Settings that the design names and that this version cannot honour; ignoring one could be dangerous. */
-const settingsOfLaterVersions = [
-  'PKI_PORT',
-  'TLS_CERT_FILE',
-  'TLS_KEY_FILE',
-  'CORS_ORIGINS',
-  'METRICS_TOKEN',
-  'LOOKUP_BUDGET_SUBSCRIBER',
-  'LOOKUP_BUDGET_NEW_SUBSCRIBER',
-  'LOOKUP_BUDGET_DOMAIN',
-  'LOOKUP_BUDGET_NETWORK',
-] as const
-
-/** Every setting with its meaning and default, for `certbook config check`. */
-export const settingDescriptions: readonly { name: string; meaning: string }[] = Object.entries(
-  environmentShape.shape,
-).map(([name, shape]) => ({ name, meaning: shape.description ?? '' }))
-
-const loopbackHosts = ['127.0.0.1', '::1', '[::1]', 'localhost']
-export const isLoopbackHost = (host: string): boolean => loopbackHosts.includes(host)
-
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Empty means unset, as in a unit file with the value left out. */
@@ -154,7 +76,7 @@ const withoutEmpty = (environment: Environment): Record<string, string> => {
 }
 
 /** What must be set before the service may be reached from elsewhere. */
-const offLoopbackFaults = (settings: z.output<typeof environmentShape>): string[] => {
+const offLoopbackFaults = (settings: Settings): string[] => {
   const faults: string[] = []
   const because = `because HOST is ${settings.HOST}, which others can reach`
   if (settings.SMTP_URL === undefined && settings.MAIL_HOOK_URL === undefined) {
@@ -162,8 +84,80 @@ const offLoopbackFaults = (settings: z.output<typeof environmentShape>): string[
   }
   if (settings.PKI_URL === undefined) faults.push(`PKI_URL: set it to a plain http: address, ${because}`)
   if (settings.CONTROLLER === undefined) faults.push(`CONTROLLER: set it to who runs the service, ${because}`)
-  if (settings.PUBLIC_URL === undefined) faults.push(`PUBLIC_URL: set it to the https: address of clients, ${because}`)
+  if (settings.PUBLIC_URL?.startsWith('https:') !== true) {
+    faults.push(`PUBLIC_URL: set it to the https: address of clients, ${because}`)
+  }
+  if (settings.TLS_CERT_FILE === undefined && settings.TRUSTED_PROXY.length === 0) {
+    faults.push(`TLS_CERT_FILE: set it and TLS_KEY_FILE (or TRUSTED_PROXY, where a proxy ends TLS), ${because}`)
+  }
   return faults
+}
+
+/** What does not go together where the service listens by itself. */
+const listenerFaults = (settings: Settings): string[] => {
+  const faults: string[] = []
+  const [withoutCertificate, withoutKey] = [settings.TLS_CERT_FILE, settings.TLS_KEY_FILE].map(
+    (file) => file === undefined,
+  )
+  if (withoutCertificate !== withoutKey) {
+    faults.push(
+      `${withoutKey === true ? 'TLS_KEY_FILE' : 'TLS_CERT_FILE'}: set it too; certificate and key go together`,
+    )
+  }
+  if (settings.TLS_CERT_FILE !== undefined && settings.PUBLIC_URL?.startsWith('http:') === true) {
+    faults.push('PUBLIC_URL: set it to an https: address; with TLS_CERT_FILE nothing else is answered on PORT')
+  }
+  if (settings.TLS_CERT_FILE !== undefined && settings.PKI_PORT === undefined && settings.PKI_URL === undefined) {
+    faults.push('PKI_PORT: set it (or PKI_URL): with TLS on PORT nothing answers the plain http: of CRLs and OCSP')
+  }
+  if (settings.PKI_PORT === settings.PORT && settings.PORT !== 0) {
+    faults.push('PKI_PORT: set it to another port than PORT, which has a listener of its own')
+  }
+  return faults
+}
+
+/** Settings of what a Worker does not have: where one is set, somebody relies on what would not happen. */
+const nodeOnlySettings = [
+  ['HOST', 'Cloudflare listens for it'],
+  ['PORT', 'Cloudflare listens for it'],
+  ['PKI_PORT', "plain HTTP is answered under PKI_URL's host"],
+  ['TLS_CERT_FILE', 'Cloudflare ends TLS'],
+  ['TLS_KEY_FILE', 'Cloudflare ends TLS'],
+  ['TRUSTED_PROXY', 'Cloudflare says itself where a request came from'],
+  ['DATA_DIR', 'its databases are the D1 bindings of wrangler.toml'],
+  ['SMTP_URL', 'mail leaves by MAIL_HOOK_URL'],
+  ['METRICS_TOKEN', 'it has no /metrics'],
+] as const
+
+const workerFaults = (given: Readonly<Record<string, string>>, settings: Settings): string[] => {
+  const faults: string[] = []
+  for (const name of ['PUBLIC_URL', 'PKI_URL', 'DATA_KEY', 'MAIL_HOOK_URL', 'CONTROLLER'] as const) {
+    if (settings[name] === undefined) faults.push(`${name}: set it; a Worker has no default for it`)
+  }
+  for (const [name, because] of nodeOnlySettings) {
+    if (given[name] !== undefined) faults.push(`${name}: unset it; a Worker has no use for it: ${because}`)
+  }
+  const development =
+    settings.ALLOW_LOOPBACK_HTTP !== undefined &&
+    settings.PUBLIC_URL !== undefined &&
+    isLoopbackHost(new URL(settings.PUBLIC_URL).hostname)
+  if (settings.PUBLIC_URL?.startsWith('http:') === true && !development) {
+    faults.push('PUBLIC_URL: set it to the https: address of clients')
+  }
+  return faults
+}
+
+const publicUrlOf = (settings: Settings): string => {
+  const host = settings.HOST.includes(':') ? `[${settings.HOST}]` : settings.HOST
+  return settings.PUBLIC_URL ?? `${settings.TLS_CERT_FILE === undefined ? 'http' : 'https'}://${host}:${settings.PORT}`
+}
+
+/** Plain HTTP has its own port, or else shares PORT. */
+const pkiUrlOf = (settings: Settings): string => {
+  if (settings.PKI_URL !== undefined) return settings.PKI_URL
+  const publicUrl = publicUrlOf(settings)
+  if (settings.PKI_PORT === undefined) return publicUrl.replace(/^https:/, 'http:')
+  return `http://${new URL(publicUrl).hostname}:${settings.PKI_PORT}`
 }
 
 /**
@@ -172,21 +166,15 @@ const offLoopbackFaults = (settings: z.output<typeof environmentShape>): string[
  */
 export function readConfig(environment: Environment, runtime: 'node' | 'workers'): Config {
   const given = withoutEmpty(environment)
-  const faults = settingsOfLaterVersions
-    .filter((name) => given[name] !== undefined)
-    .map((name) => `${name}: not available in this version; unset it`)
+  const faults: string[] = []
   const parsed = environmentShape.safeParse(given)
   if (!parsed.success) {
-    faults.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`))
-    throw new ConfigInvalid(faults)
+    faults.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
+    throw new ConfigInvalid([...new Set(faults)])
   }
   const settings = parsed.data
   if (runtime === 'node' && !isLoopbackHost(settings.HOST)) faults.push(...offLoopbackFaults(settings))
-  if (runtime === 'workers') {
-    for (const name of ['PUBLIC_URL', 'PKI_URL', 'DATA_KEY', 'MAIL_HOOK_URL', 'CONTROLLER'] as const) {
-      if (settings[name] === undefined) faults.push(`${name}: set it; a Worker has no default for it`)
-    }
-  }
+  faults.push(...(runtime === 'workers' ? workerFaults(given, settings) : listenerFaults(settings)))
   if (settings.CA_PROFILE === 'private' && settings.CA_POLICY_OID === undefined) {
     faults.push('CA_POLICY_OID: set it; the private profile needs a policy of your own')
   }
@@ -194,13 +182,15 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     faults.push('MAIL_HOOK_URL: unset it or SMTP_URL; mail leaves one way')
   }
   if (faults.length > 0) throw new ConfigInvalid(faults)
-  const host = settings.HOST.includes(':') ? `[${settings.HOST.replaceAll(/[[\]]/g, '')}]` : settings.HOST
-  const publicUrl = settings.PUBLIC_URL ?? `http://${host}:${settings.PORT}`
+  const tls =
+    settings.TLS_CERT_FILE === undefined || settings.TLS_KEY_FILE === undefined
+      ? null
+      : { certificateFile: settings.TLS_CERT_FILE, keyFile: settings.TLS_KEY_FILE }
   return {
     host: settings.HOST,
     port: settings.PORT,
-    publicUrl,
-    pkiUrl: settings.PKI_URL ?? publicUrl.replace(/^https:/, 'http:'),
+    publicUrl: publicUrlOf(settings),
+    pkiUrl: pkiUrlOf(settings),
     dataDir: settings.DATA_DIR,
     dataKey: settings.DATA_KEY ?? null,
     caProfile: settings.CA_PROFILE,
@@ -211,10 +201,44 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     mailHookToken: settings.MAIL_HOOK_TOKEN ?? null,
     mailFrom: settings.MAIL_FROM,
     mailLanguage: settings.MAIL_LANGUAGE,
+    directoryAccess: settings.DIRECTORY_ACCESS,
     queryLogDays: settings.QUERY_LOG_DAYS,
+    lookupBudgets: {
+      subscriber: settings.LOOKUP_BUDGET_SUBSCRIBER,
+      newSubscriber: settings.LOOKUP_BUDGET_NEW_SUBSCRIBER,
+      domain: settings.LOOKUP_BUDGET_DOMAIN,
+      network: settings.LOOKUP_BUDGET_NETWORK,
+    },
+    pkiPort: settings.PKI_PORT ?? null,
+    tls,
+    corsOrigins: settings.CORS_ORIGINS,
+    metricsToken: settings.METRICS_TOKEN ?? null,
     trustedProxies: settings.TRUSTED_PROXY,
     logLevel: settings.LOG_LEVEL,
     controller: settings.CONTROLLER ?? null,
+    dpoContact: settings.DPO_CONTACT ?? null,
+    supervisoryAuthority: settings.SUPERVISORY_AUTHORITY ?? null,
+    adminBootstrapSha256: settings.ADMIN_BOOTSTRAP_SHA256 ?? null,
     allowLoopbackHttp: settings.ALLOW_LOOPBACK_HTTP !== undefined,
   }
+}
+
+/** What the configuration allows and somebody should know, in words for `/readyz`. */
+export function configWarnings(config: Config): string[] {
+  const warnings: string[] = []
+  const reachable = !isLoopbackHost(config.host) || !isLoopbackHost(new URL(config.publicUrl).hostname)
+  if (reachable && config.dataKey === null) {
+    warnings.push('DATA_KEY lies inside DATA_DIR: whoever copies the folder can read it. Set DATA_KEY from elsewhere.')
+  }
+  if (reachable && config.smtpUrl === null && config.mailHookUrl === null) {
+    warnings.push('No mail leaves: set SMTP_URL or MAIL_HOOK_URL. DATA_DIR/outbox is for development.')
+  }
+  if (reachable && config.controller === null) warnings.push('CONTROLLER is not set: say who runs the service.')
+  if (config.tls !== null && config.pkiPort === null) {
+    warnings.push('PKI_PORT is not set, and PORT speaks TLS: something else must answer plain HTTP at PKI_URL.')
+  }
+  if (config.tls === null && config.trustedProxies.length === 0 && config.publicUrl.startsWith('https:')) {
+    warnings.push('PUBLIC_URL is https:, but neither TLS_CERT_FILE nor TRUSTED_PROXY is set: name the proxy.')
+  }
+  return warnings
 }

@@ -7,11 +7,19 @@ export type EventLevel = (typeof eventLevels)[number]
  * bytes; what an error's text may have picked up is blotted out before it is written.
  */
 export interface Events {
-  started(facts: { url: string; runtime: string }): void
+  /** `listening`: the addresses that are bound, of the service and of PKI_PORT; empty where others listen for it. */
+  started(facts: { url: string; runtime: string; listening: readonly string[] }): void
+  tlsCertificateLoaded(facts: { expiresAt: string }): void
+  /** The one before it stays in use. */
+  tlsCertificateRefused(facts: { error: unknown }): void
+  /** Certificates that are out name the old address, which must go on being served. */
+  pkiUrlChanged(facts: { from: string; to: string }): void
+  /** Beyond the limits of a listener: connections closed as they came, and readers cut that took too long. */
+  clientsCut(facts: { listener: string; connections: number; readers: number }): void
   stopping(facts: { reason: string }): void
   stopped(): void
-  /** `route` is asked for only where the event is written: every request passes here. */
-  requestAnswered(facts: { method: string; route: () => string; status: number }): void
+  /** `route` is asked for only where the event is written or counted: every request passes here. */
+  requestAnswered(facts: { method: string; route: () => string; status: number; seconds: number }): void
   requestFailed(facts: { method: string; route: string; error: unknown }): void
   jobFailed(facts: { job: string; error: unknown }): void
   databaseMigrated(facts: { database: string; migrations: readonly string[] }): void
@@ -20,6 +28,13 @@ export interface Events {
   registrationConfirmed(facts: { registration: string }): void
   registrationEnded(facts: { registration: string; reason: string }): void
   deviceRegistered(facts: { subscriber: string; device: string }): void
+  deviceEnded(facts: { device: string }): void
+  /** By a token that was mailed to a subscriber's mailbox, or to one that became theirs by it. */
+  mailboxProved(facts: { mailbox: string }): void
+  /** Another subscriber has proved it: it left the one who had it. */
+  mailboxMoved(facts: { mailbox: string }): void
+  /** Nobody proved the mailbox of a request in time. */
+  certificateRequestGivenUp(facts: { request: string }): void
   certificateIssued(facts: { request: string; certificate: string }): void
   certificateRefused(facts: { request: string; reason: string }): void
   certificatePublished(facts: { certificate: string; audience: string }): void
@@ -30,8 +45,64 @@ export interface Events {
   mailSent(facts: { mail: string; kind: string }): void
   mailDelayed(facts: { mail: string; kind: string; reason: string; permanent: boolean }): void
   auditSealed(facts: { seal: number; entries: number }): void
+  /** `of`: the kinds of scope that have nothing left. */
+  lookupBudgetSpent(facts: { of: string }): void
+  /** One call, by how many of its distinct addresses were found. */
+  lookupAnswered(facts: { found: number; notFound: number }): void
   rowsPruned(facts: { table: string; rows: number }): void
 }
+
+/** What of an event is counted: by which of its fields. Each field has few values, and none of them names anybody. */
+interface Counted {
+  readonly means: string
+  readonly labels: readonly string[]
+}
+
+/** The events that are counted, by their names in the log. */
+export const countedEvents = {
+  request_failed: { means: 'answers of 500 and above', labels: ['route'] },
+  job_failed: { means: 'jobs that failed', labels: ['job'] },
+  tls_certificate_refused: { means: 'TLS certificates that could not be used', labels: [] },
+  registration_started: { means: 'registrations begun', labels: [] },
+  registration_confirmed: { means: 'mailboxes proved in a registration', labels: [] },
+  registration_ended: { means: 'registrations that ended without a device', labels: ['reason'] },
+  device_registered: { means: 'devices registered', labels: [] },
+  device_ended: { means: 'devices ended by their subscribers', labels: [] },
+  mailbox_proved: { means: 'mailboxes that a subscriber proved', labels: [] },
+  mailbox_moved: { means: 'mailboxes that left a subscriber for another', labels: [] },
+  certificate_request_given_up: { means: 'requests whose mailbox nobody proved in time', labels: [] },
+  certificate_issued: { means: 'certificates issued', labels: [] },
+  certificate_refused: { means: 'certificates that a CA returned and the service did not keep', labels: [] },
+  certificate_published: { means: 'certificates published', labels: ['audience'] },
+  certificate_withdrawn: { means: 'certificates withdrawn', labels: [] },
+  certificate_revoked: { means: 'certificates revoked', labels: ['reason'] },
+  key_blocked: { means: 'keys put on the blocklist', labels: ['source'] },
+  private_key_refused: { means: 'bodies refused for a private key', labels: ['form', 'became'] },
+  mail_sent: { means: 'mails handed over', labels: ['kind'] },
+  mail_delayed: { means: 'mails that could not be handed over', labels: ['kind', 'permanent'] },
+  lookup_budget_spent: { means: 'lookups refused for a spent budget', labels: ['of'] },
+  lookup_answered: { means: 'lookups answered', labels: [] },
+  lookup_address: { means: 'distinct addresses looked up', labels: ['status'] },
+  rows_pruned: { means: 'rows deleted when their time was over', labels: ['table'] },
+} as const satisfies Readonly<Record<string, Counted>>
+export type CountedEvent = keyof typeof countedEvents
+
+/** Counts what happens, for a monitoring system. */
+export interface Meter {
+  /** `labels`: those that `countedEvents` names for the event. */
+  count(event: CountedEvent, labels: Readonly<Record<string, string>>, amount: number): void
+  requestAnswered(facts: { method: string; route: string; status: number; seconds: number }): void
+}
+
+const isCounted = (event: string): event is CountedEvent => Object.hasOwn(countedEvents, event)
+
+const labelsOf = (event: CountedEvent, facts: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    countedEvents[event].labels.map((name) => {
+      const value = facts[name]
+      return [name, typeof value === 'string' || typeof value === 'boolean' ? String(value) : 'none']
+    }),
+  )
 
 const addressLike = /[^\s"'<>(),;:\\/]+@[^\s"'<>(),;:\\/]+/g
 const pemLike = /-----BEGIN[\s\S]*?(-----END[^-]*-----|$)/g
@@ -47,19 +118,33 @@ const describe = (error: unknown): string => {
   return blotOut(`${error.stack ?? error.message}${cause}`)
 }
 
-/** Events as JSON lines. `write` takes one line without its line feed. */
-export function createEvents(write: (line: string) => void, level: EventLevel, now: () => number): Events {
+/**
+ * Events as JSON lines, and as counts where there is a meter, whatever the level. `write` takes one line without its
+ * line feed.
+ */
+export function createEvents(
+  write: (line: string) => void,
+  level: EventLevel,
+  now: () => number,
+  meter: Meter | null = null,
+): Events {
   const threshold = eventLevels.indexOf(level)
-  const emit = (at: EventLevel, event: string, facts: Readonly<Record<string, unknown>> = {}): void => {
+  const emit = (at: EventLevel, event: string, facts: Readonly<Record<string, unknown>> = {}, amount = 1): void => {
+    if (meter !== null && isCounted(event)) meter.count(event, labelsOf(event, facts), amount)
     if (eventLevels.indexOf(at) < threshold) return
     write(JSON.stringify({ at: new Date(now()).toISOString(), level: at, event, ...facts }))
   }
   return {
     started: (facts) => emit('info', 'started', facts),
+    tlsCertificateLoaded: (facts) => emit('info', 'tls_certificate_loaded', facts),
+    tlsCertificateRefused: ({ error }) => emit('error', 'tls_certificate_refused', { error: describe(error) }),
+    pkiUrlChanged: (facts) => emit('warn', 'pki_url_changed', facts),
+    clientsCut: (facts) => emit('warn', 'clients_cut', facts),
     stopping: (facts) => emit('info', 'stopping', facts),
     stopped: () => emit('info', 'stopped'),
-    requestAnswered: ({ method, route, status }) => {
+    requestAnswered: ({ method, route, status, seconds }) => {
       if (threshold === 0) emit('debug', 'request_answered', { method, route: route(), status })
+      meter?.requestAnswered({ method, route: route(), status, seconds })
     },
     requestFailed: ({ error, ...facts }) => emit('error', 'request_failed', { ...facts, error: describe(error) }),
     jobFailed: ({ error, ...facts }) => emit('error', 'job_failed', { ...facts, error: describe(error) }),
@@ -69,6 +154,10 @@ export function createEvents(write: (line: string) => void, level: EventLevel, n
     registrationConfirmed: (facts) => emit('info', 'registration_confirmed', facts),
     registrationEnded: (facts) => emit('info', 'registration_ended', facts),
     deviceRegistered: (facts) => emit('info', 'device_registered', facts),
+    deviceEnded: (facts) => emit('info', 'device_ended', facts),
+    mailboxProved: (facts) => emit('info', 'mailbox_proved', facts),
+    mailboxMoved: (facts) => emit('warn', 'mailbox_moved', facts),
+    certificateRequestGivenUp: (facts) => emit('info', 'certificate_request_given_up', facts),
     certificateIssued: (facts) => emit('info', 'certificate_issued', facts),
     certificateRefused: (facts) => emit('error', 'certificate_refused', facts),
     certificatePublished: (facts) => emit('info', 'certificate_published', facts),
@@ -79,6 +168,12 @@ export function createEvents(write: (line: string) => void, level: EventLevel, n
     mailSent: (facts) => emit('info', 'mail_sent', facts),
     mailDelayed: ({ reason, ...facts }) => emit('warn', 'mail_delayed', { ...facts, reason: blotOut(reason) }),
     auditSealed: (facts) => emit('debug', 'audit_sealed', facts),
-    rowsPruned: (facts) => emit('info', 'rows_pruned', facts),
+    lookupBudgetSpent: (facts) => emit('warn', 'lookup_budget_spent', facts),
+    lookupAnswered: ({ found, notFound }) => {
+      emit('debug', 'lookup_answered', { found, notFound })
+      meter?.count('lookup_address', { status: 'found' }, found)
+      meter?.count('lookup_address', { status: 'not_found' }, notFound)
+    },
+    rowsPruned: (facts) => emit('info', 'rows_pruned', facts, facts.rows),
   }
 }

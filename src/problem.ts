@@ -20,6 +20,16 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   https_required: kind(403, 'HTTPS required', 'the request came over plain HTTP from elsewhere than this machine'),
   forwarding_refused: kind(403, 'Forwarding headers refused', 'a forwarding header came from an undeclared proxy'),
   private_key_refused: kind(422, 'Private key refused', 'the body holds a private key; it was not stored'),
+  not_acceptable: kind(406, 'Not acceptable', 'no form that the Accept header allows fits what was asked'),
+  too_many_requests: kind(
+    429,
+    'Too many requests',
+    'too many of these came from this network or subscriber; see Retry-After',
+  ),
+  request_timeout: kind(408, 'Request timeout', 'the request did not come in full within the time for it'),
+  headers_too_large: kind(431, 'Headers too large', 'the header fields are larger than 16 KiB together'),
+  malformed_http: kind(400, 'Malformed HTTP', 'what came is no HTTP/1.1 request: see RFC 9112'),
+  node_only: kind(501, 'Not on this runtime', 'what needs files or a process is not served on Workers'),
   credential_required: kind(401, 'Credential required', 'the Authorization header with a Bearer credential is missing'),
   credential_invalid: kind(
     401,
@@ -31,6 +41,13 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'Credential of another kind',
     'the credential is of a kind that may not do this',
   ),
+  role_required: kind(403, 'Role required', 'the administrator has none of the roles that may do this'),
+  bootstrap_closed: kind(
+    403,
+    'Bootstrap closed',
+    'there is or was an administrator, or no bootstrap hash is set, or the secret does not fit it or is too short',
+  ),
+  last_owner: kind(409, 'Last owner', 'the service would be left without an owner'),
   address_malformed: kind(422, 'Address malformed', 'the text is not an e-mail address'),
   address_quoted_local_part: kind(422, 'Quoted local part', 'the part before the @ is in quotation marks'),
   address_comment: kind(422, 'Comment in address', 'the address holds a comment in parentheses'),
@@ -47,12 +64,32 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   token_wrong: kind(
     403,
     'Token wrong',
-    'the token is not the one that was mailed; five wrong ones end the registration',
+    'the token is not the one that was mailed; five wrong ones end the registration or the challenge',
+  ),
+  code_wrong: kind(
+    403,
+    'Code wrong',
+    'the code is not the one that the starting device shows; five wrong tries end the registration',
   ),
   registration_ended: kind(410, 'Registration ended', 'it expired, was refused, or had too many wrong tries'),
   registration_not_confirmed: kind(409, 'Registration not confirmed', 'the mailbox is not proved yet'),
   registration_completed: kind(409, 'Registration completed', 'its credential has been used already'),
-  mailbox_already_registered: kind(409, 'Mailbox already registered', 'the mailbox belongs to a subscriber already'),
+  approval_pending: kind(
+    409,
+    'Approval pending',
+    'a device of the subscriber has not approved this one yet; see Retry-After, or ask without waiting',
+  ),
+  mailbox_proof_required: kind(
+    403,
+    'Mailbox proof required',
+    'this needs a mailbox proved within the last 15 minutes: POST /v1/me/mailboxes/{id}/proof',
+  ),
+  mailbox_is_last: kind(409, 'Last mailbox', 'the last mailbox cannot be removed by itself'),
+  mailbox_moved: kind(
+    403,
+    'Mailbox moved',
+    'the mailbox is registered elsewhere now, and the subscriber has no other; prove it again to have it back',
+  ),
   mailbox_required: kind(422, 'Mailbox required', 'the subscriber has several mailboxes and the request names none'),
   mailbox_not_yours: kind(403, 'Mailbox not yours', 'the request names a mailbox that the subscriber has not proved'),
   csr_malformed: kind(422, 'CSR malformed', 'the request is not one DER PKCS#10 (RFC 2986)'),
@@ -131,6 +168,12 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   ),
   key_belongs_to_another: kind(409, 'Key belongs to another', 'the key is certified for another subscriber'),
   key_already_used: kind(409, 'Key already used', 'the key had a certificate that has ended; make a new key'),
+  request_not_cancellable: kind(409, 'Request not cancellable', 'the request has an outcome already'),
+  lookup_budget_spent: kind(
+    429,
+    'Lookup budget spent',
+    'the call asks for more distinct addresses than are left for today; nothing was looked up',
+  ),
   consent_version_not_in_force: kind(
     409,
     'Consent version not in force',
@@ -141,7 +184,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'Certificate not valid',
     'the certificate has been superseded or revoked, or has expired',
   ),
-  log_unavailable: kind(503, 'Log unavailable', 'the lookup cannot be logged, so it is not answered'),
+  log_unavailable: kind(
+    503,
+    'Log unavailable',
+    'the lookup cannot be logged, so it is not answered; or a check-in cannot be kept',
+  ),
   overloaded: kind(503, 'Overloaded', 'too many keys are being reported at once; try again shortly'),
   internal_error: kind(500, 'Internal error', 'the fault is on this side; its cause is in the log only'),
 }
@@ -185,6 +232,9 @@ export function problemResponse(error: unknown, instance: string): Response {
   if (status === 401) headers.set('WWW-Authenticate', 'Bearer realm="certbook"')
   return new Response(JSON.stringify(problem), { status, headers })
 }
+
+/** The codes with their statuses, for the API reference. */
+export const documentedProblems = errorCodes.map((code) => ({ code, ...problemKinds[code] }))
 
 /** The codes as a Markdown table, for the docs. */
 export function problemTable(): string {

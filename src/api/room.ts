@@ -1,7 +1,9 @@
-import { OpenAPIHono, z } from '@hono/zod-openapi'
+import { createRoute as createOpenApiRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { DomainError } from '../errors.ts'
+import type { Gauge } from '../ports/meter.ts'
 import type { TableDeclaration } from '../ports/personal-data.ts'
+import type { DocumentTag } from './openapi-words.ts'
 import { problemDocument } from './shapes.ts'
 
 /** Who is asking, as the credential proved it. */
@@ -12,6 +14,20 @@ export interface DeviceCaller {
 
 /** Reads the `Authorization` header of a device; rejects with `credential_required` or `credential_invalid`. */
 export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
+
+/** From where a request came, as far as the runtime can vouch for it. */
+export interface ClientConnection {
+  /** The client's network, truncated to /24 (IPv4) or /48 (IPv6), as text; never a whole address. */
+  readonly network: string
+  /** Straight from this machine itself, with no proxy between. */
+  readonly local: boolean
+}
+
+declare module 'hono' {
+  interface ContextVariableMap {
+    client: ClientConnection
+  }
+}
 
 /** Work that is done again and again. `cron` is one of the patterns that `wrangler.toml` names too. */
 export interface Job {
@@ -32,6 +48,10 @@ export interface Room {
   readonly jobs: readonly Job[]
   readonly personalData: readonly TableDeclaration[]
   readonly checks: readonly Check[]
+  /** Figures for a monitoring system. */
+  readonly gauges?: readonly Gauge[]
+  /** What makes the service usable but not as it should be; each tells what to do. Shown by `/readyz`. */
+  readonly warnings?: () => Promise<readonly string[]>
 }
 
 /** The first fault of a request, in words; the value itself is never repeated. */
@@ -52,6 +72,17 @@ export const createRoutes = (): OpenAPIHono =>
       if (!result.success) throw new DomainError('invalid_request', describeFault(result.error))
     },
   })
+
+/** What the OpenAPI document needs of every route: a stable name, by which clients are generated, and a heading. */
+interface Documented {
+  readonly operationId: string
+  readonly tags: [DocumentTag]
+}
+
+/** A route of the API, as the OpenAPI document shows it. */
+export const createRoute = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P } & Documented>(
+  route: R,
+) => createOpenApiRoute<P, R>(route)
 
 /** The JSON body of a request, required. */
 export const jsonBody = <T extends z.ZodType>(schema: T) => ({

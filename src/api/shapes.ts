@@ -1,4 +1,5 @@
-import { z } from 'zod'
+// As a namespace: else a bundle of the client library holds all of zod, its languages included.
+import * as z from 'zod'
 
 /**
  * The wire shapes of `/v1`, shared by the service and its clients. Requests are closed: an unknown field is refused,
@@ -9,180 +10,306 @@ import { z } from 'zod'
 const addressText = z.string().min(1).max(1_000)
 const shortText = z.string().min(1).max(100)
 
-const accountType = z.enum(['imap', 'exchange'])
+const accountType = z.enum(['imap', 'exchange']).meta({ id: 'AccountType' })
 export type AccountType = z.infer<typeof accountType>
 
-export const certificateUse = z.enum(['sign', 'encrypt', 'dual'])
+export const certificateUse = z.enum(['sign', 'encrypt', 'dual']).meta({ id: 'CertificateUse' })
 export type CertificateUse = z.infer<typeof certificateUse>
 
-const audience = z.enum(['members', 'public'])
+const audience = z.enum(['members', 'public']).meta({ id: 'Audience' })
 export type Audience = z.infer<typeof audience>
 
 /** The device facts of the disclosures: nothing else about a device is taken. */
-export const deviceFacts = z.strictObject({
-  appVersion: shortText,
-  deviceType: shortText,
-  osVersion: shortText,
-  language: z
-    .string()
-    .regex(/^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$/, 'must be a language tag (RFC 5646)')
-    .max(35),
-  serialNumber: shortText.nullable(),
-})
+export const deviceFacts = z
+  .strictObject({
+    appVersion: shortText,
+    deviceType: shortText,
+    osVersion: shortText,
+    language: z
+      .string()
+      .regex(/^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$/, 'must be a language tag (RFC 5646)')
+      .max(35),
+    serialNumber: shortText.nullable(),
+  })
+  .meta({ id: 'DeviceFacts' })
 export type DeviceFacts = z.infer<typeof deviceFacts>
 
-export const registrationRequest = z.strictObject({
-  email: addressText,
-  accountType,
-  policyVersion: shortText,
-  device: deviceFacts,
-})
+export const registrationRequest = z
+  .strictObject({
+    email: addressText,
+    accountType,
+    policyVersion: shortText,
+    device: deviceFacts,
+  })
+  .meta({ id: 'RegistrationRequest' })
 export type RegistrationRequest = z.infer<typeof registrationRequest>
 
-export const registrationAnswer = z.object({
-  id: z.string(),
-  deviceSecret: z.string(),
-  userCode: z.string(),
-  expiresAt: z.string(),
-})
+export const registrationAnswer = z
+  .object({
+    id: z.string(),
+    deviceSecret: z.string(),
+    userCode: z.string(),
+    expiresAt: z.string(),
+  })
+  .meta({ id: 'RegistrationAnswer' })
 
-export const confirmationRequest = z.strictObject({ token: z.string().min(1).max(200) })
-export const confirmationAnswer = z.object({ state: z.literal('confirmed') })
-export const registrationState = z.object({ state: z.enum(['pending', 'confirmed', 'ended']) })
-export const credentialAnswer = z.object({
-  subscriberId: z.string(),
-  deviceId: z.string(),
-  mailbox: z.string(),
-  credential: z.string(),
-})
+export const confirmationRequest = z
+  .strictObject({ token: z.string().min(1).max(200) })
+  .meta({ id: 'ConfirmationRequest' })
+export const confirmationAnswer = z.object({ state: z.literal('confirmed') }).meta({ id: 'ConfirmationAnswer' })
+export const registrationState = z
+  .object({ state: z.enum(['pending', 'confirmed', 'ended']) })
+  .meta({ id: 'RegistrationState' })
+/** With a body or without: who does not wait takes the mailbox over from a subscriber that has it. */
+export const credentialRequest = z
+  .strictObject({ waitForApproval: z.boolean().optional() })
+  .meta({ id: 'CredentialRequest' })
+export const credentialAnswer = z
+  .object({
+    subscriberId: z.string(),
+    deviceId: z.string(),
+    mailbox: z.string(),
+    credential: z.string(),
+  })
+  .meta({ id: 'CredentialAnswer' })
 
-export const policyAnswer = z.object({
-  version: z.string(),
-  effectiveAt: z.string(),
-  terms: z.object({ language: z.string(), url: z.string(), sha256: z.string() }),
-  consents: z.object({
-    publication: z.object({ version: z.string(), text: z.string(), sha256: z.string() }),
-    crashReports: z.object({ version: z.string(), text: z.string(), sha256: z.string() }),
-  }),
-  next: z.null(),
-})
+/** What the page behind a mailed link sends: the token of the link, and the code that the starting device shows. */
+export const linkFactsRequest = z.strictObject({ token: z.string().min(1).max(200) }).meta({ id: 'LinkFactsRequest' })
+export const linkConfirmationRequest = z
+  .strictObject({
+    token: z.string().min(1).max(200),
+    userCode: z.string().min(1).max(20),
+  })
+  .meta({ id: 'LinkConfirmationRequest' })
+export const linkFactsAnswer = z
+  .object({
+    deviceType: z.string(),
+    appVersion: z.string(),
+    osVersion: z.string(),
+    startedAt: z.string(),
+  })
+  .meta({ id: 'LinkFactsAnswer' })
 
-export const subscriberAnswer = z.object({
-  subscriberId: z.string(),
-  deviceId: z.string(),
-  language: z.string(),
-  createdAt: z.string(),
-  restricted: z.boolean(),
-  mailboxes: z.array(
-    z.object({ id: z.string(), address: z.string(), accountType, verifiedAt: z.string(), createdAt: z.string() }),
-  ),
-})
+export const policyAnswer = z
+  .object({
+    version: z.string(),
+    effectiveAt: z.string(),
+    terms: z.object({ language: z.string(), url: z.string(), sha256: z.string() }),
+    consents: z.object({
+      publication: z.object({ version: z.string(), text: z.string(), sha256: z.string() }),
+      crashReports: z.object({ version: z.string(), text: z.string(), sha256: z.string() }),
+    }),
+    next: z.null(),
+  })
+  .meta({ id: 'PolicyAnswer' })
 
-export const certificateRequest = z.strictObject({
-  csr: z.string().min(1),
-  use: certificateUse,
-  mailbox: addressText.optional(),
-})
+/** A mailbox of the asking subscriber; `moved` where another subscriber has proved it since. */
+export const ownMailbox = z
+  .object({
+    id: z.string(),
+    address: z.string(),
+    accountType,
+    state: z.enum(['active', 'moved']),
+    verifiedAt: z.string(),
+    createdAt: z.string(),
+  })
+  .meta({ id: 'OwnMailbox' })
+
+export const subscriberAnswer = z
+  .object({
+    subscriberId: z.string(),
+    deviceId: z.string(),
+    language: z.string(),
+    createdAt: z.string(),
+    restricted: z.boolean(),
+    mailboxes: z.array(ownMailbox),
+  })
+  .meta({ id: 'SubscriberAnswer' })
+export const subscriberChange = z
+  .strictObject({ language: deviceFacts.shape.language })
+  .meta({ id: 'SubscriberChange' })
+
+export const mailboxRequest = z.strictObject({ email: addressText, accountType }).meta({ id: 'MailboxRequest' })
+/** A challenge was mailed (unless too many were lately); its `Certbook-Registration` header carries this `id`. */
+export const mailboxChallengeAnswer = z
+  .object({
+    id: z.string(),
+    state: z.literal('pending'),
+    expiresAt: z.string(),
+  })
+  .meta({ id: 'MailboxChallengeAnswer' })
+/** Without a token: have a challenge mailed. With it: answer the challenge. */
+export const mailboxProofRequest = z
+  .strictObject({ token: z.string().min(1).max(200).optional() })
+  .meta({ id: 'MailboxProofRequest' })
+
+/** A device of the subscriber, or one that asks to become one: then `id` is what its approval takes. */
+export const ownDevice = z
+  .object({
+    id: z.string(),
+    state: z.enum(['active', 'awaiting_approval']),
+    current: z.boolean(),
+    appVersion: z.string(),
+    deviceType: z.string(),
+    osVersion: z.string(),
+    language: z.string(),
+    createdAt: z.string(),
+    /** The day on which it was last seen; null for one that awaits approval. */
+    lastSeenAt: z.string().nullable(),
+  })
+  .meta({ id: 'OwnDevice' })
+
+/** A new credential, shown once; the one before works until this one is used. */
+export const rotatedCredential = z.object({ credential: z.string() }).meta({ id: 'RotatedCredential' })
+
+/** A device's report at start and every five minutes. `renew`: certificates whose renewal is due. */
+export const checkInAnswer = z
+  .object({ nextInSeconds: z.number(), renew: z.array(z.string()) })
+  .meta({ id: 'CheckInAnswer' })
+
+export const certificateRequest = z
+  .strictObject({
+    csr: z.string().min(1),
+    use: certificateUse,
+    mailbox: addressText.optional(),
+  })
+  .meta({ id: 'CertificateRequest' })
 
 /** A bare public key that is to be certified: SubjectPublicKeyInfo as PEM or base64 DER. */
-export const publicKeyRequest = z.strictObject({
-  publicKey: z.string().min(1),
-  use: certificateUse,
-  mailbox: addressText.optional(),
-})
+export const publicKeyRequest = z
+  .strictObject({
+    publicKey: z.string().min(1),
+    use: certificateUse,
+    mailbox: addressText.optional(),
+  })
+  .meta({ id: 'PublicKeyRequest' })
 
-export const keyChallengeAnswer = z.object({
-  id: z.string(),
-  challenge: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('sign'), toBeSigned: z.base64() }),
-    z.object({ kind: z.literal('decrypt'), envelopedData: z.base64() }),
-  ]),
-  expiresAt: z.string(),
-})
+export const keyChallengeAnswer = z
+  .object({
+    id: z.string(),
+    challenge: z.discriminatedUnion('kind', [
+      z.object({ kind: z.literal('sign'), toBeSigned: z.base64() }),
+      z.object({ kind: z.literal('decrypt'), envelopedData: z.base64() }),
+    ]),
+    expiresAt: z.string(),
+  })
+  .meta({ id: 'KeyChallengeAnswer' })
 
-export const proofRequest = z.strictObject({ proof: z.base64().max(4_096) })
+export const proofRequest = z.strictObject({ proof: z.base64().max(4_096) }).meta({ id: 'ProofRequest' })
 
 /** A report that a key is compromised: by its public key and a proof, or by the private key itself. */
-export const keyCompromiseRequest = z.union([
-  z.strictObject({ publicKey: z.string().min(1) }),
-  z.strictObject({ privateKey: z.string().min(1) }),
-])
-export const keyBlockedAnswer = z.object({ state: z.literal('blocked') })
+export const keyCompromiseRequest = z
+  .union([z.strictObject({ publicKey: z.string().min(1) }), z.strictObject({ privateKey: z.string().min(1) })])
+  .meta({ id: 'KeyCompromiseRequest' })
+export const keyBlockedAnswer = z.object({ state: z.literal('blocked') }).meta({ id: 'KeyBlockedAnswer' })
 
 /** A certificate as the directory shows it. `chain`: issuing CA first, root last. */
-const directoryCertificate = z.object({
-  id: z.string(),
-  mailbox: z.string(),
-  use: certificateUse,
-  state: z.enum(['valid', 'superseded', 'revoked', 'expired']),
-  serialNumber: z.string(),
-  fingerprintSha256: z.string(),
-  issuer: z.string(),
-  notBefore: z.string(),
-  notAfter: z.string(),
-  certificate: z.base64(),
-  chain: z.array(z.base64()),
-})
+const directoryCertificate = z
+  .object({
+    id: z.string(),
+    mailbox: z.string(),
+    use: certificateUse,
+    state: z.enum(['valid', 'superseded', 'revoked', 'expired']),
+    serialNumber: z.string(),
+    fingerprintSha256: z.string(),
+    issuer: z.string(),
+    notBefore: z.string(),
+    notAfter: z.string(),
+    certificate: z.base64(),
+    chain: z.array(z.base64()),
+  })
+  .meta({ id: 'DirectoryCertificate' })
 export type DirectoryCertificate = z.infer<typeof directoryCertificate>
 
 /** A certificate as its subscriber sees it. */
-export const ownCertificate = directoryCertificate.extend({ published: z.boolean() })
+export const ownCertificate = directoryCertificate.extend({ published: z.boolean() }).meta({ id: 'OwnCertificate' })
 export type OwnCertificate = z.infer<typeof ownCertificate>
 
-export const certificateRequestAnswer = z.object({
-  id: z.string(),
-  state: z.enum([
-    'received',
-    'awaiting_mailbox_proof',
-    'awaiting_approval',
-    'pending',
-    'issued',
-    'rejected',
-    'failed',
-    'cancelled',
-  ]),
-  mailbox: z.string(),
-  use: certificateUse,
-  reason: z.string().nullable(),
-  certificate: ownCertificate.nullable(),
-})
+export const certificateRequestAnswer = z
+  .object({
+    id: z.string(),
+    state: z.enum([
+      'received',
+      'awaiting_mailbox_proof',
+      'awaiting_approval',
+      'pending',
+      'issued',
+      'rejected',
+      'failed',
+      'cancelled',
+    ]),
+    mailbox: z.string(),
+    use: certificateUse,
+    reason: z.string().nullable(),
+    // Not nullable(): that would make the named schema itself nullable in the OpenAPI document.
+    certificate: z.union([ownCertificate, z.null()]),
+  })
+  .meta({ id: 'CertificateRequestAnswer' })
 export type CertificateRequestAnswer = z.infer<typeof certificateRequestAnswer>
 
 /** Why a certificate is revoked, RFC 5280 5.3.1; `unspecified` is left out of lists and answers. */
-export const revocationReason = z.enum([
-  'unspecified',
-  'keyCompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'privilegeWithdrawn',
-])
-export const revocationRequest = z.strictObject({ reason: revocationReason })
+export const revocationReason = z
+  .enum([
+    'unspecified',
+    'keyCompromise',
+    'affiliationChanged',
+    'superseded',
+    'cessationOfOperation',
+    'privilegeWithdrawn',
+  ])
+  .meta({ id: 'RevocationReason' })
+export const revocationRequest = z.strictObject({ reason: revocationReason }).meta({ id: 'RevocationRequest' })
 
-export const publicationRequest = z.strictObject({ consentVersion: shortText, audience })
+export const publicationRequest = z
+  .strictObject({ consentVersion: shortText, audience })
+  .meta({ id: 'PublicationRequest' })
 
-export const lookupRequest = z.strictObject({
-  addresses: z.array(addressText).min(1).max(100),
-  use: certificateUse.exclude(['dual']),
-})
+export const lookupRequest = z
+  .strictObject({
+    addresses: z.array(addressText).min(1).max(100),
+    use: certificateUse.exclude(['dual']),
+  })
+  .meta({ id: 'LookupRequest' })
 
-export const lookupAnswer = z.object({
-  results: z.array(
-    z.object({
-      address: z.string(),
-      status: z.enum(['found', 'not_found', 'invalid']),
-      certificates: z.array(directoryCertificate),
-    }),
-  ),
-})
+export const lookupAnswer = z
+  .object({
+    results: z.array(
+      z.object({
+        address: z.string(),
+        status: z.enum(['found', 'not_found', 'invalid']),
+        certificates: z.array(directoryCertificate),
+      }),
+    ),
+  })
+  .meta({ id: 'LookupAnswer' })
 
-export const ownLookup = z.object({
-  at: z.string(),
-  address: z.string(),
-  status: z.enum(['found', 'not_found']),
-  interface: z.literal('http'),
-  deviceId: z.string().nullable(),
-})
+export const ownLookup = z
+  .object({
+    at: z.string(),
+    address: z.string(),
+    status: z.enum(['found', 'not_found']),
+    interface: z.literal('http'),
+    deviceId: z.string().nullable(),
+  })
+  .meta({ id: 'OwnLookup' })
+
+/** The certificates of the CA that issues here, root first; `certificate` is base64 DER. */
+export const authoritiesAnswer = z
+  .object({
+    items: z.array(
+      z.object({
+        id: z.string(),
+        role: z.enum(['root', 'issuing']),
+        subject: z.string(),
+        serialNumber: z.string(),
+        fingerprintSha256: z.string(),
+        notBefore: z.string(),
+        notAfter: z.string(),
+        certificate: z.base64(),
+      }),
+    ),
+  })
+  .meta({ id: 'AuthoritiesAnswer' })
 
 /** One page of a list; `next` is the cursor of the following page, or null. */
 export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().nullable() })
@@ -197,11 +324,13 @@ export const pageQuery = z.strictObject({
   cursor: z.string().max(200).optional(),
 })
 
-export const problemDocument = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.number(),
-  code: z.string(),
-  detail: z.string(),
-  instance: z.string(),
-})
+export const problemDocument = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    code: z.string(),
+    detail: z.string(),
+    instance: z.string(),
+  })
+  .meta({ id: 'ProblemDocument' })

@@ -10,13 +10,8 @@ export interface ColumnDeclaration {
   readonly personal: 'sealed' | 'index' | 'linked' | 'none'
 }
 
-/**
- * What a room holds in one table, for what, on which basis, how long, and who gets it. The register, `/privacy`
- * and `db/README.md` are made of these; a test fails where the real schema has a column that none names.
- */
-export interface TableDeclaration {
-  readonly database: DatabaseRole
-  readonly table: string
+/** What a declaration says to readers, in another language. */
+export interface DeclaredWords {
   readonly holds: string
   readonly purpose: string
   /** The GDPR article, or why none is needed. */
@@ -24,6 +19,17 @@ export interface TableDeclaration {
   readonly retention: string
   /** To whom it is passed; empty where to nobody. */
   readonly recipients: readonly string[]
+}
+
+/**
+ * What a room holds in one table, for what, on which basis, how long, and who gets it. The register, `/privacy`
+ * and `db/README.md` are made of these; a test fails where the real schema has a column that none names.
+ */
+export interface TableDeclaration extends DeclaredWords {
+  readonly database: DatabaseRole
+  readonly table: string
+  /** The same in German, for the privacy page. */
+  readonly german: DeclaredWords
   /** The ids of the privacy promises it serves. */
   readonly promises: readonly string[]
   readonly columns: Readonly<Record<string, ColumnDeclaration>>

@@ -3,9 +3,10 @@
  * import each other. The linter's configuration and the tests of this folder are made from this list.
  */
 export const order: readonly (readonly string[])[] = [
-  ['node', 'worker', 'cli', 'docs'],
+  ['node', 'worker', 'cli', 'commands', 'docs'],
   ['service'],
   ['app'],
+  ['edge'],
   ['admin', 'standards', 'privacy'],
   ['reports'],
   ['directory'],
@@ -23,11 +24,21 @@ export const order: readonly (readonly string[])[] = [
 export const entries: readonly string[] = order[0] ?? []
 
 /** Units of src/ that are one file; every other unit is a folder. */
-const files = new Set([...entries, 'service', 'app', 'config', 'problem', 'events', 'errors'])
+const files = new Set([
+  ...entries.filter((entry) => entry !== 'commands'),
+  'service',
+  'app',
+  'config',
+  'settings',
+  'problem',
+  'events',
+  'errors',
+])
 
 /** Units that stand beside the order, and what they may import. */
 const beside: Readonly<Record<string, readonly string[]>> = {
-  config: ['api', 'ports', 'events', 'errors'],
+  config: ['settings', 'api', 'ports', 'events', 'errors'],
+  settings: ['events', 'errors'],
   problem: ['api', 'ports', 'events', 'errors'],
   adapters: ['ports', 'events', 'errors'],
   client: ['api', 'pki', 'mailbox', 'errors'],
@@ -36,6 +47,7 @@ const beside: Readonly<Record<string, readonly string[]>> = {
 /** Who may import a unit that stands beside the order. */
 const importersOfBeside: Readonly<Record<string, readonly string[]>> = {
   config: [...entries, 'service', 'app'],
+  settings: [...entries, 'config'],
   problem: [...entries, 'service', 'app'],
   adapters: entries,
   client: entries,
@@ -63,7 +75,14 @@ export function mayImport(from: string, to: string): boolean {
 export const mayUseRuntime = (unit: string): boolean => entries.includes(unit) || unit === 'adapters'
 
 /** Packages that belong to one runtime, beside Node's own modules. */
-export const runtimePackages = ['better-sqlite3', 'nodemailer', '@hono/node-server', 'croner', 'commander'] as const
+export const runtimePackages = [
+  'better-sqlite3',
+  'nodemailer',
+  '@hono/node-server',
+  'croner',
+  'commander',
+  'prom-client',
+] as const
 
 /** The one part of a runtime package that is free of the runtime, and the only unit that may use it. */
 export const exemptions: Readonly<Record<string, string>> = {

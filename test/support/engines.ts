@@ -6,11 +6,13 @@ import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
 import { JournalThread } from '../../src/adapters/journal-thread.ts'
 import { openKeyRing, sha256, type KeyRing, type RingEntry } from '../../src/adapters/key-ring.ts'
+import { PrometheusMetrics } from '../../src/adapters/metrics.ts'
 import { migrate } from '../../src/adapters/migrations.ts'
 import { ProcessBackground } from '../../src/adapters/background.ts'
 import { openSqliteFile, Sqlite } from '../../src/adapters/sqlite.ts'
 import type { Config } from '../../src/config.ts'
 import { createEvents } from '../../src/events.ts'
+import type { Connection } from '../../src/ports/connection.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Journal } from '../../src/ports/journal.ts'
 import type { Mailer } from '../../src/ports/mailer.ts'
@@ -165,17 +167,19 @@ export async function openRoomHarness(
   options: {
     settings?: Readonly<Record<string, string>>
     mailer?: Mailer
-    connection?: { secure: boolean; mayForward: boolean }
+    connection?: Partial<Connection>
   } = {},
 ): Promise<RoomHarness> {
   const databases = await openDatabases(engine)
   const config = testConfig('unused', options.settings)
   const clock = { now: Date.parse('2026-11-21T12:00:00Z') }
   const log: string[] = []
+  const metrics = new PrometheusMetrics()
   const events = createEvents(
     (line) => log.push(line),
     'debug',
     () => clock.now,
+    metrics,
   )
   const background = new ProcessBackground(events)
   const keys = await memoryKeyRing()
@@ -194,9 +198,19 @@ export async function openRoomHarness(
       clock: () => clock.now,
       background,
       events,
-      connectionOf: () => options.connection ?? { secure: true, mayForward: false },
+      connectionOf: () => ({
+        secure: true,
+        tls: true,
+        mayForward: false,
+        pkiOnly: false,
+        network: '127.0.0.0/24',
+        local: true,
+        ...options.connection,
+      }),
       otherDatabases: [],
-      warnings: [],
+      warnings: () => [],
+      exposition: engine === 'sqlite' ? metrics : null,
+      gauges: () => [],
     },
     config,
   )

@@ -3,11 +3,19 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { simpleParser, type ParsedMail } from 'mailparser'
 
 /** Where a test reads the mail that the service sent. */
 export interface MailSource {
-  /** The message of a registration, as soon as it is there. */
-  challengeOf(registration: string): Promise<string>
+  /**
+   * The challenge of a registration, or to a mailbox by its id, as soon as it is there. Where several come for one
+   * mailbox, `earlier` is how many are not waited for.
+   */
+  challengeOf(registration: string, earlier?: number): Promise<string>
+  /** How many challenges have come so far. */
+  challengesOf(registration: string): number
+  /** The mail to an address with a subject, as soon as it is there; `earlier` are not waited for. */
+  arrivalOf(to: string, subject: string, earlier?: number): Promise<string>
 }
 
 const header = (message: string, name: string): string | null =>
@@ -20,23 +28,72 @@ export const tokenIn = (message: string): string => {
   return token
 }
 
+/** A message as a mail client reads it. */
+export interface ReadMail {
+  readonly parsed: ParsedMail
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+  header(name: string): string
+}
+
+/** Reads a message with a parser that is not ours. Nothing is made up: what it does not have is the empty string. */
+export async function readMail(message: string): Promise<ReadMail> {
+  const parsed = await simpleParser(message, { skipTextToHtml: true, skipHtmlToText: true })
+  return {
+    parsed,
+    subject: parsed.subject ?? '',
+    text: parsed.text ?? '',
+    html: typeof parsed.html === 'string' ? parsed.html : '',
+    header: (name) => {
+      const value = parsed.headers.get(name.toLowerCase())
+      return typeof value === 'string' ? value : ''
+    },
+  }
+}
+
+/** The addresses that a text holds. */
+export const linksIn = (text: string): string[] => [...new Set(text.match(/https?:[^\s"<>]+/g) ?? [])]
+
 /** Mail that arrived, and who waits for it. */
 export class MailPool implements MailSource {
   readonly messages: string[] = []
-  #waiting: { registration: string; resolve: (message: string) => void }[] = []
+  #waiting: (() => void)[] = []
+
+  #ofRegistration(registration: string): string[] {
+    return this.messages.filter((message) => header(message, 'Certbook-Registration') === registration)
+  }
+
+  /** Resolves to the first message that `find` gives, now or when another one has arrived. */
+  #arrival(find: () => string | undefined): Promise<string> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const found = find()
+        if (found === undefined) this.#waiting.push(look)
+        else resolve(found)
+      }
+      look()
+    })
+  }
 
   add(message: string): void {
     this.messages.push(message)
-    const registration = header(message, 'Certbook-Registration')
-    const served = this.#waiting.filter((waiting) => waiting.registration === registration)
-    this.#waiting = this.#waiting.filter((waiting) => waiting.registration !== registration)
-    for (const waiting of served) waiting.resolve(message)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const look of waiting) look()
   }
 
-  challengeOf(registration: string): Promise<string> {
-    const there = this.messages.find((message) => header(message, 'Certbook-Registration') === registration)
-    if (there !== undefined) return Promise.resolve(there)
-    return new Promise((resolve) => this.#waiting.push({ registration, resolve }))
+  challengesOf(registration: string): number {
+    return this.#ofRegistration(registration).length
+  }
+
+  challengeOf(registration: string, earlier = 0): Promise<string> {
+    return this.#arrival(() => this.#ofRegistration(registration)[earlier])
+  }
+
+  arrivalOf(to: string, subject: string, earlier = 0): Promise<string> {
+    const fits = (message: string): boolean => header(message, 'To') === to && header(message, 'Subject') === subject
+    return this.#arrival(() => this.messages.filter(fits)[earlier])
   }
 }
 
@@ -54,7 +111,12 @@ export async function watchOutbox(folder: string): Promise<MailSource & { close(
   }
   const watcher = watch(folder, () => void collect())
   await collect()
-  return { challengeOf: (registration) => pool.challengeOf(registration), close: () => watcher.close() }
+  return {
+    challengeOf: (registration, earlier) => pool.challengeOf(registration, earlier),
+    challengesOf: (registration) => pool.challengesOf(registration),
+    arrivalOf: (to, subject, earlier) => pool.arrivalOf(to, subject, earlier),
+    close: () => watcher.close(),
+  }
 }
 
 /** A mail hook on loopback: what a Worker POSTs its mail to. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
 import { readConfig, type Config } from '../../src/config.ts'
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
@@ -19,9 +20,13 @@ export async function temporaryFolder(): Promise<{ path: string; remove(): Promi
 export const testConfig = (dataDir: string, settings: Readonly<Record<string, string>> = {}): Config =>
   readConfig({ PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn', ...settings }, 'node')
 
+const startedEvent = z.object({ url: z.string(), listening: z.array(z.string()) })
+
 /** A service in a process of its own. */
 export interface ServiceProcess {
   readonly url: string
+  /** The ports that it has bound: PORT, and PKI_PORT where that is set. */
+  readonly ports: readonly number[]
   readonly child: ChildProcess
   /** Everything it wrote to standard output and error so far. */
   output(): string
@@ -50,17 +55,17 @@ export async function startProcess(
   child.once('exit', () => process.off('exit', endWithTests))
   const lines: string[] = []
   const ended = once(child, 'exit')
-  const url = await new Promise<string>((resolve, reject) => {
+  const { url, listening } = await new Promise<z.output<typeof startedEvent>>((resolve, reject) => {
     createInterface({ input: child.stderr }).on('line', (line) => lines.push(line))
     createInterface({ input: child.stdout }).on('line', (line) => {
       lines.push(line)
-      const started = /"event":"started","url":"([^"]+)"/.exec(line)?.[1]
-      if (started !== undefined) resolve(started)
+      if (line.includes('"event":"started"')) resolve(startedEvent.parse(JSON.parse(line)))
     })
     void ended.then(() => reject(new Error(`the service did not start:\n${lines.join('\n')}`)))
   })
   return {
     url,
+    ports: listening.map((address) => Number(new URL(address).port)),
     child,
     output: () => lines.join('\n'),
     end: async (signal) => {

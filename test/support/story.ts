@@ -51,6 +51,40 @@ export async function register(api: Api, mails: MailSource, email: string): Prom
   return { subscriberId, deviceId, credential, email, api: api.with(credential) }
 }
 
+/** Asks for a proof of a subscriber's mailbox (the one that they registered with), and answers the mail. */
+export async function proveMailbox(
+  subscriber: Registered,
+  mails: MailSource,
+  address: string = subscriber.email,
+): Promise<Json> {
+  const me = await subscriber.api.get('/v1/me')
+  const mailbox = me.body.mailboxes.find((own: Json) => own.address === address)
+  assert.ok(mailbox !== undefined, `${address} is none of their mailboxes`)
+  const earlier = mails.challengesOf(mailbox.id)
+  const asked = await subscriber.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, {})
+  assert.equal(asked.status, 202, JSON.stringify(asked.body))
+  const token = tokenIn(await mails.challengeOf(mailbox.id, earlier))
+  const proved = await subscriber.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, { token })
+  assert.equal(proved.status, 200, JSON.stringify(proved.body))
+  return proved.body
+}
+
+/** A second device of a subscriber: it registers the same mailbox, is let in by the first, and gets its credential. */
+export async function joinDevice(api: Api, mails: MailSource, first: Registered): Promise<Registered> {
+  const started = await startRegistration(api, first.email)
+  await confirmRegistration(api, mails, started)
+  await proveMailbox(first, mails)
+  const approved = await first.api.post(`/v1/me/devices/${started.id}/approval`)
+  assert.equal(approved.status, 200, JSON.stringify(approved.body))
+  const minted = await api
+    .with(started.deviceSecret)
+    .post(`/v1/registrations/${started.id}/credential`, { waitForApproval: true })
+  assert.equal(minted.status, 201, JSON.stringify(minted.body))
+  const { subscriberId, deviceId, credential } = minted.body
+  assert.equal(subscriberId, first.subscriberId)
+  return { subscriberId, deviceId, credential, email: first.email, api: api.with(credential) }
+}
+
 /** Has a CSR certified. */
 export async function certify(subscriber: Registered, options: { csr?: string; use?: string } = {}): Promise<Json> {
   const csr = options.csr ?? (await makeCsr())

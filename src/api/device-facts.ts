@@ -1,0 +1,11 @@
+import { DomainError } from '../errors.ts'
+import type { DeviceFacts } from './shapes.ts'
+
+/**
+ * Refuses what the disclosures do not name: a serial number is taken of Android devices only. Throws
+ * `serial_number_not_android`.
+ */
+export function requireAllowedFacts(device: DeviceFacts): void {
+  if (device.serialNumber === null || /android/i.test(`${device.deviceType} ${device.osVersion}`)) return
+  throw new DomainError('serial_number_not_android', 'Only an Android device sends its serial number: send null.')
+}

@@ -1,0 +1,40 @@
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import { completeDocument, type DocumentedProblem, type OpenApiDocument } from './openapi.ts'
+import { pageAnswer, pageLanguage } from './page.ts'
+import { referencePage } from './reference-page.ts'
+
+const documentInfo = {
+  openapi: '3.1.0',
+  info: {
+    title: 'certbook',
+    version: '1',
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+}
+
+/** Mounts `/openapi.json` and `/docs` on an app that has all its other routes. */
+export function mountReference(
+  app: OpenAPIHono,
+  parts: { readonly publicUrl: string; readonly problems: readonly DocumentedProblem[] },
+): void {
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
+    type: 'http',
+    scheme: 'bearer',
+    description:
+      'The credential of a device or an administrator; while a registration is under way, its device secret.',
+  })
+  let made: { readonly document: OpenApiDocument; readonly text: string } | null = null
+  const document = () => {
+    if (made === null) {
+      const servers = [{ url: parts.publicUrl }]
+      const complete = completeDocument(app.getOpenAPI31Document({ ...documentInfo, servers }), parts.problems)
+      made = { document: complete, text: JSON.stringify(complete) }
+    }
+    return made
+  }
+  app.get('/openapi.json', (context) => context.body(document().text, 200, { 'Content-Type': 'application/json' }))
+  app.get('/docs', (context) => {
+    const language = pageLanguage(context.req.header('Accept-Language'))
+    return pageAnswer(context, referencePage(document().document, parts.problems, language))
+  })
+}

@@ -1,0 +1,47 @@
+const octet = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`
+const ipv4 = new RegExp(String.raw`^(${octet})\.(${octet})\.(${octet})\.(${octet})$`)
+
+const hex = (high: string, low: string): string => (Number(high) * 256 + Number(low)).toString(16)
+
+/** RFC 4291 2.2.3: the last four octets may stand as an IPv4 address. */
+const withoutDottedEnd = (address: string): string => {
+  const end = address.slice(address.lastIndexOf(':') + 1)
+  const [, first, second, third, fourth] = ipv4.exec(end) ?? []
+  if (first === undefined || second === undefined || third === undefined || fourth === undefined) return address
+  return `${address.slice(0, -end.length)}${hex(first, second)}:${hex(third, fourth)}`
+}
+
+/** The eight groups of an IPv6 address, or null where the text is none. */
+function ipv6Groups(address: string): number[] | null {
+  const [head = '', tail, more] = withoutDottedEnd(address).split('::')
+  if (more !== undefined) return null
+  const front = head === '' ? [] : head.split(':')
+  const back = tail === undefined || tail === '' ? [] : tail.split(':')
+  const missing = 8 - front.length - back.length
+  if (tail === undefined ? missing !== 0 : missing < 1) return null
+  const groups = [...front, ...Array.from({ length: missing }, () => '0'), ...back]
+  return groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))
+    ? groups.map((group) => Number.parseInt(group, 16))
+    : null
+}
+
+/** ::ffff:0:0/96, RFC 4291 2.5.5.2. */
+const isMapped = (groups: readonly number[]): boolean =>
+  groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xff_ff
+
+/**
+ * The network of a client address, truncated to /24 (IPv4, also where it is mapped into IPv6) or /48 (IPv6), so that
+ * no single subscriber line is told apart. What is no address is `unknown`, and shares whatever a network may do.
+ */
+export function truncatedNetwork(address: string): string {
+  const [, first, second, third] = ipv4.exec(address) ?? []
+  if (first !== undefined && second !== undefined && third !== undefined) return `${first}.${second}.${third}.0/24`
+  const groups = address.includes(':') ? ipv6Groups(address.replace(/%.*$/s, '')) : null
+  if (groups === null) return 'unknown'
+  const [, , , , , , high = 0, low = 0] = groups
+  if (isMapped(groups)) return `${high >> 8}.${high & 0xff}.${low >> 8}.0/24`
+  return `${groups
+    .slice(0, 3)
+    .map((group) => group.toString(16))
+    .join(':')}::/48`
+}

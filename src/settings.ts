@@ -1,0 +1,166 @@
+import { z } from 'zod'
+import { eventLevels } from './events.ts'
+
+const loopbackHosts = ['::1', '[::1]', 'localhost']
+/** Whether a host, of a socket or of a URL, is this machine itself. */
+export const isLoopbackHost = (host: string): boolean =>
+  loopbackHosts.includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+
+const url = (protocols: readonly string[], example: string) =>
+  z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
+      `must be a URL such as ${example}`,
+    )
+
+const bare = (value: string): boolean => {
+  const { pathname, search, hash, username } = new URL(value)
+  return pathname === '/' && search === '' && hash === '' && username === ''
+}
+
+/** What addresses are made of by adding a path: it has none of its own, and no slash at its end. */
+const origin = (protocols: readonly string[], example: string) =>
+  url(protocols, example)
+    .refine((value) => !URL.canParse(value) || bare(value), `must be a scheme and a host, such as ${example}`)
+    .transform((value) => value.replace(/\/+$/, ''))
+
+const list = (value: string): string[] => value.split(',').map((part) => part.trim())
+
+const addressOrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
+
+/** Who is trusted by range may name any client; the range of all addresses would let everyone do so. */
+const proxyRange = z
+  .string()
+  .refine((value) => addressOrRange.safeParse(value).success, 'must be addresses or ranges such as 10.0.0.0/8')
+  .refine((value) => !value.endsWith('/0'), 'must not be the range of all addresses: anyone could forge where they are')
+
+/**
+ * What a browser sends as `Origin`, which is compared as a whole. Apps in a web view have schemes of their own, such as
+ * `capacitor://localhost`.
+ */
+const pageOrigin = z
+  .string()
+  .regex(/^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*]+\/?$/i, 'must be origins such as https://mail.example.com, without a path')
+  .refine(
+    (value) => !/^http:/i.test(value) || !URL.canParse(value) || isLoopbackHost(new URL(value).hostname),
+    'must not be http: but on this machine: who can change such a page has all that it is told',
+  )
+  .transform((value) => {
+    const { origin } = new URL(value)
+    return origin === 'null' ? value.toLowerCase().replace(/\/$/, '') : origin
+  })
+
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `must be a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be from ${least} to ${most}`)
+
+const dataKey = z
+  .base64('must be base64')
+  .transform((value) => Uint8Array.from(atob(value), (character) => character.charCodeAt(0)))
+  .refine((key) => key.length === 32, 'must be 32 bytes in base64 (openssl rand -base64 32)')
+
+/** Every setting as it stands in the environment, checked by itself; `config.ts` checks what must fit together. */
+export const environmentShape = z.object({
+  HOST: z
+    .string()
+    .transform((value) => value.replaceAll(/[[\]]/g, ''))
+    .default('127.0.0.1')
+    .describe('the address to listen on'),
+  PORT: wholeNumber(0, 65_535).default(8080).describe('the port to listen on; 0 takes a free one'),
+  PUBLIC_URL: origin(['http:', 'https:'], 'https://keys.example.com')
+    .optional()
+    .describe('where clients find the service'),
+  PKI_URL: origin(['http:'], 'http://pki.example.com')
+    .optional()
+    .describe('plain HTTP address of CRLs, OCSP and CA certificates'),
+  DATA_DIR: z.string().default('./data').describe('the folder of databases and keys'),
+  DATA_KEY: dataKey.optional().describe('32 bytes in base64 that wrap the key ring; made in DATA_DIR where unset'),
+  CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
+  CA_KEY: z
+    .enum(['p256', 'p384', 'rsa3072'])
+    .default('p256')
+    .describe("the embedded CA's key, used when the CA is made"),
+  CA_POLICY_OID: z
+    .string()
+    .regex(
+      /^(?:[01]\.[0-3]?\d|2\.(?:0|[1-9]\d{0,14}))(?:\.(?:0|[1-9]\d{0,14}))+$/,
+      'must be an object identifier such as 1.3.6.1.4.1.32473.1, no part longer than 15 digits',
+    )
+    .optional()
+    .describe('the certificate policy of the private profile'),
+  SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587')
+    .optional()
+    .describe('how mail leaves'),
+  MAIL_HOOK_URL: url(['http:', 'https:'], 'https://hook.example.com/mail')
+    .optional()
+    .describe('or: where mail is POSTed'),
+  MAIL_HOOK_TOKEN: z.string().optional().describe('Bearer token of that POST'),
+  MAIL_FROM: z
+    .string()
+    .includes('@', 'must be an address')
+    .default('certbook@localhost')
+    .describe('the sender of mail'),
+  MAIL_LANGUAGE: z.enum(['de', 'en']).default('en').describe('the language of mail where the device speaks another'),
+  DIRECTORY_ACCESS: z
+    .enum(['members', 'public'])
+    .default('members')
+    .describe('who may look up: members, or public for anyone, who finds what was published to all'),
+  LOOKUP_BUDGET_SUBSCRIBER: wholeNumber(1, 1_000_000)
+    .default(500)
+    .describe('distinct addresses that a subscriber may look up on one UTC day'),
+  LOOKUP_BUDGET_NEW_SUBSCRIBER: wholeNumber(1, 1_000_000).default(50).describe('the same in the first 24 hours'),
+  LOOKUP_BUDGET_DOMAIN: wholeNumber(1, 1_000_000)
+    .default(2_000)
+    .describe('the same for all subscribers of one domain together; large mail providers are left out'),
+  LOOKUP_BUDGET_NETWORK: wholeNumber(1, 1_000_000)
+    .default(500)
+    .describe('the same for anonymous askers of one network (/24, /48)'),
+  QUERY_LOG_DAYS: wholeNumber(1, 365).default(90).describe('how long lookups are kept'),
+  TRUSTED_PROXY: z
+    .string()
+    .transform(list)
+    .pipe(z.array(proxyRange))
+    .default([])
+    .describe('addresses or CIDR ranges of the reverse proxies whose forwarding headers count, separated by commas'),
+  LOG_LEVEL: z.enum(eventLevels).default('info').describe('debug, info, warn or error'),
+  CONTROLLER: z.string().optional().describe('who runs the service, as the privacy page names them'),
+  DPO_CONTACT: z.string().optional().describe('how to reach the data protection officer'),
+  SUPERVISORY_AUTHORITY: z.string().optional().describe('where to complain'),
+  PKI_PORT: wholeNumber(0, 65_535)
+    .optional()
+    .describe('a port of its own for plain HTTP: CRLs, OCSP and CA certificates, nothing else'),
+  TLS_CERT_FILE: z
+    .string()
+    .optional()
+    .describe('certificate and chain of the service, PEM; read again when it changes'),
+  TLS_KEY_FILE: z.string().optional().describe('its private key, PEM'),
+  CORS_ORIGINS: z
+    .string()
+    .transform(list)
+    .pipe(z.array(pageOrigin))
+    .default([])
+    .describe('origins of web pages that may call /v1, separated by commas'),
+  METRICS_TOKEN: z
+    .string()
+    .min(16, 'must have at least 16 characters')
+    .optional()
+    .describe('Bearer token of /metrics, which otherwise answers this machine only'),
+  ADMIN_BOOTSTRAP_SHA256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in 64 lower-case hex digits')
+    .optional()
+    .describe('SHA-256 of the secret, of 32 characters or more, that makes the first administrator by HTTP, once'),
+  ALLOW_LOOPBACK_HTTP: z.enum(['1']).optional().describe('development on Workers only: plain HTTP on a loopback host'),
+})
+
+/** The settings that were given, each checked, with the defaults of the others. */
+export type Settings = z.output<typeof environmentShape>
+
+/** Every setting with its meaning and default, for `certbook config check`. */
+export const settingDescriptions: readonly { name: string; meaning: string }[] = Object.entries(
+  environmentShape.shape,
+).map(([name, shape]) => ({ name, meaning: shape.description ?? '' }))

@@ -1,38 +1,73 @@
 import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
+import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
 import { GuardBroken, type Database } from '../ports/database.ts'
 import { StateCache } from '../ports/state-cache.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { markCredentialUsed, readDeviceByCredential } from './store.ts'
+import { markCredentialUsed, markSeen, promoteNextCredential, readDeviceByCredential } from './device/store.ts'
 
 const credentialsRemembered = 10_000
+const dayMilliseconds = 86_400_000
+/** A credential that nobody uses for this long has expired. Days are kept, so the day itself is not counted. */
+const unseenMilliseconds = 181 * dayMilliseconds
+
+/** The UTC day of a time, as the milliseconds of its beginning: a device's last use is kept no finer than this. */
+export const dayOf = (at: number): number => Math.floor(at / dayMilliseconds) * dayMilliseconds
 
 const unknownCredential = (): DomainError =>
   new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
 
-/** Recognises device credentials. */
-export function createAuthenticate(deps: {
-  database: Database
-  clock: Clock
-  hashSecret: (secret: string) => Uint8Array
-}): AuthenticateDevice {
-  const remembered = new StateCache<DeviceCaller>(deps.database, credentialsRemembered)
+interface AuthenticateDeps {
+  readonly database: Database
+  readonly clock: Clock
+  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
+  readonly hashSecret: (secret: string) => Uint8Array
+}
 
-  /** From its first use on a credential is not replaced any more; one that was replaced just now is not served. */
-  const noteFirstUse = async (device: string, credentialSha256: Uint8Array): Promise<void> => {
-    try {
-      await deps.database.batch(markCredentialUsed(device, credentialSha256, deps.clock()))
-    } catch (error) {
-      if (!(error instanceof GuardBroken)) throw error
-      if ((await readDeviceByCredential(deps.database, credentialSha256)) === null) throw unknownCredential()
-    }
+type FoundDevice = NonNullable<Awaited<ReturnType<typeof readDeviceByCredential>>>
+
+const find = (deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<FoundDevice | null> =>
+  readDeviceByCredential(deps.database, credentialSha256, deps.clock() - unseenMilliseconds)
+
+/** The first use of a rotated credential ends the one before. */
+async function takeNext(deps: AuthenticateDeps, device: string, credentialSha256: Uint8Array): Promise<void> {
+  await deps.database.batch([
+    ...promoteNextCredential(device, credentialSha256, deps.clock()),
+    ...deps.audit.record({
+      action: 'credential.rotated',
+      actorKind: 'device',
+      actor: device,
+      subjectKind: 'device',
+      subject: device,
+    }),
+  ])
+  deps.audit.sealSoon()
+}
+
+/** From its first use on a credential is not replaced any more; one that was replaced just now is not served. */
+async function noteFirstUse(deps: AuthenticateDeps, found: FoundDevice, credentialSha256: Uint8Array): Promise<void> {
+  try {
+    if (found.isNext === 1) await takeNext(deps, found.deviceId, credentialSha256)
+    else await deps.database.batch(markCredentialUsed(found.deviceId, credentialSha256, deps.clock()))
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    if ((await find(deps, credentialSha256)) === null) throw unknownCredential()
   }
+}
+
+/** Recognises device credentials, and notes the day on which each was seen. */
+export function createAuthenticate(deps: AuthenticateDeps): AuthenticateDevice {
+  const remembered = new StateCache<{ readonly caller: DeviceCaller; readonly day: number }>(
+    deps.database,
+    credentialsRemembered,
+  )
 
   return async (authorization) => {
     const token = bearerToken(authorization)
     const readAt = remembered.refresh()
+    const today = dayOf(deps.clock())
     const known = remembered.get(token)
-    if (known !== undefined) return known
+    if (known?.day === today) return known.caller
     if (!token.startsWith('cb_dev_')) {
       if (/^cb_[a-z]+_/.test(token)) {
         throw new DomainError('credential_of_another_kind', 'This call takes the credential of a device (cb_dev_…).')
@@ -40,11 +75,12 @@ export function createAuthenticate(deps: {
       throw new DomainError('credential_invalid', 'The credential is not one of this service.')
     }
     const credentialSha256 = deps.hashSecret(token)
-    const device = await readDeviceByCredential(deps.database, credentialSha256)
-    if (device === null) throw unknownCredential()
-    if (device.usedAt === null) await noteFirstUse(device.deviceId, credentialSha256)
-    const caller = { subscriberId: device.subscriberId, deviceId: device.deviceId }
-    remembered.set(readAt, token, caller)
+    const found = await find(deps, credentialSha256)
+    if (found === null) throw unknownCredential()
+    if (found.usedAt === null || found.isNext === 1) await noteFirstUse(deps, found, credentialSha256)
+    if (found.seenAt < today) await deps.database.batch([markSeen(found.deviceId, today)])
+    const caller = { subscriberId: found.subscriberId, deviceId: found.deviceId }
+    remembered.set(readAt, token, { caller, day: today })
     return caller
   }
 }

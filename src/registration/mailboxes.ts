@@ -1,8 +1,13 @@
+import type { z } from 'zod'
 import { DomainError } from '../errors.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
+import { timestamp } from '../api/room.ts'
+import type { ownMailbox } from '../api/shapes.ts'
 import type { Database } from '../ports/database.ts'
 import { openText, type Keys } from '../ports/keys.ts'
-import { readMailboxesOf } from './store.ts'
+import { StateCache } from '../ports/state-cache.ts'
+import { readMailboxesOf, type MailboxRow } from './mailbox/store.ts'
+import { readSubscriber } from './store.ts'
 
 /** A mailbox of a subscriber, opened. */
 export interface OwnMailbox {
@@ -10,6 +15,10 @@ export interface OwnMailbox {
   readonly address: string
   readonly addressIndex: Uint8Array
   readonly accountType: 'imap' | 'exchange'
+  /** `moved`: another subscriber has proved it since. `removed`: its subscriber gave it up. */
+  readonly state: 'active' | 'moved' | 'removed'
+  /** Whether the consequences of its end are drawn, so that it cannot come back. */
+  readonly settled: boolean
   readonly verifiedAt: number
   readonly createdAt: number
 }
@@ -19,32 +28,50 @@ interface MailboxDeps {
   readonly keys: Keys
 }
 
-/** The mailboxes that a subscriber has proved, oldest first. */
+/** A row of the table, opened. */
+export const openMailbox = (keys: Keys, row: MailboxRow): OwnMailbox => ({
+  id: row.id,
+  address: openText(keys.main, { table: 'mailboxes', column: 'address_sealed', row: row.id }, row.addressSealed),
+  addressIndex: row.addressIndex,
+  accountType: row.accountType,
+  state: row.endReason ?? 'active',
+  settled: row.settledAt !== null,
+  verifiedAt: row.verifiedAt,
+  createdAt: row.createdAt,
+})
+
+/** Every mailbox that a subscriber has or had, oldest first: requests and certificates of ended ones still name them. */
 export async function mailboxesOf(deps: MailboxDeps, subscriber: string): Promise<OwnMailbox[]> {
-  const rows = await readMailboxesOf(deps.database, subscriber)
-  return rows.map((row) => ({
-    id: row.id,
-    address: openText(deps.keys.main, { table: 'mailboxes', column: 'address_sealed', row: row.id }, row.addressSealed),
-    addressIndex: row.addressIndex,
-    accountType: row.accountType,
-    verifiedAt: row.verifiedAt,
-    createdAt: row.createdAt,
-  }))
+  return (await readMailboxesOf(deps.database, subscriber)).map((row) => openMailbox(deps.keys, row))
 }
 
+/** A mailbox as its subscriber sees it: nothing of one that is gone for good. */
+export function presentMailbox(mailbox: OwnMailbox): z.infer<typeof ownMailbox>[] {
+  const { id, address, accountType, state, verifiedAt, createdAt } = mailbox
+  if (state === 'removed' || mailbox.settled) return []
+  return [{ id, address, accountType, state, verifiedAt: timestamp(verifiedAt), createdAt: timestamp(createdAt) }]
+}
+
+const moved = (): DomainError =>
+  new DomainError(
+    'mailbox_moved',
+    'Your mailbox is registered elsewhere now. Prove it again with POST /v1/me/mailboxes/{id}/proof to have it back.',
+  )
+
 /**
- * The mailbox that a request is for: the named one, or the only one. Throws `mailbox_required`,
- * `mailbox_not_yours` and address refusals.
+ * The active mailbox that a request is for: the named one, or the only one. Throws `mailbox_required`,
+ * `mailbox_not_yours`, `mailbox_moved` and address refusals.
  */
 export async function chooseMailbox(
   deps: MailboxDeps,
   subscriber: string,
   named: string | undefined,
 ): Promise<OwnMailbox> {
-  const own = await mailboxesOf(deps, subscriber)
+  const own = (await mailboxesOf(deps, subscriber)).filter(({ state }) => state === 'active')
+  const [only, second] = own
+  if (only === undefined) throw moved()
   if (named === undefined) {
-    const [only, second] = own
-    if (only !== undefined && second === undefined) return only
+    if (second === undefined) return only
     throw new DomainError('mailbox_required', 'You have several mailboxes: name one in "mailbox".')
   }
   const { matchingKey } = parseMailboxAddress(named)
@@ -53,4 +80,33 @@ export async function chooseMailbox(
     throw new DomainError('mailbox_not_yours', 'That mailbox is not proved for you: register it first.')
   }
   return found
+}
+
+/** Since when somebody is a subscriber (UTC milliseconds), and of which mail domain. */
+export interface Membership {
+  readonly createdAt: number
+  /** The domain of the oldest active mailbox, as lower-case A-labels; null where there is no active one. */
+  readonly domain: string | null
+}
+
+const membershipsRemembered = 10_000
+
+/** Reads memberships, and remembers them for as long as nothing is written. Throws `credential_invalid` for nobody. */
+export function createMembershipOf(deps: MailboxDeps): (subscriber: string) => Promise<Membership> {
+  const remembered = new StateCache<Membership>(deps.database, membershipsRemembered)
+  return async (subscriber) => {
+    const readAt = remembered.refresh()
+    const known = remembered.get(subscriber)
+    if (known !== undefined) return known
+    const [row, mailboxes] = await Promise.all([
+      readSubscriber(deps.database, subscriber),
+      readMailboxesOf(deps.database, subscriber),
+    ])
+    if (row === null) throw new DomainError('credential_invalid', 'There is no such subscriber any more.')
+    const oldest = mailboxes.find(({ endedAt }) => endedAt === null)
+    const domain = oldest === undefined ? null : parseMailboxAddress(openMailbox(deps.keys, oldest).address).domain
+    const membership = { createdAt: row.createdAt, domain }
+    remembered.set(readAt, subscriber, membership)
+    return membership
+  }
 }

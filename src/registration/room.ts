@@ -1,16 +1,54 @@
-import type { AuthenticateDevice, Room } from '../api/room.ts'
+import type { AuthenticateDevice, ClientConnection, DeviceCaller, Room } from '../api/room.ts'
+import type { MailParameters } from '../mail/templates.ts'
+import type { Command, Outcome } from '../ports/database.ts'
+import { createRegistrationAdministration, type RegistrationAdministration } from './administration/read.ts'
+import { announceToMailbox, type Announcement } from './announce.ts'
 import { createAuthenticate } from './authenticate.ts'
+import { endedParts, type EndedPart } from './consequences.ts'
 import type { RegistrationDeps } from './deps.ts'
-import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
+import { deviceRoutes } from './device/routes.ts'
+import { chooseMailbox, createMembershipOf, mailboxesOf, type Membership, type OwnMailbox } from './mailboxes.ts'
+import { linkRoutes } from './link/routes.ts'
+import { challengeUnlessAsked } from './mailbox/challenge.ts'
+import { mailboxRoutes } from './mailbox/routes.ts'
+import { deleteChallengesExpiredBefore } from './mailbox/store.ts'
+import { hourOf, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
+import { batchAfterRecentProof } from './recent-proof.ts'
 import { registrationRoutes } from './routes.ts'
-import { deleteRegistrationsExpiredBefore } from './store.ts'
+import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore } from './store.ts'
 
 export interface RegistrationRoom extends Room {
   readonly authenticate: AuthenticateDevice
   /** The mailbox that a request of a subscriber is for; see `chooseMailbox`. */
   chooseMailbox(subscriber: string, named: string | undefined): Promise<OwnMailbox>
   mailboxesOf(subscriber: string): Promise<OwnMailbox[]>
+  /** Since when a subscriber is one, and of which mail domain; remembered for as long as nothing is written. */
+  readonly membershipOf: (subscriber: string) => Promise<Membership>
+  /** The commands that tell the mailbox of a certificate what happened to it; see `announceToMailbox`. */
+  readonly announce: <K extends Announcement>(
+    of: { readonly subscriber: string; readonly mailbox: string },
+    kind: K,
+    about: string,
+    parameters: MailParameters[K],
+  ) => Promise<Command[]>
+  /** Runs what somebody without a credential begins; see `withinNetworkBudget`. */
+  withinNetworkBudget<T>(
+    client: ClientConnection,
+    purpose: BudgetPurpose,
+    run: (budget: readonly Command[]) => Promise<T>,
+  ): Promise<T>
+  /** Runs a batch that rests on a proof of a mailbox within 15 minutes; see `batchAfterRecentProof`. */
+  batchAfterRecentProof(subscriber: string, commands: readonly Command[]): Promise<Outcome[]>
+  /** Has a token mailed to a mailbox of the caller, unless one went there within the hour; see `challengeUnlessAsked`. */
+  challengeUnlessAsked<T>(
+    caller: DeviceCaller,
+    mailbox: OwnMailbox,
+    run: (commands: readonly Command[]) => Promise<T>,
+  ): Promise<T>
+  /** Mailboxes and devices that have ended and whose consequences are due; see `endedParts`. */
+  endedParts(): AsyncGenerator<EndedPart>
+  readonly administration: RegistrationAdministration
 }
 
 const expiredKeptMilliseconds = 2 * 86_400_000
@@ -24,15 +62,35 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
     authenticate,
     chooseMailbox: (subscriber, named) => chooseMailbox(all, subscriber, named),
     mailboxesOf: (subscriber) => mailboxesOf(all, subscriber),
-    routes: [registrationRoutes(all, authenticate)],
+    membershipOf: createMembershipOf(all),
+    announce: (of, kind, about, parameters) => announceToMailbox(all, of, kind, about, parameters),
+    administration: createRegistrationAdministration(deps),
+    withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
+    batchAfterRecentProof: (subscriber, commands) => batchAfterRecentProof(all, subscriber, commands),
+    challengeUnlessAsked: (caller, mailbox, run) =>
+      challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id }, run),
+    endedParts: () => endedParts(all),
+    routes: [
+      registrationRoutes(all, authenticate),
+      deviceRoutes(all, authenticate),
+      mailboxRoutes(all, authenticate),
+      linkRoutes(all),
+    ],
     jobs: [
       {
         name: 'registrations-prune',
         cron: '17 3 * * *',
         run: async () => {
           const before = deps.clock() - expiredKeptMilliseconds
-          const [pruned] = await deps.database.batch([deleteRegistrationsExpiredBefore(before)])
-          deps.events.rowsPruned({ table: 'registrations', rows: pruned?.changes ?? 0 })
+          const pruned = {
+            registrations: deleteRegistrationsExpiredBefore(before),
+            mailbox_challenges: deleteChallengesExpiredBefore(before),
+            network_budgets: deleteNetworkBudgetsBefore(hourOf(before)),
+          }
+          for (const [table, command] of Object.entries(pruned)) {
+            const [outcome] = await deps.database.batch([command])
+            deps.events.rowsPruned({ table, rows: outcome?.changes ?? 0 })
+          }
         },
       },
     ],

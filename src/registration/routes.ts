@@ -1,13 +1,17 @@
-import { createRoute } from '@hono/zod-openapi'
+import type { z } from '@hono/zod-openapi'
+import type { Context } from 'hono'
 import {
   bearer,
   bearerToken,
+  createRoute,
   createRoutes,
+  describeFault,
   deviceCaller,
   idInPath,
   jsonAnswer,
   jsonBody,
   problemAnswer,
+  readJson,
   timestamp,
   unauthorized,
   type AuthenticateDevice,
@@ -16,19 +20,23 @@ import {
   confirmationAnswer,
   confirmationRequest,
   credentialAnswer,
+  credentialRequest,
   registrationAnswer,
   registrationRequest,
   registrationState,
   subscriberAnswer,
+  subscriberChange,
 } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
-import { confirm, mintCredential, requireRegistration, stateOf } from './confirm.ts'
+import { confirm, requireRegistration, stateOf } from './confirm.ts'
 import type { RegistrationDeps } from './deps.ts'
-import { mailboxesOf } from './mailboxes.ts'
+import { mintCredential } from './mint.ts'
 import { startRegistration } from './start.ts'
-import { readSubscriber } from './store.ts'
+import { changeSubscriber, presentSubscriber } from './subscriber.ts'
 
 const startRoute = createRoute({
+  operationId: 'startRegistration',
+  tags: ['Registration'],
   method: 'post',
   path: '/v1/registrations',
   summary: 'Register a mailbox and this device',
@@ -40,10 +48,13 @@ const startRoute = createRoute({
     ),
     409: problemAnswer('The policy version is not in force'),
     422: problemAnswer('The address or a field is refused'),
+    429: problemAnswer('Too many registrations were begun from this network within the hour'),
   },
 })
 
 const confirmRoute = createRoute({
+  operationId: 'confirmRegistration',
+  tags: ['Registration'],
   method: 'post',
   path: '/v1/registrations/{id}/confirmation',
   summary: 'Prove the mailbox with the mailed token',
@@ -58,6 +69,8 @@ const confirmRoute = createRoute({
 })
 
 const stateRoute = createRoute({
+  operationId: 'getRegistration',
+  tags: ['Registration'],
   method: 'get',
   path: '/v1/registrations/{id}',
   summary: 'How far the registration is',
@@ -67,20 +80,27 @@ const stateRoute = createRoute({
 })
 
 const credentialRoute = createRoute({
+  operationId: 'mintCredential',
+  tags: ['Registration'],
   method: 'post',
   path: '/v1/registrations/{id}/credential',
   summary: 'Get the credential of this device, shown once',
   security: bearer,
-  request: { params: idInPath },
+  request: {
+    params: idInPath,
+    body: { required: false, content: { 'application/json': { schema: credentialRequest } } },
+  },
   responses: {
     201: jsonAnswer('The credential', credentialAnswer),
     401: unauthorized,
-    409: problemAnswer('Not confirmed yet, or completed already'),
+    409: problemAnswer('Not confirmed yet, not approved yet, or completed already'),
     410: problemAnswer('The registration has ended'),
   },
 })
 
 const meRoute = createRoute({
+  operationId: 'getSubscriber',
+  tags: ['Subscriber'],
   method: 'get',
   path: '/v1/me',
   summary: 'What is held about you as a subscriber',
@@ -88,13 +108,25 @@ const meRoute = createRoute({
   responses: { 200: jsonAnswer('You', subscriberAnswer), 401: unauthorized },
 })
 
+const changeRoute = createRoute({
+  operationId: 'changeSubscriber',
+  tags: ['Subscriber'],
+  method: 'patch',
+  path: '/v1/me',
+  summary: 'Change the language of your notices',
+  security: bearer,
+  request: { body: jsonBody(subscriberChange) },
+  responses: { 200: jsonAnswer('You', subscriberAnswer), 401: unauthorized },
+})
+
+/** Registration itself, and the subscriber that comes of it. */
 export function registrationRoutes(deps: RegistrationDeps, authenticate: AuthenticateDevice) {
   const routes = createRoutes()
   const ownRegistration = (id: string, authorization: string | undefined) =>
     requireRegistration(deps, id, bearerToken(authorization))
 
   routes.openapi(startRoute, async (context) => {
-    const started = await startRegistration(deps, context.req.valid('json'))
+    const started = await startRegistration(deps, context.get('client'), context.req.valid('json'))
     return context.json({ ...started, expiresAt: timestamp(started.expiresAt) }, 202)
   })
 
@@ -109,33 +141,33 @@ export function registrationRoutes(deps: RegistrationDeps, authenticate: Authent
     return context.json({ state: stateOf(row, deps.clock()) }, 200)
   })
 
-  routes.openapi(credentialRoute, async (context) => {
-    const row = await ownRegistration(context.req.valid('param').id, context.req.header('Authorization'))
-    return context.json(await mintCredential(deps, row), 201)
+  // Its body may be left out, which the typed way cannot tell from a body of another type.
+  routes.openAPIRegistry.registerPath(credentialRoute)
+  routes.post(credentialRoute.getRoutingPath(), async (context) => {
+    const path = idInPath.safeParse(context.req.param())
+    if (!path.success) throw new DomainError('invalid_request', describeFault(path.error))
+    const row = await ownRegistration(path.data.id, context.req.header('Authorization'))
+    const { waitForApproval = false } = await readCredentialRequest(context)
+    return context.json(await mintCredential(deps, row, waitForApproval), 201)
   })
 
   routes.openapi(meRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
-    const subscriber = await readSubscriber(deps.database, caller.subscriberId)
-    if (subscriber === null) throw new DomainError('not_found', 'There is no such subscriber.')
-    const mailboxes = await mailboxesOf(deps, caller.subscriberId)
-    return context.json(
-      {
-        subscriberId: subscriber.id,
-        deviceId: caller.deviceId,
-        language: subscriber.language,
-        createdAt: timestamp(subscriber.createdAt),
-        restricted: subscriber.restrictedAt !== null,
-        mailboxes: mailboxes.map((mailbox) => ({
-          id: mailbox.id,
-          address: mailbox.address,
-          accountType: mailbox.accountType,
-          verifiedAt: timestamp(mailbox.verifiedAt),
-          createdAt: timestamp(mailbox.createdAt),
-        })),
-      },
-      200,
-    )
+    return context.json(await presentSubscriber(deps, caller), 200)
+  })
+
+  routes.openapi(changeRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    await changeSubscriber(deps, caller, context.req.valid('json'))
+    return context.json(await presentSubscriber(deps, caller), 200)
   })
   return routes
+}
+
+/** Throws `unsupported_media_type`, `malformed_json`, `invalid_request`. */
+async function readCredentialRequest(context: Context): Promise<z.infer<typeof credentialRequest>> {
+  if ((await context.req.text()) === '') return {}
+  const request = credentialRequest.safeParse(await readJson(context))
+  if (!request.success) throw new DomainError('invalid_request', describeFault(request.error))
+  return request.data
 }

@@ -1,14 +1,17 @@
-import { DomainError } from '../errors.ts'
-import type { DeviceFacts, RegistrationRequest } from '../api/shapes.ts'
+import { requireAllowedFacts } from '../api/device-facts.ts'
+import type { ClientConnection } from '../api/room.ts'
+import type { RegistrationRequest } from '../api/shapes.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
+import type { Command } from '../ports/database.ts'
 import { sealText } from '../ports/keys.ts'
 import { randomId, randomSecret, randomUserCode } from '../ports/runtime.ts'
 import { mailLanguageFor } from '../mail/templates.ts'
 import type { RegistrationDeps } from './deps.ts'
+import { withinNetworkBudget } from './network-budget.ts'
 import { insertRegistration } from './store.ts'
 
 /** SBR 4.2.1: a mailbox challenge is good for 24 hours at most. */
-const challengeMilliseconds = 24 * 3_600_000
+export const challengeMilliseconds = 24 * 3_600_000
 
 export interface StartedRegistration {
   readonly id: string
@@ -17,29 +20,15 @@ export interface StartedRegistration {
   readonly expiresAt: number
 }
 
-/** The disclosures name a serial number for Android only, so no other device may send one. */
-const requireAllowedFacts = (device: DeviceFacts): void => {
-  if (device.serialNumber === null || /android/i.test(`${device.deviceType} ${device.osVersion}`)) return
-  throw new DomainError('serial_number_not_android', 'Only an Android device sends its serial number: send null.')
-}
-
-/**
- * The device's own words reach somebody who may never have asked for them: nothing in them may read as a link, and
- * there is no room for a message.
- */
-const shownDeviceType = (deviceType: string): string =>
-  deviceType
-    .replaceAll(/[^\p{L}\p{N} -]+/gu, ' ')
-    .trim()
-    .slice(0, 30)
-
 /**
  * Begins a registration: keeps what the device said, and mails a token to the address, to that address alone.
- * The answer is the same whether or not the address is known. Throws address refusals and
- * `policy_version_not_in_force`.
+ * The answer is the same whether or not the address is known, and whether or not the mail is withheld since too many
+ * went there: how many rows can pile up is limited by the budget of the caller's network. Throws address refusals,
+ * `policy_version_not_in_force`, `serial_number_not_android` and `too_many_requests`.
  */
 export async function startRegistration(
   deps: RegistrationDeps,
+  client: ClientConnection,
   request: RegistrationRequest,
 ): Promise<StartedRegistration> {
   const { device, accountType, policyVersion } = request
@@ -55,7 +44,7 @@ export async function startRegistration(
   const expiresAt = now + challengeMilliseconds
   const seal = (column: string, value: string): Uint8Array =>
     sealText(deps.keys.main, { table: 'registrations', column, row: id }, value)
-  await deps.database.batch([
+  const begun: Command[] = [
     insertRegistration({
       id,
       addressSealed: seal('address_sealed', mailbox.address),
@@ -78,8 +67,9 @@ export async function startRegistration(
       parameters: {
         registration: id,
         token,
-        deviceType: shownDeviceType(device.deviceType),
-        startedAt: `${new Date(now).toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+        purpose: 'registration',
+        deviceType: device.deviceType,
+        startedAt: now,
       },
     }),
     ...deps.audit.record({
@@ -90,7 +80,8 @@ export async function startRegistration(
       subject: id,
       facts: { accountType, policyVersion },
     }),
-  ])
+  ]
+  await withinNetworkBudget(deps, client, 'registration', (budget) => deps.database.batch([...budget, ...begun]))
   deps.mail.sendSoon()
   deps.audit.sealSoon()
   deps.events.registrationStarted({ registration: id })

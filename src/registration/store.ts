@@ -58,13 +58,21 @@ export const readRegistration = (database: Database, id: string) =>
         deviceSealed: blob,
         deviceSecretSha256: blob,
         tokenSha256: blob,
+        userCodeSealed: blob,
+        wrongTries: integer,
+        createdAt: integer,
         expiresAt: integer,
         confirmedAt: nullable(integer),
         device: nullable(text),
+        approvedBy: nullable(text),
+        approvedFor: nullable(text),
       },
       `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
-              policy_version AS policyVersion, device_sealed AS deviceSealed, device_secret_sha256 AS deviceSecretSha256, token_sha256 AS tokenSha256,
-              expires_at AS expiresAt, confirmed_at AS confirmedAt, device
+              policy_version AS policyVersion, device_sealed AS deviceSealed,
+              device_secret_sha256 AS deviceSecretSha256, token_sha256 AS tokenSha256,
+              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
+              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
+              approved_for AS approvedFor
        FROM registrations WHERE id = ?`,
       id,
     ),
@@ -93,7 +101,7 @@ export const countWrongToken = (id: string): Command =>
     id,
   )
 
-/** Ties a confirmed registration to the device that it becomes. */
+/** Ties a confirmed registration to the device that it becomes, as a subscriber's own or as one that was let in. */
 export const completeRegistration = (id: string, device: string, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'completed', device = ?
@@ -105,88 +113,111 @@ export const completeRegistration = (id: string, device: string, now: number): C
   requireOneChange('registration_not_confirmed'),
 ]
 
+/** The same where a subscriber has let the device in; broken where nobody of theirs has. */
+export const completeApproved = (id: string, device: string, subscriber: string, now: number): Command[] => [
+  command(
+    `UPDATE registrations SET state = 'completed', device = ?
+     WHERE id = ? AND state = 'confirmed' AND expires_at > ? AND approved_for = ?`,
+    device,
+    id,
+    now,
+    subscriber,
+  ),
+  requireOneChange('registration_not_confirmed'),
+]
+
+/** The same where the mailbox leaves a subscriber; broken where a device of theirs has let this one in meanwhile. */
+export const completeUnapproved = (id: string, device: string, holder: string, now: number): Command[] => [
+  command(
+    `UPDATE registrations SET state = 'completed', device = ?
+     WHERE id = ? AND state = 'confirmed' AND expires_at > ? AND approved_for IS NOT ?`,
+    device,
+    id,
+    now,
+    holder,
+  ),
+  requireOneChange('registration_not_confirmed'),
+]
+
+/**
+ * Lets a newcomer in; broken unless it has proved an active mailbox of the subscriber and waits, and the device that
+ * says so is an active one.
+ */
+export const approveRegistration = (
+  id: string,
+  by: { subscriberId: string; deviceId: string },
+  now: number,
+): Command[] => [
+  command(
+    `UPDATE registrations SET approved_by = ?, approved_for = ?
+     WHERE id = ? AND state = 'confirmed' AND expires_at > ?
+       AND EXISTS (
+         SELECT 1 FROM mailboxes m
+         WHERE m.address_index = registrations.address_index AND m.subscriber = ? AND m.ended_at IS NULL
+       )
+       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = ? AND d.subscriber = ? AND d.ended_at IS NULL)`,
+    by.deviceId,
+    by.subscriberId,
+    id,
+    now,
+    by.subscriberId,
+    by.deviceId,
+    by.subscriberId,
+  ),
+  requireOneChange('newcomer_not_waiting'),
+]
+
+/** Turns a newcomer away; broken unless it waits at an active mailbox of the subscriber. */
+export const rejectRegistration = (id: string, subscriber: string, now: number): Command[] => [
+  command(
+    `UPDATE registrations SET state = 'ended'
+     WHERE id = ? AND state = 'confirmed' AND expires_at > ?
+       AND EXISTS (
+         SELECT 1 FROM mailboxes m
+         WHERE m.address_index = registrations.address_index AND m.subscriber = ? AND m.ended_at IS NULL
+       )`,
+    id,
+    now,
+    subscriber,
+  ),
+  requireOneChange('newcomer_not_waiting'),
+]
+
+/** Takes back what a device has approved and nobody has used: it was removed by another one. */
+export const voidApprovals = (device: string, subscriber: string): Command =>
+  command(
+    `UPDATE registrations SET approved_by = NULL, approved_for = NULL
+     WHERE state = 'confirmed' AND approved_by = ?
+       AND address_index IN (SELECT m.address_index FROM mailboxes m WHERE m.subscriber = ?)`,
+    device,
+    subscriber,
+  )
+
+/** Who has proved an active mailbox of a subscriber and waits to be let in, oldest first. */
+export const readNewcomers = (database: Database, subscriber: string, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, deviceSealed: blob, createdAt: integer },
+      `SELECT r.id AS id, r.device_sealed AS deviceSealed, r.created_at AS createdAt
+       FROM mailboxes m JOIN registrations r ON r.address_index = m.address_index
+       WHERE m.subscriber = ? AND m.ended_at IS NULL AND r.state = 'confirmed' AND r.expires_at > ?
+       ORDER BY r.created_at, r.id LIMIT ?`,
+      subscriber,
+      now,
+      limit,
+    ),
+  )
+
 export const deleteRegistrationsExpiredBefore = (before: number): Command =>
   command(`DELETE FROM registrations WHERE expires_at < ?`, before)
 
 export const insertSubscriber = (row: { id: string; language: string; createdAt: number }): Command =>
   command(`INSERT INTO subscribers (id, language, created_at) VALUES (?, ?, ?)`, row.id, row.language, row.createdAt)
 
-export const insertMailbox = (row: {
-  id: string
-  subscriber: string
-  addressSealed: Uint8Array
-  addressIndex: Uint8Array
-  accountType: AccountType
-  verifiedAt: number
-  createdAt: number
-}): Command =>
-  command(
-    `INSERT INTO mailboxes (id, subscriber, address_sealed, address_index, account_type, verified_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    row.id,
-    row.subscriber,
-    row.addressSealed,
-    row.addressIndex,
-    row.accountType,
-    row.verifiedAt,
-    row.createdAt,
-  )
-
-export const insertDevice = (row: {
-  id: string
-  subscriber: string
-  registration: string
-  credentialSha256: Uint8Array
-  factsSealed: Uint8Array
-  createdAt: number
-}): Command =>
-  command(
-    `INSERT INTO devices (id, subscriber, registration, credential_sha256, facts_sealed, created_at)
-     VALUES (?, ?, ?, ?, ?, ?)`,
-    row.id,
-    row.subscriber,
-    row.registration,
-    row.credentialSha256,
-    row.factsSealed,
-    row.createdAt,
-  )
-
-/** Gives a device another credential, as long as nobody has used the one before. */
-export const replaceUnusedCredential = (registration: string, credentialSha256: Uint8Array): Command[] => [
-  command(
-    `UPDATE devices SET credential_sha256 = ? WHERE registration = ? AND credential_used_at IS NULL`,
-    credentialSha256,
-    registration,
-  ),
-  requireOneChange('credential_used'),
+export const changeLanguage = (id: string, language: string): Command[] => [
+  command(`UPDATE subscribers SET language = ? WHERE id = ?`, language, id),
+  requireOneChange('no_subscriber'),
 ]
-
-/** Notes the first use of a credential; broken where it was used or replaced meanwhile. */
-export const markCredentialUsed = (device: string, credentialSha256: Uint8Array, now: number): Command[] => [
-  command(
-    `UPDATE devices SET credential_used_at = ?
-     WHERE id = ? AND credential_sha256 = ? AND credential_used_at IS NULL`,
-    now,
-    device,
-    credentialSha256,
-  ),
-  requireOneChange('credential_used_or_replaced'),
-]
-
-export const readDeviceByCredential = (database: Database, credentialSha256: Uint8Array) =>
-  database.first(
-    query(
-      { deviceId: text, subscriberId: text, usedAt: nullable(integer) },
-      `SELECT id AS deviceId, subscriber AS subscriberId, credential_used_at AS usedAt
-       FROM devices WHERE credential_sha256 = ?`,
-      credentialSha256,
-    ),
-  )
-
-export const readDeviceOfRegistration = (database: Database, registration: string) =>
-  database.first(
-    query({ id: text, subscriber: text }, `SELECT id, subscriber FROM devices WHERE registration = ?`, registration),
-  )
 
 export const readSubscriber = (database: Database, id: string) =>
   database.first(
@@ -197,23 +228,23 @@ export const readSubscriber = (database: Database, id: string) =>
     ),
   )
 
-const mailboxColumns = {
-  id: text,
-  subscriber: text,
-  addressSealed: blob,
-  addressIndex: blob,
-  accountType: oneOf('imap', 'exchange'),
-  verifiedAt: integer,
-  createdAt: integer,
-}
+/** Takes one of what a network may begin within an hour; broken where nothing is left. */
+export const takeFromNetworkBudget = (
+  networkIndex: Uint8Array,
+  purpose: 'registration' | 'key_report',
+  hour: number,
+  allowed: number,
+): Command[] => [
+  command(
+    `INSERT INTO network_budgets (network_index, purpose, hour, used) VALUES (?, ?, ?, 1)
+     ON CONFLICT (network_index, purpose, hour) DO UPDATE SET used = used + 1 WHERE used < ?`,
+    networkIndex,
+    purpose,
+    hour,
+    allowed,
+  ),
+  requireOneChange('network_budget_spent'),
+]
 
-export const readMailboxesOf = (database: Database, subscriber: string) =>
-  database.all(
-    query(
-      mailboxColumns,
-      `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt
-       FROM mailboxes WHERE subscriber = ? ORDER BY created_at, id`,
-      subscriber,
-    ),
-  )
+export const deleteNetworkBudgetsBefore = (hour: number): Command =>
+  command(`DELETE FROM network_budgets WHERE hour < ?`, hour)

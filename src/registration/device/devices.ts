@@ -1,0 +1,196 @@
+import type { z } from 'zod'
+import { timestamp, type DeviceCaller } from '../../api/room.ts'
+import { pageFrom, readCursor } from '../../api/paging.ts'
+import type { DeviceFacts, ownDevice } from '../../api/shapes.ts'
+import { DomainError } from '../../errors.ts'
+import { GuardBroken } from '../../ports/database.ts'
+import { randomSecret } from '../../ports/runtime.ts'
+import { dayOf } from '../authenticate.ts'
+import type { RegistrationDeps } from '../deps.ts'
+import { factsOfDevice, factsOfRegistration } from '../device-facts.ts'
+import { batchAfterRecentProof } from '../recent-proof.ts'
+import { approveRegistration, readNewcomers, readRegistration, rejectRegistration, voidApprovals } from '../store.ts'
+import {
+  endDevice,
+  keepNextCredential,
+  readActiveDevicesOf,
+  readDevice,
+  readDeviceOfRegistration,
+  type DeviceRow,
+} from './store.ts'
+
+type OwnDevice = z.infer<typeof ownDevice>
+
+/** More of them than anybody can tell apart; each has proved the mailbox by a mail of its own. */
+const newcomersShown = 50
+
+const noSuchDevice = (): DomainError => new DomainError('not_found', 'You have no such device, and none such waits.')
+
+/** What is shown of a device: its serial number is not. */
+const shown = ({ appVersion, deviceType, osVersion, language }: DeviceFacts) => ({
+  appVersion,
+  deviceType,
+  osVersion,
+  language,
+})
+
+const presentDevice = (deps: RegistrationDeps, caller: DeviceCaller, row: DeviceRow): OwnDevice => ({
+  id: row.id,
+  state: 'active',
+  current: row.id === caller.deviceId,
+  ...shown(factsOfDevice(deps.keys, row)),
+  createdAt: timestamp(row.createdAt),
+  lastSeenAt: timestamp(dayOf(row.seenAt)),
+})
+
+const presentNewcomer = (
+  deps: RegistrationDeps,
+  row: { id: string; deviceSealed: Uint8Array; createdAt: number },
+): OwnDevice => ({
+  id: row.id,
+  state: 'awaiting_approval',
+  current: false,
+  ...shown(factsOfRegistration(deps.keys, row)),
+  createdAt: timestamp(row.createdAt),
+  lastSeenAt: null,
+})
+
+/** The devices of the caller's subscriber, newest first; before the first page those that wait to be let in. */
+export async function devicesOf(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  page: { limit: number; cursor?: string | undefined },
+): Promise<{ items: OwnDevice[]; next: string | null }> {
+  const rows = await readActiveDevicesOf(deps.database, caller.subscriberId, readCursor(page.cursor), page.limit + 1)
+  const { rows: devices, next } = pageFrom(rows, page.limit)
+  const newcomers =
+    page.cursor === undefined
+      ? await readNewcomers(deps.database, caller.subscriberId, deps.clock(), newcomersShown)
+      : []
+  const items = [
+    ...newcomers.map((row) => presentNewcomer(deps, row)),
+    ...devices.map((row) => presentDevice(deps, caller, row)),
+  ]
+  return { items, next }
+}
+
+/**
+ * Lets a newcomer in that has proved one of the caller's mailboxes; it becomes a device of the subscriber when it asks
+ * for its credential. A repeat changes nothing. Throws `not_found`, `mailbox_proof_required`.
+ */
+export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<OwnDevice> {
+  const row = await readRegistration(deps.database, id)
+  if (row === null) throw noSuchDevice()
+  if (row.state === 'completed') return joinedDevice(deps, caller, id)
+  if (row.approvedFor === caller.subscriberId) return waitingDevice(deps, caller, id)
+  try {
+    await batchAfterRecentProof(deps, caller.subscriberId, [
+      ...approveRegistration(id, caller, deps.clock()),
+      ...deps.audit.record({
+        action: 'device.approved',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'registration',
+        subject: id,
+        facts: { subscriber: caller.subscriberId },
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    return joinedDevice(deps, caller, id)
+  }
+  deps.audit.sealSoon()
+  return presentNewcomer(deps, row)
+}
+
+/** What an approval led to, where it was repeated after the newcomer had come. */
+async function joinedDevice(deps: RegistrationDeps, caller: DeviceCaller, registration: string): Promise<OwnDevice> {
+  const device = await readDeviceOfRegistration(deps.database, registration)
+  if (device?.subscriber !== caller.subscriberId || device.endedAt !== null) throw noSuchDevice()
+  return presentDevice(deps, caller, device)
+}
+
+async function waitingDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<OwnDevice> {
+  const newcomers = await readNewcomers(deps.database, caller.subscriberId, deps.clock(), newcomersShown)
+  const found = newcomers.find((newcomer) => newcomer.id === id)
+  if (found === undefined) throw noSuchDevice()
+  return presentNewcomer(deps, found)
+}
+
+/**
+ * Ends a device of the caller's subscriber, its credential at once, or turns a newcomer away. A repeat changes nothing.
+ * Throws `not_found`, `mailbox_proof_required`.
+ */
+export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  const device = await readDevice(deps.database, id)
+  if (device === null) return turnAway(deps, caller, id)
+  if (device.subscriber !== caller.subscriberId) throw noSuchDevice()
+  if (device.endedAt !== null) return undefined
+  try {
+    await batchAfterRecentProof(deps, caller.subscriberId, [
+      ...endDevice(id, caller.subscriberId, deps.clock()),
+      // Who takes a device out does not trust it, nor what it has let in. Who leaves by himself may have made room.
+      ...(id === caller.deviceId ? [] : [voidApprovals(id, caller.subscriberId)]),
+      ...deps.onDeviceEnded(id),
+      ...deps.audit.record({
+        action: 'device.removed',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'device',
+        subject: id,
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    return undefined
+  }
+  deps.audit.sealSoon()
+  deps.events.deviceEnded({ device: id })
+  deps.onConsequencesDue()
+  return undefined
+}
+
+async function turnAway(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  try {
+    await batchAfterRecentProof(deps, caller.subscriberId, [
+      ...rejectRegistration(id, caller.subscriberId, deps.clock()),
+      ...deps.audit.record({
+        action: 'device.rejected',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'registration',
+        subject: id,
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    throw noSuchDevice()
+  }
+  deps.audit.sealSoon()
+  deps.events.registrationEnded({ registration: id, reason: 'turned away by the subscriber' })
+}
+
+/**
+ * A new credential for the calling device, shown this once. The one before is good until this one is used; a repeat
+ * before that replaces this one, so that a lost answer strands nobody. Throws `credential_invalid`.
+ */
+export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCaller): Promise<string> {
+  const credential = randomSecret(deps.random, 'cb_dev_')
+  try {
+    await deps.database.batch([
+      ...keepNextCredential(caller.deviceId, deps.hashSecret(credential)),
+      ...deps.audit.record({
+        action: 'credential.rotation_asked',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'device',
+        subject: caller.deviceId,
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    throw new DomainError('credential_invalid', 'The device has ended. Register it again.', { cause: error })
+  }
+  deps.audit.sealSoon()
+  return credential
+}

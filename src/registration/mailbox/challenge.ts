@@ -1,0 +1,125 @@
+import type { DeviceCaller } from '../../api/room.ts'
+import { DomainError } from '../../errors.ts'
+import { mailLanguageFor } from '../../mail/templates.ts'
+import { GuardBroken, type Command } from '../../ports/database.ts'
+import { sealText } from '../../ports/keys.ts'
+import { randomId, randomSecret } from '../../ports/runtime.ts'
+import type { RegistrationDeps } from '../deps.ts'
+import { factsOfDevice } from '../device-facts.ts'
+import { readDevice } from '../device/store.ts'
+import { challengeMilliseconds } from '../start.ts'
+import { readSubscriber } from '../store.ts'
+import { insertChallenge, readChallenges, type NewMailboxChallenge } from './store.ts'
+
+/** What is to be proved. */
+export type ChallengedMailbox = Pick<NewMailboxChallenge, 'purpose' | 'mailbox' | 'addressIndex' | 'accountType'> & {
+  readonly address: string
+}
+
+const hourMilliseconds = 3_600_000
+/** One subscriber's within an hour: who has a credential must not flood others' mailboxes, nor the table. */
+const allowedPerHour = 20
+
+/** A challenge as it is answered: the id is that of the mailbox, or the one that it will have. */
+export interface StartedChallenge {
+  readonly id: string
+  readonly expiresAt: number
+}
+
+/** The commands that keep a challenge and mail its token to the address, to that address alone. */
+async function challengeCommands(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  asked: ChallengedMailbox,
+): Promise<Command[]> {
+  const [subscriber, device] = await Promise.all([
+    readSubscriber(deps.database, caller.subscriberId),
+    readDevice(deps.database, caller.deviceId),
+  ])
+  if (subscriber === null || device === null) throw new DomainError('credential_invalid', 'The credential has ended.')
+  const id = randomId(deps.random)
+  const token = randomSecret(deps.random, '')
+  const now = deps.clock()
+  const { purpose, mailbox, address, addressIndex, accountType } = asked
+  const place = { table: 'mailbox_challenges', column: 'address_sealed', row: id }
+  return [
+    ...insertChallenge(
+      {
+        id,
+        purpose,
+        mailbox,
+        subscriber: caller.subscriberId,
+        device: caller.deviceId,
+        addressSealed: sealText(deps.keys.main, place, address),
+        addressIndex,
+        accountType,
+        tokenSha256: deps.hashSecret(token),
+        createdAt: now,
+        expiresAt: now + challengeMilliseconds,
+      },
+      { since: now - hourMilliseconds, allowed: allowedPerHour },
+    ),
+    deps.mail.queue({
+      kind: 'challenge',
+      dedupeKey: `challenge/${id}`,
+      recipient: address,
+      recipientIndex: addressIndex,
+      language: mailLanguageFor(subscriber.language, deps.mailLanguage),
+      parameters: {
+        registration: mailbox,
+        token,
+        purpose,
+        deviceType: factsOfDevice(deps.keys, device).deviceType,
+        startedAt: now,
+      },
+    }),
+    ...deps.audit.record({
+      action: 'mailbox.challenged',
+      actorKind: 'device',
+      actor: caller.deviceId,
+      subjectKind: 'mailbox',
+      subject: mailbox,
+      facts: { purpose },
+    }),
+  ]
+}
+
+/**
+ * Has a token mailed to a mailbox: `run` keeps the commands for it, in a batch with what else belongs to it. Throws
+ * `too_many_requests`.
+ */
+export async function challengeMailbox<T>(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  asked: ChallengedMailbox,
+  run: (commands: readonly Command[]) => Promise<T>,
+): Promise<T> {
+  try {
+    const result = await run(await challengeCommands(deps, caller, asked))
+    deps.mail.sendSoon()
+    deps.audit.sealSoon()
+    return result
+  } catch (error) {
+    if (!(error instanceof GuardBroken) || error.code !== 'too_many_challenges') throw error
+    throw new DomainError('too_many_requests', 'You have asked for too many proofs of mailboxes within an hour.', {
+      retryAfterSeconds: hourMilliseconds / 1_000,
+      cause: error,
+    })
+  }
+}
+
+/**
+ * As `challengeMailbox`, for a request that waits for a proof: where a token went to the mailbox within the hour, and
+ * is good still, that one does, and `run` gets no commands.
+ */
+export async function challengeUnlessAsked<T>(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  asked: ChallengedMailbox,
+  run: (commands: readonly Command[]) => Promise<T>,
+): Promise<T> {
+  const since = deps.clock() - hourMilliseconds
+  const challenges = await readChallenges(deps.database, asked.mailbox, caller.subscriberId)
+  const isAsked = challenges.some(({ state, createdAt }) => state === 'pending' && createdAt > since)
+  return isAsked ? run([]) : challengeMailbox(deps, caller, asked, run)
+}

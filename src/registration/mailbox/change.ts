@@ -1,0 +1,112 @@
+import type { DeviceCaller } from '../../api/room.ts'
+import type { AccountType } from '../../api/shapes.ts'
+import { DomainError } from '../../errors.ts'
+import { parseMailboxAddress } from '../../mailbox/address.ts'
+import { equalSecrets } from '../../pki/encoding.ts'
+import { GuardBroken } from '../../ports/database.ts'
+import { openText } from '../../ports/keys.ts'
+import { randomId } from '../../ports/runtime.ts'
+import type { RegistrationDeps } from '../deps.ts'
+import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
+import { batchAfterRecentProof } from '../recent-proof.ts'
+import { challengeMilliseconds } from '../start.ts'
+import { challengeMailbox, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
+import { challengeEnded, noSuchMailbox } from './prove.ts'
+import { endChallenges, readChallenges, removeMailbox } from './store.ts'
+
+const isProvable = (mailbox: OwnMailbox): boolean => mailbox.state !== 'removed' && !mailbox.settled
+
+const toBeProved = ({ id, address, addressIndex, accountType }: OwnMailbox): ChallengedMailbox => ({
+  purpose: 'prove',
+  mailbox: id,
+  address,
+  addressIndex,
+  accountType,
+})
+
+/**
+ * Has a token mailed to an address that is to become a mailbox of the caller, or to one that is theirs already. The
+ * answer is the same whether or not the service knows the address. Throws address refusals, `mailbox_proof_required`,
+ * `too_many_requests`.
+ */
+export async function addMailbox(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  wish: { email: string; accountType: AccountType },
+): Promise<StartedChallenge> {
+  const { address, matchingKey } = parseMailboxAddress(wish.email)
+  const addressIndex = deps.keys.blindIndex(matchingKey)
+  const expiresAt = deps.clock() + challengeMilliseconds
+  const mailboxes = await mailboxesOf(deps, caller.subscriberId)
+  const own = mailboxes.find((mailbox) => isProvable(mailbox) && equalSecrets(mailbox.addressIndex, addressIndex))
+  const asked: ChallengedMailbox =
+    own === undefined
+      ? { purpose: 'add', mailbox: randomId(deps.random), address, addressIndex, accountType: wish.accountType }
+      : toBeProved(own)
+  await challengeMailbox(deps, caller, asked, (commands) =>
+    own === undefined ? batchAfterRecentProof(deps, caller.subscriberId, commands) : deps.database.batch(commands),
+  )
+  return { id: asked.mailbox, expiresAt }
+}
+
+/**
+ * Has a token mailed to a mailbox of the caller, to one that moved away from them, or again to one that is being added.
+ * Throws `not_found`, `challenge_ended` where adding it has to begin anew, `too_many_requests`.
+ */
+export async function askForProof(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<StartedChallenge> {
+  const mailboxes = await mailboxesOf(deps, caller.subscriberId)
+  const own = mailboxes.find((mailbox) => mailbox.id === id)
+  if (own !== undefined && !isProvable(own)) throw noSuchMailbox()
+  const expiresAt = deps.clock() + challengeMilliseconds
+  const asked = own === undefined ? await beingAdded(deps, caller, id) : toBeProved(own)
+  await challengeMailbox(deps, caller, asked, (commands) => deps.database.batch(commands))
+  return { id, expiresAt }
+}
+
+async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<ChallengedMailbox> {
+  const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+  if (challenges.length === 0) throw noSuchMailbox()
+  const now = deps.clock()
+  const pending = challenges.find(({ state, expiresAt }) => state === 'pending' && expiresAt > now)
+  if (pending === undefined) throw challengeEnded()
+  const { addressIndex, accountType, addressSealed } = pending
+  const place = { table: 'mailbox_challenges', column: 'address_sealed', row: pending.id }
+  const address = openText(deps.keys.main, place, addressSealed)
+  return { purpose: 'add', mailbox: id, address, addressIndex, accountType }
+}
+
+/**
+ * Ends a mailbox of the caller: its certificates leave the directory at once and are revoked soon. A repeat changes
+ * nothing. Throws `not_found`, `mailbox_moved`, `mailbox_is_last`, `mailbox_proof_required`.
+ */
+export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  const find = async (): Promise<OwnMailbox> => {
+    const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === id)
+    if (own === undefined) throw noSuchMailbox()
+    if (own.state === 'moved') {
+      throw new DomainError('mailbox_moved', 'This mailbox is registered elsewhere now: nothing is left to remove.')
+    }
+    return own
+  }
+  if ((await find()).state === 'removed') return
+  try {
+    await batchAfterRecentProof(deps, caller.subscriberId, [
+      ...removeMailbox(id, caller.subscriberId, deps.clock()),
+      endChallenges(id),
+      ...deps.onMailboxEnded(id),
+      ...deps.audit.record({
+        action: 'mailbox.removed',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'mailbox',
+        subject: id,
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    if ((await find()).state === 'removed') return
+    throw new DomainError('mailbox_is_last', 'This is your only mailbox: add another one first.', { cause: error })
+  }
+  deps.audit.sealSoon()
+  deps.onConsequencesDue()
+}

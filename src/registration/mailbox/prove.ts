@@ -1,0 +1,141 @@
+import type { DeviceCaller } from '../../api/room.ts'
+import { DomainError } from '../../errors.ts'
+import { equalSecrets } from '../../pki/encoding.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
+import { openText, sealText } from '../../ports/keys.ts'
+import type { RegistrationDeps } from '../deps.ts'
+import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
+import { moveAway } from './move.ts'
+import {
+  countWrongProof,
+  insertMailbox,
+  readChallenges,
+  readHolder,
+  renewProof,
+  returnMailbox,
+  useChallenge,
+  type MailboxChallengeRow,
+} from './store.ts'
+
+/** The refusal of a token or a repeat that no challenge waits for any more. */
+export const challengeEnded = (): DomainError =>
+  new DomainError('challenge_ended', 'This proof was given, has expired, or had five wrong tokens. Ask for a new mail.')
+
+export const noSuchMailbox = (): DomainError => new DomainError('not_found', 'You have no such mailbox.')
+
+const isRaced = (error: unknown): boolean =>
+  (error instanceof GuardBroken && ['challenge_used', 'mailbox_changed'].includes(error.code)) ||
+  (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
+
+/**
+ * Takes the mailed token of a challenge: the mailbox is proved anew, comes to its subscriber, or comes back to the one
+ * it moved away from, in each case from whoever has it. A repeat with the same token gets the same answer. Throws
+ * `not_found`, `token_wrong`, `challenge_ended`.
+ */
+export async function proveMailbox(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  id: string,
+  token: string,
+): Promise<OwnMailbox> {
+  const tokenSha256 = deps.hashSecret(token)
+  // A turn is lost only to a call that changed something for good, so this ends.
+  for (;;) {
+    const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+    const challenge = challenges.find((candidate) => equalSecrets(candidate.tokenSha256, tokenSha256))
+    if (challenge === undefined) return refuseToken(deps, caller, id)
+    if (challenge.state === 'used') return provedMailbox(deps, caller, challenge)
+    if (challenge.state === 'ended' || challenge.expiresAt <= deps.clock()) throw challengeEnded()
+    try {
+      await takeProof(deps, caller, challenge)
+      return await provedMailbox(deps, caller, challenge)
+    } catch (error) {
+      if (!isRaced(error)) throw error
+    }
+  }
+}
+
+async function refuseToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<never> {
+  await deps.database.batch([countWrongProof(id, caller.subscriberId)])
+  const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+  if (challenges.length === 0) {
+    const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === id)
+    throw own === undefined ? noSuchMailbox() : challengeEnded()
+  }
+  const now = deps.clock()
+  if (!challenges.some(({ state, expiresAt }) => state === 'pending' && expiresAt > now)) throw challengeEnded()
+  throw new DomainError('token_wrong', 'Send the value of the Certbook-Token header of the newest mail.')
+}
+
+/** The mailbox that a challenge was about, as it is now. */
+async function provedMailbox(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  challenge: MailboxChallengeRow,
+): Promise<OwnMailbox> {
+  const own = await mailboxesOf(deps, caller.subscriberId)
+  const sameAddress = own.filter(({ addressIndex }) => equalSecrets(addressIndex, challenge.addressIndex))
+  const found =
+    sameAddress.find(({ state }) => state === 'active') ??
+    sameAddress.find((mailbox) => mailbox.id === challenge.mailbox)
+  if (found === undefined || found.state === 'removed' || found.settled) throw challengeEnded()
+  return found
+}
+
+/** One batch: the challenge is used up, and the mailbox is renewed, or comes here from whoever has it. */
+async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge: MailboxChallengeRow): Promise<void> {
+  const holder = await readHolder(deps.database, challenge.addressIndex)
+  const losing = holder?.subscriber === caller.subscriberId ? null : holder
+  const mailbox = losing === null && holder !== null ? holder.id : challenge.mailbox
+  const change =
+    mailbox === holder?.id
+      ? { action: 'mailbox.proved', commands: renewProof(mailbox, caller.subscriberId, deps.clock()) }
+      : await gainMailbox(deps, caller, challenge)
+  await deps.database.batch([
+    ...useChallenge(challenge, caller.subscriberId, deps.clock()),
+    ...(losing === null
+      ? []
+      : await moveAway(deps, losing, caller.deviceId, Math.max(deps.clock(), losing.verifiedAt))),
+    ...change.commands,
+    ...deps.audit.record({
+      action: change.action,
+      actorKind: 'device',
+      actor: caller.deviceId,
+      subjectKind: 'mailbox',
+      subject: mailbox,
+    }),
+  ])
+  deps.mail.sendSoon()
+  deps.audit.sealSoon()
+  if (losing !== null) deps.events.mailboxMoved({ mailbox: losing.id })
+  deps.events.mailboxProved({ mailbox })
+  deps.onMailboxProved(mailbox)
+}
+
+/** How a mailbox comes to a subscriber that does not have it: as a new one, or back from where it moved to. */
+async function gainMailbox(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  challenge: MailboxChallengeRow,
+): Promise<{ action: string; commands: Command[] }> {
+  const now = deps.clock()
+  const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === challenge.mailbox)
+  if (own !== undefined) {
+    if (own.state !== 'moved' || own.settled) throw challengeEnded()
+    return { action: 'mailbox.returned', commands: returnMailbox(own.id, caller.subscriberId, now) }
+  }
+  if (challenge.purpose !== 'add') throw challengeEnded()
+  const sealedPlace = { table: 'mailbox_challenges', column: 'address_sealed', row: challenge.id }
+  const address = openText(deps.keys.main, sealedPlace, challenge.addressSealed)
+  const place = { table: 'mailboxes', column: 'address_sealed', row: challenge.mailbox }
+  const insert = insertMailbox({
+    id: challenge.mailbox,
+    subscriber: caller.subscriberId,
+    addressSealed: sealText(deps.keys.main, place, address),
+    addressIndex: challenge.addressIndex,
+    accountType: challenge.accountType,
+    verifiedAt: now,
+    createdAt: now,
+  })
+  return { action: 'mailbox.added', commands: [insert] }
+}

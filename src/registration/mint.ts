@@ -1,0 +1,235 @@
+import { DomainError } from '../errors.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
+import { openText, sealText } from '../ports/keys.ts'
+import { randomId, randomSecret } from '../ports/runtime.ts'
+import { announce } from './announce.ts'
+import { dayOf } from './authenticate.ts'
+import { ended, stateOf } from './confirm.ts'
+import type { RegistrationDeps } from './deps.ts'
+import { factsOfRegistration } from './device-facts.ts'
+import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential } from './device/store.ts'
+import { moveAway } from './mailbox/move.ts'
+import { insertMailbox, readHolder, renewProof, type MailboxRow } from './mailbox/store.ts'
+import { mailboxesOf, openMailbox } from './mailboxes.ts'
+import {
+  completeApproved,
+  completeRegistration,
+  completeUnapproved,
+  insertSubscriber,
+  readRegistration,
+  type RegistrationRow,
+} from './store.ts'
+
+/** How soon a device that waits for its approval asks again. */
+const askAgainSeconds = 5
+
+export interface MintedCredential {
+  readonly subscriberId: string
+  readonly deviceId: string
+  readonly mailbox: string
+  readonly credential: string
+}
+
+/** Some other call has changed what this one was decided on: it is to be decided anew. */
+const isRaced = (error: unknown): boolean =>
+  (error instanceof GuardBroken && ['registration_not_confirmed', 'mailbox_changed'].includes(error.code)) ||
+  (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
+
+/**
+ * Gives a device its credential, which is shown this once. Here and now it is decided what becomes of the mailbox. It
+ * has no subscriber: it gets a new one. A device of its subscriber has let this one in: it joins. Else the mailbox
+ * moves to a new subscriber, unless `waitForApproval` asks to wait, or its subscriber has proved it since. Until the credential is used a repeat replaces it,
+ * so that a lost answer strands nobody. Throws `registration_not_confirmed`, `registration_completed`,
+ * `registration_ended`, `approval_pending`.
+ */
+export async function mintCredential(
+  deps: RegistrationDeps,
+  registration: RegistrationRow,
+  waitForApproval: boolean,
+): Promise<MintedCredential> {
+  const credential = randomSecret(deps.random, 'cb_dev_')
+  let row = registration
+  // A turn is lost only to a call that changed something for good, so this ends.
+  for (;;) {
+    const state = stateOf(row, deps.clock())
+    if (state === 'ended') throw ended()
+    if (state === 'pending') {
+      throw new DomainError('registration_not_confirmed', 'Confirm the mailbox first, with the token that was mailed.')
+    }
+    if (row.state === 'completed') return replaceCredential(deps, row, credential)
+    const holder = await readHolder(deps.database, row.addressIndex)
+    try {
+      if (holder !== null && row.approvedFor === holder.subscriber) return await join(deps, row, holder, credential)
+      if (holder !== null && waitForApproval) throw approvalPending()
+      if (holder !== null && !isNewerProof(row, holder)) throw outProved()
+      return await createSubscriber(deps, row, holder, credential)
+    } catch (error) {
+      if (!isRaced(error)) throw error
+    }
+    const again = await readRegistration(deps.database, row.id)
+    if (again === null) throw ended()
+    row = again
+  }
+}
+
+/** Who proved the mailbox last has it: a confirmation that was kept for hours takes it from nobody who came after. */
+const isNewerProof = (row: RegistrationRow, holder: MailboxRow): boolean =>
+  row.confirmedAt !== null && row.confirmedAt >= holder.verifiedAt
+
+const outProved = (): DomainError =>
+  new DomainError(
+    'registration_ended',
+    'The mailbox has been proved by its subscriber since this registration was confirmed. Start a new one.',
+  )
+
+const approvalPending = (): DomainError =>
+  new DomainError(
+    'approval_pending',
+    'This mailbox is registered. Approve this device with one of its devices, or ask without waitForApproval to take the mailbox over.',
+    { retryAfterSeconds: askAgainSeconds },
+  )
+
+const addressOf = (deps: RegistrationDeps, row: RegistrationRow): string =>
+  openText(deps.keys.main, { table: 'registrations', column: 'address_sealed', row: row.id }, row.addressSealed)
+
+/** What every new device brings with it, in the batch that makes it. */
+async function newDevice(
+  deps: RegistrationDeps,
+  row: RegistrationRow,
+  to: { id: string; subscriber: string; address: string; language?: string },
+  credential: string,
+): Promise<Command[]> {
+  const now = deps.clock()
+  const facts = factsOfRegistration(deps.keys, row)
+  const { id, subscriber } = to
+  const place = { table: 'devices', column: 'facts_sealed', row: id }
+  return [
+    insertDevice({
+      id,
+      subscriber,
+      registration: row.id,
+      credentialSha256: deps.hashSecret(credential),
+      factsSealed: sealText(deps.keys.main, place, JSON.stringify(facts)),
+      createdAt: now,
+      seenAt: dayOf(now),
+    }),
+    deps.consent.acknowledgeTerms({ subscriber, device: id }, row.policyVersion),
+    await announce(deps, { ...to, addressIndex: row.addressIndex }, 'new_device', id, {
+      deviceType: facts.deviceType,
+      at: now,
+    }),
+  ]
+}
+
+function registered(deps: RegistrationDeps, minted: MintedCredential): MintedCredential {
+  deps.mail.sendSoon()
+  deps.audit.sealSoon()
+  deps.events.deviceRegistered({ subscriber: minted.subscriberId, device: minted.deviceId })
+  return minted
+}
+
+/** The device joins the subscriber that has let it in; that it read the mail proves the mailbox anew. */
+async function join(
+  deps: RegistrationDeps,
+  row: RegistrationRow,
+  holder: MailboxRow,
+  credential: string,
+): Promise<MintedCredential> {
+  const now = deps.clock()
+  const { subscriber } = holder
+  const { address } = openMailbox(deps.keys, holder)
+  const deviceId = randomId(deps.random)
+  await deps.database.batch([
+    ...completeApproved(row.id, deviceId, subscriber, now),
+    ...renewProof(holder.id, subscriber, row.confirmedAt ?? now),
+    ...(await newDevice(deps, row, { id: deviceId, subscriber, address }, credential)),
+    ...deps.audit.record({
+      action: 'device.joined',
+      actorKind: 'device',
+      actor: deviceId,
+      subjectKind: 'subscriber',
+      subject: subscriber,
+      facts: { mailbox: holder.id, registration: row.id, approvedBy: row.approvedBy },
+    }),
+  ])
+  deps.onMailboxProved(holder.id)
+  return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
+}
+
+/** A new subscriber gets the mailbox; where another one had it, it moves away from there in the same batch. */
+async function createSubscriber(
+  deps: RegistrationDeps,
+  row: RegistrationRow,
+  holder: MailboxRow | null,
+  credential: string,
+): Promise<MintedCredential> {
+  const now = deps.clock()
+  const address = addressOf(deps, row)
+  const { language } = factsOfRegistration(deps.keys, row)
+  const subscriber = randomId(deps.random)
+  const deviceId = randomId(deps.random)
+  const mailboxId = randomId(deps.random)
+  const place = { table: 'mailboxes', column: 'address_sealed', row: mailboxId }
+  await deps.database.batch([
+    ...(holder === null
+      ? completeRegistration(row.id, deviceId, now)
+      : [
+          ...completeUnapproved(row.id, deviceId, holder.subscriber, now),
+          ...(await moveAway(deps, holder, deviceId, row.confirmedAt ?? now)),
+        ]),
+    insertSubscriber({ id: subscriber, language, createdAt: now }),
+    insertMailbox({
+      id: mailboxId,
+      subscriber,
+      addressSealed: sealText(deps.keys.main, place, address),
+      addressIndex: row.addressIndex,
+      accountType: row.accountType,
+      verifiedAt: row.confirmedAt ?? now,
+      createdAt: now,
+    }),
+    ...(await newDevice(deps, row, { id: deviceId, subscriber, address, language }, credential)),
+    ...deps.audit.record({
+      action: 'subscriber.registered',
+      actorKind: 'device',
+      actor: deviceId,
+      subjectKind: 'subscriber',
+      subject: subscriber,
+      facts: { mailbox: mailboxId, registration: row.id },
+      personal: { address },
+    }),
+  ])
+  if (holder !== null) deps.events.mailboxMoved({ mailbox: holder.id })
+  return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
+}
+
+async function replaceCredential(
+  deps: RegistrationDeps,
+  row: RegistrationRow,
+  credential: string,
+): Promise<MintedCredential> {
+  const device = await readDeviceOfRegistration(deps.database, row.id)
+  if (device === null || device.endedAt !== null) throw ended()
+  try {
+    await deps.database.batch([
+      ...replaceUnusedCredential(row.id, deps.hashSecret(credential)),
+      ...deps.audit.record({
+        action: 'credential.replaced',
+        actorKind: 'device',
+        actor: device.id,
+        subjectKind: 'device',
+        subject: device.id,
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    throw new DomainError('registration_completed', 'The credential of this registration is in use already.', {
+      cause: error,
+    })
+  }
+  deps.audit.sealSoon()
+  const mailboxes = await mailboxesOf(deps, device.subscriber)
+  const own = mailboxes.find(({ addressIndex }) => equalSecrets(addressIndex, row.addressIndex))
+  const mailbox = own?.address ?? addressOf(deps, row)
+  return { subscriberId: device.subscriber, deviceId: device.id, mailbox, credential }
+}

@@ -1,0 +1,53 @@
+import type { z } from 'zod'
+import { timestamp, type DeviceCaller } from '../api/room.ts'
+import type { subscriberAnswer } from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import { GuardBroken } from '../ports/database.ts'
+import type { RegistrationDeps } from './deps.ts'
+import { mailboxesOf, presentMailbox } from './mailboxes.ts'
+import { changeLanguage, readSubscriber } from './store.ts'
+
+const noSubscriber = (): DomainError => new DomainError('not_found', 'There is no such subscriber.')
+
+/** The caller as a subscriber. Throws `not_found`. */
+export async function presentSubscriber(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+): Promise<z.infer<typeof subscriberAnswer>> {
+  const subscriber = await readSubscriber(deps.database, caller.subscriberId)
+  if (subscriber === null) throw noSubscriber()
+  const mailboxes = await mailboxesOf(deps, caller.subscriberId)
+  return {
+    subscriberId: subscriber.id,
+    deviceId: caller.deviceId,
+    language: subscriber.language,
+    createdAt: timestamp(subscriber.createdAt),
+    restricted: subscriber.restrictedAt !== null,
+    mailboxes: mailboxes.flatMap(presentMailbox),
+  }
+}
+
+/** Changes the language of notices. Throws `not_found`. */
+export async function changeSubscriber(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  change: { language: string },
+): Promise<void> {
+  try {
+    await deps.database.batch([
+      ...changeLanguage(caller.subscriberId, change.language),
+      ...deps.audit.record({
+        action: 'subscriber.changed',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'subscriber',
+        subject: caller.subscriberId,
+        facts: { field: 'language' },
+      }),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    throw noSubscriber()
+  }
+  deps.audit.sealSoon()
+}

@@ -10,6 +10,14 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'content until it is sent or given up after 24 hours; the rest two days longer, for the mail limits',
     recipients: ['the mail system that the operator configured'],
     promises: ['S5', 'C1', 'M2'],
+    german: {
+      holds: 'Hinweise zum Dienst auf dem Weg in ein Postfach',
+      purpose: 'Postfächer bestätigen und Teilnehmern sagen, was geschehen ist; niemals Werbung',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. b DSGVO',
+      retention:
+        'der Inhalt bis zum Versand oder bis der Versuch nach 24 Stunden aufgegeben wird; das Übrige zwei Tage länger, um die Zahl der Mails zu begrenzen',
+      recipients: ['das Mailsystem, das der Betreiber eingestellt hat'],
+    },
     columns: {
       id: impersonal('random id'),
       dedupe_key: impersonal('what the notice is about, so that it is queued once'),

@@ -1,20 +1,35 @@
 import MailComposer from 'nodemailer/lib/mail-composer/index.js'
-import { z } from 'zod'
 import type { Room } from '../api/room.ts'
 import type { Events } from '../events.ts'
-import { GuardBroken, type Command, type Database } from '../ports/database.ts'
+import type { Command, Database } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { DeliveryFailed, type Mailer } from '../ports/mailer.ts'
 import { randomId, type Background, type Clock, type Random } from '../ports/runtime.ts'
+import { createMailAdministration, type MailAdministration } from './administration/read.ts'
+import { mailContent, queuedContent, type MailContent } from './content.ts'
+import { mailGauges, mailWarnings } from './monitoring.ts'
 import { personalData } from './personal-data.ts'
-import { claimMail, deleteFinishedMail, finishMail, insertMail, postponeMail, readDueMail } from './store.ts'
+import {
+  claimMail,
+  deleteFinishedMail,
+  finishMail,
+  finishQueuedMail,
+  insertAnnouncement,
+  insertChallenge,
+  postponeMail,
+  readDueMail,
+} from './store.ts'
 import { renderMail, type MailKind, type MailLanguage, type MailParameters } from './templates.ts'
 
-/** SBR 4.2.1 leaves the number open: three an hour and six a day stop the service from flooding a mailbox. */
-const limitsPerRecipient = { hourly: 3, daily: 6 }
+/**
+ * Anyone can have a challenge mailed to anyone, and SBR 4.2.1 leaves the number open: three an hour and six a day stop
+ * the service from flooding a mailbox. What is announced has happened, and once for each mail.
+ */
+const challengesPerRecipient = { hourly: 3, daily: 6 }
 const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
 /** While a sender holds a mail, no other one takes it; after a crash it is due again. */
 const claimMilliseconds = 90_000
+const mailsAtOnce = 20
 const givenUpAfterMilliseconds = 24 * 3_600_000
 const finishedKeptMilliseconds = 2 * 86_400_000
 
@@ -34,6 +49,9 @@ export interface MailRoom extends Room {
   queue<K extends MailKind>(notice: Notice<K>): Command
   /** Sends soon; call it after the batch has been committed. */
   sendSoon(): void
+  /** The command that gives up whatever is queued, for a queue of which nobody knows what has been sent since. */
+  giveUpQueued(reason: string): Command
+  readonly administration: MailAdministration
 }
 
 interface MailDeps {
@@ -41,35 +59,37 @@ interface MailDeps {
   readonly keys: Keys
   readonly mailer: Mailer
   readonly mailFrom: string
+  /** Where the service is found: the host that a mail names, and where its link leads. */
+  readonly publicUrl: string
+  /** Who runs the service, as mail names them. */
+  readonly controller: string | null
   readonly random: Random
   readonly clock: Clock
   readonly events: Events
   readonly background: Background
 }
 
-const contentShape = z.strictObject({
-  recipient: z.string(),
-  language: z.enum(['de', 'en']),
-  parameters: z.strictObject({
-    registration: z.string(),
-    token: z.string(),
-    deviceType: z.string(),
-    startedAt: z.string(),
-  }),
-})
-
 const contentPlace = (id: string) => ({ table: 'outgoing_mail', column: 'content_sealed', row: id })
 
 type DueMail = Awaited<ReturnType<typeof readDueMail>>[number]
 
+/** What a queued mail says. Throws `DeliveryFailed`, for good, where no version known here wrote it. */
+const contentOf = (deps: MailDeps, mail: DueMail): MailContent => {
+  const opened = openText(deps.keys.main, contentPlace(mail.id), mail.contentSealed)
+  const content = queuedContent.safeParse(JSON.parse(opened))
+  if (content.success && content.data.kind === mail.kind) return content.data
+  throw new DeliveryFailed('its content is not one that this version can read', true)
+}
+
 async function compose(deps: MailDeps, mail: DueMail): Promise<{ to: string; raw: Uint8Array }> {
-  const content = contentShape.parse(JSON.parse(openText(deps.keys.main, contentPlace(mail.id), mail.contentSealed)))
-  const rendered = renderMail(mail.kind, content.language, content.parameters)
+  const content = contentOf(deps, mail)
+  const rendered = renderMail(content, content.language, deps)
   const composer = new MailComposer({
     from: deps.mailFrom,
     to: content.recipient,
     subject: rendered.subject,
     text: rendered.text,
+    html: rendered.html,
     headers: rendered.headers,
     date: new Date(mail.createdAt),
     messageId: `<${mail.id}@${/@([^\s>]+)/.exec(deps.mailFrom)?.[1] ?? 'localhost'}>`,
@@ -77,13 +97,8 @@ async function compose(deps: MailDeps, mail: DueMail): Promise<{ to: string; raw
   return { to: content.recipient, raw: new Uint8Array(await composer.compile().build()) }
 }
 
-async function sendOne(deps: MailDeps, mail: DueMail): Promise<void> {
-  try {
-    await deps.database.batch(claimMail(mail.id, deps.clock(), deps.clock() + claimMilliseconds))
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
-  }
+/** Tries one mail, and resolves to the command that keeps what became of it. */
+async function sendOne(deps: MailDeps, mail: DueMail): Promise<Command> {
   try {
     const { to, raw } = await compose(deps, mail)
     await deps.mailer.deliver({ id: mail.id, from: deps.mailFrom, to, raw })
@@ -92,24 +107,31 @@ async function sendOne(deps: MailDeps, mail: DueMail): Promise<void> {
       error instanceof DeliveryFailed ? error : new DeliveryFailed('the mailer failed', false, { cause: error })
     const overdue = deps.clock() > mail.createdAt + givenUpAfterMilliseconds
     const wait = (retryMinutes[Math.min(mail.attempts, retryMinutes.length - 1)] ?? 1) * 60_000
-    await deps.database.batch([
-      failed.permanent || overdue
-        ? finishMail(mail.id, 'given_up', deps.clock(), failed.message)
-        : postponeMail(mail.id, deps.clock() + wait, failed.message),
-    ])
     deps.events.mailDelayed({ mail: mail.id, kind: mail.kind, reason: failed.message, permanent: failed.permanent })
-    return
+    return failed.permanent || overdue
+      ? finishMail(mail.id, 'given_up', deps.clock(), failed.message)
+      : postponeMail(mail.id, deps.clock() + wait, failed.message)
   }
-  await deps.database.batch([finishMail(mail.id, 'sent', deps.clock(), null)])
   deps.events.mailSent({ mail: mail.id, kind: mail.kind })
+  return finishMail(mail.id, 'sent', deps.clock(), null)
 }
 
-/** Sends what is due, a few at a time, until nothing is. */
+/** Takes what is due for this sender. Each command stands for itself: what another sender has, it leaves. */
+async function claimDue(deps: MailDeps): Promise<{ due: number; mine: DueMail[] }> {
+  const now = deps.clock()
+  const due = await readDueMail(deps.database, now, mailsAtOnce)
+  if (due.length === 0) return { due: 0, mine: [] }
+  const outcomes = await deps.database.batch(due.map(({ id }) => claimMail(id, now, now + claimMilliseconds)))
+  return { due: due.length, mine: due.filter((_, index) => outcomes[index]?.changes === 1) }
+}
+
+/** Sends what is due, a few at a time with two commits for all of them, until nothing is. */
 async function sendDue(deps: MailDeps): Promise<void> {
   for (;;) {
-    const due = await readDueMail(deps.database, deps.clock(), 20)
-    if (due.length === 0) return
-    await Promise.all(due.map((mail) => sendOne(deps, mail)))
+    const { due, mine } = await claimDue(deps)
+    if (due === 0) return
+    const kept = await Promise.all(mine.map((mail) => sendOne(deps, mail)))
+    if (kept.length > 0) await deps.database.batch(kept)
   }
 }
 
@@ -136,24 +158,21 @@ export function createMailRoom(deps: MailDeps): MailRoom {
   return {
     queue: (notice) => {
       const id = randomId(deps.random)
-      const { recipient, language, parameters } = notice
-      return insertMail(
-        {
-          id,
-          dedupeKey: notice.dedupeKey,
-          kind: notice.kind,
-          recipientIndex: notice.recipientIndex,
-          contentSealed: sealText(
-            deps.keys.main,
-            contentPlace(id),
-            JSON.stringify(contentShape.parse({ recipient, language, parameters })),
-          ),
-          createdAt: deps.clock(),
-        },
-        limitsPerRecipient,
-      )
+      const { kind, recipient, language, parameters } = notice
+      const content = mailContent.parse({ kind, recipient, language, parameters })
+      const row = {
+        id,
+        dedupeKey: notice.dedupeKey,
+        kind,
+        recipientIndex: notice.recipientIndex,
+        contentSealed: sealText(deps.keys.main, contentPlace(id), JSON.stringify(content)),
+        createdAt: deps.clock(),
+      }
+      return kind === 'challenge' ? insertChallenge(row, challengesPerRecipient) : insertAnnouncement(row)
     },
     sendSoon: () => deps.background.run('mail-send', send),
+    giveUpQueued: (reason) => finishQueuedMail(deps.clock(), reason),
+    administration: createMailAdministration(deps),
     routes: [],
     jobs: [
       { name: 'mail-send', cron: '* * * * *', run: send },
@@ -168,5 +187,7 @@ export function createMailRoom(deps: MailDeps): MailRoom {
     ],
     personalData,
     checks: [],
+    gauges: mailGauges(deps),
+    warnings: () => mailWarnings(deps),
   }
 }

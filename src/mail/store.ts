@@ -1,14 +1,6 @@
-import {
-  blob,
-  command,
-  integer,
-  oneOf,
-  query,
-  requireOneChange,
-  text,
-  type Command,
-  type Database,
-} from '../ports/database.ts'
+import { blob, command, integer, nullable, oneOf, query, text, type Command, type Database } from '../ports/database.ts'
+
+const kind = oneOf('challenge', 'new_device', 'new_certificate', 'new_publication', 'mailbox_moved', 'revocation')
 
 export interface QueuedMailRow {
   readonly id: string
@@ -19,11 +11,27 @@ export interface QueuedMailRow {
   readonly createdAt: number
 }
 
+/** Queues one mail. A repeat of the dedupe key queues nothing. */
+export const insertAnnouncement = (mail: QueuedMailRow): Command =>
+  command(
+    `INSERT INTO outgoing_mail
+       (id, dedupe_key, kind, recipient_index, content_sealed, created_at, state, attempts, next_attempt_at)
+     VALUES (?, ?, ?, ?, ?, ?, 'queued', 0, ?)
+     ON CONFLICT (dedupe_key) DO NOTHING`,
+    mail.id,
+    mail.dedupeKey,
+    mail.kind,
+    mail.recipientIndex,
+    mail.contentSealed,
+    mail.createdAt,
+    mail.createdAt,
+  )
+
 /**
- * Queues one mail. A repeat of the dedupe key queues nothing, and neither does a recipient who has had
- * `hourly` mails of this kind within an hour or `daily` within a day.
+ * Queues one mail as `insertAnnouncement` does, unless the recipient has had `hourly` mails of this kind within an hour
+ * or `daily` within a day: then nothing is queued.
  */
-export const insertMail = (mail: QueuedMailRow, limits: { hourly: number; daily: number }): Command =>
+export const insertChallenge = (mail: QueuedMailRow, limits: { hourly: number; daily: number }): Command =>
   command(
     `INSERT INTO outgoing_mail
        (id, dedupe_key, kind, recipient_index, content_sealed, created_at, state, attempts, next_attempt_at)
@@ -51,7 +59,7 @@ export const insertMail = (mail: QueuedMailRow, limits: { hourly: number; daily:
 export const readDueMail = (database: Database, now: number, limit: number) =>
   database.all(
     query(
-      { id: text, kind: oneOf('challenge'), contentSealed: blob, createdAt: integer, attempts: integer },
+      { id: text, kind, contentSealed: blob, createdAt: integer, attempts: integer },
       `SELECT id, kind, content_sealed AS contentSealed, created_at AS createdAt, attempts
        FROM outgoing_mail WHERE state = 'queued' AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?`,
       now,
@@ -59,17 +67,15 @@ export const readDueMail = (database: Database, now: number, limit: number) =>
     ),
   )
 
-/** Takes one due mail for this sender; broken where another sender took it. */
-export const claimMail = (id: string, now: number, nextAttemptAt: number): Command[] => [
+/** Takes one due mail for this sender; it changes no row where another sender took it. */
+export const claimMail = (id: string, now: number, nextAttemptAt: number): Command =>
   command(
     `UPDATE outgoing_mail SET attempts = attempts + 1, next_attempt_at = ?
      WHERE id = ? AND state = 'queued' AND next_attempt_at <= ?`,
     nextAttemptAt,
     id,
     now,
-  ),
-  requireOneChange('mail_taken'),
-]
+  )
 
 /** Ends a mail and drops its content: only the dedupe key and the count stay until it is pruned. */
 export const finishMail = (id: string, state: 'sent' | 'given_up', now: number, failure: string | null): Command =>
@@ -79,6 +85,15 @@ export const finishMail = (id: string, state: 'sent' | 'given_up', now: number, 
     now,
     failure,
     id,
+  )
+
+/** Ends every mail that is queued, as `finishMail` does. */
+export const finishQueuedMail = (now: number, failure: string): Command =>
+  command(
+    `UPDATE outgoing_mail /* scan: once, after a restore */
+     SET state = 'given_up', finished_at = ?, last_failure = ?, content_sealed = x'' WHERE state = 'queued'`,
+    now,
+    failure,
   )
 
 export const postponeMail = (id: string, nextAttemptAt: number, failure: string): Command =>
@@ -91,3 +106,13 @@ export const postponeMail = (id: string, nextAttemptAt: number, failure: string)
 
 export const deleteFinishedMail = (before: number): Command =>
   command(`DELETE FROM outgoing_mail WHERE state <> 'queued' AND finished_at < ?`, before)
+
+/** How many mails wait, and since when the oldest of them does (null where none does). */
+export const readQueue = (database: Database) =>
+  database.first(
+    query(
+      { waiting: integer, oldest: nullable(integer) },
+      `SELECT /* scan: what waits, by the index of it */ COUNT(*) AS waiting, MIN(created_at) AS oldest
+       FROM outgoing_mail WHERE state = 'queued'`,
+    ),
+  )

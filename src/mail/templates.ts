@@ -1,75 +1,116 @@
+import { htmlBody, textBody } from './body.ts'
+import { de } from './templates/de.ts'
+import { en } from './templates/en.ts'
+import type { MailSender, MailWords, Words } from './templates/words.ts'
+
 /** The languages that mail is written in. */
 export type MailLanguage = 'de' | 'en'
 
 /**
  * The mails that may be sent, as a closed list: the service sends no other. A kind is added here, in the schema's
- * CHECK and in the disclosures together.
+ * CHECK and in the disclosures together. Times are UTC milliseconds.
  */
 export interface MailParameters {
+  /** Asks for a proof of the mailbox. */
   readonly challenge: {
+    /** What the token belongs to: a registration, or a challenge to a subscriber's mailbox. */
     readonly registration: string
     readonly token: string
+    readonly purpose: 'registration' | 'add' | 'prove'
     readonly deviceType: string
-    readonly startedAt: string
+    readonly startedAt: number
   }
+  readonly new_device: { readonly deviceType: string; readonly at: number }
+  readonly new_certificate: {
+    readonly use: 'sign' | 'encrypt' | 'dual'
+    readonly at: number
+    readonly notAfter: number
+  }
+  readonly new_publication: { readonly audience: 'members' | 'public'; readonly at: number }
+  /**
+   * `which`: the mailbox that is written to, or another one of its subscriber's. `until`: when the old certificates are
+   * revoked, unless an old device proves the mailbox again.
+   */
+  readonly mailbox_moved: { readonly which: 'this' | 'another'; readonly at: number; readonly until: number }
+  readonly revocation: { readonly reason: string | null; readonly at: number }
 }
 export type MailKind = keyof MailParameters
 
-/** A mail's words and its extra headers. */
-export interface RenderedMail {
+/** One mail of the closed list, as what it tells of. */
+export type MailSubject = {
+  readonly [K in MailKind]: { readonly kind: K; readonly parameters: MailParameters[K] }
+}[MailKind]
+
+/** A mail's words in both forms, and its extra headers. */
+interface RenderedMail {
   readonly subject: string
   readonly text: string
+  readonly html: string
   readonly headers: Readonly<Record<string, string>>
 }
 
-type Template<K extends MailKind> = (parameters: MailParameters[K]) => RenderedMail
+const languages: Readonly<Record<MailLanguage, Words>> = { de, en }
 
-const challengeHeaders = (parameters: MailParameters['challenge']): Record<string, string> => ({
-  'Certbook-Registration': parameters.registration,
-  'Certbook-Token': parameters.token,
+/**
+ * The device's own words reach somebody who may never have asked for them: nothing in them may read as a link, and
+ * there is no room for a message.
+ */
+const shownDeviceType = (deviceType: string): string =>
+  deviceType
+    .replaceAll(/[^\p{L}\p{N}-]+/gu, ' ')
+    .trim()
+    .slice(0, 30)
+
+/** The page behind a challenge's link; its token stays in the browser, as no server is sent a fragment. */
+const linkOf = ({ purpose, registration, token }: MailParameters['challenge'], publicUrl: string): string | null =>
+  purpose === 'registration' ? `${publicUrl}/confirm/${registration}#${token}` : null
+
+const wordsOf = (words: Words, mail: MailSubject, publicUrl: string): MailWords => {
+  switch (mail.kind) {
+    case 'challenge': {
+      const { parameters } = mail
+      const deviceType = shownDeviceType(parameters.deviceType)
+      return words.challenge({ ...parameters, deviceType, link: linkOf(parameters, publicUrl) })
+    }
+    case 'new_device':
+      return words.new_device({ ...mail.parameters, deviceType: shownDeviceType(mail.parameters.deviceType) })
+    case 'new_certificate':
+      return words.new_certificate(mail.parameters)
+    case 'new_publication':
+      return words.new_publication(mail.parameters)
+    case 'mailbox_moved':
+      return words.mailbox_moved(mail.parameters)
+    case 'revocation':
+      return words.revocation(mail.parameters)
+  }
+}
+
+/** A mail client hands the token of a challenge to the service that mailed it, by its origin, and to no other. */
+const challengeHeaders = ({ registration, token }: MailParameters['challenge'], origin: string) => ({
+  'Certbook-Registration': registration,
+  'Certbook-Token': token,
+  'Certbook-Origin': origin,
+})
+
+/** RFC 3834 5: nothing answers such a mail by itself. */
+const headersOf = (mail: MailSubject, { origin }: URL): Record<string, string> => ({
+  ...(mail.kind === 'challenge' ? challengeHeaders(mail.parameters, origin) : {}),
   'Auto-Submitted': 'auto-generated',
 })
 
-const templates: Readonly<Record<MailLanguage, { readonly [K in MailKind]: Template<K> }>> = {
-  en: {
-    challenge: (parameters) => ({
-      subject: 'Your mail app asks to register this address',
-      headers: challengeHeaders(parameters),
-      text: [
-        `A mail app (${parameters.deviceType}) asked at ${parameters.startedAt} to register this address, so that`,
-        'others can send you encrypted mail.',
-        '',
-        'If you set it up just now, there is nothing to do: the app finds this message by itself and goes on.',
-        '',
-        'If it was not you, ignore this message. Nothing is registered without it, and it expires in 24 hours.',
-        '',
-      ].join('\n'),
-    }),
-  },
-  de: {
-    challenge: (parameters) => ({
-      subject: 'Ihre Mail-App möchte diese Adresse registrieren',
-      headers: challengeHeaders(parameters),
-      text: [
-        `Eine Mail-App (${parameters.deviceType}) hat um ${parameters.startedAt} darum gebeten, diese Adresse zu`,
-        'registrieren, damit andere Ihnen verschlüsselte Nachrichten senden können.',
-        '',
-        'Wenn Sie die App gerade einrichten, ist nichts zu tun: Sie findet diese Nachricht selbst und macht weiter.',
-        '',
-        'Wenn Sie das nicht waren, lassen Sie die Nachricht liegen. Ohne Bestätigung wird nichts registriert, und',
-        'sie verfällt nach 24 Stunden.',
-        '',
-      ].join('\n'),
-    }),
-  },
-}
-
-/** The words of one mail. */
-export const renderMail = <K extends MailKind>(
-  kind: K,
+/** One mail in words, as text and as HTML. `publicUrl`: where the service is found. */
+export function renderMail(
+  mail: MailSubject,
   language: MailLanguage,
-  parameters: MailParameters[K],
-): RenderedMail => templates[language][kind](parameters)
+  service: { readonly publicUrl: string; readonly controller: string | null },
+): RenderedMail {
+  const words = languages[language]
+  const address = new URL(service.publicUrl)
+  const sender: MailSender = { host: address.host, controller: service.controller }
+  const { subject, paragraphs } = wordsOf(words, mail, service.publicUrl)
+  const whole = { subject, paragraphs: [...paragraphs, ...words.ending(sender)] }
+  return { subject, text: textBody(whole), html: htmlBody(whole, language), headers: headersOf(mail, address) }
+}
 
 /** The mail language for a device's language tag (RFC 5646), else `fallback`. */
 export const mailLanguageFor = (tag: string, fallback: MailLanguage): MailLanguage => {

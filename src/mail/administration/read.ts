@@ -1,0 +1,28 @@
+import type { Database } from '../../ports/database.ts'
+import type { Clock } from '../../ports/runtime.ts'
+import { countMailGivenUpSince, countQueuedMail } from './store.ts'
+
+/** How mail fares. Times in UTC milliseconds. */
+interface MailCounts {
+  readonly queued: number
+  readonly oldestQueuedAt: number | null
+  /** Given up within the last two days. */
+  readonly givenUp: number
+}
+
+export interface MailAdministration {
+  counts(): Promise<MailCounts>
+}
+
+const lookedBackMilliseconds = 2 * 86_400_000
+
+export const createMailAdministration = (deps: {
+  readonly database: Database
+  readonly clock: Clock
+}): MailAdministration => ({
+  counts: async () => {
+    const queued = await countQueuedMail(deps.database)
+    const givenUp = await countMailGivenUpSince(deps.database, deps.clock() - lookedBackMilliseconds)
+    return { queued: queued?.mails ?? 0, oldestQueuedAt: queued?.oldestAt ?? null, givenUp: givenUp?.mails ?? 0 }
+  },
+})

@@ -4,6 +4,9 @@ import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
 import { insertEntry, insertPrivate } from './store.ts'
 
+/** The actor of who uses the command line on the machine itself, where `DATA_KEY` can be read anyway. */
+export const commandLine = 'command line'
+
 /** What happened, to what, by whom. */
 export interface AuditEvent {
   readonly action: string

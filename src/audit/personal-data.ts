@@ -10,6 +10,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'as long as the service runs; entries name ids only',
     recipients: [],
     promises: ['G3'],
+    german: {
+      holds: 'was wann von wem geändert wurde; nie ein Wert, der jemanden nennt',
+      purpose: 'Nachweis jeder Änderung, für Sicherheit und Rechenschaft',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. c mit Art. 5 Abs. 2 und Art. 32 DSGVO',
+      retention: 'solange der Dienst läuft; Einträge nennen nur Kennungen',
+      recipients: [],
+    },
     columns: {
       position: impersonal('place in the log'),
       id: impersonal('random id'),
@@ -32,6 +39,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'until the subscriber is erased',
     recipients: [],
     promises: ['C1', 'G3'],
+    german: {
+      holds: 'die persönlichen Werte hinter den Einträgen, getrennt davon, damit sie sich löschen lassen',
+      purpose: 'Nachweis von Änderungen, solange es die Teilnehmerin oder den Teilnehmer gibt',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO: Nachweis von Änderungen an einer Registrierung',
+      retention: 'bis die Daten der Teilnehmerin oder des Teilnehmers gelöscht werden',
+      recipients: [],
+    },
     columns: {
       entry: impersonal('id of the entry'),
       field: impersonal('name of the value'),
@@ -48,6 +62,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'as long as the entries',
     recipients: [],
     promises: ['G3'],
+    german: {
+      holds: 'die Hashkette über den Einträgen',
+      purpose: 'zeigt, dass kein Eintrag geändert oder entfernt wurde',
+      legalBasis: 'keine nötig: keine personenbezogenen Daten',
+      retention: 'so lange wie die Einträge',
+      recipients: [],
+    },
     columns: {
       number: impersonal('place in the chain'),
       predecessor: impersonal('hash of the seal before'),

@@ -1,9 +1,12 @@
 import type { Room } from '../api/room.ts'
 import type { Events } from '../events.ts'
 import type { Database } from '../ports/database.ts'
+import { singleGauge } from '../ports/meter.ts'
 import type { Background } from '../ports/runtime.ts'
+import { createAuditAdministration, type AuditAdministration } from './administration/read.ts'
 import { createRecordAudit, type AuditDeps, type RecordAudit } from './entries.ts'
 import { personalData } from './personal-data.ts'
+import { countUnsealed } from './store.ts'
 import { sealEntries, verifyAudit, type AuditVerification } from './seals.ts'
 
 export interface AuditRoom extends Room {
@@ -11,6 +14,7 @@ export interface AuditRoom extends Room {
   /** Seals soon; call it after a batch that holds an entry has been committed. */
   sealSoon(): void
   verify(expectedHead: string | null): Promise<AuditVerification>
+  readonly administration: AuditAdministration
 }
 
 /** The audit log: entries in business batches, a sealer beside them, and its verification. */
@@ -31,9 +35,16 @@ export function createAuditRoom(
       })
     },
     verify,
+    administration: createAuditAdministration(deps),
     routes: [],
     jobs: [{ name: 'audit-seal', cron: '* * * * *', run: seal }],
     personalData,
+    gauges: [
+      singleGauge('certbook_audit_entries_unsealed', 'audit entries that no seal covers yet', async () => {
+        const unsealed = await countUnsealed(deps.database)
+        return unsealed?.entries ?? null
+      }),
+    ],
     checks: [{ name: 'audit chain whole', run: async () => [...(await verify(null)).faults] }],
   }
 }

@@ -99,6 +99,11 @@ export async function sealEntries(deps: SealerDeps): Promise<void> {
   }
 }
 
+/** The newest seal's hash, to be noted down elsewhere; null where nothing has been sealed. */
+export async function readAuditHead(database: Database): Promise<string | null> {
+  return (await readHead(database))?.hash ?? null
+}
+
 /** What a verification found. The log is whole where `faults` is empty. */
 export interface AuditVerification {
   readonly entries: number

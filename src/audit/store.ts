@@ -122,3 +122,13 @@ export const readPrivateOf = (database: Database, entries: readonly string[]) =>
       JSON.stringify(entries),
     ),
   )
+
+/** How many entries no seal covers yet. */
+export const countUnsealed = (database: Database) =>
+  database.first(
+    query(
+      { entries: integer },
+      `SELECT COUNT(*) AS entries FROM audit_entries
+       WHERE position > COALESCE((SELECT MAX(last_position) /* scan: one seal in some hundreds of entries */ FROM audit_seals), 0)`,
+    ),
+  )

@@ -10,6 +10,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'until the subscriber is erased',
     recipients: [],
     promises: ['S8', 'S12', 'G1', 'M1'],
+    german: {
+      holds: 'welcher Text gezeigt und wie entschieden wurde',
+      purpose: 'zeigt, dass nichts ohne Einwilligung veröffentlicht oder gesandt wird',
+      legalBasis: 'Art. 7 Abs. 1 DSGVO',
+      retention: 'bis die Daten der Teilnehmerin oder des Teilnehmers gelöscht werden',
+      recipients: [],
+    },
     columns: {
       id: impersonal('random id'),
       subscriber: linked('id of the subscriber'),

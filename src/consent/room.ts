@@ -1,5 +1,4 @@
-import { createRoute } from '@hono/zod-openapi'
-import { createRoutes, jsonAnswer, type Room } from '../api/room.ts'
+import { createRoute, createRoutes, jsonAnswer, type Room } from '../api/room.ts'
 import { policyAnswer, type Audience } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import type { Command } from '../ports/database.ts'
@@ -39,6 +38,8 @@ interface ConsentDeps {
 }
 
 const policyRoute = createRoute({
+  operationId: 'getPolicy',
+  tags: ['Policy'],
   method: 'get',
   path: '/v1/policy',
   summary: 'The policy in force, with the texts to show',

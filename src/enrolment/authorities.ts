@@ -1,6 +1,7 @@
 import type { Events } from '../events.ts'
 import { caKeyAlgorithm, randomSerialNumber, type CaKeyKind } from '../pki/ca-key.ts'
 import { certificateFacts } from '../pki/certificate-facts.ts'
+import { CRLDistributionPointsExtension, X509Certificate } from '../pki/x509.ts'
 import { createIssuingCertificate, createRootCertificate, type CertificateProfile } from '../pki/profiles.ts'
 import { ConstraintFailed, type Command, type Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
@@ -18,6 +19,8 @@ export interface Authorities {
     readonly certificate: Uint8Array
     readonly privateKey: CryptoKey
   }
+  /** The PKI_URL that the issuing CA's certificate names, which may be an older one. */
+  readonly namedPkiUrl: string
   /**
    * The certificate and key of one of the two. The root's key is opened for the call and not kept: it signs a list or
    * two a year.
@@ -149,6 +152,14 @@ const findRole = (rows: readonly AuthorityRow[], role: 'root' | 'issuing'): Auth
   return row
 }
 
+const namedPkiUrl = (issuing: AuthorityRow): string => {
+  const points = new X509Certificate(new Uint8Array(issuing.certificate)).getExtension(CRLDistributionPointsExtension)
+  const [name] = points?.distributionPoints[0]?.distributionPoint?.fullName ?? []
+  const list = name?.uniformResourceIdentifier
+  if (list === undefined) throw new Error('the certificate of the issuing CA names no revocation list')
+  return list.slice(0, list.lastIndexOf('/ca/'))
+}
+
 /**
  * Opens the embedded CA, making it where there is none. The root's key stays sealed; the issuing key is held as a
  * key that cannot be exported.
@@ -162,6 +173,7 @@ export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities>
   return {
     root: { id: root.id, certificate: root.certificate },
     issuing: { id: issuing.id, ...issuingSigner },
+    namedPkiUrl: namedPkiUrl(issuing),
     signer: async (authority) => (authority === root.id ? openSigner(deps, root) : issuingSigner),
   }
 }

@@ -2,10 +2,11 @@ import type { AuditRoom } from '../audit/room.ts'
 import type { DeviceCaller } from '../api/room.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import type { Events } from '../events.ts'
+import type { MailRoom } from '../mail/room.ts'
 import type { Command, Database } from '../ports/database.ts'
 import type { ProfileKind } from '../pki/key-usage.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
-import type { Clock, Random } from '../ports/runtime.ts'
+import type { Background, Clock, Random } from '../ports/runtime.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
 import type { Authorities } from './authorities.ts'
 import type { CaAdapter } from './ca/contract.ts'
@@ -24,7 +25,18 @@ export interface EnrolmentDeps {
   readonly clock: Clock
   readonly events: Events
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
-  readonly registration: Pick<RegistrationRoom, 'authenticate' | 'chooseMailbox' | 'mailboxesOf'>
+  readonly mail: Pick<MailRoom, 'sendSoon'>
+  readonly background: Background
+  readonly registration: Pick<
+    RegistrationRoom,
+    | 'authenticate'
+    | 'chooseMailbox'
+    | 'mailboxesOf'
+    | 'announce'
+    | 'withinNetworkBudget'
+    | 'challengeUnlessAsked'
+    | 'endedParts'
+  >
   readonly ca: CaAdapter
   readonly authorities: Authorities
   /** The directory's part of a batch in which certificates end. */

@@ -14,6 +14,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'until one CRL after the last certificate under it has expired',
     recipients: ['anyone: CA certificates are public'],
     promises: ['S6'],
+    german: {
+      holds: 'die eingebaute Zertifizierungsstelle',
+      purpose: 'Ausstellen von Zertifikaten',
+      legalBasis: 'keine nötig: keine personenbezogenen Daten',
+      retention: 'bis eine Sperrliste nach dem Ablauf des letzten Zertifikats unter ihr',
+      recipients: ['alle: Zertifikate von Zertifizierungsstellen sind öffentlich'],
+    },
     columns: {
       id: impersonal('random id'),
       role: impersonal('root or issuing'),
@@ -34,6 +41,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: untilErased,
     recipients: [theCa],
     promises: ['S2', 'S5', 'S6', 'C1'],
+    german: {
+      holds: 'Zertifikatsanfragen auf dem Weg durch eine Zertifizierungsstelle',
+      purpose: 'Adresse und öffentlichen Schlüssel bestätigen lassen',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. b DSGVO',
+      retention: 'bis die Daten der Teilnehmerin oder des Teilnehmers gelöscht werden',
+      recipients: ['die Zertifizierungsstelle, die die Adresse bestätigt'],
+    },
     columns: {
       id: linked('random id'),
       subscriber: linked('id of the subscriber'),
@@ -58,6 +72,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: untilErased,
     recipients: ['those to whom the subscriber publishes it'],
     promises: ['S7', 'S8', 'C1'],
+    german: {
+      holds: 'die ausgestellten Zertifikate',
+      purpose: 'sie den Teilnehmern geben und, wo veröffentlicht, den Absendern',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. b DSGVO',
+      retention: 'bis die Daten der Teilnehmerin oder des Teilnehmers gelöscht werden',
+      recipients: ['diejenigen, für die das Zertifikat veröffentlicht ist'],
+    },
     columns: {
       id: linked('random id'),
       request: linked('id of the request'),
@@ -69,6 +90,7 @@ export const personalData: readonly TableDeclaration[] = [
       authority: impersonal('id of the CA that issued it'),
       serial_number: linked('its serial number'),
       spki_sha256: linked('hash of the public key'),
+      fingerprint_sha256: linked('hash of the certificate'),
       facts_sealed: sealed('mailbox, serial number, fingerprint, issuer'),
       certificate_sealed: sealed('the certificate, DER'),
       not_before: linked('time, UTC milliseconds'),
@@ -86,6 +108,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: '400 days after the expiry: it has stood on a revocation list since',
     recipients: ['anyone: revocation lists and OCSP are public'],
     promises: ['S7'],
+    german: {
+      holds: 'welche Seriennummern vergeben und welche davon gesperrt sind',
+      purpose: 'allen, die ein Zertifikat prüfen, sagen, ob es gesperrt ist',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. c und f DSGVO: Wer sich auf ein Zertifikat verlässt, muss es prüfen können',
+      retention: '400 Tage nach dem Ablauf: Seither stand es auf einer Sperrliste',
+      recipients: ['alle: Sperrlisten und OCSP sind öffentlich'],
+    },
     columns: {
       authority: impersonal('id of the CA that issued it'),
       serial_number: linked('its serial number'),
@@ -104,6 +133,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'until the next list',
     recipients: ['anyone: revocation lists are public'],
     promises: ['S7'],
+    german: {
+      holds: 'die neueste Sperrliste jeder Zertifizierungsstelle',
+      purpose: 'allen sagen, welche Zertifikate gesperrt sind',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. c und f DSGVO: Wer sich auf ein Zertifikat verlässt, muss es prüfen können',
+      retention: 'bis zur nächsten Liste',
+      recipients: ['alle: Sperrlisten sind öffentlich'],
+    },
     columns: {
       authority: impersonal('id of the CA'),
       number: impersonal('number of the list; never goes back'),
@@ -121,6 +157,13 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'as long as the service runs: a key that is known stays known',
     recipients: [],
     promises: ['S2'],
+    german: {
+      holds: 'Fingerabdrücke von Schlüsseln, die nicht zertifiziert werden dürfen',
+      purpose: 'Schlüssel abweisen, die andere kennen',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO: Sicherheit aller, die an ein Zertifikat verschlüsseln',
+      retention: 'solange der Dienst läuft: Ein bekannter Schlüssel bleibt bekannt',
+      recipients: [],
+    },
     columns: {
       kind: impersonal('what the fingerprint is taken of'),
       fingerprint: linked('hash of the public key'),
@@ -137,6 +180,14 @@ export const personalData: readonly TableDeclaration[] = [
     retention: 'a day after they expire, which is ten minutes after they are made',
     recipients: [],
     promises: ['S2', 'S6'],
+    german: {
+      holds: 'Aufgaben an Inhaber öffentlicher Schlüssel',
+      purpose:
+        'nachweisen, dass ein Schlüssel in der Hand dessen ist, der ihn einsendet oder als bekannt geworden meldet',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. b DSGVO',
+      retention: 'einen Tag nach ihrem Ablauf, der zehn Minuten nach dem Beginn liegt',
+      recipients: [],
+    },
     columns: {
       id: impersonal('random id'),
       purpose: impersonal('possession or compromise'),

@@ -35,9 +35,13 @@ export interface OpenedCertificate extends Omit<ShownCertificate, 'factsSealed' 
   readonly certificate: Uint8Array
 }
 
+/** What a certificate says about itself, without its bytes. */
+export const openFacts = (keys: Keys, row: { id: string; factsSealed: Uint8Array }): StoredFacts =>
+  factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed)))
+
 export const openCertificate = (keys: Keys, row: ShownCertificate): OpenedCertificate => ({
   ...row,
-  facts: factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed))),
+  facts: openFacts(keys, row),
   certificate: keys.main.open(certificatePlace(row.id), row.certificateSealed),
 })
 

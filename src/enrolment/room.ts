@@ -1,19 +1,22 @@
 import type { Room } from '../api/room.ts'
 import type { PrivateKeyFinding } from '../pki/private-keys/detect.ts'
-import type { RevocationReason } from '../pki/revocation-reason.ts'
-import { GuardBroken } from '../ports/database.ts'
+import { GuardBroken, type Command } from '../ports/database.ts'
+import { createEnrolmentAdministration, keepFingerprints, type EnrolmentAdministration } from './administration/read.ts'
 import type { EnrolmentDeps } from './deps.ts'
-import { importBlocklist, type BlocklistImport } from './keys/blocklist.ts'
 import { createDisclosedKeys, keyCompromiseRoutes, type Disclosure } from './keys/compromise.ts'
 import { deleteChallengesExpiredBefore } from './keys/store.ts'
+import { enrolmentGauges, enrolmentWarnings } from './monitoring.ts'
 import { personalData } from './personal-data.ts'
 import { requestRoutes } from './routes.ts'
 import { certificateRoutes } from './certificates/routes.ts'
-import { endCertificate, readCertificate, readRunOut, type CertificateRow } from './certificates/store.ts'
+import { endCertificate, readRenewalsDue, readRunOut } from './certificates/store.ts'
 import { createOcspResponder, type OcspAnswer } from './status/ocsp.ts'
-import { revokeCertificate } from './status/revoke.ts'
-import { currentRevocationList, issueRevocationLists } from './status/revocation-list.ts'
-import { deleteStatusesExpiredBefore, type RevocationListRow } from './status/store.ts'
+import { adoptRevocationList, type AdoptedList } from './status/adopt-list.ts'
+import { currentRevocationList, issueRevocationLists, reissueRevocationLists } from './status/revocation-list.ts'
+import { deleteStatusesExpiredBefore, readLeftUnrevoked, type RevocationListRow } from './status/store.ts'
+import { drawConsequences } from './status/consequences.ts'
+import { continueProvedRequests, failUnprovedRequests } from './waiting/mailbox-proof.ts'
+import { cancelRequestsOfDevice, cancelRequestsOfMailbox } from './waiting/store.ts'
 import { resumeStuckRequests } from './submit.ts'
 
 const dayMilliseconds = 86_400_000
@@ -45,12 +48,24 @@ export interface EnrolmentRoom extends Room {
   /** An authority's own certificate; null where there is no such authority. */
   certificateOf(authority: string): Uint8Array | null
   revocationListOf(authority: string): Promise<RevocationListRow | null>
+  /** Issues every revocation list anew, with higher numbers than any before. */
+  reissueRevocationLists(): Promise<void>
+  /** See `adoptRevocationList`. */
+  adoptRevocationList(list: Uint8Array): Promise<AdoptedList>
+  /** Enrolment's part of the batch in which a mailbox ends for its subscriber. */
+  onMailboxEnded(mailbox: string): Command[]
+  /** Enrolment's part of the batch in which a device ends. */
+  onDeviceEnded(device: string): Command[]
+  /** Told after a mailbox was proved: what waited for it goes on soon. */
+  onMailboxProved(mailbox: string): void
+  /** Revokes soon what rested on a mailbox or device that has ended. */
+  drawConsequencesSoon(): void
+  /** The ids of a device's certificates whose renewal is due, the first to expire first. */
+  certificatesToRenew(device: string): Promise<string[]>
   /** Blocks the key that a body disclosed and revokes its certificates, where it can be read and proved. */
   readonly blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>
-  /** Revokes by an administrator's wish; resolves to the state afterwards, or null where there is no such certificate. */
-  revokeByAdministrator(certificate: string, reason: RevocationReason | null): Promise<CertificateRow['state'] | null>
-  /** Imports a list of blocked keys; see `importBlocklist`. */
-  importBlocklist(list: string, progress: (done: number, all: number) => void): Promise<BlocklistImport>
+  /** What administrators see and do here. */
+  readonly administration: EnrolmentAdministration
   readonly answerOcsp: (authority: string, request: Uint8Array) => Promise<OcspAnswer>
 }
 
@@ -61,13 +76,19 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
   return {
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
+    reissueRevocationLists: () => reissueRevocationLists(deps),
+    adoptRevocationList: (list) => adoptRevocationList(deps, list),
+    onMailboxEnded: (mailbox) => [cancelRequestsOfMailbox(mailbox, deps.clock())],
+    onDeviceEnded: (device) => [cancelRequestsOfDevice(device, deps.clock())],
+    onMailboxProved: () => deps.background.run('requests-proved', () => continueProvedRequests(deps)),
+    drawConsequencesSoon: () => deps.background.run('consequences', () => drawConsequences(deps)),
+    certificatesToRenew: async (device) => {
+      const due = await readRenewalsDue(deps.database, device, deps.clock())
+      return due.map(({ id }) => id)
+    },
     blockDisclosedKey,
     answerOcsp: createOcspResponder(deps),
-    revokeByAdministrator: async (certificate, reason) => {
-      await revokeCertificate(deps, certificate, reason, { actorKind: 'administrator', actor: null })
-      return (await readCertificate(deps.database, certificate))?.state ?? null
-    },
-    importBlocklist: (list, progress) => importBlocklist({ ...deps, now: deps.clock() }, list, progress),
+    administration: createEnrolmentAdministration(deps),
     routes: [requestRoutes(deps), certificateRoutes(deps), keyCompromiseRoutes(deps, blockDisclosedKey)],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
@@ -89,9 +110,23 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
           deps.events.rowsPruned({ table: 'key_challenges', rows: pruned?.changes ?? 0 })
         },
       },
+      { name: 'certificates-fingerprint', cron: '* * * * *', run: () => keepFingerprints(deps) },
       { name: 'requests-resume', cron: '* * * * *', run: () => resumeStuckRequests(deps) },
+      { name: 'requests-proved', cron: '* * * * *', run: () => continueProvedRequests(deps) },
+      { name: 'requests-unproved', cron: '* * * * *', run: () => failUnprovedRequests(deps) },
+      { name: 'consequences', cron: '* * * * *', run: () => drawConsequences(deps) },
     ],
     personalData,
-    checks: [],
+    checks: [
+      {
+        name: 'nothing that rests on an ended mailbox or device is left when that is settled',
+        run: async () => {
+          const left = await readLeftUnrevoked(deps.database, deps.clock())
+          return left.map(({ id }) => `certificate ${id} must be revoked`)
+        },
+      },
+    ],
+    gauges: enrolmentGauges(deps),
+    warnings: () => enrolmentWarnings(deps),
   }
 }

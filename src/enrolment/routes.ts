@@ -1,7 +1,8 @@
-import { createRoute, z } from '@hono/zod-openapi'
+import { z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import {
   bearer,
+  createRoute,
   createRoutes,
   deviceCaller,
   idInPath,
@@ -29,13 +30,14 @@ import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
 import { createOwnPresenter } from './certificates/present-own.ts'
 import { readCertificateOfRequest } from './certificates/store.ts'
-import { pageFrom, readCursor } from './paging.ts'
+import { pageFrom, readCursor } from '../api/paging.ts'
 import { openCertificate, type OpenedCertificate } from './present.ts'
 import { challengeKey, takeProof } from './keys/challenge.ts'
 import { readProof, readPublicKey } from './keys/intake.ts'
 import type { ChallengeRow } from './keys/store.ts'
 import { checkBareKey } from './proved-key.ts'
-import { certifyKey, requestCertificate, type AnsweredRequest } from './request.ts'
+import { cancelCertificateRequest } from './waiting/cancel.ts'
+import { certifyKey, mailboxEnded, requestCertificate, type AnsweredRequest } from './request.ts'
 import { readRequest, readRequestsOf, type RequestRow, type RequestState } from './store.ts'
 
 const derOrPem = {
@@ -44,6 +46,8 @@ const derOrPem = {
 }
 
 const requestRoute = createRoute({
+  operationId: 'requestCertificate',
+  tags: ['Certificate requests'],
   method: 'post',
   path: '/v1/certificate-requests',
   summary: 'Have a key certified by its CSR',
@@ -64,6 +68,8 @@ const requestRoute = createRoute({
 })
 
 const publicKeyRoute = createRoute({
+  operationId: 'submitPublicKey',
+  tags: ['Certificate requests'],
   method: 'post',
   path: '/v1/public-keys',
   summary: 'Have a bare public key certified: get the challenge to its holder',
@@ -77,6 +83,8 @@ const publicKeyRoute = createRoute({
 })
 
 const publicKeyProofRoute = createRoute({
+  operationId: 'provePublicKey',
+  tags: ['Certificate requests'],
   method: 'post',
   path: '/v1/public-keys/{id}/proof',
   summary: 'Answer the challenge, and have the key certified',
@@ -94,6 +102,8 @@ const publicKeyProofRoute = createRoute({
 })
 
 const requestsRoute = createRoute({
+  operationId: 'listCertificateRequests',
+  tags: ['Certificate requests'],
   method: 'get',
   path: '/v1/certificate-requests',
   summary: 'Your certificate requests, newest first',
@@ -103,12 +113,30 @@ const requestsRoute = createRoute({
 })
 
 const oneRequestRoute = createRoute({
+  operationId: 'getCertificateRequest',
+  tags: ['Certificate requests'],
   method: 'get',
   path: '/v1/certificate-requests/{id}',
   summary: 'One certificate request',
   security: bearer,
   request: { params: idInPath },
   responses: { 200: jsonAnswer('The request', certificateRequestAnswer), 401: unauthorized, 404: notFound },
+})
+
+const cancelRoute = createRoute({
+  operationId: 'cancelCertificateRequest',
+  tags: ['Certificate requests'],
+  method: 'delete',
+  path: '/v1/certificate-requests/{id}',
+  summary: 'Cancel a certificate request that is not with the CA yet',
+  security: bearer,
+  request: { params: idInPath },
+  responses: {
+    204: { description: 'It is cancelled' },
+    401: unauthorized,
+    404: notFound,
+    409: problemAnswer('It has an outcome, or is with the CA'),
+  },
 })
 
 /** The states that are inside are `pending` outside; an ended certificate's request was issued. */
@@ -118,7 +146,10 @@ const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
 }
 
 /** How soon a device asks again for a request that is under way. */
-const askAgainSeconds = 2
+const askAgainSeconds: { readonly [S in CertificateRequestAnswer['state']]?: number } = {
+  pending: 2,
+  awaiting_mailbox_proof: 30,
+}
 
 /** Certificate requests: by CSR, and by a bare public key with a proof. */
 export function requestRoutes(deps: EnrolmentDeps) {
@@ -175,6 +206,12 @@ export function requestRoutes(deps: EnrolmentDeps) {
     return context.json(await presentRequest(row, addressOf(row.mailbox)), 200)
   })
 
+  routes.openapi(cancelRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    await cancelCertificateRequest(deps, caller, context.req.valid('param').id)
+    return context.body(null, 204)
+  })
+
   routes.openapi(requestRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
     const asked = await readAsked(context.req.raw.headers.get('Content-Type') ?? '', caller, {
@@ -225,15 +262,17 @@ export function requestRoutes(deps: EnrolmentDeps) {
 const answerRequest = (context: Context, { row, created }: AnsweredRequest, answer: CertificateRequestAnswer) => {
   if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
   context.header('Location', `/v1/certificate-requests/${row.id}`)
-  if (answer.state === 'pending') context.header('Retry-After', String(askAgainSeconds))
+  const seconds = askAgainSeconds[answer.state]
+  if (seconds !== undefined) context.header('Retry-After', String(seconds))
   return context.json(answer, created ? 202 : 200)
 }
 
-/** The mailbox that a challenge was made for. Throws `mailbox_not_yours` where it is gone meanwhile. */
+/** The mailbox that a challenge was made for. Throws `mailbox_not_yours`, `mailbox_moved` where it is gone meanwhile. */
 async function mailboxOf(deps: EnrolmentDeps, caller: DeviceCaller, id: string | null): Promise<OwnMailbox> {
   const mailboxes = await deps.registration.mailboxesOf(caller.subscriberId)
   const mailbox = mailboxes.find((candidate) => candidate.id === id)
-  if (mailbox === undefined) throw new DomainError('mailbox_not_yours', 'That mailbox is not proved for you any more.')
+  if (mailbox === undefined) throw mailboxEnded('removed')
+  if (mailbox.state !== 'active') throw mailboxEnded(mailbox.state)
   return mailbox
 }
 

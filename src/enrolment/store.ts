@@ -38,23 +38,33 @@ export interface NewRequest {
   readonly spkiSha256: string
   readonly provedBy: 'csr' | 'public_key'
   readonly csrSealed: Uint8Array
+  readonly state: 'submitting' | 'awaiting_mailbox_proof'
   readonly createdAt: number
 }
 
 /**
- * Inserts a request, and its intent to be submitted, unless the key is another subscriber's or one of its
- * certificates has ended, or the key is blocked: the guard `key_taken` breaks then. A live request for the same key, device, mailbox and use
- * breaks the unique index instead.
+ * Inserts a request, and with `submitting` its intent to be submitted. The guard `request_refused` breaks where mailbox
+ * or device has ended, where the key is another subscriber's or one of its certificates has ended (policy rule 9:
+ * unless that was for a mailbox that has moved to this subscriber since), and where the key is blocked. A live request for the
+ * same key, device, mailbox and use breaks the unique index instead.
  */
 export const insertRequest = (row: NewRequest): Command[] => [
   command(
     `INSERT INTO certificate_requests
        (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, created_at, updated_at)
-     SELECT ?, ?, ?, ?, ?, ?, ?, ?, 'submitting', ?, ?
-     WHERE NOT EXISTS (
-       SELECT 1 FROM certificate_requests
-       WHERE spki_sha256 = ? AND (device <> ? OR state = 'ended') AND state NOT IN ('rejected', 'failed', 'cancelled')
-     ) AND NOT EXISTS (SELECT 1 FROM blocked_keys WHERE kind = 'spki-sha256' AND fingerprint = ?)`,
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+     WHERE EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = ? AND m.subscriber = ? AND m.ended_at IS NULL)
+       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = ? AND d.subscriber = ? AND d.ended_at IS NULL)
+       AND NOT EXISTS (
+         SELECT 1 FROM certificate_requests r
+         WHERE r.spki_sha256 = ? AND (r.device <> ? OR r.state = 'ended')
+           AND r.state NOT IN ('rejected', 'failed', 'cancelled')
+           AND NOT EXISTS (
+             SELECT 1 FROM mailboxes o JOIN mailboxes n ON n.address_index = o.address_index
+             WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = ? AND n.ended_at IS NULL
+           )
+       )
+       AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = ?)`,
     row.id,
     row.subscriber,
     row.device,
@@ -63,14 +73,32 @@ export const insertRequest = (row: NewRequest): Command[] => [
     row.spkiSha256,
     row.provedBy,
     row.csrSealed,
+    row.state,
     row.createdAt,
     row.createdAt,
+    row.mailbox,
+    row.subscriber,
+    row.device,
+    row.subscriber,
     row.spkiSha256,
     row.device,
+    row.subscriber,
     row.spkiSha256,
   ),
-  requireOneChange('key_taken'),
+  requireOneChange('request_refused'),
 ]
+
+/** Whether mailbox and device of a request have ended; only asked to explain a broken guard. Null where one is gone. */
+export const readStanding = (database: Database, of: { mailbox: string; device: string }) =>
+  database.first(
+    query(
+      { mailboxEnd: nullable(oneOf('moved', 'removed')), deviceEndedAt: nullable(integer) },
+      `SELECT m.end_reason AS mailboxEnd, d.ended_at AS deviceEndedAt
+       FROM mailboxes m JOIN devices d ON d.subscriber = m.subscriber WHERE m.id = ? AND d.id = ?`,
+      of.mailbox,
+      of.device,
+    ),
+  )
 
 const requestColumns = {
   id: text,
@@ -117,14 +145,23 @@ export const readRequest = (database: Database, id: string) =>
     ),
   )
 
-/** Whether a key stands in a request of another subscriber; only asked to explain a broken guard. */
+/**
+ * Whether a key stands in a request of another subscriber, unless for a mailbox that has moved to this one; only asked
+ * to explain a broken guard.
+ */
 export const readForeignUse = (database: Database, spkiSha256: string, subscriber: string) =>
   database.first(
     query(
       { id: text },
-      `SELECT id FROM certificate_requests
-       WHERE spki_sha256 = ? AND subscriber <> ? AND state NOT IN ('rejected', 'failed', 'cancelled') LIMIT 1`,
+      `SELECT r.id AS id FROM certificate_requests r
+       WHERE r.spki_sha256 = ? AND r.subscriber <> ? AND r.state NOT IN ('rejected', 'failed', 'cancelled')
+         AND NOT EXISTS (
+           SELECT 1 FROM mailboxes o JOIN mailboxes n ON n.address_index = o.address_index
+           WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = ? AND n.ended_at IS NULL
+         )
+       LIMIT 1`,
       spkiSha256,
+      subscriber,
       subscriber,
     ),
   )
@@ -172,6 +209,7 @@ export const claimStuckRequest = (id: string, before: number, now: number): Comm
   requireOneChange('request_taken'),
 ]
 
+/** Ends a submission; what is issued is kept only while mailbox and device are active and the key is not blocked. */
 export const finishRequest = (
   id: string,
   state: 'issued' | 'failed',
@@ -181,8 +219,13 @@ export const finishRequest = (
   command(
     `UPDATE certificate_requests SET state = ?, reason = ?, updated_at = ?
      WHERE id = ? AND state = 'submitting'
-       AND (? <> 'issued' OR NOT EXISTS (
-         SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
+       AND (? <> 'issued' OR (
+         NOT EXISTS (
+           SELECT 1 FROM blocked_keys b
+           WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
+         )
+         AND EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL)
+         AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)
        ))`,
     state,
     reason,
@@ -228,4 +271,15 @@ export const insertAuthority = (row: {
     row.certificate,
     row.privateKeySealed,
     row.createdAt,
+  )
+
+/** How many requests are in each state that is not their last. */
+export const countOpenRequests = (database: Database) =>
+  database.all(
+    query(
+      { state: text, requests: integer },
+      `SELECT state, COUNT(*) AS requests FROM certificate_requests
+       WHERE state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting', 'pending', 'outcome_unknown')
+       GROUP BY state`,
+    ),
   )

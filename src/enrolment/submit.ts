@@ -11,7 +11,14 @@ import { checkBareKey, checkCsr, type ProvedKey } from './proved-key.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { insertStatus } from './status/store.ts'
 import { endCertificate, insertCertificate, readValidCertificateId } from './certificates/store.ts'
-import { claimStuckRequest, finishRequest, readRequest, readStuckRequests, type RequestRow } from './store.ts'
+import {
+  claimStuckRequest,
+  finishRequest,
+  readRequest,
+  readStanding,
+  readStuckRequests,
+  type RequestRow,
+} from './store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000
@@ -103,14 +110,17 @@ async function keepCertificate(
   intent: readonly Command[],
 ): Promise<Submitted> {
   const certificate = openedCertificate(randomId(deps.random), row, mailbox, issued, facts)
+  const { id, use, notAfter } = certificate
+  const announcement = await deps.registration.announce(row, 'new_certificate', id, { use, at: deps.clock(), notAfter })
   for (;;) {
     const previous = await readValidCertificateId(deps.database, row)
     try {
       await deps.database.batch([
         ...intent,
-        ...(previous === null ? [] : endCertificate(previous.id, previous.request, 'superseded', deps.clock())),
+        ...(previous === null ? [] : supersededCommands(deps, previous, certificate.id)),
         ...issuedCommands(deps, row, certificate),
         ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, certificate.id)),
+        ...announcement,
       ])
       break
     } catch (error) {
@@ -121,17 +131,41 @@ async function keepCertificate(
       if (!raced) throw error
     }
   }
+  deps.mail.sendSoon()
   deps.audit.sealSoon()
   deps.events.certificateIssued({ request: row.id, certificate: certificate.id })
   return { row: { ...row, state: 'issued' }, certificate }
 }
 
-/** Another worker finished the request, and then its certificate is the one; or the key was blocked meanwhile. */
+const supersededCommands = (
+  deps: EnrolmentDeps,
+  previous: { readonly id: string; readonly request: string },
+  successor: string,
+): Command[] => [
+  ...endCertificate(previous.id, previous.request, 'superseded', deps.clock()),
+  ...deps.audit.record({
+    action: 'certificate.superseded',
+    actorKind: 'service',
+    actor: null,
+    subjectKind: 'certificate',
+    subject: previous.id,
+    facts: { successor },
+  }),
+]
+
+/** Another worker finished the request, and then its certificate is the one; or it must come to nothing. */
 async function settleUnfinished(deps: EnrolmentDeps, row: RequestRow): Promise<Submitted> {
   const now = await readRequest(deps.database, row.id)
-  if (now?.state === 'submitting') return await keepRefusal(deps, row, 'key_blocked')
+  if (now?.state === 'submitting') return await keepRefusal(deps, row, await whyRefused(deps, row))
   if (now === null) throw new Error('a request that was kept is gone')
   return { row: now, certificate: null }
+}
+
+/** Why a certificate is not kept: what it was for has ended meanwhile, or its key was blocked. */
+async function whyRefused(deps: EnrolmentDeps, row: RequestRow): Promise<string> {
+  const standing = await readStanding(deps.database, row)
+  if (standing === null || standing.mailboxEnd !== null) return 'mailbox_ended'
+  return standing.deviceEndedAt === null ? 'key_blocked' : 'device_ended'
 }
 
 const openedCertificate = (
@@ -167,6 +201,7 @@ const issuedCommands = (
     authority,
     serialNumber: facts.serialNumber,
     spkiSha256: row.spkiSha256,
+    fingerprintSha256: facts.fingerprintSha256,
     factsSealed: sealFacts(deps.keys, id, facts),
     certificateSealed: sealCertificate(deps.keys, id, certificate),
     notBefore,
@@ -193,11 +228,19 @@ async function resumeRequest(deps: EnrolmentDeps, id: string, stuckSince: number
     if (error instanceof GuardBroken) return
     throw error
   }
+  await takeUpRequest(deps, id)
+}
+
+/** Has a request submitted that this worker has taken, from what is kept of it. */
+export async function takeUpRequest(deps: EnrolmentDeps, id: string): Promise<void> {
   const row = await readRequest(deps.database, id)
   if (row?.state !== 'submitting') return
   const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
   const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
-  if (mailbox === undefined) return
+  if (mailbox?.state !== 'active') {
+    await keepRefusal(deps, row, 'mailbox_ended')
+    return
+  }
   const place = { table: 'certificate_requests', column: 'csr_sealed', row: id }
   const content = deps.keys.main.open(place, row.csrSealed)
   try {

@@ -76,8 +76,9 @@ export function parseCertificate(der: Uint8Array): Certificate {
 }
 
 /** RFC 5280 section 4.1.2.5: UTCTime to 2049, GeneralizedTime after it, both to the second and in UTC. */
-function readTime(element: DerElement): Date {
-  const text = String.fromCharCode(...element.content)
+export function readTime(element: DerElement): Date {
+  // No time is longer, and as arguments the octets of a hostile one may not fit the stack.
+  const text = String.fromCharCode(...element.content.subarray(0, 16))
   const pattern = element.tag === tag.utcTime ? /^\d{12}Z$/ : /^\d{14}Z$/
   if ((element.tag !== tag.utcTime && element.tag !== tag.generalizedTime) || !pattern.test(text)) {
     throw new MalformedDer('not a time')

@@ -34,8 +34,9 @@ export interface PreparedChain {
 
 /**
  * Prepares a chain of at least one CA: whether each is signed by the next, and the last is an anchor or is signed by
- * one (RFC 5280 section 6.1). Name constraints and policy mappings are not processed; where they are critical the chain
- * is not trusted. Throws MalformedDer.
+ * one (RFC 5280 section 6.1). Name constraints are not processed: a chain with a CA that has some is not trusted,
+ * critical or not, since the CA may be one that must not vouch for this address. Policy mappings are not processed
+ * either; where they are critical the chain is not trusted. Throws MalformedDer.
  */
 export async function prepareChain(
   crypto: Crypto,
@@ -104,6 +105,7 @@ function isCaForMail(certificate: Certificate, casBelow: number, at: Date): bool
       (purposes === undefined || readExtendedKeyUsage(purposes.value).some(coversMail)) &&
       certificate.notBefore <= at &&
       at <= certificate.notAfter &&
+      !extensions.has(oid.nameConstraints) &&
       !hasUnknownCriticalExtension(certificate)
     )
   } catch (error) {

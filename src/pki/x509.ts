@@ -12,6 +12,7 @@ export {
   KeyUsagesExtension,
   Name,
   SubjectKeyIdentifierExtension,
+  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509'
 export type { Extension as ExtensionToWrite, JsonNameParams } from '@peculiar/x509'

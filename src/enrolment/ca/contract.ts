@@ -30,6 +30,8 @@ export interface IssuedByCa {
 
 /** One kind of CA. */
 export interface CaAdapter {
+  /** The name of the CA to which requests go, for the register of recipients. */
+  readonly name: string
   /**
    * Whether an order leaves nothing behind, here or elsewhere, until its certificate is kept. Then the intent needs no
    * commit of its own before the CA is called: it is kept in one batch with the outcome.

@@ -1,5 +1,7 @@
 import { randomSerialNumber } from '../../pki/ca-key.ts'
+import { parseCertificate } from '../../pki/certificate.ts'
 import { prepareChain } from '../../pki/chain.ts'
+import { nameToString } from '../../pki/names.ts'
 import type { CertificateProfile } from '../../pki/profiles.ts'
 import { prepareSubscriberTemplate } from '../../pki/subscriber-template.ts'
 import { authorityUrls, type Authorities } from '../authorities.ts'
@@ -27,6 +29,7 @@ export async function createEmbeddedCa(deps: {
     urls: authorityUrls(deps.pkiUrl, issuing.id),
   })
   return {
+    name: nameToString(parseCertificate(issuing.certificate).subject),
     keepsNothing: true,
     submit: async ({ spki, key, mailbox, use, notBefore, notAfter }) => ({
       authority: issuing.id,

@@ -1,6 +1,6 @@
-import { createRoute } from '@hono/zod-openapi'
 import {
   bearer,
+  createRoute,
   createRoutes,
   deviceCaller,
   idInPath,
@@ -12,13 +12,15 @@ import {
 import { ownCertificate, pageOf, pageQuery, revocationRequest } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import type { EnrolmentDeps } from '../deps.ts'
-import { pageFrom, readCursor } from '../paging.ts'
+import { pageFrom, readCursor } from '../../api/paging.ts'
 import { revokeCertificate } from '../status/revoke.ts'
 import { ownCertificateRow } from './own.ts'
 import { createOwnPresenter } from './present-own.ts'
 import { readCertificatesOf } from './store.ts'
 
 const certificatesRoute = createRoute({
+  operationId: 'listCertificates',
+  tags: ['Certificates'],
   method: 'get',
   path: '/v1/certificates',
   summary: 'Your certificates, newest first',
@@ -28,6 +30,8 @@ const certificatesRoute = createRoute({
 })
 
 const oneCertificateRoute = createRoute({
+  operationId: 'getCertificate',
+  tags: ['Certificates'],
   method: 'get',
   path: '/v1/certificates/{id}',
   summary: 'One of your certificates',
@@ -37,6 +41,8 @@ const oneCertificateRoute = createRoute({
 })
 
 const revokeRoute = createRoute({
+  operationId: 'revokeCertificate',
+  tags: ['Certificates'],
   method: 'post',
   path: '/v1/certificates/{id}/revocation',
   summary: 'Revoke one of your certificates, for good',

@@ -11,7 +11,11 @@ import {
 } from '../../ports/database.ts'
 import type { CertificateUse } from '../../api/shapes.ts'
 
+/** The earliest that a renewal is asked for before the expiry. */
+const renewalMilliseconds = 30 * 86_400_000
+
 const use = oneOf('sign', 'encrypt', 'dual')
+const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
 
 export interface NewCertificate {
   readonly id: string
@@ -23,6 +27,7 @@ export interface NewCertificate {
   readonly authority: string
   readonly serialNumber: string
   readonly spkiSha256: string
+  readonly fingerprintSha256: string
   readonly factsSealed: Uint8Array
   readonly certificateSealed: Uint8Array
   readonly notBefore: number
@@ -33,9 +38,9 @@ export interface NewCertificate {
 export const insertCertificate = (row: NewCertificate): Command =>
   command(
     `INSERT INTO certificates
-       (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, facts_sealed,
-        certificate_sealed, not_before, not_after, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?)`,
+       (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, fingerprint_sha256,
+        facts_sealed, certificate_sealed, not_before, not_after, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
     row.subscriber,
@@ -45,6 +50,7 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.authority,
     row.serialNumber,
     row.spkiSha256,
+    row.fingerprintSha256,
     row.factsSealed,
     row.certificateSealed,
     row.notBefore,
@@ -85,7 +91,7 @@ const certificateColumns = {
   device: text,
   mailbox: text,
   use,
-  state: oneOf('valid', 'superseded', 'revoked', 'expired'),
+  state: certificateState,
   authority: text,
   serialNumber: text,
   spkiSha256: text,
@@ -109,6 +115,18 @@ export const readCertificate = (database: Database, id: string) =>
     ),
   )
 export type CertificateRow = NonNullable<Awaited<ReturnType<typeof readCertificate>>>
+
+/** What revoking needs of the certificate that an authority gave this serial number. */
+export const readCertificateBySerialNumber = (database: Database, authority: string, serialNumber: string) =>
+  database.first(
+    query(
+      { id: text, request: text, state: certificateState, spkiSha256: text },
+      `SELECT id, request, state, spki_sha256 AS spkiSha256
+       FROM certificates WHERE authority = ? AND serial_number = ?`,
+      authority,
+      serialNumber,
+    ),
+  )
 
 export const readCertificateOfRequest = (database: Database, request: string) =>
   database.first(
@@ -159,6 +177,30 @@ export const readCertificatesWithKey = (database: Database, spkiSha256: string) 
     ),
   )
 
+/** The certificates of a mailbox or of a device that can still be revoked. */
+export const readRevocableOf = (
+  database: Database,
+  of: { kind: 'mailbox' | 'device'; id: string },
+  now: number,
+  limit: number,
+) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificates
+       WHERE mailbox = ? AND state IN ('valid', 'superseded') AND not_after > ?
+       UNION ALL
+       SELECT id FROM certificates
+       WHERE device = ? AND state IN ('valid', 'superseded') AND not_after > ?
+       LIMIT ?`,
+      of.kind === 'mailbox' ? of.id : null,
+      now,
+      of.kind === 'device' ? of.id : null,
+      now,
+      limit,
+    ),
+  )
+
 /** Marks a certificate that is in time as revoked, and ends its request, so that its key cannot be certified again. */
 export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
   command(
@@ -172,6 +214,22 @@ export const revokeCertificateRow = (id: string, request: string, now: number): 
   command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
 ]
 
+/** The valid certificates of a device whose renewal is due: less than a third of their life left, and 30 days at most. */
+export const readRenewalsDue = (database: Database, device: string, now: number) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificates
+       WHERE device = ? AND state = 'valid' AND not_after > ? AND not_after <= ?
+         AND (not_after - ?) * 3 < not_after - not_before
+       ORDER BY not_after, id`,
+      device,
+      now,
+      now + renewalMilliseconds,
+      now,
+    ),
+  )
+
 export const readRunOut = (database: Database, now: number, limit: number) =>
   database.all(
     query(
@@ -180,4 +238,9 @@ export const readRunOut = (database: Database, now: number, limit: number) =>
       now,
       limit,
     ),
+  )
+
+export const countValid = (database: Database) =>
+  database.first(
+    query({ certificates: integer }, `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid'`),
   )

@@ -1,5 +1,7 @@
+import type { AuditRoom } from '../../audit/room.ts'
 import { DomainError } from '../../errors.ts'
 import type { Database } from '../../ports/database.ts'
+import type { Clock } from '../../ports/runtime.ts'
 import { debianModulusFingerprint } from '../../pki/debian-weak-keys.ts'
 import { isPublishedTestKey } from '../../pki/published-test-keys.ts'
 import { blockKeys, readBlocked, type BlockedKeyKind } from './store.ts'
@@ -20,39 +22,39 @@ export async function requireNotBlocked(
   throw new DomainError('key_blocked', 'This key is known to others and must not be used. Make a new key.')
 }
 
-const linesPerBatch = 5_000
-
 /** One line of a list: 64 hexadecimal digits are an SPKI's SHA-256, 20 are Debian's short hash of a modulus. */
 const kindOf = (fingerprint: string): BlockedKeyKind | null => {
   if (/^[0-9a-f]{64}$/.test(fingerprint)) return 'spki-sha256'
   return /^[0-9a-f]{20}$/.test(fingerprint) ? 'debian-modulus' : null
 }
 
-/** What an import did. */
-export interface BlocklistImport {
-  readonly imported: number
-  /** Numbers of the lines that are no fingerprint, from 1. */
-  readonly unreadable: readonly number[]
+interface ImportDeps {
+  readonly database: Database
+  readonly clock: Clock
+  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
 }
 
 /**
- * Imports a list: one fingerprint a line, `#` begins a comment. Nothing is imported where a line cannot be read, so
- * that a file of another kind is not half taken. `progress` is told how many lines are done.
+ * Blocks the keys of one list, all or none, on behalf of an administrator. Resolves to how many were not blocked before.
+ * Throws TypeError for what is no fingerprint: whoever calls has looked.
  */
-export async function importBlocklist(
-  deps: { readonly database: Database; readonly now: number },
-  list: string,
-  progress: (done: number, all: number) => void,
-): Promise<BlocklistImport> {
-  const lines = list.split('\n').map((line) => line.replace(/#.*/, '').trim().toLowerCase())
-  const unreadable = lines.flatMap((line, index) => (line === '' || kindOf(line) !== null ? [] : [index + 1]))
-  if (unreadable.length > 0) return { imported: 0, unreadable }
-  const fingerprints = lines.filter((line) => line !== '')
-  for (let start = 0; start < fingerprints.length; start += linesPerBatch) {
-    const byKind = Map.groupBy(fingerprints.slice(start, start + linesPerBatch), kindOf)
-    const commands = [...byKind].flatMap(([kind, of]) => (kind === null ? [] : [blockKeys(kind, of, deps.now)]))
-    await deps.database.batch(commands)
-    progress(Math.min(start + linesPerBatch, fingerprints.length), fingerprints.length)
-  }
-  return { imported: fingerprints.length, unreadable }
+export async function blockImported(deps: ImportDeps, fingerprints: readonly string[], by: string): Promise<number> {
+  const now = deps.clock()
+  const blocking = [...Map.groupBy(fingerprints, kindOf)].map(([kind, of]) => {
+    if (kind === null) throw new TypeError('not the fingerprint of a key')
+    return blockKeys(kind, of, now)
+  })
+  const outcomes = await deps.database.batch([
+    ...blocking,
+    ...deps.audit.record({
+      action: 'blocklist.imported',
+      actorKind: 'administrator',
+      actor: by,
+      subjectKind: 'blocklist',
+      subject: 'blocklist',
+      facts: { keys: fingerprints.length },
+    }),
+  ])
+  deps.audit.sealSoon()
+  return outcomes.slice(0, blocking.length).reduce((sum, { changes }) => sum + changes, 0)
 }

@@ -5,7 +5,7 @@ import type { KeyFacts } from '../../pki/key-policy.ts'
 import { createDecryptionChallenge } from '../../pki/proof/decryption-proof.ts'
 import { verifySignatureProof } from '../../pki/proof/signature-proof.ts'
 import { proofLabels, proofText, type ProofPurpose } from '../../pki/proof/text.ts'
-import { GuardBroken, type Database } from '../../ports/database.ts'
+import { GuardBroken, type Command, type Database } from '../../ports/database.ts'
 import type { Sha256 } from '../../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import { insertChallenge, readChallenge, useChallenge, type ChallengeRow } from './store.ts'
@@ -58,11 +58,15 @@ const methodFor = (key: KeyFacts, use: CertificateUse | null): 'sign' | 'decrypt
   return use === 'encrypt' ? 'decrypt' : 'sign'
 }
 
-/** Makes and keeps a challenge for a key that has passed the key policy. Throws `key_not_on_this_runtime`. */
+/**
+ * Makes and keeps a challenge for a key that has passed the key policy. `budget` is a guard on how many may be kept.
+ * Throws `key_not_on_this_runtime`.
+ */
 export async function challengeKey(
   deps: ChallengeDeps,
   bareKey: { readonly spki: Uint8Array; readonly key: KeyFacts },
   binding: ChallengeBinding,
+  budget: readonly Command[] = [],
 ): Promise<Challenge> {
   const id = randomId(deps.random)
   const text = await textOf(deps, id, binding.purpose, bareKey.spki)
@@ -71,6 +75,7 @@ export async function challengeKey(
   const createdAt = deps.clock()
   const expiresAt = createdAt + challengeMilliseconds
   await deps.database.batch([
+    ...budget,
     insertChallenge({
       id,
       ...binding,

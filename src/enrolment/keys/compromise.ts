@@ -1,5 +1,4 @@
-import { createRoute } from '@hono/zod-openapi'
-import { createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
+import { createRoute, createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
 import { keyBlockedAnswer, keyChallengeAnswer, keyCompromiseRequest, proofRequest } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import { sha256Hex } from '../../pki/encoding.ts'
@@ -50,6 +49,8 @@ export function createDisclosedKeys(deps: EnrolmentDeps): (finding: PrivateKeyFi
 }
 
 const reportRoute = createRoute({
+  operationId: 'reportKey',
+  tags: ['Key compromise'],
   method: 'post',
   path: '/v1/key-compromise',
   summary: 'Report a compromised key: by a proof that you hold it, or by sending it',
@@ -61,10 +62,13 @@ const reportRoute = createRoute({
     ),
     201: jsonAnswer('The challenge to whoever holds the key', keyChallengeAnswer),
     422: problemAnswer('The key cannot be read'),
+    429: problemAnswer('Too many reports were begun from this network within the hour'),
   },
 })
 
 const reportProofRoute = createRoute({
+  operationId: 'proveReportedKey',
+  tags: ['Key compromise'],
   method: 'post',
   path: '/v1/key-compromise/{id}/proof',
   summary: 'Answer the challenge: the key is blocked, its certificates are revoked',
@@ -104,13 +108,10 @@ export function keyCompromiseRoutes(
     }
     const spki = readPublicKey(report.publicKey)
     const reported = { spki, key: checkPublicKey(spki) }
-    const made = await challengeKey(deps, reported, {
-      purpose: 'compromise',
-      subscriber: null,
-      device: null,
-      mailbox: null,
-      use: null,
-    })
+    const binding = { purpose: 'compromise', subscriber: null, device: null, mailbox: null, use: null } as const
+    const made = await deps.registration.withinNetworkBudget(context.get('client'), 'key_report', (budget) =>
+      challengeKey(deps, reported, binding, budget),
+    )
     return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
   })
 

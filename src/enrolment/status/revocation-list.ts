@@ -5,6 +5,7 @@ import type { Authorities } from '../authorities.ts'
 import {
   keepRevocationList,
   markListed,
+  readListDate,
   readRevocationList,
   readRevoked,
   readUnlisted,
@@ -85,6 +86,28 @@ export async function issueRevocationLists(deps: RevocationListDeps): Promise<vo
     const authority = deps.authorities[role].id
     if (await isDue(deps, role, authority)) await issue(deps, role, authority)
   }
+}
+
+/** A job that runs every minute has failed for this long. */
+const lateMilliseconds = hour
+
+/** The authorities whose list should have been replaced an hour ago. */
+export async function overdueLists(deps: RevocationListDeps): Promise<('issuing' | 'root')[]> {
+  const overdue: ('issuing' | 'root')[] = []
+  for (const role of ['issuing', 'root'] as const) {
+    const kept = await readListDate(deps.database, deps.authorities[role].id)
+    if (kept === null) continue
+    if (deps.clock() > kept.thisUpdate + terms[role].renewAfter + lateMilliseconds) overdue.push(role)
+  }
+  return overdue
+}
+
+/**
+ * Issues every list anew, due or not. After an older copy of the database was put back, the list in it is one that the
+ * world has seen the successor of.
+ */
+export async function reissueRevocationLists(deps: RevocationListDeps): Promise<void> {
+  for (const role of ['issuing', 'root'] as const) await issue(deps, role, deps.authorities[role].id)
 }
 
 /** An authority's newest list; null for an authority that is not known here. */

@@ -14,14 +14,17 @@ import { revokeStatus } from './store.ts'
 /** Who had a certificate revoked. */
 export type RevokedBy = Pick<AuditEvent, 'actorKind' | 'actor'>
 
-type RevokeDeps = Pick<EnrolmentDeps, 'database' | 'clock' | 'audit' | 'events' | 'onCertificatesEnded'>
+type RevokeDeps = Pick<
+  EnrolmentDeps,
+  'database' | 'clock' | 'audit' | 'events' | 'mail' | 'registration' | 'onCertificatesEnded'
+>
 
-const revocationCommands = (
+async function revocationCommands(
   deps: RevokeDeps,
   row: CertificateRow,
   reason: RevocationReason | null,
   by: RevokedBy,
-): Command[] => {
+): Promise<Command[]> {
   const now = deps.clock()
   return [
     ...revokeCertificateRow(row.id, row.request, now),
@@ -35,25 +38,28 @@ const revocationCommands = (
       subject: row.id,
       facts: { reason },
     }),
+    ...(await deps.registration.announce(row, 'revocation', row.id, { reason, at: now })),
   ]
 }
 
 /**
  * Revokes one certificate: the directory drops it in the same batch, OCSP says so at once, the next list within
  * minutes. A repeat, or one that has run out, changes nothing. A compromised key is blocked, and every other
- * certificate on it is revoked too.
+ * certificate on it is revoked too. `onlyWhile` is a guard: where it breaks, nothing is revoked.
  */
 export async function revokeCertificate(
   deps: RevokeDeps,
   id: string,
   reason: RevocationReason | null,
   by: RevokedBy,
+  onlyWhile: readonly Command[] = [],
 ): Promise<void> {
   const row = await readCertificate(deps.database, id)
   if (row === null) return
   if (row.state === 'valid' || row.state === 'superseded') {
     try {
-      await deps.database.batch(revocationCommands(deps, row, reason, by))
+      await deps.database.batch([...onlyWhile, ...(await revocationCommands(deps, row, reason, by))])
+      deps.mail.sendSoon()
       deps.events.certificateRevoked({ certificate: id, reason })
       deps.audit.sealSoon()
     } catch (error) {
@@ -76,7 +82,8 @@ export async function revokeKey(
   await blockKeyOnce(deps, spkiSha256, source, by)
   for (const row of await readCertificatesWithKey(deps.database, spkiSha256)) {
     try {
-      await deps.database.batch(revocationCommands(deps, row, 'keyCompromise', by))
+      await deps.database.batch(await revocationCommands(deps, row, 'keyCompromise', by))
+      deps.mail.sendSoon()
       deps.events.certificateRevoked({ certificate: row.id, reason: 'keyCompromise' })
     } catch (error) {
       if (!(error instanceof GuardBroken)) throw error

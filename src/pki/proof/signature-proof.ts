@@ -3,7 +3,7 @@ import { encodeElement, encodeObjectIdentifier, tag } from '../der.ts'
 import type { CurveName } from '../elliptic-curves.ts'
 import { oid } from '../object-identifiers.ts'
 import { verifySignature } from '../signature.ts'
-import { cryptoOfCurve, readProofKey, type ProofRuntime } from './public-key.ts'
+import { cryptoOfCurve, readProofKey, type ProofKey, type ProofRuntime } from './public-key.ts'
 
 /** The hash that a proof by ECDSA signs with: as strong as the curve, and not for the signer to choose. */
 export const ecdsaHashes: Readonly<Record<CurveName, 'SHA-256' | 'SHA-384' | 'SHA-512'>> = {
@@ -43,17 +43,21 @@ export async function verifySignatureProof(
   proof: Uint8Array,
   runtime: ProofRuntime = {},
 ): Promise<boolean> {
-  const algorithm = algorithmOf(crypto, spki, runtime)
+  const key = readProofKey(spki)
+  if (key.kind === 'EC') cryptoOfCurve(crypto, key.curve, runtime)
+  const algorithm = signatureIdentifierOf(key)
   return await verifySignature(crypto, spki, { algorithm, signed: text, signature: proof }, runtime.brainpool ?? null)
 }
 
-function algorithmOf(crypto: Crypto, spki: Uint8Array, runtime: ProofRuntime): Uint8Array {
-  const key = readProofKey(spki)
+/**
+ * The AlgorithmIdentifier of what a key signs here, in proofs and in requests: RSA PKCS#1 v1.5 with SHA-256, ECDSA with
+ * the hash of the curve, Ed25519. Throws DomainError `key_use_unfit`.
+ */
+export function signatureIdentifierOf(key: ProofKey): Uint8Array {
   switch (key.kind) {
     case 'RSA':
       return rsaAlgorithm
     case 'EC':
-      cryptoOfCurve(crypto, key.curve, runtime)
       return ecdsaAlgorithms[ecdsaHashes[key.curve]]
     case 'Ed25519':
       return ed25519Algorithm

@@ -1,0 +1,190 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+
+const use = oneOf('sign', 'encrypt', 'dual')
+const requestState = oneOf(
+  'received',
+  'awaiting_mailbox_proof',
+  'awaiting_approval',
+  'submitting',
+  'pending',
+  'outcome_unknown',
+  'issued',
+  'rejected',
+  'failed',
+  'cancelled',
+  'ended',
+)
+export type RequestState = ReturnType<typeof requestState>
+
+const requestColumns = {
+  id: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  provedBy: oneOf('csr', 'public_key'),
+  state: requestState,
+  reason: nullable(text),
+  createdAt: integer,
+  updatedAt: integer,
+}
+
+interface Below {
+  readonly at: number
+  readonly id: string
+}
+
+/** One page of all requests, newest first, below a cursor of time and id. */
+export const readAllRequests = (database: Database, before: Below, limit: number) =>
+  database.all(
+    query(
+      requestColumns,
+      `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason,
+              created_at AS createdAt, updated_at AS updatedAt
+       FROM certificate_requests
+       WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+export type ListedRequestRow = Awaited<ReturnType<typeof readAllRequests>>[number]
+
+/** The same of those in one state. */
+export const readRequestsInState = (database: Database, state: RequestState, before: Below, limit: number) =>
+  database.all(
+    query(
+      requestColumns,
+      `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason,
+              created_at AS createdAt, updated_at AS updatedAt
+       FROM certificate_requests
+       WHERE state = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      state,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+
+export const readOneRequest = (database: Database, id: string) =>
+  database.first(
+    query(
+      { ...requestColumns, certificate: nullable(text) },
+      `SELECT r.id, r.subscriber, r.device, r.mailbox, r.usage AS use, r.proved_by AS provedBy, r.state, r.reason,
+              r.created_at AS createdAt, r.updated_at AS updatedAt, c.id AS certificate
+       FROM certificate_requests r LEFT JOIN certificates c ON c.request = r.id
+       WHERE r.id = ?`,
+      id,
+    ),
+  )
+
+const certificateColumns = {
+  id: text,
+  request: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  state: oneOf('valid', 'superseded', 'revoked', 'expired'),
+  factsSealed: blob,
+  notBefore: integer,
+  notAfter: integer,
+  createdAt: integer,
+  revokedAt: nullable(integer),
+}
+
+export const readCertificateWithoutBytes = (database: Database, id: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
+       FROM certificates WHERE id = ?`,
+      id,
+    ),
+  )
+export type CertificateWithoutBytes = NonNullable<Awaited<ReturnType<typeof readCertificateWithoutBytes>>>
+
+/** A serial number is unique for one authority: several may have given the same. */
+export const readBySerialNumber = (database: Database, serialNumber: string, limit: number) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
+       FROM certificates WHERE serial_number = ? LIMIT ?`,
+      serialNumber,
+      limit,
+    ),
+  )
+
+export const readByFingerprint = (database: Database, fingerprintSha256: string, limit: number) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
+       FROM certificates WHERE fingerprint_sha256 = ? LIMIT ?`,
+      fingerprintSha256,
+      limit,
+    ),
+  )
+
+/** The newest certificates of a subscriber. */
+export const readNewestCertificatesOf = (database: Database, subscriber: string, limit: number) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
+       FROM certificates WHERE subscriber = ? ORDER BY created_at DESC, id DESC LIMIT ?`,
+      subscriber,
+      limit,
+    ),
+  )
+
+export const countValidCertificates = (database: Database, now: number) =>
+  database.first(
+    query(
+      { certificates: integer },
+      `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid' AND not_after > ?`,
+      now,
+    ),
+  )
+
+export const countRequestsByState = (database: Database) =>
+  database.all(
+    query(
+      { state: requestState, requests: integer },
+      `SELECT /* scan: counts everything, for a dashboard */ state, COUNT(*) AS requests
+       FROM certificate_requests GROUP BY state`,
+    ),
+  )
+
+/** Certificates from before their fingerprint was kept beside them. */
+export const readWithoutFingerprint = (database: Database, limit: number) =>
+  database.all(
+    query(
+      { id: text, factsSealed: blob },
+      `SELECT id, facts_sealed AS factsSealed FROM certificates
+       WHERE fingerprint_sha256 IS NULL AND id > '' ORDER BY id LIMIT ?`,
+      limit,
+    ),
+  )
+
+export const keepFingerprint = (id: string, fingerprintSha256: string): Command =>
+  command(
+    `UPDATE certificates SET fingerprint_sha256 = ? WHERE id = ? AND fingerprint_sha256 IS NULL`,
+    fingerprintSha256,
+    id,
+  )

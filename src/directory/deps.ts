@@ -2,20 +2,42 @@ import type { AuditRoom } from '../audit/room.ts'
 import type { AuthenticateDevice } from '../api/room.ts'
 import type { ConsentRoom } from '../consent/room.ts'
 import type { Events } from '../events.ts'
+import type { MailRoom } from '../mail/room.ts'
 import type { Database } from '../ports/database.ts'
+import type { Journal } from '../ports/journal.ts'
 import type { Keys } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { RecordLookup } from '../query-log/record.ts'
+import type { Membership } from '../registration/mailboxes.ts'
+import type { RegistrationRoom } from '../registration/room.ts'
+
+/** How many distinct addresses may be asked for on one UTC day. */
+interface LookupLimits {
+  readonly subscriber: number
+  /** In the first 24 hours. */
+  readonly newSubscriber: number
+  /** By all subscribers of one registrable domain together. */
+  readonly domain: number
+  /** By all anonymous askers of one truncated network together. */
+  readonly network: number
+}
 
 /** What the directory room is given. */
 export interface DirectoryDeps {
   readonly database: Database
+  readonly journal: Journal
   readonly keys: Keys
   readonly clock: Clock
   readonly events: Events
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly consent: Pick<ConsentRoom, 'requirePublicationText' | 'givePublication' | 'withdrawPublication'>
+  readonly mail: Pick<MailRoom, 'sendSoon'>
   readonly authenticate: AuthenticateDevice
+  readonly announce: RegistrationRoom['announce']
+  readonly membershipOf: (subscriberId: string) => Promise<Membership>
+  /** Whether anyone may look up, or members only. */
+  readonly directoryAccess: 'members' | 'public'
+  readonly lookupBudgets: LookupLimits
   readonly recordLookup: RecordLookup
   readonly chainOf: (authority: string) => readonly Uint8Array[]
 }

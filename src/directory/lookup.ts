@@ -1,9 +1,11 @@
-import type { DeviceCaller } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
-import { presentCertificate } from '../enrolment/present.ts'
+import { openCertificate, presentOpened } from '../enrolment/present.ts'
 import { parseMailboxAddress, type MailboxAddress } from '../mailbox/address.ts'
 import { toHex } from '../pki/encoding.ts'
 import { StateCache } from '../ports/state-cache.ts'
+import type { Audience } from '../api/shapes.ts'
+import type { Asker } from './asker.ts'
+import { createOpenCharge } from './budgets/budgets.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { readPublished, type PublishedRow } from './store.ts'
 
@@ -11,8 +13,15 @@ import { readPublished, type PublishedRow } from './store.ts'
 const certificatesPerAddress = 10
 const renderedKept = 4_000
 
-/** One address's certificates as JSON, and until when (UTC milliseconds) all of them are in time. */
+/** One certificate that was found, DER, and the chain to its root. */
+export interface FoundCertificate {
+  readonly certificate: Uint8Array
+  readonly chain: readonly Uint8Array[]
+}
+
+/** One address's certificates, newest first; the same as JSON; until when (UTC milliseconds) all of them are in time. */
 interface Rendered {
+  readonly certificates: readonly FoundCertificate[]
   readonly json: string
   readonly until: number
 }
@@ -27,6 +36,12 @@ const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] =>
 interface LookupQuestion {
   readonly addresses: readonly string[]
   readonly use: 'sign' | 'encrypt'
+}
+
+/** What came of one address, which stands as it was sent. */
+export interface LookupResult extends Pick<Rendered, 'certificates' | 'json'> {
+  readonly address: string
+  readonly status: 'found' | 'not_found' | 'invalid'
 }
 
 /** One asked address: as it was sent and as it is read, null where it is malformed. */
@@ -44,58 +59,72 @@ const parse = (text: string): Asked => {
   }
 }
 
-/** Answers lookups as ready JSON, each logged before it is answered. */
-export type Lookup = (caller: DeviceCaller, question: LookupQuestion) => Promise<string>
+const nothing = { certificates: [], json: '[]' } as const
+
+/**
+ * Answers lookups in the order of the question, each logged, and charged to the asker's budgets, before it is answered.
+ * Rejects with `lookup_budget_spent` and `log_unavailable`; then nothing is logged.
+ */
+export type Lookup = (asker: Asker, question: LookupQuestion) => Promise<LookupResult[]>
 
 export function createLookup(deps: DirectoryDeps): Lookup {
+  const openCharge = createOpenCharge(deps)
   // Answers of found addresses, rendered once: a withdrawn certificate is gone from them with the withdrawal. They name
   // their mailbox, so the keys may too, and an address that is found again needs no blind index.
   const cache = new StateCache<Rendered>(deps.database, renderedKept)
 
-  const render = (rows: readonly PublishedRow[]): Rendered => ({
-    json: JSON.stringify(rows.map((row) => presentCertificate(deps.keys, deps.chainOf, row))),
-    until: Math.min(...rows.map((row) => row.notAfter)),
-  })
+  const render = (rows: readonly PublishedRow[]): Rendered => {
+    const opened = rows.map((row) => openCertificate(deps.keys, row))
+    return {
+      certificates: opened.map(({ certificate, authority }) => ({ certificate, chain: deps.chainOf(authority) })),
+      json: JSON.stringify(opened.map((certificate) => presentOpened(deps.chainOf, certificate))),
+      until: Math.min(...rows.map((row) => row.notAfter)),
+    }
+  }
 
-  /** The certificates as JSON by matching key; an address that is not found has no entry. */
-  const find = async (matchingKeys: Iterable<string>, use: 'sign' | 'encrypt'): Promise<Map<string, string>> => {
+  /** What an audience may find, by matching key; an address that is not found has no entry. */
+  const find = async (
+    matchingKeys: Iterable<string>,
+    use: 'sign' | 'encrypt',
+    audience: Audience,
+  ): Promise<Map<string, Rendered>> => {
     const now = deps.clock()
-    const found = new Map<string, string>()
+    const found = new Map<string, Rendered>()
     const stamp = cache.refresh()
     const missing = new Map<string, string>()
+    const place = (key: string): string => `${audience}/${use}/${key}`
     for (const key of matchingKeys) {
-      const rendered = cache.get(`${use}/${key}`)
-      if (rendered !== undefined && rendered.until > now) found.set(key, rendered.json)
+      const rendered = cache.get(place(key))
+      if (rendered !== undefined && rendered.until > now) found.set(key, rendered)
       else missing.set(toHex(deps.keys.blindIndex(key)), key)
     }
     if (missing.size === 0) return found
-    const rows = await readPublished(deps.database.reading('primary'), [...missing.keys()], use, now)
+    const rows = await readPublished(deps.database.reading('primary'), [...missing.keys()], use, audience, now)
     const byKey = Map.groupBy(rows, (row) => missing.get(toHex(row.addressIndex)) ?? '')
     for (const [key, ofAddress] of byKey) {
       const rendered = render(newestPerDevice(ofAddress))
-      found.set(key, rendered.json)
-      cache.set(stamp, `${use}/${key}`, rendered)
+      found.set(key, rendered)
+      cache.set(stamp, place(key), rendered)
     }
     return found
   }
 
-  return async (caller, question) => {
+  return async (asker, question) => {
     const asked = question.addresses.map(parse)
     const distinct = new Map<string, MailboxAddress>()
     for (const { mailbox } of asked) if (mailbox !== null) distinct.set(mailbox.matchingKey, mailbox)
-    const found = await find(distinct.keys(), question.use)
-    await deps.recordLookup(
-      { asker: caller.subscriberId, device: caller.deviceId },
-      Array.from(distinct, ([key, { address }]) => ({
-        address,
-        status: found.has(key) ? ('found' as const) : ('not_found' as const),
-      })),
-    )
-    const results = asked.map(({ text, mailbox }) => {
-      const certificates = mailbox === null ? undefined : found.get(mailbox.matchingKey)
-      const status = mailbox === null ? 'invalid' : certificates === undefined ? 'not_found' : 'found'
-      return `{"address":${JSON.stringify(text)},"status":"${status}","certificates":${certificates ?? '[]'}}`
+    const charge = await openCharge(asker, [...distinct.keys()])
+    const found = await find(distinct.keys(), question.use, asker.audience)
+    const toLog = Array.from(distinct, ([key, { address }]) => ({
+      address,
+      status: found.has(key) ? ('found' as const) : ('not_found' as const),
+    }))
+    await charge.settle((first) => deps.recordLookup({ asker: asker.id, device: asker.device }, toLog, first))
+    deps.events.lookupAnswered({ found: found.size, notFound: distinct.size - found.size })
+    return asked.map(({ text, mailbox }): LookupResult => {
+      if (mailbox === null) return { address: text, status: 'invalid', ...nothing }
+      const { certificates, json } = found.get(mailbox.matchingKey) ?? nothing
+      return { address: text, status: certificates.length === 0 ? 'not_found' : 'found', certificates, json }
     })
-    return `{"results":[${results.join(',')}]}`
   }
 }

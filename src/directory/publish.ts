@@ -5,11 +5,12 @@ import { presentCertificate } from '../enrolment/present.ts'
 import { ownCertificateRow } from '../enrolment/certificates/own.ts'
 import { GuardBroken } from '../ports/database.ts'
 import type { DirectoryDeps } from './deps.ts'
-import { publish, withdraw } from './store.ts'
+import { publish, readAudience, readMailboxMoved, withdraw } from './store.ts'
 
 /**
- * Publishes a certificate of the caller for an audience, with the record of the consent. Throws `not_found`,
- * `consent_version_not_in_force`, `certificate_not_valid`.
+ * Publishes a certificate of the caller for an audience, with the record of the consent. Its mailbox is told, unless it
+ * was published for that audience already: a client may say so again and again. Throws `not_found`,
+ * `consent_version_not_in_force`, `certificate_not_valid`, `mailbox_moved`.
  */
 export async function publishCertificate(
   deps: DirectoryDeps,
@@ -20,28 +21,39 @@ export async function publishCertificate(
   const row = await ownCertificateRow(deps, caller, id)
   deps.consent.requirePublicationText(wish.consentVersion)
   const by = { subscriber: caller.subscriberId, device: caller.deviceId }
-  const consent = deps.consent.givePublication(by, id, wish.audience)
+  const { audience } = wish
+  const consent = deps.consent.givePublication(by, id, audience)
+  const known = (await readAudience(deps.database, id)) === audience
+  const about = `${id}/${audience}`
+  const announcement = known ? [] : await deps.announce(row, 'new_publication', about, { audience, at: deps.clock() })
   try {
     await deps.database.batch([
       consent.command,
-      ...publish({ certificate: id, audience: wish.audience, consent: consent.id, publishedAt: deps.clock() }),
+      ...publish({ certificate: id, audience, consent: consent.id, publishedAt: deps.clock() }),
       ...deps.audit.record({
         action: 'certificate.published',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'certificate',
         subject: id,
-        facts: { audience: wish.audience, consent: consent.id },
+        facts: { audience, consent: consent.id },
       }),
+      ...announcement,
     ])
   } catch (error) {
     if (!(error instanceof GuardBroken)) throw error
+    if ((await readMailboxMoved(deps.database, id)) !== null) {
+      throw new DomainError('mailbox_moved', 'The mailbox is registered elsewhere now: prove it again first.', {
+        cause: error,
+      })
+    }
     throw new DomainError('certificate_not_valid', 'Only a valid certificate can be published: request a new one.', {
       cause: error,
     })
   }
+  deps.mail.sendSoon()
   deps.audit.sealSoon()
-  deps.events.certificatePublished({ certificate: id, audience: wish.audience })
+  deps.events.certificatePublished({ certificate: id, audience })
   return { ...presentCertificate(deps.keys, deps.chainOf, row), published: true }
 }
 

@@ -1,6 +1,6 @@
-import { createRoute } from '@hono/zod-openapi'
 import {
   bearer,
+  createRoute,
   createRoutes,
   describeFault,
   deviceCaller,
@@ -17,18 +17,34 @@ import { lookupAnswer, lookupRequest, ownCertificate, publicationRequest } from 
 import { DomainError } from '../errors.ts'
 import type { Command } from '../ports/database.ts'
 import type { DirectoryDeps } from './deps.ts'
+import { createAskerOf } from './asker.ts'
+import { createBudgetUpkeep } from './budgets/upkeep.ts'
+import { chooseMediaType, writeLookup } from './forms.ts'
 import { createLookup } from './lookup.ts'
 import { personalData } from './personal-data.ts'
 import { publishCertificate, withdrawCertificate } from './publish.ts'
-import { dropPublications, passOnPublication, readPublishedAmong, readWrongPublications } from './store.ts'
+import {
+  dropPublications,
+  dropPublicationsOfDevice,
+  dropPublicationsOfMailbox,
+  passOnPublication,
+  readPublishedAmong,
+  readWrongPublications,
+} from './store.ts'
 
 export interface DirectoryRoom extends Room {
+  /** The directory's part of the batch in which a mailbox ends for its subscriber. */
+  onMailboxEnded(mailbox: string): Command[]
+  /** The directory's part of the batch in which a device ends. */
+  onDeviceEnded(device: string): Command[]
   onCertificatesEnded(certificates: readonly string[]): Command[]
   onCertificateSuperseded(old: string, successor: string): Command[]
   publishedAmong(certificates: readonly string[]): Promise<ReadonlySet<string>>
 }
 
 const publishRoute = createRoute({
+  operationId: 'publishCertificate',
+  tags: ['Directory'],
   method: 'put',
   path: '/v1/certificates/{id}/publication',
   summary: 'Let others find a certificate',
@@ -38,11 +54,14 @@ const publishRoute = createRoute({
     200: jsonAnswer('Published', ownCertificate),
     401: unauthorized,
     404: notFound,
+    403: problemAnswer('The mailbox of the certificate is registered elsewhere now'),
     409: problemAnswer('The consent text has changed, or the certificate is not valid'),
   },
 })
 
 const withdrawRoute = createRoute({
+  operationId: 'withdrawCertificate',
+  tags: ['Directory'],
   method: 'delete',
   path: '/v1/certificates/{id}/publication',
   summary: 'Take a certificate out of the directory',
@@ -52,14 +71,33 @@ const withdrawRoute = createRoute({
 })
 
 const lookupRoute = createRoute({
+  operationId: 'lookUp',
+  tags: ['Directory'],
   method: 'post',
   path: '/v1/lookups',
   summary: 'The certificates of exact addresses; each address asked for is logged',
+  description:
+    'Each distinct address counts once a UTC day against the budgets of the asker. For one address the Accept header ' +
+    'may ask for its certificates alone: application/pkix-cert gives the newest, application/x-pem-file all of them ' +
+    'without their chains, newest first, application/pkcs7-mime all of them with their chains (certs-only).',
   security: bearer,
   request: { body: jsonBody(lookupRequest) },
   responses: {
-    200: jsonAnswer('One result per address, in the order of the question', lookupAnswer),
+    200: {
+      description: 'One result per address, in the order of the question; or, for one address, its certificates',
+      content: {
+        'application/json': { schema: lookupAnswer },
+        // A binary body has no schema in OpenAPI 3.1.
+        'application/pkix-cert': {},
+        'application/x-pem-file': {},
+        'application/pkcs7-mime': {},
+      },
+    },
     401: unauthorized,
+    403: problemAnswer('The caller has no mailbox any more'),
+    404: problemAnswer('Nothing found, where another form than JSON was asked for'),
+    406: problemAnswer('No form that the Accept header allows fits the question'),
+    429: problemAnswer('More distinct addresses than are left for today; nothing was looked up'),
     503: problemAnswer('The lookup could not be logged'),
   },
 })
@@ -71,6 +109,8 @@ const expiryGraceMilliseconds = 3 * 60_000
 export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
   const routes = createRoutes()
   const lookup = createLookup(deps)
+  const askerOf = createAskerOf(deps)
+  const budgets = createBudgetUpkeep(deps)
 
   routes.openapi(publishRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
@@ -84,16 +124,27 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
     return context.body(null, 204)
   })
 
-  // The answer is ready JSON, so the route stands beside its declaration instead of behind the typed one.
-  routes.openAPIRegistry.registerPath(lookupRoute)
+  // The answer is ready text or bytes, so the route stands beside its declaration instead of behind the typed one.
+  const anyone = deps.directoryAccess === 'public'
+  routes.openAPIRegistry.registerPath({ ...lookupRoute, security: anyone ? [...bearer, {}] : bearer })
+  routes.use(lookupRoute.path, async (context, next) => {
+    context.header('Vary', 'Accept', { append: true })
+    await next()
+    // A refusal is an answer of its own, without what was set before. To touch any other's headers here is dear.
+    if (context.error !== undefined) context.header('Vary', 'Accept', { append: true })
+  })
   routes.post(lookupRoute.path, async (context) => {
-    const caller = await deviceCaller(context, deps.authenticate)
+    const asker = await askerOf(context)
     const question = lookupRequest.safeParse(await readJson(context))
     if (!question.success) throw new DomainError('invalid_request', describeFault(question.error))
-    return context.body(await lookup(caller, question.data), 200, { 'Content-Type': 'application/json' })
+    const mediaType = chooseMediaType(context, question.data.addresses.length)
+    const { body, contentType } = writeLookup(mediaType, await lookup(asker, question.data))
+    return context.body(body, 200, { 'Content-Type': contentType })
   })
 
   return {
+    onMailboxEnded: (mailbox) => [dropPublicationsOfMailbox(mailbox)],
+    onDeviceEnded: (device) => [dropPublicationsOfDevice(device)],
     onCertificatesEnded: (certificates) => [dropPublications(certificates)],
     onCertificateSuperseded: (old, successor) => [passOnPublication(old, successor)],
     publishedAmong: async (certificates) => {
@@ -101,9 +152,10 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
       return new Set(rows.map((row) => row.certificate))
     },
     routes: [routes],
-    jobs: [],
+    jobs: [budgets.job],
     personalData,
     checks: [
+      budgets.check,
       {
         name: 'nothing published that is expired, ended or without consent',
         run: async () => {

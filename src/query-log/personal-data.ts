@@ -3,8 +3,8 @@ import { impersonal, linked, sealed, type TableDeclaration } from '../ports/pers
 const columns = {
   id: impersonal('place in time'),
   at: linked('time, UTC milliseconds'),
-  asker: linked('id of the subscriber who asked'),
-  device: linked('id of the device that asked'),
+  asker: linked('id of the subscriber who asked; of an anonymous asker the truncated network, /24 or /48'),
+  device: linked('id of the device that asked; none of an anonymous asker'),
   interface: impersonal('the way it was asked'),
   status: impersonal('what came back'),
   address_sealed: sealed('the recipient address asked for'),
@@ -25,11 +25,25 @@ export const personalData: readonly TableDeclaration[] = [
     table: 'query_log_recent',
     holds: 'every recipient address of the lookups of the last minute or so',
     retention: 'about a minute, then moved to query_log',
+    german: {
+      holds: 'jede Empfängeradresse der Abfragen etwa der letzten Minute',
+      purpose: 'Kontrolle von Missbrauch, Nachweis für die Sicherheit, Aufzeichnung der fragenden Person',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
+      retention: 'etwa eine Minute, dann in query_log',
+      recipients: [],
+    },
   },
   {
     ...common,
     table: 'query_log',
     holds: 'every recipient address of every lookup',
     retention: 'QUERY_LOG_DAYS, 90 days by default and never more than 365',
+    german: {
+      holds: 'jede Empfängeradresse jeder Abfrage',
+      purpose: 'Kontrolle von Missbrauch, Nachweis für die Sicherheit, Aufzeichnung der fragenden Person',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
+      retention: 'QUERY_LOG_DAYS, von Haus aus 90 Tage und nie mehr als 365',
+      recipients: [],
+    },
   },
 ]

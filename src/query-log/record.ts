@@ -1,7 +1,7 @@
 import { DomainError } from '../errors.ts'
 import type { Journal } from '../ports/journal.ts'
 import { sealText, type Keys } from '../ports/keys.ts'
-import { ConstraintFailed } from '../ports/database.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { LogIds } from './log-ids.ts'
 import { insertRecent } from './store.ts'
@@ -12,14 +12,25 @@ interface AskedAddress {
   readonly status: 'found' | 'not_found'
 }
 
-/** Who asked: a subscriber and the device. */
+/** Who asked: a subscriber and the device, or a truncated network and no device. */
 interface Asker {
   readonly asker: string
   readonly device: string | null
 }
 
-/** Resolves once one row per address is durable; rejects with `log_unavailable`, and then no answer may go out. */
-export type RecordLookup = (asker: Asker, asked: readonly AskedAddress[]) => Promise<void>
+/**
+ * Resolves once one row per address is durable, and with them, in the same batch and before them, what `first` writes
+ * into the asker's shard. Rejects with `log_unavailable`, and then no answer may go out; with `GuardBroken` where a
+ * guard of `first` did not hold, and then nothing was written.
+ */
+export type RecordLookup = (asker: Asker, asked: readonly AskedAddress[], first: readonly Command[]) => Promise<void>
+
+/** The refusal of a lookup that cannot be accounted for in the journal. */
+export const logUnavailable = (cause: unknown): DomainError =>
+  new DomainError('log_unavailable', 'The lookup could not be logged, so it is not answered. Try again shortly.', {
+    retryAfterSeconds: 5,
+    cause,
+  })
 
 interface RecordDeps {
   readonly journal: Journal
@@ -33,7 +44,12 @@ const addressPlace = (id: number) => ({ table: 'query_log', column: 'address_sea
 /** Opens the address of a log row, in whichever of the two tables it lies. */
 export const logPlace = addressPlace
 
-async function write(deps: RecordDeps, asker: Asker, asked: readonly AskedAddress[]): Promise<void> {
+async function write(
+  deps: RecordDeps,
+  asker: Asker,
+  asked: readonly AskedAddress[],
+  first: readonly Command[],
+): Promise<void> {
   const at = deps.clock()
   await deps.keys.journal.prepare(at)
   const rows = asked.map(({ address, status }) => {
@@ -41,29 +57,22 @@ async function write(deps: RecordDeps, asker: Asker, asked: readonly AskedAddres
     const addressSealed = sealText(deps.keys.journal, addressPlace(id), address)
     return insertRecent({ id, at, asker: asker.asker, device: asker.device, status, addressSealed })
   })
-  await deps.journal.shard(asker.asker).batch(rows)
+  await deps.journal.shard(asker.asker).batch([...first, ...rows])
 }
 
 export const createRecordLookup =
   (deps: RecordDeps): RecordLookup =>
-  async (asker, asked) => {
+  async (asker, asked, first) => {
     if (asked.length === 0) return
     try {
       try {
-        await write(deps, asker, asked)
+        await write(deps, asker, asked, first)
       } catch (error) {
         // Two writers of one shard met on an id: the next ids are others.
         if (!(error instanceof ConstraintFailed) || error.kind !== 'unique') throw error
-        await write(deps, asker, asked)
+        await write(deps, asker, asked, first)
       }
-    } catch (cause) {
-      throw new DomainError(
-        'log_unavailable',
-        'The lookup could not be logged, so it is not answered. Try again shortly.',
-        {
-          retryAfterSeconds: 5,
-          cause,
-        },
-      )
+    } catch (error) {
+      throw error instanceof GuardBroken ? error : logUnavailable(error)
     }
   }

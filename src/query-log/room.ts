@@ -1,6 +1,6 @@
-import { createRoute } from '@hono/zod-openapi'
 import {
   bearer,
+  createRoute,
   createRoutes,
   deviceCaller,
   jsonAnswer,
@@ -12,16 +12,20 @@ import {
 import { ownLookup, pageOf, pageQuery } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import type { Events } from '../events.ts'
+import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
 import type { Journal } from '../ports/journal.ts'
 import { openText, type Keys } from '../ports/keys.ts'
+import { singleGauge } from '../ports/meter.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
+import { createQueryLogAdministration, type QueryLogAdministration } from './administration/search.ts'
 import { LogIds, lowestIdAt } from './log-ids.ts'
 import { personalData } from './personal-data.ts'
 import { createRecordLookup, logPlace, type RecordLookup } from './record.ts'
-import { deleteLogBelow, moveRecentBelow, readOwn } from './store.ts'
+import { countRecent, deleteLogBelow, moveRecentBelow, readOwn } from './store.ts'
 
 export interface QueryLogRoom extends Room {
   readonly record: RecordLookup
+  readonly administration: QueryLogAdministration
 }
 
 interface QueryLogDeps {
@@ -35,6 +39,8 @@ interface QueryLogDeps {
 }
 
 const ownLookupsRoute = createRoute({
+  operationId: 'listOwnLookups',
+  tags: ['Directory'],
   method: 'get',
   path: '/v1/me/lookups',
   summary: 'Your own lookups, newest first',
@@ -82,6 +88,7 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
 
   return {
     record: createRecordLookup({ ...deps, ids }),
+    administration: createQueryLogAdministration(deps),
     routes: [routes],
     jobs: [
       {
@@ -89,7 +96,12 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
         cron: '* * * * *',
         run: async () => {
           const below = lowestIdAt(deps.clock() - settledMilliseconds)
-          for (const shard of deps.journal.shards()) await shard.batch(moveRecentBelow(below))
+          for (const shard of deps.journal.shards()) {
+            await untilDone(async () => {
+              const [moved] = await shard.batch(moveRecentBelow(below, rowsPerBatch))
+              return moved?.changes ?? 0
+            })
+          }
         },
       },
       {
@@ -98,13 +110,22 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
         run: async () => {
           const below = lowestIdAt(deps.clock() - deps.keptDays * 86_400_000)
           for (const shard of deps.journal.shards()) {
-            const [pruned] = await shard.batch([deleteLogBelow(below)])
-            deps.events.rowsPruned({ table: 'query_log', rows: pruned?.changes ?? 0 })
+            const rows = await untilDone(async () => {
+              const [pruned] = await shard.batch([deleteLogBelow(below, rowsPerBatch)])
+              return pruned?.changes ?? 0
+            })
+            deps.events.rowsPruned({ table: 'query_log', rows })
           }
         },
       },
     ],
     personalData,
     checks: [],
+    gauges: [
+      singleGauge('certbook_journal_recent_rows', 'lookups logged and not yet moved by the minute job', async () => {
+        const counts = await Promise.all(deps.journal.shards().map((shard) => countRecent(shard.reading('primary'))))
+        return counts.reduce((sum, count) => sum + (count?.entries ?? 0), 0)
+      }),
+    ],
   }
 }

@@ -21,17 +21,29 @@ export const insertRecent = (row: LogRow): Command =>
     row.addressSealed,
   )
 
-/** Moves what is older than `id` into the indexed table: both statements in one batch, so no row is lost or doubled. */
-export const moveRecentBelow = (id: number): Command[] => [
+/**
+ * Moves what is older than `id` into the indexed table, the oldest first and `rows` at most: both statements in one
+ * batch, so no row is lost or doubled.
+ */
+export const moveRecentBelow = (id: number, rows: number): Command[] => [
   command(
     `INSERT INTO query_log (id, at, asker, device, interface, status, address_sealed)
-     SELECT id, at, asker, device, interface, status, address_sealed FROM query_log_recent WHERE id < ? ORDER BY id`,
+     SELECT id, at, asker, device, interface, status, address_sealed FROM query_log_recent WHERE id < ?
+     ORDER BY id LIMIT ?`,
     id,
+    rows,
   ),
-  command(`DELETE FROM query_log_recent WHERE id < ?`, id),
+  command(
+    `DELETE FROM query_log_recent
+     WHERE id IN (SELECT id FROM query_log_recent WHERE id < ? ORDER BY id LIMIT ?)`,
+    id,
+    rows,
+  ),
 ]
 
-export const deleteLogBelow = (id: number): Command => command(`DELETE FROM query_log WHERE id < ?`, id)
+/** Deletes what is older than `id`, the oldest first and `rows` at most. */
+export const deleteLogBelow = (id: number, rows: number): Command =>
+  command(`DELETE FROM query_log WHERE id IN (SELECT id FROM query_log WHERE id < ? ORDER BY id LIMIT ?)`, id, rows)
 
 const columns = {
   id: integer,
@@ -67,3 +79,9 @@ export async function readOwn(reader: Reader, asker: string, before: number, lim
   const seen = new Set(older.map((row) => row.id))
   return [...recent.filter((row) => !seen.has(row.id)), ...older].toSorted((a, b) => b.id - a.id).slice(0, limit)
 }
+
+/** How many rows wait in the recent table: a minute's lookups, unless the job that moves them fails. */
+export const countRecent = (reader: Reader) =>
+  reader.first(
+    query({ entries: integer }, `SELECT /* scan: a minute of rows */ COUNT(*) AS entries FROM query_log_recent`),
+  )

@@ -1,0 +1,72 @@
+import type { Context } from 'hono'
+import { getDomain } from 'tldts'
+import type { DeviceCaller } from '../api/room.ts'
+import type { Audience } from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import type { Payer, Scope } from './budgets/budgets.ts'
+import type { DirectoryDeps } from './deps.ts'
+import { largeProviders } from './large-providers.ts'
+
+const firstDayMilliseconds = 24 * 3_600_000
+
+/** Who looks up: named as the query log names them, with what they may find and the budgets that they spend. */
+export interface Asker extends Payer {
+  /** Null of an anonymous asker. */
+  readonly device: string | null
+  /** `members` find what was published to members and what was published to all; `public` only the latter. */
+  readonly audience: Audience
+}
+
+/**
+ * Recognises who asks for a lookup. Without an `Authorization` header, and where the directory is public, that is a
+ * network; a wrong credential never makes one anonymous. Rejects as `AuthenticateDevice`, and with `mailbox_moved`.
+ */
+export type AskerOf = (context: Context) => Promise<Asker>
+
+type AskerDeps = Pick<DirectoryDeps, 'authenticate' | 'membershipOf' | 'directoryAccess' | 'lookupBudgets' | 'clock'>
+
+/**
+ * The domain that one buys from a registry (the ICANN part of the public suffix list); a domain that has none is taken
+ * as it is. What hosts sell or give away below their own domains, the list's private part, is not told apart: names
+ * there cost nothing, and whoever takes a hundred would have a hundred budgets.
+ */
+const registrableDomain = (domain: string): string =>
+  getDomain(domain, { allowPrivateDomains: false, extractHostname: false, validateHostname: false, detectIp: false }) ??
+  domain
+
+export function createAskerOf(deps: AskerDeps): AskerOf {
+  const { subscriber, newSubscriber, domain: domainLimit, network: networkLimit } = deps.lookupBudgets
+
+  const scopesOf = (subscriberId: string, domain: string, createdAt: number): Scope[] => {
+    const isNew = deps.clock() < createdAt + firstDayMilliseconds
+    const own: Scope = { kind: 'subscriber', name: subscriberId, limit: isNew ? newSubscriber : subscriber }
+    if (largeProviders.has(domain)) return [own]
+    return [{ kind: 'domain', name: `domain:${registrableDomain(domain)}`, limit: domainLimit }, own]
+  }
+
+  const member = async ({ subscriberId, deviceId }: DeviceCaller): Promise<Asker> => {
+    const { createdAt, domain } = await deps.membershipOf(subscriberId)
+    if (domain === null) {
+      throw new DomainError('mailbox_moved', 'You have no mailbox here any more. Prove one again to look up.')
+    }
+    return {
+      id: subscriberId,
+      device: deviceId,
+      audience: 'members',
+      scopes: scopesOf(subscriberId, domain, createdAt),
+    }
+  }
+
+  const anonymous = (network: string): Asker => {
+    const id = `network:${network}`
+    return { id, device: null, audience: 'public', scopes: [{ kind: 'network', name: id, limit: networkLimit }] }
+  }
+
+  return async (context) => {
+    const authorization = context.req.header('Authorization')
+    if (authorization === undefined && deps.directoryAccess === 'public') {
+      return anonymous(context.get('client').network)
+    }
+    return member(await deps.authenticate(authorization))
+  }
+}

@@ -1,0 +1,30 @@
+/** Past this many the memory is dropped, which costs a look at the database for each address. */
+const addressesRemembered = 50_000
+
+/**
+ * Addresses that are known to be counted already, on one day, for one asker. What is counted stays counted for the day,
+ * so such an address needs no look at the budgets; what is not remembered may be counted all the same.
+ */
+export class CountedAddresses {
+  readonly #byAsker = new Map<string, Set<string>>()
+  #day = 0
+  #size = 0
+
+  /** Those that are not known to be counted. */
+  unknown(day: number, asker: string, matchingKeys: readonly string[]): readonly string[] {
+    const counted = day === this.#day ? this.#byAsker.get(asker) : undefined
+    return counted === undefined ? matchingKeys : matchingKeys.filter((key) => !counted.has(key))
+  }
+
+  add(day: number, asker: string, matchingKeys: readonly string[]): void {
+    if (day !== this.#day || this.#size > addressesRemembered) {
+      this.#byAsker.clear()
+      this.#size = 0
+      this.#day = day
+    }
+    const counted = this.#byAsker.get(asker) ?? new Set()
+    this.#byAsker.set(asker, counted)
+    this.#size += matchingKeys.length
+    for (const key of matchingKeys) counted.add(key)
+  }
+}

@@ -1,0 +1,98 @@
+import type { Context } from 'hono'
+import { accepts } from 'hono/accepts'
+import { DomainError } from '../errors.ts'
+import { writeCertificatesOnly } from '../pki/certificates-only.ts'
+import { toBase64 } from '../pki/encoding.ts'
+import type { FoundCertificate, LookupResult } from './lookup.ts'
+
+/** A certificate as the forms beside JSON carry it, and what is written of all of one address. */
+interface CertificateForm {
+  readonly contentType: string
+  write(certificates: readonly [FoundCertificate, ...FoundCertificate[]]): Uint8Array<ArrayBuffer> | string
+}
+
+const pemLine = /.{1,64}/g
+
+/** RFC 7468 section 5. */
+const pemOf = ({ certificate }: FoundCertificate): string =>
+  `-----BEGIN CERTIFICATE-----\n${toBase64(certificate).match(pemLine)?.join('\n') ?? ''}\n-----END CERTIFICATE-----\n`
+
+const certificateForms: ReadonlyMap<string, CertificateForm> = new Map([
+  // RFC 2585 section 4.1: one certificate, so the newest.
+  [
+    'application/pkix-cert',
+    { contentType: 'application/pkix-cert', write: ([newest]) => new Uint8Array(newest.certificate) },
+  ],
+  // Each of them is one to encrypt to, or to verify with: programs that read such a file take every certificate for that,
+  // so those of the chain are left out.
+  [
+    'application/x-pem-file',
+    { contentType: 'application/x-pem-file', write: (certificates) => certificates.map(pemOf).join('') },
+  ],
+  // RFC 8551 section 3.8: all of them with their chains.
+  [
+    'application/pkcs7-mime',
+    {
+      contentType: 'application/pkcs7-mime; smime-type=certs-only',
+      write: (certificates) =>
+        writeCertificatesOnly(certificates.flatMap(({ certificate, chain }) => [certificate, ...chain])),
+    },
+  ],
+])
+
+const json = 'application/json'
+
+/** Every media type in which a lookup is answered. */
+const lookupMediaTypes: readonly string[] = [json, ...certificateForms.keys()]
+
+/** How well a media range of RFC 9110 section 12.5.1 names a type: not at all, by `*`, by its first half, wholly. */
+const precision = (range: string, type: string): number => {
+  const wanted = range.toLowerCase()
+  if (wanted === type) return 3
+  if (wanted === `${type.split('/', 1)[0]}/*`) return 2
+  return wanted === '*/*' ? 1 : 0
+}
+
+/**
+ * The media type to answer in: of those that fit the question, the one that the `Accept` header weighs most; among
+ * equals the one that it names more precisely, then JSON. Without the header JSON. Throws `not_acceptable`.
+ */
+export function chooseMediaType(context: Context, addresses: number): string {
+  const chosen = accepts(context, {
+    header: 'Accept',
+    supports: addresses === 1 ? [...lookupMediaTypes] : [json],
+    default: json,
+    match: (ranges, { supports }) => {
+      const weighed = supports.map((type) => {
+        const [best] = ranges
+          .map(({ type: range, q }) => ({ type, q, precision: precision(range, type) }))
+          .toSorted((left, right) => right.precision - left.precision)
+        return best === undefined || best.precision === 0 ? { type, q: 0, precision: 0 } : best
+      })
+      const [best] = weighed.toSorted((left, right) => right.q - left.q || right.precision - left.precision)
+      return best === undefined || best.q === 0 ? '' : best.type
+    },
+  })
+  if (chosen !== '') return chosen
+  throw new DomainError(
+    'not_acceptable',
+    `Accept ${json}; where you ask for one address only, ${[...certificateForms.keys()].join(', ')} too.`,
+  )
+}
+
+const jsonOf = ({ address, status, json: certificates }: LookupResult): string =>
+  `{"address":${JSON.stringify(address)},"status":"${status}","certificates":${certificates}}`
+
+/** The results of a lookup in a media type that `chooseMediaType` chose. Throws `not_found` where another than JSON has nothing to hold. */
+export function writeLookup(
+  mediaType: string,
+  results: readonly LookupResult[],
+): { body: Uint8Array<ArrayBuffer> | string; contentType: string } {
+  const form = certificateForms.get(mediaType)
+  if (form === undefined) return { body: `{"results":[${results.map(jsonOf).join(',')}]}`, contentType: json }
+  const [newest, ...others] = results.flatMap(({ certificates }) => certificates)
+  if (newest === undefined) {
+    throw new DomainError('not_found', 'The directory has no certificate that you may find for this address and use.')
+  }
+  return { body: form.write([newest, ...others]), contentType: form.contentType }
+}

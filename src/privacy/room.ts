@@ -1,18 +1,29 @@
-import type { Room } from '../api/room.ts'
+import { pageAnswer, pageLanguage } from '../api/page.ts'
+import { createRoutes, type Room } from '../api/room.ts'
 import type { Database } from '../ports/database.ts'
 import type { TableDeclaration } from '../ports/personal-data.ts'
 import { readColumns, type DatabaseRole } from '../ports/schema.ts'
+import type { Clock } from '../ports/runtime.ts'
+import { privacyPage, type PrivacyFacts } from './page.ts'
 import { personalData } from './personal-data.ts'
 import { registerFaults } from './register.ts'
 
-/** The register. It works on what the rooms declare and knows no room's tables. */
+/** The register, and the page made of it. It works on what the rooms declare and knows no room's tables. */
 export function createPrivacyRoom(deps: {
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly declarations: readonly TableDeclaration[]
+  readonly facts: PrivacyFacts
+  readonly clock: Clock
 }): Room {
   const all = [...deps.declarations, ...personalData]
+  const routes = createRoutes()
+  routes.get('/privacy', (context) => {
+    const language = pageLanguage(context.req.header('Accept-Language'))
+    const day = new Date(deps.clock()).toISOString().slice(0, 10)
+    return pageAnswer(context, privacyPage(all, deps.facts, language, day))
+  })
   return {
-    routes: [],
+    routes: [routes],
     jobs: [],
     personalData,
     checks: [

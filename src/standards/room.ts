@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { createRoutes, type Room } from '../api/room.ts'
+import { authorityRoutes, type AuthorityCertificate } from './authorities.ts'
 import { DomainError } from '../errors.ts'
 import type { RevocationListRow } from '../enrolment/status/store.ts'
 import type { OcspAnswer } from '../enrolment/status/ocsp.ts'
@@ -8,7 +9,9 @@ import type { Clock } from '../ports/runtime.ts'
 
 /** What the faces of the standards are given. */
 export interface StandardsDeps {
+  readonly crypto: Crypto
   readonly clock: Clock
+  readonly authorities: readonly AuthorityCertificate[]
   /** A CA's own certificate, DER; null where there is no such CA. */
   readonly certificateOf: (authority: string) => Uint8Array | null
   readonly revocationListOf: (authority: string) => Promise<RevocationListRow | null>
@@ -79,5 +82,5 @@ export function createStandardsRoom(deps: StandardsDeps): Room {
     return ocsp(context, context.req.param('authority'), request ?? new Uint8Array(), true)
   })
 
-  return { routes: [routes], jobs: [], personalData: [], checks: [] }
+  return { routes: [routes, authorityRoutes(deps)], jobs: [], personalData: [], checks: [] }
 }

@@ -1,0 +1,54 @@
+import {
+  bearer,
+  createRoute,
+  createRoutes,
+  deviceCaller,
+  jsonAnswer,
+  jsonBody,
+  problemAnswer,
+  unauthorized,
+  type AuthenticateDevice,
+} from '../api/room.ts'
+import { checkInAnswer, deviceFacts } from '../api/shapes.ts'
+import { recordCheckIn, type CheckInDeps } from './check-in.ts'
+
+export interface ReportsRouteDeps extends CheckInDeps {
+  readonly authenticate: AuthenticateDevice
+  /** The ids of a device's certificates whose renewal is due. */
+  readonly certificatesToRenew: (device: string) => Promise<string[]>
+}
+
+const secondsBetweenCheckIns = 300
+
+const checkInRoute = createRoute({
+  operationId: 'checkIn',
+  tags: ['Devices'],
+  method: 'post',
+  path: '/v1/check-ins',
+  summary: 'Report this device at its start and every five minutes',
+  description:
+    'Only the latest report of a device is kept, and when it was last seen to the hour. `renew` lists the ' +
+    'certificates of this device with less than a third of their lifetime left, at most 30 days before they expire. ' +
+    'Send `serialNumber` from an Android device only, else null.',
+  security: bearer,
+  request: { body: jsonBody(deviceFacts) },
+  responses: {
+    200: jsonAnswer('When to report next, and what to renew', checkInAnswer),
+    401: unauthorized,
+    422: problemAnswer('A field is refused'),
+    503: problemAnswer('The report cannot be kept now; see Retry-After'),
+  },
+})
+
+export function reportsRoutes(deps: ReportsRouteDeps) {
+  const routes = createRoutes()
+  routes.openapi(checkInRoute, async (context) => {
+    const caller = await deviceCaller(context, deps.authenticate)
+    await recordCheckIn(deps, caller, context.req.valid('json'))
+    return context.json(
+      { nextInSeconds: secondsBetweenCheckIns, renew: await deps.certificatesToRenew(caller.deviceId) },
+      200,
+    )
+  })
+  return routes
+}

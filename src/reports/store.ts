@@ -1,0 +1,51 @@
+import { blob, command, integer, query, text, type Command, type Database, type Reader } from '../ports/database.ts'
+
+export interface CheckInRow {
+  readonly device: string
+  readonly subscriber: string
+  readonly seenAt: number
+  readonly factsSealed: Uint8Array
+}
+
+export const readCheckIn = (reader: Reader, device: string) =>
+  reader.first(
+    query(
+      { seenAt: integer, factsSealed: blob },
+      `SELECT seen_at AS seenAt, facts_sealed AS factsSealed FROM check_ins WHERE device = ?`,
+      device,
+    ),
+  )
+
+/** Overwrites what was there; of two that race, the one of the later hour stays. */
+export const putCheckIn = (row: CheckInRow): Command =>
+  command(
+    `INSERT INTO check_ins (device, subscriber, seen_at, facts_sealed) VALUES (?, ?, ?, ?)
+     ON CONFLICT (device) DO UPDATE SET seen_at = excluded.seen_at, facts_sealed = excluded.facts_sealed
+     WHERE excluded.seen_at >= check_ins.seen_at`,
+    row.device,
+    row.subscriber,
+    row.seenAt,
+    row.factsSealed,
+  )
+
+export const deleteCheckInsBefore = (before: number): Command =>
+  command(`DELETE FROM check_ins WHERE seen_at < ?`, before)
+
+/** The devices that have a report, in the order of their ids, from behind `after` on. */
+export const readReportingDevices = (reader: Reader, after: string, limit: number) =>
+  reader.all(
+    query({ device: text }, `SELECT device FROM check_ins WHERE device > ? ORDER BY device LIMIT ?`, after, limit),
+  )
+
+/** Those of the devices that have not ended. */
+export const readLiveDevices = (database: Database, devices: readonly string[]) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT d.id FROM json_each(?) given JOIN devices d ON d.id = given.value WHERE d.ended_at IS NULL`,
+      JSON.stringify(devices),
+    ),
+  )
+
+export const deleteCheckInsOf = (devices: readonly string[]): Command =>
+  command(`DELETE FROM check_ins WHERE device IN (SELECT value FROM json_each(?))`, JSON.stringify(devices))

@@ -1,0 +1,237 @@
+import type { AdministratorAnswer, AdministratorCredential, AdministratorRole } from '../api/admin-shapes.ts'
+import { timestamp } from '../api/room.ts'
+import { commandLine, type AuditEvent } from '../audit/entries.ts'
+import { pageFrom, readCursor } from '../api/paging.ts'
+import { DomainError } from '../errors.ts'
+import { GuardBroken, type Command } from '../ports/database.ts'
+import { openText, sealText, type Keys } from '../ports/keys.ts'
+import { randomId } from '../ports/runtime.ts'
+import { parseRoles, type AdminCaller } from './authenticate.ts'
+import { dayOf, freshCredential, unseenAllowedMilliseconds } from './credentials.ts'
+import type { AdminDeps } from './deps.ts'
+import {
+  endAdministrator,
+  insertAdministrator,
+  prepareCredential,
+  readAdministrator,
+  readAdministrators,
+  replaceCredential,
+  requireStillOwner,
+  updateRoles,
+  type AdministratorRow,
+} from './store.ts'
+
+/** What these verbs need. */
+export type AdministratorDeps = Pick<AdminDeps, 'database' | 'keys' | 'sha256' | 'random' | 'clock' | 'audit'>
+
+/** The roles in their fixed order, each once. */
+const ordered = (roles: readonly AdministratorRole[]): AdministratorRole[] => {
+  const order: readonly AdministratorRole[] = ['owner', 'operator', 'approver', 'privacy', 'auditor']
+  return order.filter((role) => roles.includes(role))
+}
+
+const namePlace = (id: string) => ({ table: 'administrators', column: 'name_sealed', row: id })
+
+export const sealName = (keys: Keys, id: string, name: string): Uint8Array => sealText(keys.main, namePlace(id), name)
+
+/** The name, or null where it has been dropped. */
+const openName = (keys: Keys, row: { id: string; nameSealed: Uint8Array }): string | null =>
+  row.nameSealed.length === 0 ? null : openText(keys.main, namePlace(row.id), row.nameSealed)
+
+const noSuchAdministrator = (): DomainError => new DomainError('not_found', 'There is no such administrator.')
+
+const lastOwner = (): DomainError =>
+  new DomainError('last_owner', 'This is the last owner whose credential works. Make another owner first.')
+
+/** Of an administrator who acts: nothing to guard for the command line, which is no row. */
+const stillOwner = (actor: string): Command[] => (actor === commandLine ? [] : requireStillOwner(actor))
+
+const entry = (
+  action: string,
+  actor: string,
+  subject: string,
+  more: Pick<AuditEvent, 'facts' | 'personal'> = {},
+): AuditEvent => ({ action, actorKind: 'administrator', actor, subjectKind: 'administrator', subject, ...more })
+
+/** Runs a batch; a broken guard becomes what `explain` says, after the actor's own end has been ruled out. */
+async function change(
+  deps: AdministratorDeps,
+  commands: readonly Command[],
+  explain: () => Promise<void>,
+): Promise<void> {
+  try {
+    await deps.database.batch(commands)
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+    if (error.code === 'actor_not_owner') {
+      throw new DomainError('role_required', 'You are no owner any more.', { cause: error })
+    }
+    return explain()
+  }
+  deps.audit.sealSoon()
+}
+
+/** Makes an administrator, on behalf of `by`: an administrator's id, or the command line. */
+export async function createAdministrator(
+  deps: AdministratorDeps,
+  asked: { readonly name: string; readonly roles: readonly AdministratorRole[] },
+  by: string,
+): Promise<AdministratorCredential> {
+  const id = randomId(deps.random)
+  const roles = ordered(asked.roles)
+  const { credential, credentialSha256 } = freshCredential(deps)
+  const now = deps.clock()
+  await change(
+    deps,
+    [
+      ...stillOwner(by),
+      insertAdministrator({
+        id,
+        nameSealed: sealName(deps.keys, id, asked.name),
+        roles,
+        credentialSha256,
+        createdAt: now,
+        createdBy: by,
+        seenAt: dayOf(now),
+      }),
+      ...deps.audit.record(
+        entry('administrator.created', by, id, { facts: { roles: roles.join(' ') }, personal: { name: asked.name } }),
+      ),
+    ],
+    async () => undefined,
+  )
+  return { id, roles, credential }
+}
+
+async function requireActive(deps: AdministratorDeps, id: string): Promise<AdministratorRow> {
+  const row = await readAdministrator(deps.database, id)
+  if (row === null || row.endedAt !== null) throw noSuchAdministrator()
+  return row
+}
+
+const ownersSeenSince = (deps: AdministratorDeps): number => deps.clock() - unseenAllowedMilliseconds
+
+/** Gives an administrator other roles. Throws `not_found`, `last_owner`. A repeat changes nothing. */
+export async function changeRoles(
+  deps: AdministratorDeps,
+  id: string,
+  asked: readonly AdministratorRole[],
+  by: string,
+): Promise<AdministratorAnswer> {
+  const before = await requireActive(deps, id)
+  const roles = ordered(asked)
+  if (before.roles === JSON.stringify(roles)) return present(deps, before)
+  const facts = { before: parseRoles(before.roles).join(' '), after: roles.join(' ') }
+  let raced = false
+  await change(
+    deps,
+    [
+      ...stillOwner(by),
+      ...updateRoles(before, roles, ownersSeenSince(deps)),
+      ...deps.audit.record(entry('administrator.roles_changed', by, id, { facts })),
+    ],
+    async () => {
+      const now = await requireActive(deps, id)
+      if (now.roles === before.roles) throw lastOwner()
+      raced = true
+    },
+  )
+  return raced ? changeRoles(deps, id, asked, by) : present(deps, await requireActive(deps, id))
+}
+
+/** Ends an administrator, and with it the credentials. Throws `not_found`, `last_owner`. A repeat changes nothing. */
+export async function removeAdministrator(deps: AdministratorDeps, id: string, by: string): Promise<void> {
+  const row = await readAdministrator(deps.database, id)
+  if (row === null) throw noSuchAdministrator()
+  if (row.endedAt !== null) return
+  await change(
+    deps,
+    [
+      ...stillOwner(by),
+      ...endAdministrator(id, deps.clock(), ownersSeenSince(deps)),
+      ...deps.audit.record(entry('administrator.ended', by, id)),
+    ],
+    async () => {
+      const now = await readAdministrator(deps.database, id)
+      if (now?.endedAt === null) throw lastOwner()
+    },
+  )
+}
+
+/** Makes another credential for an administrator who lost it; the one before stops working. Throws `not_found`. */
+export async function renewLostCredential(
+  deps: AdministratorDeps,
+  id: string,
+  by: string,
+): Promise<AdministratorCredential> {
+  const row = await requireActive(deps, id)
+  const { credential, credentialSha256 } = freshCredential(deps)
+  await change(
+    deps,
+    [
+      ...stillOwner(by),
+      ...replaceCredential(id, credentialSha256, dayOf(deps.clock())),
+      ...deps.audit.record(entry('administrator.credential_replaced', by, id)),
+    ],
+    async () => {
+      throw noSuchAdministrator()
+    },
+  )
+  return { id, roles: parseRoles(row.roles), credential }
+}
+
+/**
+ * Makes the caller's next credential. The present one works until the next is first used, so that a lost answer strands
+ * nobody. Throws `credential_of_another_kind` for the command line, which has none to rotate.
+ */
+export async function rotateCredential(deps: AdministratorDeps, caller: AdminCaller): Promise<AdministratorCredential> {
+  if (caller.credentialSha256 === null) {
+    throw new DomainError('credential_of_another_kind', 'The command line has no credential that could be rotated.')
+  }
+  const { credential, credentialSha256 } = freshCredential(deps)
+  await change(
+    deps,
+    [
+      ...prepareCredential(caller.id, caller.credentialSha256, credentialSha256),
+      ...deps.audit.record(entry('administrator.credential_prepared', caller.id, caller.id)),
+    ],
+    async () => {
+      throw new DomainError('credential_invalid', 'The credential has been replaced meanwhile. Use the newest one.')
+    },
+  )
+  return { id: caller.id, roles: [...caller.roles], credential }
+}
+
+function present(deps: Pick<AdministratorDeps, 'keys' | 'clock'>, row: AdministratorRow): AdministratorAnswer {
+  const expired = deps.clock() - row.seenAt > unseenAllowedMilliseconds
+  return {
+    id: row.id,
+    name: openName(deps.keys, row),
+    roles: parseRoles(row.roles),
+    state: row.endedAt !== null ? 'ended' : expired ? 'expired' : 'active',
+    createdAt: timestamp(row.createdAt),
+    createdBy: row.createdBy,
+    lastSeenAt: timestamp(row.seenAt),
+    endedAt: row.endedAt === null ? null : timestamp(row.endedAt),
+  }
+}
+
+/** One page of administrators, newest first, ended ones too: the audit log names them by id. */
+export async function listAdministrators(
+  deps: AdministratorDeps,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<{ items: AdministratorAnswer[]; next: string | null }> {
+  const page = pageFrom(await readAdministrators(deps.database, readCursor(cursor), limit + 1), limit)
+  return { items: page.rows.map((row) => present(deps, row)), next: page.next }
+}
+
+/** Who is asking, as they may see it. */
+export async function describeSelf(deps: AdministratorDeps, caller: AdminCaller) {
+  const row = await readAdministrator(deps.database, caller.id)
+  return {
+    id: caller.id,
+    name: row === null ? null : openName(deps.keys, row),
+    roles: [...caller.roles],
+    credentialExpiresAt: row === null ? null : timestamp(row.seenAt + unseenAllowedMilliseconds),
+  }
+}

@@ -1,0 +1,68 @@
+import type { RouteConfig } from '@hono/zod-openapi'
+import type { Env, MiddlewareHandler } from 'hono'
+import type { AdministratorRole } from '../api/admin-shapes.ts'
+import { bearer, createRoute, problemAnswer, unauthorized } from '../api/room.ts'
+import { DomainError } from '../errors.ts'
+import type { AdminCaller, Authentication } from './authenticate.ts'
+import { routeRoles, type AdminPath } from './route-roles.ts'
+
+declare module 'hono' {
+  interface ContextVariableMap {
+    /** Set on every call under `/v1/admin` that the table of roles names. */
+    administrator: AdminCaller
+  }
+}
+
+/** Throws `role_required` unless the caller has one of the roles. */
+function requireRole(caller: AdminCaller, allowed: readonly AdministratorRole[]): void {
+  if (allowed.some((role) => caller.roles.includes(role))) return
+  throw new DomainError('role_required', `This takes one of these roles: ${allowed.join(', ')}.`)
+}
+
+type Method = 'get' | 'post' | 'patch' | 'delete'
+type RouteParts = Pick<RouteConfig, 'summary' | 'request' | 'responses'> & { readonly operationId: string }
+type Roles = readonly AdministratorRole[]
+
+const refused = {
+  401: unauthorized,
+  403: problemAnswer("The credential is no administrator's, or has none of the roles"),
+}
+
+/**
+ * Makes the routes of the administrators' API: path, method and roles come from the one table, and the caller is
+ * recognised before anything of the request is read.
+ */
+export function createAdminRoute(authenticate: Authentication['authenticate']) {
+  const admit =
+    (allowed: Roles): MiddlewareHandler<Env> =>
+    async (context, next) => {
+      const caller = await authenticate(context.req.header('Authorization'))
+      requireRole(caller, allowed)
+      context.set('administrator', caller)
+      await next()
+    }
+  return <
+    const P extends AdminPath,
+    const M extends keyof (typeof routeRoles)[P] & Method,
+    const Parts extends RouteParts,
+  >(
+    method: M,
+    path: P,
+    parts: Parts,
+  ) => {
+    const ofPath: Readonly<Partial<Record<Method, Roles>>> = routeRoles[path]
+    const allowed = ofPath[method] ?? []
+    return createRoute({
+      ...parts,
+      method,
+      path,
+      tags: ['Administration'],
+      description: `For administrators who are ${allowed.join(' or ')}.`,
+      responses: { ...refused, ...parts.responses },
+      security: bearer,
+      middleware: admit(allowed),
+    })
+  }
+}
+
+export type AdminRoute = ReturnType<typeof createAdminRoute>

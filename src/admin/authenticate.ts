@@ -1,0 +1,109 @@
+import { z } from 'zod'
+import { administratorRole, type AdministratorRole } from '../api/admin-shapes.ts'
+import { bearerToken } from '../api/room.ts'
+import { commandLine } from '../audit/entries.ts'
+import { DomainError } from '../errors.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import { GuardBroken } from '../ports/database.ts'
+import { StateCache } from '../ports/state-cache.ts'
+import { credentialPrefix, dayOf, freshCredential, hashSecret, unseenAllowedMilliseconds } from './credentials.ts'
+import type { AdminDeps } from './deps.ts'
+import { markCredentialUsed, noteSeen, promoteCredential, readByCredential } from './store.ts'
+
+/** Who is asking. `credentialSha256` is null for the machine's own operator, whose credential lies in no table. */
+export interface AdminCaller {
+  readonly id: string
+  readonly roles: readonly AdministratorRole[]
+  readonly credentialSha256: Uint8Array | null
+}
+
+const credentialsRemembered = 1_000
+
+const rolesShape = z.array(administratorRole)
+export const parseRoles = (roles: string): AdministratorRole[] => rolesShape.parse(JSON.parse(roles))
+
+const unknownCredential = (): DomainError =>
+  new DomainError(
+    'credential_invalid',
+    'The credential is unknown, or has expired or ended. An owner can make another one.',
+  )
+
+type AuthenticateDeps = Pick<AdminDeps, 'database' | 'clock' | 'sha256' | 'random' | 'audit'>
+type CredentialRow = NonNullable<Awaited<ReturnType<typeof readByCredential>>>
+
+interface Remembered {
+  readonly caller: AdminCaller
+  readonly seenAt: number
+}
+
+export interface Authentication {
+  /** Throws `credential_required`, `credential_invalid`, `credential_of_another_kind`. */
+  readonly authenticate: (authorization: string | undefined) => Promise<AdminCaller>
+  /**
+   * The credential of the machine's own operator, with every role: random, kept in this process's memory only, so that
+   * it opens nothing in any other process.
+   */
+  readonly localOperator: () => string
+}
+
+/** Recognises administrators' credentials. */
+export function createAuthentication(deps: AuthenticateDeps): Authentication {
+  const remembered = new StateCache<Remembered>(deps.database, credentialsRemembered)
+  let local: { readonly credential: string; readonly credentialSha256: Uint8Array } | null = null
+
+  const noteFirstUse = async (row: CredentialRow, credentialSha256: Uint8Array): Promise<void> => {
+    const change = row.isNext === 1 ? promoteCredential : markCredentialUsed
+    try {
+      await deps.database.batch([
+        ...change(row.id, credentialSha256, deps.clock()),
+        ...deps.audit.record({
+          action: row.isNext === 1 ? 'administrator.credential_rotated' : 'administrator.credential_first_used',
+          actorKind: 'administrator',
+          actor: row.id,
+          subjectKind: 'administrator',
+          subject: row.id,
+        }),
+      ])
+      deps.audit.sealSoon()
+    } catch (error) {
+      if (!(error instanceof GuardBroken)) throw error
+      // Another call with the same credential was first, or the credential was replaced just now.
+      if ((await readByCredential(deps.database, credentialSha256)) === null) throw unknownCredential()
+    }
+  }
+
+  const recognise = async (token: string, readAt: number | null): Promise<AdminCaller> => {
+    const today = dayOf(deps.clock())
+    const known = remembered.get(token)
+    if (known !== undefined && known.seenAt === today) return known.caller
+    const credentialSha256 = hashSecret(deps.sha256, token)
+    const row = await readByCredential(deps.database, credentialSha256)
+    if (row === null || deps.clock() - row.seenAt > unseenAllowedMilliseconds) throw unknownCredential()
+    if (row.isNext === 1 || row.credentialUsedAt === null) await noteFirstUse(row, credentialSha256)
+    if (row.seenAt < today) await deps.database.batch([noteSeen(row.id, today)])
+    const caller = { id: row.id, roles: parseRoles(row.roles), credentialSha256 }
+    remembered.set(readAt, token, { caller, seenAt: Math.max(row.seenAt, today) })
+    return caller
+  }
+
+  return {
+    authenticate: async (authorization) => {
+      const token = bearerToken(authorization)
+      if (local !== null && equalSecrets(hashSecret(deps.sha256, token), local.credentialSha256)) {
+        return { id: commandLine, roles: administratorRole.options, credentialSha256: null }
+      }
+      if (token.startsWith(credentialPrefix)) return recognise(token, remembered.refresh())
+      if (/^cb_[a-z]+_/.test(token)) {
+        throw new DomainError(
+          'credential_of_another_kind',
+          'This call takes the credential of an administrator (cb_adm_…).',
+        )
+      }
+      throw new DomainError('credential_invalid', 'The credential is not one of this service.')
+    },
+    localOperator: () => {
+      local ??= freshCredential(deps)
+      return local.credential
+    },
+  }
+}

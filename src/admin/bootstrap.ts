@@ -1,0 +1,70 @@
+import type { AdministratorCredential } from '../api/admin-shapes.ts'
+import { bearerToken } from '../api/room.ts'
+import { DomainError } from '../errors.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import { fromHex } from '../pki/hexadecimal.ts'
+import { GuardBroken } from '../ports/database.ts'
+import { randomId } from '../ports/runtime.ts'
+import { sealName, type AdministratorDeps } from './administrators.ts'
+import { dayOf, freshCredential, hashSecret } from './credentials.ts'
+import { insertFirstAdministrator, readBootstrapped, replaceBootstrapped } from './store.ts'
+
+/** How an administrator's row and the audit log name the way in which the first one came to be. */
+const bootstrap = 'bootstrap'
+
+/** A hash of something short could be guessed by whoever can call this; 32 characters cannot. */
+const leastSecretLength = 32
+
+const closed = (): DomainError =>
+  new DomainError(
+    'bootstrap_closed',
+    `There is or was an administrator, or ADMIN_BOOTSTRAP_SHA256 is not the SHA-256 of this secret, which needs ${leastSecretLength} characters or more. Ask an owner, or use certbook admin create.`,
+  )
+
+/**
+ * Makes the first administrator, an owner, for whoever knows the secret behind ADMIN_BOOTSTRAP_SHA256. Until the
+ * credential is first used a repeat replaces it, so that a lost answer strands nobody; afterwards, and for anybody else,
+ * the answer is always the same `bootstrap_closed`.
+ */
+export async function bootstrapAdministrator(
+  deps: AdministratorDeps & { readonly bootstrapSha256: string | null },
+  authorization: string | undefined,
+  name: string,
+): Promise<AdministratorCredential> {
+  const secret = bearerToken(authorization)
+  const given = hashSecret(deps.sha256, secret)
+  const expected = deps.bootstrapSha256 === null ? new Uint8Array(given.length) : fromHex(deps.bootstrapSha256)
+  if (!equalSecrets(given, expected) || secret.length < leastSecretLength) throw closed()
+  const before = await readBootstrapped(deps.database, bootstrap)
+  const id = before?.id ?? randomId(deps.random)
+  const { credential, credentialSha256 } = freshCredential(deps)
+  const now = deps.clock()
+  const row = {
+    id,
+    nameSealed: sealName(deps.keys, id, name),
+    roles: ['owner'] as const,
+    credentialSha256,
+    createdAt: now,
+    createdBy: bootstrap,
+    seenAt: dayOf(now),
+  }
+  try {
+    await deps.database.batch([
+      ...(before === null ? insertFirstAdministrator(row) : replaceBootstrapped(row)),
+      ...deps.audit.record({
+        action: before === null ? 'administrator.created' : 'administrator.credential_replaced',
+        actorKind: 'anyone',
+        actor: bootstrap,
+        subjectKind: 'administrator',
+        subject: id,
+        facts: { roles: 'owner' },
+        personal: { name },
+      }),
+    ])
+  } catch (error) {
+    if (error instanceof GuardBroken) throw closed()
+    throw error
+  }
+  deps.audit.sealSoon()
+  return { id, roles: ['owner'], credential }
+}

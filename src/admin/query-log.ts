@@ -1,0 +1,30 @@
+import type { z } from 'zod'
+import type { foundLookup, QueryLogSearch } from '../api/admin-shapes.ts'
+import { timestamp } from '../api/room.ts'
+import { parseMailboxAddress } from '../mailbox/address.ts'
+import type { AdminCaller } from './authenticate.ts'
+import type { AdminDeps } from './deps.ts'
+import { noteLooks } from './look.ts'
+
+type FoundLookup = z.infer<typeof foundLookup>
+
+/**
+ * One page of the query log, newest first. Each page is a look of its own, written down before a row is read: whose
+ * lookups, of which time, and, sealed, the address and the reason. Throws address refusals.
+ */
+export async function searchQueryLog(
+  deps: AdminDeps,
+  caller: AdminCaller,
+  { asker, address, from, to, reason, limit, cursor }: QueryLogSearch,
+): Promise<{ items: FoundLookup[]; next: string | null }> {
+  const matchingKey = address === undefined ? null : parseMailboxAddress(address).matchingKey
+  await noteLooks(deps, caller, {
+    action: 'query_log.searched',
+    subjectKind: 'query log',
+    subject: asker ?? 'everybody',
+    facts: { from: timestamp(from), to: timestamp(to) },
+    personal: { reason, ...(address === undefined ? {} : { address }) },
+  })
+  const page = await deps.queryLog.administration.search({ asker: asker ?? null, matchingKey, from, to, limit, cursor })
+  return { items: page.items.map((row) => ({ ...row, at: timestamp(row.at) })), next: page.next }
+}

@@ -1,0 +1,50 @@
+import type { Room } from '../api/room.ts'
+import type { Events } from '../events.ts'
+import { createAdminRoute } from './admit.ts'
+import { createAuthentication } from './authenticate.ts'
+import type { AdminDeps } from './deps.ts'
+import { personalData } from './personal-data.ts'
+import { administratorRoutes } from './routes/administrators.ts'
+import { certificateRoutes, requestRoutes } from './routes/certificates.ts'
+import { logRoutes, overviewRoutes } from './routes/logs.ts'
+import { subscriberRoutes } from './routes/subscribers.ts'
+import { dropNamesEndedBefore } from './store.ts'
+
+export interface AdminRoom extends Room {
+  /**
+   * The credential of the machine's own operator, for a command over the service's own files; see `Authentication`. It
+   * works on this service object only.
+   */
+  readonly localOperator: () => string
+}
+
+const nameKeptMilliseconds = 365 * 86_400_000
+
+/** Administrators and their API. */
+export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): AdminRoom {
+  const { authenticate, localOperator } = createAuthentication(deps)
+  const adminRoute = createAdminRoute(authenticate)
+  return {
+    localOperator,
+    routes: [
+      administratorRoutes(deps, adminRoute),
+      overviewRoutes(deps, adminRoute),
+      subscriberRoutes(deps, adminRoute),
+      requestRoutes(deps, adminRoute),
+      certificateRoutes(deps, adminRoute),
+      logRoutes(deps, adminRoute),
+    ],
+    jobs: [
+      {
+        name: 'administrators-prune',
+        cron: '17 3 * * *',
+        run: async () => {
+          const [pruned] = await deps.database.batch([dropNamesEndedBefore(deps.clock() - nameKeptMilliseconds)])
+          deps.events.rowsPruned({ table: 'administrators', rows: pruned?.changes ?? 0 })
+        },
+      },
+    ],
+    personalData,
+    checks: [],
+  }
+}

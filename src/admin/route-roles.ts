@@ -1,0 +1,39 @@
+import type { AdministratorRole } from '../api/admin-shapes.ts'
+
+const everyRole = ['owner', 'operator', 'approver', 'privacy', 'auditor'] as const
+
+/**
+ * Every call that an administrator's credential may make, and the roles that may make it: whoever has one of them. A
+ * call that does not stand here does not exist. Three rules made the table:
+ * - `owner` handles administrators and reads what they did; it sees no person's data.
+ * - Who looks for a person (rather than for a thing at work) gives a reason, and is written down before the answer.
+ * - `auditor` changes nothing.
+ */
+export const routeRoles = {
+  '/v1/admin/me': { get: everyRole },
+  '/v1/admin/credential': { post: everyRole },
+  '/v1/admin/overview': { get: everyRole },
+
+  '/v1/admin/administrators': { get: ['owner', 'auditor'], post: ['owner'] },
+  '/v1/admin/administrators/{id}': { patch: ['owner'], delete: ['owner'] },
+  '/v1/admin/administrators/{id}/credential': { post: ['owner'] },
+
+  '/v1/admin/subscribers/search': { post: ['operator', 'privacy'] },
+  '/v1/admin/subscribers/{id}/reading': { post: ['operator', 'privacy'] },
+
+  '/v1/admin/certificate-requests': { get: ['operator', 'approver', 'auditor'] },
+  '/v1/admin/certificate-requests/{id}': { get: ['operator', 'approver', 'auditor'] },
+
+  '/v1/admin/certificates/search': { post: ['operator', 'privacy', 'auditor'] },
+  '/v1/admin/certificates/{id}': { get: ['operator', 'privacy', 'auditor'] },
+  '/v1/admin/certificates/{id}/revocation': { post: ['operator', 'privacy'] },
+  '/v1/admin/blocklist/imports': { post: ['operator'] },
+
+  '/v1/admin/query-log/search': { post: ['privacy', 'auditor'] },
+
+  '/v1/admin/audit-log': { get: ['owner', 'privacy', 'auditor'] },
+  '/v1/admin/audit-log/verification': { get: ['owner', 'auditor'] },
+  '/v1/admin/audit-log/{id}/reading': { post: ['privacy', 'auditor'] },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, readonly AdministratorRole[]>>>>
+
+export type AdminPath = keyof typeof routeRoles

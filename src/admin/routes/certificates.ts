@@ -1,0 +1,152 @@
+import {
+  administratorRevocation,
+  blocklistImportAnswer,
+  blocklistImportRequest,
+  certificateReading,
+  certificateSearch,
+  listedRequest,
+  requestListQuery,
+  requestReading,
+  type AdministratorRole,
+  type CertificateReading,
+} from '../../api/admin-shapes.ts'
+import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound } from '../../api/room.ts'
+import { pageOf } from '../../api/shapes.ts'
+import { DomainError } from '../../errors.ts'
+import type { AdminRoute } from '../admit.ts'
+import type { AdminCaller } from '../authenticate.ts'
+import type { AdminDeps } from '../deps.ts'
+import { noteLooks } from '../look.ts'
+
+/** Who works with requests, or with certificates, sees whose they are; who only audits sees ids. */
+const seesMailboxOfRequest: readonly AdministratorRole[] = ['operator', 'approver']
+const seesMailboxOfCertificate: readonly AdministratorRole[] = ['operator', 'privacy']
+
+const mayBe = (caller: AdminCaller, roles: readonly AdministratorRole[]): boolean =>
+  roles.some((role) => caller.roles.includes(role))
+
+/** Certificates as the caller may see them: with the mailbox, which is written down first, or without. */
+async function shown(
+  deps: AdminDeps,
+  caller: AdminCaller,
+  certificates: readonly CertificateReading[],
+): Promise<CertificateReading[]> {
+  if (!mayBe(caller, seesMailboxOfCertificate)) {
+    return certificates.map((certificate) => ({ ...certificate, mailbox: null }))
+  }
+  await noteLooks(
+    deps,
+    caller,
+    ...certificates.map(({ id }) => ({ action: 'certificate.read', subjectKind: 'certificate', subject: id })),
+  )
+  return [...certificates]
+}
+
+const noSuchCertificate = (): DomainError => new DomainError('not_found', 'There is no such certificate.')
+
+/** Certificate requests, for who watches and approves them. */
+export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
+  const routes = createRoutes()
+  const { administration } = deps.enrolment
+
+  routes.openapi(
+    adminRoute('get', '/v1/admin/certificate-requests', {
+      operationId: 'listCertificateRequestsAsAdministrator',
+      summary: 'All certificate requests, newest first',
+      request: { query: requestListQuery },
+      responses: { 200: jsonAnswer('One page', pageOf(listedRequest)) },
+    }),
+    async (context) => context.json(await administration.requests(context.req.valid('query')), 200),
+  )
+
+  routes.openapi(
+    adminRoute('get', '/v1/admin/certificate-requests/{id}', {
+      operationId: 'readCertificateRequest',
+      summary: 'One request; where its mailbox is shown, to operators and approvers, the look is audited',
+      request: { params: idInPath },
+      responses: { 200: jsonAnswer('The request', requestReading), 404: notFound },
+    }),
+    async (context) => {
+      const caller = context.get('administrator')
+      const found = await administration.request(context.req.valid('param').id)
+      if (found === null) throw new DomainError('not_found', 'There is no such request.')
+      if (!mayBe(caller, seesMailboxOfRequest)) return context.json({ ...found, mailbox: null }, 200)
+      await noteLooks(deps, caller, {
+        action: 'certificate_request.read',
+        subjectKind: 'certificate request',
+        subject: found.id,
+      })
+      return context.json(found, 200)
+    },
+  )
+
+  return routes
+}
+
+/** Certificates and blocked keys. */
+export function certificateRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
+  const routes = createRoutes()
+  const { administration } = deps.enrolment
+
+  const oneShown = async (caller: AdminCaller, id: string): Promise<CertificateReading> => {
+    const certificate = await administration.certificate(id)
+    const [found] = certificate === null ? [] : await shown(deps, caller, [certificate])
+    if (found === undefined) throw noSuchCertificate()
+    return found
+  }
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/certificates/search', {
+      operationId: 'searchCertificates',
+      summary: 'Certificates by serial number or by the SHA-256 of their bytes',
+      request: { body: jsonBody(certificateSearch) },
+      responses: { 200: jsonAnswer('What was found', pageOf(certificateReading)) },
+    }),
+    async (context) => {
+      const found = await administration.find(context.req.valid('json'))
+      return context.json({ items: await shown(deps, context.get('administrator'), found), next: null }, 200)
+    },
+  )
+
+  routes.openapi(
+    adminRoute('get', '/v1/admin/certificates/{id}', {
+      operationId: 'readCertificate',
+      summary: 'One certificate; where its mailbox is shown, to operators and privacy, the look is audited',
+      request: { params: idInPath },
+      responses: { 200: jsonAnswer('The certificate', certificateReading), 404: notFound },
+    }),
+    async (context) => context.json(await oneShown(context.get('administrator'), context.req.valid('param').id), 200),
+  )
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/certificates/{id}/revocation', {
+      operationId: 'revokeCertificateAsAdministrator',
+      summary: 'Revoke a certificate, for good',
+      request: { params: idInPath, body: jsonBody(administratorRevocation) },
+      responses: { 200: jsonAnswer('Revoked, or ended before', certificateReading), 404: notFound },
+    }),
+    async (context) => {
+      const caller = context.get('administrator')
+      const { id } = context.req.valid('param')
+      const { reason } = context.req.valid('json')
+      if ((await administration.certificate(id)) === null) throw noSuchCertificate()
+      await administration.revoke(id, reason === 'unspecified' ? null : reason, caller.id)
+      return context.json(await oneShown(caller, id), 200)
+    },
+  )
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/blocklist/imports', {
+      operationId: 'importBlocklist',
+      summary: 'Block keys by their fingerprints, all or none',
+      request: { body: jsonBody(blocklistImportRequest) },
+      responses: { 200: jsonAnswer('How many were not blocked before', blocklistImportAnswer) },
+    }),
+    async (context) => {
+      const { fingerprints } = context.req.valid('json')
+      return context.json({ blocked: await administration.block(fingerprints, context.get('administrator').id) }, 200)
+    },
+  )
+
+  return routes
+}

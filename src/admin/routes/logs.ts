@@ -1,0 +1,110 @@
+import {
+  auditLogEntry,
+  auditLogQuery,
+  auditLogReading,
+  auditVerificationAnswer,
+  auditVerificationQuery,
+  foundLookup,
+  overviewAnswer,
+  queryLogSearch,
+  readingRequest,
+} from '../../api/admin-shapes.ts'
+import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, timestamp } from '../../api/room.ts'
+import { pageOf } from '../../api/shapes.ts'
+import { DomainError } from '../../errors.ts'
+import type { AdminRoute } from '../admit.ts'
+import type { AdminDeps } from '../deps.ts'
+import { noteLooks } from '../look.ts'
+import { searchQueryLog } from '../query-log.ts'
+
+/** The query log and the audit log, for who watches over both. */
+export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
+  const routes = createRoutes()
+  const { administration: auditLog } = deps.audit
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/query-log/search', {
+      operationId: 'searchQueryLog',
+      summary: 'Lookups by who asked or by the address asked for, newest first; the search is audited with its reason',
+      request: { body: jsonBody(queryLogSearch) },
+      responses: { 200: jsonAnswer('One page; an empty one may have a next', pageOf(foundLookup)) },
+    }),
+    async (context) => {
+      const page = await searchQueryLog(deps, context.get('administrator'), context.req.valid('json'))
+      return context.json(page, 200)
+    },
+  )
+
+  routes.openapi(
+    adminRoute('get', '/v1/admin/audit-log', {
+      operationId: 'listAuditLog',
+      summary: 'The audit log, newest first: ids and facts, and the names of the values that name somebody',
+      request: { query: auditLogQuery },
+      responses: { 200: jsonAnswer('One page', pageOf(auditLogEntry)) },
+    }),
+    async (context) => context.json(await auditLog.list(context.req.valid('query')), 200),
+  )
+
+  routes.openapi(
+    adminRoute('get', '/v1/admin/audit-log/verification', {
+      operationId: 'verifyAuditLog',
+      summary: 'Recompute the whole audit chain',
+      request: { query: auditVerificationQuery },
+      responses: { 200: jsonAnswer('What was found; the log is whole without faults', auditVerificationAnswer) },
+    }),
+    async (context) => {
+      const found = await auditLog.verify(context.req.valid('query').head ?? null)
+      return context.json({ ...found, faults: [...found.faults] }, 200)
+    },
+  )
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/audit-log/{id}/reading', {
+      operationId: 'readAuditLogEntry',
+      summary: 'One entry with the values that name somebody; the look is audited with its reason',
+      request: { params: idInPath, body: jsonBody(readingRequest) },
+      responses: { 200: jsonAnswer('The entry', auditLogReading), 404: notFound },
+    }),
+    async (context) => {
+      const entry = await auditLog.entry(context.req.valid('param').id)
+      if (entry === null) throw new DomainError('not_found', 'There is no such entry.')
+      await noteLooks(deps, context.get('administrator'), {
+        action: 'audit_entry.read',
+        subjectKind: 'audit entry',
+        subject: entry.id,
+        personal: { reason: context.req.valid('json').reason },
+      })
+      return context.json({ ...entry, values: await auditLog.valuesOf(entry) }, 200)
+    },
+  )
+
+  return routes
+}
+
+/** How the service fares, in numbers that name nobody. */
+export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
+  const routes = createRoutes()
+  routes.openapi(
+    adminRoute('get', '/v1/admin/overview', {
+      operationId: 'readOverview',
+      summary: 'How many of everything, and whether mail leaves',
+      responses: { 200: jsonAnswer('The numbers', overviewAnswer) },
+    }),
+    async (context) => {
+      const { subscribers, devices } = await deps.registration.administration.counts()
+      const { validCertificates, requests } = await deps.enrolment.administration.counts()
+      const { queued, oldestQueuedAt, givenUp } = await deps.mail.administration.counts()
+      return context.json(
+        {
+          subscribers,
+          devices,
+          certificates: { valid: validCertificates },
+          certificateRequests: requests,
+          mail: { queued, oldestQueuedAt: oldestQueuedAt === null ? null : timestamp(oldestQueuedAt), givenUp },
+        },
+        200,
+      )
+    },
+  )
+  return routes
+}

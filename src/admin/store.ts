@@ -1,0 +1,245 @@
+import type { AdministratorRole } from '../api/admin-shapes.ts'
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../ports/database.ts'
+
+export interface NewAdministrator {
+  readonly id: string
+  readonly nameSealed: Uint8Array
+  readonly roles: readonly AdministratorRole[]
+  readonly credentialSha256: Uint8Array
+  readonly createdAt: number
+  readonly createdBy: string
+  readonly seenAt: number
+}
+
+const rolesText = (roles: readonly AdministratorRole[]): string => JSON.stringify(roles)
+
+export const insertAdministrator = (row: NewAdministrator): Command =>
+  command(
+    `INSERT INTO administrators (id, name_sealed, roles, credential_sha256, created_at, created_by, seen_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.nameSealed,
+    rolesText(row.roles),
+    row.credentialSha256,
+    row.createdAt,
+    row.createdBy,
+    row.seenAt,
+  )
+
+/** Makes the first administrator ever; broken where there has been one. */
+export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
+  command(
+    `INSERT INTO administrators (id, name_sealed, roles, credential_sha256, created_at, created_by, seen_at)
+     SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT /* scan: one row */ 1 FROM administrators)`,
+    row.id,
+    row.nameSealed,
+    rolesText(row.roles),
+    row.credentialSha256,
+    row.createdAt,
+    row.createdBy,
+    row.seenAt,
+  ),
+  requireOneChange('administrator_exists'),
+]
+
+/** Gives the administrator that a bootstrap made another name and credential, as long as nobody has used the first. */
+export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
+  command(
+    `UPDATE administrators SET name_sealed = ?, credential_sha256 = ?, seen_at = ?
+     WHERE id = ? AND created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM administrators o WHERE o.id <> administrators.id)`,
+    row.nameSealed,
+    row.credentialSha256,
+    row.seenAt,
+    row.id,
+    row.createdBy,
+  ),
+  requireOneChange('bootstrap_used'),
+]
+
+/** The administrator that a bootstrap made and that nobody has been yet. */
+export const readBootstrapped = (database: Database, createdBy: string) =>
+  database.first(
+    query(
+      { id: text },
+      `SELECT /* scan: a handful of administrators */ id FROM administrators
+       WHERE created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL LIMIT 1`,
+      createdBy,
+    ),
+  )
+
+/** Breaks the batch unless an administrator who acts in it is still an owner. */
+export const requireStillOwner = (id: string): Command[] => [
+  command(
+    `UPDATE administrators SET seen_at = seen_at WHERE id = ? AND ended_at IS NULL AND instr(roles, '"owner"') > 0`,
+    id,
+  ),
+  requireOneChange('actor_not_owner'),
+]
+
+/** Changes the roles from what they were, unless no owner whose credential still works would be left. */
+export const updateRoles = (
+  { id, roles: before }: Pick<AdministratorRow, 'id' | 'roles'>,
+  roles: readonly AdministratorRole[],
+  ownersSeenSince: number,
+): Command[] => [
+  command(
+    `UPDATE administrators SET roles = ?
+     WHERE id = ? AND ended_at IS NULL AND roles = ?
+       AND (instr(roles, '"owner"') = 0 OR instr(?, '"owner"') > 0 OR EXISTS (
+         SELECT 1 FROM administrators o
+         WHERE o.id <> administrators.id AND o.ended_at IS NULL AND instr(o.roles, '"owner"') > 0 AND o.seen_at >= ?
+       ))`,
+    rolesText(roles),
+    id,
+    before,
+    rolesText(roles),
+    ownersSeenSince,
+  ),
+  requireOneChange('roles_not_changed'),
+]
+
+/** Ends an administrator and the credentials, unless no owner whose credential still works would be left. */
+export const endAdministrator = (id: string, now: number, ownersSeenSince: number): Command[] => [
+  command(
+    `UPDATE administrators SET ended_at = ?, next_credential_sha256 = NULL
+     WHERE id = ? AND ended_at IS NULL
+       AND (instr(roles, '"owner"') = 0 OR EXISTS (
+         SELECT 1 FROM administrators o
+         WHERE o.id <> administrators.id AND o.ended_at IS NULL AND instr(o.roles, '"owner"') > 0 AND o.seen_at >= ?
+       ))`,
+    now,
+    id,
+    ownersSeenSince,
+  ),
+  requireOneChange('administrator_not_ended'),
+]
+
+/** Puts another credential in the place of one that was lost; those before stop working. */
+export const replaceCredential = (id: string, credentialSha256: Uint8Array, today: number): Command[] => [
+  command(
+    `UPDATE administrators
+     SET credential_sha256 = ?, next_credential_sha256 = NULL, credential_used_at = NULL, seen_at = ?
+     WHERE id = ? AND ended_at IS NULL`,
+    credentialSha256,
+    today,
+    id,
+  ),
+  requireOneChange('administrator_ended'),
+]
+
+/** Prepares the credential of a rotation; a repeat replaces one that nobody has used. */
+export const prepareCredential = (id: string, current: Uint8Array, next: Uint8Array): Command[] => [
+  command(
+    `UPDATE administrators SET next_credential_sha256 = ? WHERE id = ? AND credential_sha256 = ? AND ended_at IS NULL`,
+    next,
+    id,
+    current,
+  ),
+  requireOneChange('credential_replaced'),
+]
+
+/** Puts the rotation's credential in the place of the one before. */
+export const promoteCredential = (id: string, next: Uint8Array, now: number): Command[] => [
+  command(
+    `UPDATE administrators
+     SET credential_sha256 = next_credential_sha256, next_credential_sha256 = NULL, credential_used_at = ?
+     WHERE id = ? AND next_credential_sha256 = ? AND ended_at IS NULL`,
+    now,
+    id,
+    next,
+  ),
+  requireOneChange('credential_replaced'),
+]
+
+/** Notes the first use of a credential; broken where it was used or replaced meanwhile. */
+export const markCredentialUsed = (id: string, credentialSha256: Uint8Array, now: number): Command[] => [
+  command(
+    `UPDATE administrators SET credential_used_at = ?
+     WHERE id = ? AND credential_sha256 = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
+    now,
+    id,
+    credentialSha256,
+  ),
+  requireOneChange('credential_used_or_replaced'),
+]
+
+export const noteSeen = (id: string, today: number): Command =>
+  command(`UPDATE administrators SET seen_at = ? WHERE id = ? AND seen_at < ? AND ended_at IS NULL`, today, id, today)
+
+/** Drops the names of administrators who ended before a time. */
+export const dropNamesEndedBefore = (before: number): Command =>
+  command(`UPDATE administrators SET name_sealed = x'' WHERE ended_at < ? AND name_sealed <> x''`, before)
+
+const columns = {
+  id: text,
+  nameSealed: blob,
+  roles: text,
+  credentialUsedAt: nullable(integer),
+  createdAt: integer,
+  createdBy: text,
+  seenAt: integer,
+  endedAt: nullable(integer),
+}
+
+export const readAdministrator = (database: Database, id: string) =>
+  database.first(
+    query(
+      columns,
+      `SELECT id, name_sealed AS nameSealed, roles, credential_used_at AS credentialUsedAt, created_at AS createdAt,
+              created_by AS createdBy, seen_at AS seenAt, ended_at AS endedAt
+       FROM administrators WHERE id = ?`,
+      id,
+    ),
+  )
+export type AdministratorRow = NonNullable<Awaited<ReturnType<typeof readAdministrator>>>
+
+/** One page of administrators, newest first, below a cursor of time and id. */
+export const readAdministrators = (database: Database, before: { at: number; id: string }, limit: number) =>
+  database.all(
+    query(
+      columns,
+      `SELECT id, name_sealed AS nameSealed, roles, credential_used_at AS credentialUsedAt, created_at AS createdAt,
+              created_by AS createdBy, seen_at AS seenAt, ended_at AS endedAt
+       FROM administrators WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+
+const credentialColumns = {
+  id: text,
+  roles: text,
+  credentialSha256: blob,
+  credentialUsedAt: nullable(integer),
+  seenAt: integer,
+}
+
+/** The administrator of a credential that has not ended; `isNext` tells that the credential waits for its first use. */
+export const readByCredential = (database: Database, credentialSha256: Uint8Array) =>
+  database.first(
+    query(
+      { ...credentialColumns, isNext: integer },
+      `SELECT id, roles, credential_sha256 AS credentialSha256, credential_used_at AS credentialUsedAt,
+              seen_at AS seenAt, 0 AS isNext
+       FROM administrators WHERE credential_sha256 = ? AND ended_at IS NULL
+       UNION ALL
+       SELECT id, roles, credential_sha256 AS credentialSha256, credential_used_at AS credentialUsedAt,
+              seen_at AS seenAt, 1 AS isNext
+       FROM administrators WHERE next_credential_sha256 = ? AND ended_at IS NULL
+       LIMIT 1`,
+      credentialSha256,
+      credentialSha256,
+    ),
+  )

@@ -1,0 +1,47 @@
+import type { SubscriberReading } from '../api/admin-shapes.ts'
+import type { AdminCaller } from './authenticate.ts'
+import type { AdminDeps } from './deps.ts'
+import { noteLooks } from './look.ts'
+
+async function readSubscriber(deps: AdminDeps, id: string): Promise<SubscriberReading | null> {
+  const known = await deps.registration.administration.read(id)
+  return known === null ? null : { ...known, certificates: await deps.enrolment.administration.certificatesOf(id) }
+}
+
+/**
+ * The subscriber whose mailbox an address is now, or none. The search is written down in either case, with the address
+ * and the reason sealed. Throws address refusals.
+ */
+export async function searchSubscriber(
+  deps: AdminDeps,
+  caller: AdminCaller,
+  { address, reason }: { readonly address: string; readonly reason: string },
+): Promise<SubscriberReading[]> {
+  const holder = await deps.registration.administration.holderOf(address)
+  await noteLooks(deps, caller, {
+    action: 'subscriber.searched',
+    subjectKind: 'subscriber',
+    subject: holder ?? 'none',
+    personal: { address, reason },
+  })
+  const found = holder === null ? null : await readSubscriber(deps, holder)
+  return found === null ? [] : [found]
+}
+
+/** A subscriber by its id; null, and nothing written down, where there is none. */
+export async function lookAtSubscriber(
+  deps: AdminDeps,
+  caller: AdminCaller,
+  id: string,
+  reason: string,
+): Promise<SubscriberReading | null> {
+  const found = await readSubscriber(deps, id)
+  if (found === null) return null
+  await noteLooks(deps, caller, {
+    action: 'subscriber.read',
+    subjectKind: 'subscriber',
+    subject: id,
+    personal: { reason },
+  })
+  return found
+}

@@ -1,130 +1,47 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context, Env } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { routePath } from 'hono/route'
-import { keyCompromiseRequest } from './api/shapes.ts'
+import { requireSafeBody, wrongType } from './edge/body.ts'
+import { requireSafeConnection } from './edge/connection.ts'
+import { pagesMayCall } from './edge/cors.ts'
+import { mountReference } from './api/reference.ts'
 import { DomainError } from './errors.ts'
 import type { Events } from './events.ts'
-import { findPrivateKey, type PrivateKeyFinding } from './pki/private-keys/detect.ts'
+import type { PrivateKeyFinding } from './pki/private-keys/detect.ts'
+import type { Connection } from './ports/connection.ts'
 import type { Database } from './ports/database.ts'
 import { requireCurrentSchema, requireWritable, type DatabaseRole } from './ports/schema.ts'
-import { problemResponse } from './problem.ts'
+import { documentedProblems, problemResponse } from './problem.ts'
 
-/** How a request reached the service, as far as the runtime can vouch for it. */
-export interface Connection {
-  /** TLS, or from this machine itself, or by a declared proxy that vouches for TLS. */
-  readonly secure: boolean
-  /** Whether forwarding headers of this peer may stand. */
-  readonly mayForward: boolean
-}
 export type ConnectionOf = (context: Context) => Connection
 
 interface AppParts {
   readonly routes: readonly OpenAPIHono[]
   readonly events: Events
   readonly publicUrl: string
-  readonly pkiUrl: string
+  /** The hosts under which CRLs, OCSP and CA certificates are answered over plain HTTP. */
+  readonly plainPkiHosts: readonly string[]
+  /** Web pages of these origins may call `/v1`. */
+  readonly corsOrigins: readonly string[]
   readonly connectionOf: ConnectionOf
   /** Told of a private key in a body; resolves to what became of it, in a word for the log. */
   readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<string>
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
-  readonly warnings: readonly string[]
+  readonly warnings: () => Promise<readonly string[]>
 }
 
-/** Larger than any CSR in JSON, smaller than a flood. */
-const bodyBytesAllowed = 160 * 1_024
-
-const forwardingHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip']
-
-/**
- * What plain HTTP is for: revocation lists, OCSP and CA certificates, under the host that certificates name for them
- * (RFC 5280 4.2.1.13, RFC 6960 A.1). They are signed, and who fetches them may have no TLS yet.
- */
-const isPkiRequest = (context: Context<Env>, pkiHost: string): boolean =>
-  /^\/(ca|ocsp)\//.test(context.req.path) && new URL(context.req.url).host === pkiHost
-
-const requireSafeConnection = (context: Context<Env>, connection: Connection, pkiHost: string): void => {
-  if (!connection.mayForward && forwardingHeaders.some((name) => context.req.header(name) !== undefined)) {
-    throw new DomainError('forwarding_refused', 'Name the proxy in TRUSTED_PROXY, or do not send forwarding headers.')
-  }
-  if (!connection.secure && !isPkiRequest(context, pkiHost)) {
-    throw new DomainError(
-      'https_required',
-      'Ask again over https:. What was sent has crossed the network in the clear.',
-    )
-  }
-}
-
-const wrongType = (): DomainError =>
-  new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
-
-const tooLarge = (): DomainError => new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
-
-const limitStream = bodyLimit({
-  maxSize: bodyBytesAllowed,
-  onError: () => {
-    throw tooLarge()
-  },
-})
-
-const bodyTypes = /^application\/(json|pkcs10|x-pem-file|ocsp-request)\s*(;|$)/i
-
-const contentType = (context: Context<Env>): string => context.req.header('Content-Type') ?? ''
-
-/** The one field in which a private key is not refused: who reports a key as compromised may send it. */
-const isCompromiseReport = (context: Context<Env>, body: Uint8Array): boolean => {
-  if (context.req.path !== '/v1/key-compromise') return false
-  try {
-    const report = keyCompromiseRequest.safeParse(JSON.parse(new TextDecoder().decode(body)))
-    return report.success && 'privateKey' in report.data
-  } catch {
-    return false
-  }
-}
-
-const privateKeyRefused = (): DomainError =>
-  new DomainError(
-    'private_key_refused',
-    'The body holds a private key. It was not stored, but treat the key as disclosed: make a new one, and send only a CSR.',
-  )
-
-/** Refuses a body with a private key, in whatever form, before anything else looks at it. */
-async function requireNoPrivateKey(context: Context<Env>, body: Uint8Array, parts: AppParts): Promise<void> {
-  const finding = findPrivateKey(body)
-  if (finding === null || isCompromiseReport(context, body)) return
-  let became = 'failed'
-  try {
-    became = await parts.onPrivateKey(finding)
-  } catch (error) {
-    parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
-  }
-  parts.events.privateKeyRefused({ form: finding.form, became })
-  throw privateKeyRefused()
-}
-
-/**
- * What is refused of a body before anything reads it: its size, a private key in it, and its type. The bytes are read
- * once; what later readers ask for is made of them.
- */
-const requireSafeBody =
+/** Has a disclosed key blocked. Where that fails, the refusal stands all the same. */
+const onPrivateKey =
   (parts: AppParts) =>
-  async (context: Context<Env, string>, next: () => Promise<void>): Promise<Response | void> => {
-    const length = context.req.header('Content-Length')
-    const inspect = async (): Promise<void> => {
-      const body = new Uint8Array(await context.req.arrayBuffer())
-      if (body.length > 0) {
-        await requireNoPrivateKey(context, body, parts)
-        // OCSP says by its own statuses what is wrong with a request.
-        if (!bodyTypes.test(contentType(context)) && !context.req.path.startsWith('/ocsp/')) throw wrongType()
-      }
-      await next()
+  async (context: Context<Env>, finding: PrivateKeyFinding): Promise<void> => {
+    let became = 'failed'
+    try {
+      became = await parts.onPrivateKey(finding)
+    } catch (error) {
+      parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
     }
-    // HTTP/2 has no Transfer-Encoding, so without a length only the body itself tells whether there is one.
-    const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
-    if (streamed) return limitStream(context, inspect)
-    if (Number(length) > bodyBytesAllowed) throw tooLarge()
-    return inspect()
+    parts.events.privateKeyRefused({ form: finding.form, became })
   }
 
 /** What the router refuses by itself, as one of the closed set of codes. */
@@ -145,37 +62,32 @@ const methodsFor = (routes: readonly { method: string; pattern: RegExp }[], path
   ...new Set(routes.filter((route) => route.pattern.test(path)).map((route) => route.method)),
 ]
 
-const documentInfo = {
-  openapi: '3.1.0',
-  info: {
-    title: 'certbook',
-    version: '1',
-    description:
-      'The phone book for S/MIME: registration of mailboxes, certificates, and a directory by exact address.',
-    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-  },
-}
-
 /** Mounts the rooms' routes behind the checks that every request takes, with one error handler. */
 export function createApp(parts: AppParts): OpenAPIHono {
   const app = new OpenAPIHono()
   const known: { method: string; pattern: RegExp }[] = []
 
-  const safeBody = requireSafeBody(parts)
-  const pkiHost = new URL(parts.pkiUrl).host
-  const overTls = parts.publicUrl.startsWith('https:')
+  const stayWithTls = parts.publicUrl.startsWith('https:')
   app.use(async (context, next) => {
+    const began = performance.now()
     const connection = parts.connectionOf(context)
-    requireSafeConnection(context, connection, pkiHost)
+    context.set('client', { network: connection.network, local: connection.local })
+    context.set('connection', connection)
     context.header('Cache-Control', 'no-store')
     context.header('X-Content-Type-Options', 'nosniff')
-    // RFC 6797 7.2: over TLS only.
-    if (overTls && connection.secure) context.header('Strict-Transport-Security', 'max-age=31536000')
+    await next()
+    // RFC 6797 7.2: over TLS only. Set on what is answered, so that refusals carry it too.
+    if (stayWithTls && connection.tls) context.res.headers.set('Strict-Transport-Security', 'max-age=31536000')
     const { method } = context.req
-    if (method === 'POST' || method === 'PUT' || method === 'PATCH') await safeBody(context, next)
-    else await next()
-    parts.events.requestAnswered({ method, route: () => routeOf(context), status: context.res.status })
+    const seconds = (performance.now() - began) / 1_000
+    parts.events.requestAnswered({ method, route: () => routeOf(context), status: context.res.status, seconds })
   })
+  app.use(async (context, next) => {
+    requireSafeConnection(context, context.get('connection'), parts.plainPkiHosts)
+    await next()
+  })
+  if (parts.corsOrigins.length > 0) app.use(pagesMayCall(parts.corsOrigins))
+  app.use(requireSafeBody({ onPrivateKey: onPrivateKey(parts) }))
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }))
   app.get('/readyz', async (context) => {
@@ -191,18 +103,13 @@ export function createApp(parts: AppParts): OpenAPIHono {
     }
     const ready = unusable.length === 0
     return context.json(
-      { status: ready ? 'ready' : 'not_ready', unusable, warnings: parts.warnings },
+      { status: ready ? 'ready' : 'not_ready', unusable, warnings: await parts.warnings() },
       ready ? 200 : 503,
     )
   })
 
   for (const routes of parts.routes) app.route('/', routes)
-  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
-  let openApi: string | null = null
-  app.get('/openapi.json', (context) => {
-    openApi ??= JSON.stringify(app.getOpenAPI31Document({ ...documentInfo, servers: [{ url: parts.publicUrl }] }))
-    return context.body(openApi, 200, { 'Content-Type': 'application/json' })
-  })
+  mountReference(app, { publicUrl: parts.publicUrl, problems: documentedProblems })
 
   for (const { method, path } of app.routes) {
     if (method === 'ALL') continue

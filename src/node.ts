@@ -1,6 +1,3 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { Server as NetServer, type AddressInfo, type Socket } from 'node:net'
-import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import {
   holdsDatabase,
@@ -11,22 +8,30 @@ import {
   type DataDirectory,
 } from './adapters/data-directory.ts'
 import { ProcessBackground } from './adapters/background.ts'
+import { isHalfRestored, settleRestore } from './adapters/backup-swap.ts'
 import { brainpoolCrypto } from './adapters/brainpool.ts'
+import { chooseMailer } from './adapters/choose-mailer.ts'
+import { withinDeadline } from './adapters/deadline.ts'
+import { AddressRanges, connectionOf } from './adapters/declared-proxies.ts'
+import { defaultLimits, type ListenerBindings, type ListenerLimits } from './adapters/http-listener.ts'
 import { JournalThread } from './adapters/journal-thread.ts'
 import { openKeyRing, sha256, type KeyRing } from './adapters/key-ring.ts'
 import { lineWriter } from './adapters/line-writer.ts'
+import { Listeners } from './adapters/listeners.ts'
 import { MailFolder } from './adapters/mail-folder.ts'
-import { MailHook } from './adapters/mail-hook.ts'
+import { databaseSizes, PrometheusMetrics } from './adapters/metrics.ts'
 import { migrate } from './adapters/migrations.ts'
 import { Scheduler } from './adapters/scheduler.ts'
-import { Smtp } from './adapters/smtp.ts'
 import { openSqliteFile, Sqlite } from './adapters/sqlite.ts'
-import type { Connection } from './app.ts'
-import { isLoopbackHost, type Config } from './config.ts'
+import { certificateWarnings, TlsCertificateFiles } from './adapters/tls-certificate.ts'
+import { configWarnings, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
+import type { Connection } from './ports/connection.ts'
+import { singleGauge, type Gauge } from './ports/meter.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
 import type { Mailer } from './ports/mailer.ts'
-import type { Clock } from './ports/runtime.ts'
+import type { Background, Clock } from './ports/runtime.ts'
+import { problemResponse } from './problem.ts'
 import type { RecordLookup } from './query-log/record.ts'
 import { createService, type Service } from './service.ts'
 
@@ -37,8 +42,17 @@ export interface NodeOptions {
   readonly mailer?: Mailer
   /** Opens the files beside a service that holds the lock, for a command that ends soon. */
   readonly beside?: boolean
+  /** Leaves queued mail to the service: a command may lack the settings of the mail system. */
+  readonly leaveMail?: boolean
   /** The bench's measure of what the query log costs. */
   readonly recordLookup?: RecordLookup
+  readonly limits?: Partial<ListenerLimits>
+  /** How often the certificate's files are looked at. */
+  readonly tlsLookMilliseconds?: number
+  /** What the listeners have to warn of. */
+  readonly warnings?: () => readonly string[]
+  /** What the listeners have figures of. */
+  readonly gauges?: readonly Gauge[]
 }
 
 /** The service over the files of one data directory, without a socket. */
@@ -49,6 +63,7 @@ export interface NodeService {
   readonly main: Sqlite
   readonly journal: JournalThread
   readonly keys: KeyRing
+  readonly metrics: PrometheusMetrics
   /** Resolves when no background work is left. */
   settled(): Promise<void>
   /** Ends background work, then closes the files and frees the lock. */
@@ -57,47 +72,23 @@ export interface NodeService {
 
 const outboxKeptMilliseconds = 24 * 3_600_000
 
-const chooseMailer = (config: Config, folder: MailFolder): { mailer: Mailer; close: () => void } => {
-  if (config.smtpUrl !== null) {
-    const smtp = new Smtp(config.smtpUrl)
-    return { mailer: smtp, close: () => smtp.close() }
-  }
-  const nothingToClose = (): void => undefined
-  if (config.mailHookUrl !== null) {
-    return { mailer: new MailHook(config.mailHookUrl, config.mailHookToken), close: nothingToClose }
-  }
-  return { mailer: folder, close: nothingToClose }
-}
-
 const shutdownMilliseconds = 10_000
+const tlsLookMilliseconds = 5_000
 
-/** Resolves with the work, or without it when it takes too long: a mail that was not sent is sent by the next start. */
-async function withinDeadline(work: Promise<void>): Promise<void> {
-  let deadline: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    deadline = setTimeout(resolve, shutdownMilliseconds)
-  })
-  await Promise.race([work, late])
-  clearTimeout(deadline)
+const reachedThrough = (trustedProxies: readonly string[]) => {
+  const proxies = new AddressRanges(trustedProxies)
+  return (context: Context<{ Bindings: ListenerBindings }>): Connection =>
+    connectionOf({ ...context.env, header: (name) => context.req.header(name) }, proxies)
 }
 
-const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')
+const leavingMail = (background: Background): Background => ({
+  run: (name, task) => {
+    if (name !== 'mail-send') background.run(name, task)
+  },
+})
 
-/** A request is secure from this machine itself, or from a declared proxy that says it came by TLS. */
-const connectionOf =
-  (trustedProxies: readonly string[]) =>
-  (context: Context<{ Bindings: HttpBindings }>): Connection => {
-    const peer = plainAddress(context.env.incoming.socket.remoteAddress ?? '')
-    const trusted = trustedProxies.includes(peer)
-    const forwardedProtocol = context.req.header('X-Forwarded-Proto')
-    if (trusted && forwardedProtocol !== undefined) return { secure: forwardedProtocol === 'https', mayForward: true }
-    return { secure: isLoopbackHost(peer) || peer.startsWith('127.'), mayForward: trusted }
-  }
-
-const keyWarnings = (config: Config): string[] =>
-  config.dataKey === null && !isLoopbackHost(config.host)
-    ? ['DATA_KEY lies inside DATA_DIR: whoever copies the folder can read it. Set DATA_KEY from elsewhere.']
-    : []
+const restoreInterrupted =
+  'a restore was interrupted while it put its files in place; "certbook serve" finishes it when it starts'
 
 /**
  * Opens the data directory, making what is missing, and gathers the service over it. Throws `DataDirectoryLocked`,
@@ -105,10 +96,13 @@ const keyWarnings = (config: Config): string[] =>
  */
 export async function openNodeService(config: Config, options: NodeOptions = {}): Promise<NodeService> {
   const clock = options.clock ?? Date.now
-  const events = createEvents(options.writeLog ?? lineWriter(1), config.logLevel, clock)
+  const metrics = new PrometheusMetrics()
+  const events = createEvents(options.writeLog ?? lineWriter(1), config.logLevel, clock, metrics)
   const directory = openDataDirectory(config.dataDir)
   const lock = options.beside === true ? { release: () => undefined } : lockDataDirectory(directory)
   try {
+    if (options.beside !== true) settleRestore(directory)
+    else if (isHalfRestored(directory)) throw new Error(restoreInterrupted)
     const dataKey = readDataKey(directory, config.dataKey)
     const storage = new KeyRingFile(directory)
     const keys = await openKeyRing({ dataKey, storage, mayCreate: !holdsDatabase(directory) })
@@ -139,11 +133,16 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         brainpool: brainpoolCrypto,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
         clock,
-        background,
+        background: options.leaveMail === true ? leavingMail(background) : background,
         events,
-        connectionOf: connectionOf(config.trustedProxies),
+        connectionOf: reachedThrough(config.trustedProxies),
         otherDatabases: [],
-        warnings: keyWarnings(config),
+        warnings: () => [...configWarnings(config), ...(options.warnings?.() ?? [])],
+        exposition: metrics,
+        gauges: () => [
+          databaseSizes({ main: directory.mainFile, journal: directory.journalFile }),
+          ...(options.gauges ?? []),
+        ],
       },
       config,
       options.recordLookup === undefined ? {} : { recordLookup: options.recordLookup },
@@ -160,9 +159,10 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       main,
       journal,
       keys,
+      metrics,
       settled: () => background.settled(),
       close: async () => {
-        await withinDeadline(background.settled())
+        await withinDeadline(background.settled(), shutdownMilliseconds)
         closeMailer()
         await journal.close()
         main.close()
@@ -178,121 +178,81 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
 /** A service that listens. */
 export interface RunningServer {
   readonly url: string
+  /** Where PKI_PORT listens; null where it is not set. */
+  readonly pkiUrl: string | null
   readonly node: NodeService
   /** Stops accepting, finishes what was accepted, then closes everything; ten seconds at most. */
   stop(reason: string): Promise<void>
 }
 
-/** How long a kept-alive connection may stay idle in a shutdown: a busy client's next request comes within it. */
-const idleMilliseconds = 250
-
-type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
-
-/** The answers that are under way on a server, so that a shutdown cuts none of them. */
-class OpenAnswers {
-  readonly #open = new Map<ServerResponse, Socket>()
-  /** Connections of which the last answer is under way. */
-  readonly #ending = new WeakSet<Socket>()
-  #last = false
-
-  handle(incoming: IncomingMessage, outgoing: ServerResponse, answer: Answer): void {
-    const { socket } = incoming
-    // What was pipelined behind a last answer must not be processed (RFC 9112, 9.6).
-    if (this.#ending.has(socket)) return
-    this.#open.set(outgoing, socket)
-    outgoing.once('close', () => this.#open.delete(outgoing))
-    if (this.#last) this.#end(outgoing, socket)
-    answer(incoming, outgoing)
-  }
-
-  /** From now on the next answer of each connection is its last, and says so. */
-  sayLast(): void {
-    this.#last = true
-    const newest = new Map(Array.from(this.#open, ([outgoing, socket]) => [socket, outgoing]))
-    for (const [socket, outgoing] of newest) if (!outgoing.headersSent) this.#end(outgoing, socket)
-  }
-
-  /** Whether an answer is written but not yet handed to the system: to Node such a connection is idle. */
-  unsent(): boolean {
-    return Array.from(this.#open.keys()).some((outgoing) => outgoing.writableEnded && !outgoing.writableFinished)
-  }
-
-  #end(outgoing: ServerResponse, socket: Socket): void {
-    outgoing.setHeader('Connection', 'close')
-    this.#ending.add(socket)
+/** With port 0 the address is known only once the socket is bound; links and certificates need the real one. */
+const withBoundPorts = (config: Config, port: number, pkiPort: number | null): Config => {
+  const bind = (url: string, to: number): string => url.replace(/:0$/, `:${to}`)
+  return {
+    ...config,
+    port,
+    pkiPort,
+    publicUrl: bind(config.publicUrl, port),
+    pkiUrl: bind(config.pkiUrl, pkiPort ?? port),
   }
 }
 
-/**
- * Stops accepting and resolves when every connection has ended: the busy ones after an answer that says so, the idle
- * ones after a moment, all of them at the deadline.
- */
-async function drain(server: Server, answers: OpenAnswers): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
-    // Not the close() of the HTTP server: that one closes idle connections at once, with what is being sent on them.
-    NetServer.prototype.close.call(server, () => resolve())
-  })
-  answers.sayLast()
-  const idleFrom = performance.now() + idleMilliseconds
-  const idle = setInterval(() => {
-    if (performance.now() >= idleFrom && !answers.unsent()) server.closeIdleConnections()
-  }, 20)
-  const deadline = setTimeout(() => server.closeAllConnections(), shutdownMilliseconds)
-  await closed
-  clearInterval(idle)
-  clearTimeout(deadline)
-}
-
-const listen = (server: Server, config: Config): Promise<AddressInfo> =>
-  new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const taken = `port ${config.port} on ${config.host} is taken; set PORT to another one`
-      reject(cause.code === 'EADDRINUSE' ? new Error(taken, { cause }) : cause)
-    })
-    server.listen(config.port, config.host, () => {
-      const address = server.address()
-      if (address === null || typeof address === 'string') reject(new Error('the server has no TCP address'))
-      else resolve(address)
-    })
-  })
-
-/** With PORT=0 the address is known only once the socket is bound; links and certificates need the real one. */
-const withBoundPort = (config: Config, port: number): Config => {
-  if (config.port !== 0) return config
-  const bound = (url: string): string => url.replace(/:0$/, `:${port}`)
-  return { ...config, port, publicUrl: bound(config.publicUrl), pkiUrl: bound(config.pkiUrl) }
-}
-
-/** Opens the service and serves it over HTTP. Rejects where the port is taken or the data cannot be used. */
+/** Opens the service and serves it over HTTP. Rejects where a port is taken or the data or TLS files cannot be used. */
 export async function serveNode(config: Config, options: NodeOptions = {}): Promise<RunningServer> {
-  const server = createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 })
-  const address = await listen(server, config)
-  const bound = withBoundPort(config, address.port)
+  const certificate = config.tls === null ? null : await TlsCertificateFiles.open(config.tls)
+  const listeners = await Listeners.open({
+    host: config.host,
+    port: config.port,
+    pkiPort: config.pkiPort,
+    hostname: new URL(config.pkiUrl).host,
+    certificate,
+    limits: { ...defaultLimits, ...options.limits },
+    problemOf: problemResponse,
+  })
+  const bound = withBoundPorts(config, listeners.service.port, listeners.pki?.port ?? null)
+  const { hostname } = new URL(bound.publicUrl)
+  const now = options.clock ?? Date.now
+  const warnings = (): string[] =>
+    certificate === null ? [] : certificateWarnings(certificate.identity.certificate, hostname, now())
+  const dayMilliseconds = 86_400_000
+  const tlsDays = async (): Promise<number | null> =>
+    certificate === null ? null : (certificate.identity.certificate.validToDate.getTime() - now()) / dayMilliseconds
+  const gauges = [
+    singleGauge('certbook_tls_expiry_days', "days until the service's own TLS certificate expires", tlsDays),
+  ]
   let node: NodeService
   try {
-    node = await openNodeService(bound, options)
+    node = await openNodeService(bound, { ...options, warnings, gauges })
+    node.metrics.watchProcess()
   } catch (error) {
-    server.close()
+    await listeners.abandon()
     throw error
   }
   const { service, events } = node
-  const answer = getRequestListener((request, env) => service.fetch(request, env))
-  const answers = new OpenAnswers()
-  server.on('request', (incoming, outgoing) =>
-    answers.handle(incoming, outgoing, (request, response) => void answer(request, response)),
-  )
-  const scheduler = new Scheduler(service.jobs, events)
-  events.started({ url: bound.publicUrl, runtime: `node ${process.versions.node}` })
+  listeners.answerWith(service.fetch)
+  const stopWatching = listeners.watchCertificate(events, options.tlsLookMilliseconds ?? tlsLookMilliseconds)
+  const cutJob = {
+    name: 'clients-cut',
+    cron: '* * * * *' as const,
+    run: async () => listeners.sayWhoWasCut(events),
+  }
+  const scheduler = new Scheduler([...service.jobs, cutJob], events)
+  const runtime = `node ${process.versions.node}`
+  events.started({ url: bound.publicUrl, runtime, listening: listeners.urls })
+  const { namedPkiUrl } = service
+  if (namedPkiUrl !== bound.pkiUrl) events.pkiUrlChanged({ from: namedPkiUrl, to: bound.pkiUrl })
   let stopping: Promise<void> | null = null
   const stop = async (reason: string): Promise<void> => {
     events.stopping({ reason })
-    await drain(server, answers)
-    await withinDeadline(scheduler.stop())
+    await stopWatching()
+    await listeners.drain(shutdownMilliseconds)
+    await withinDeadline(scheduler.stop(), shutdownMilliseconds)
     await node.close()
     events.stopped()
   }
   return {
-    url: `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
+    url: listeners.service.url,
+    pkiUrl: listeners.pki?.url ?? null,
     node,
     stop: (reason) => (stopping ??= stop(reason)),
   }

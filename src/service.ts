@@ -1,3 +1,4 @@
+import { createAdminRoom, type AdminRoom } from './admin/room.ts'
 import { createApp, type ConnectionOf } from './app.ts'
 import type { Check, Job, Room } from './api/room.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
@@ -6,7 +7,9 @@ import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
 import { openAuthorities } from './enrolment/authorities.ts'
 import { createEmbeddedCa } from './enrolment/ca/embedded.ts'
-import { createEnrolmentRoom, type EnrolmentRoom } from './enrolment/room.ts'
+import { createEnrolmentRoom } from './enrolment/room.ts'
+import type { AdoptedList } from './enrolment/status/adopt-list.ts'
+import { metricsRoutes } from './edge/metrics.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
@@ -14,6 +17,7 @@ import type { Database } from './ports/database.ts'
 import type { Journal } from './ports/journal.ts'
 import type { Keys, Sha256 } from './ports/keys.ts'
 import type { Mailer } from './ports/mailer.ts'
+import { singleGauge, type Exposition, type Gauge } from './ports/meter.ts'
 import type { TableDeclaration } from './ports/personal-data.ts'
 import type { DatabaseRole } from './ports/schema.ts'
 import type { Background, Clock, Random } from './ports/runtime.ts'
@@ -21,6 +25,7 @@ import { createPrivacyRoom } from './privacy/room.ts'
 import { createQueryLogRoom } from './query-log/room.ts'
 import type { RecordLookup } from './query-log/record.ts'
 import { createRegistrationRoom } from './registration/room.ts'
+import { createReportsRoom } from './reports/room.ts'
 import { createStandardsRoom } from './standards/room.ts'
 
 /** What a runtime gives: every effect that the rooms may have. */
@@ -41,7 +46,18 @@ export interface Adapters {
   /** Other databases whose columns must be declared, such as the keys on Workers. */
   readonly otherDatabases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   /** What makes the service usable but not as it should be; shown by `/readyz`. */
-  readonly warnings: readonly string[]
+  readonly warnings: () => readonly string[]
+  /** What renders the figures; null where the runtime has none. */
+  readonly exposition: Exposition | null
+  /** Figures of the runtime itself. */
+  readonly gauges: () => readonly Gauge[]
+}
+
+/** What was done so that an older copy of the data fits into the present. */
+interface AfterRestore {
+  readonly mailsGivenUp: number
+  /** Null where no list was given. */
+  readonly revocations: AdoptedList | null
 }
 
 /** The service: one HTTP face, jobs, declarations and invariants, whatever the runtime. */
@@ -52,8 +68,16 @@ export interface Service {
   /** Resolves to every broken invariant, in words; empty where all hold. */
   check(): Promise<string[]>
   readonly verifyAudit: AuditRoom['verify']
-  /** What an administrator may have done by the command line. */
-  readonly administration: Pick<EnrolmentRoom, 'revokeByAdministrator' | 'importBlocklist'>
+  /** The PKI_URL that the CA's own certificate names, which may be an older one; it must go on being served. */
+  readonly namedPkiUrl: string
+  /**
+   * What an older copy of the data must not do: send mails of which nobody knows whether they were sent since, and show
+   * revocation lists that the world has seen the successors of. `revocationList` is the newest of those, where somebody
+   * kept it: what it names is revoked again. Throws `RevocationListRefused`.
+   */
+  afterRestore(backup: string, revocationList: Uint8Array | null): Promise<AfterRestore>
+  /** How the command line becomes an administrator over the service's own files. */
+  readonly administration: Pick<AdminRoom, 'localOperator'>
 }
 
 const profileOf = (config: Config): CertificateProfile => {
@@ -65,6 +89,20 @@ const profileOf = (config: Config): CertificateProfile => {
 const runChecks = async (checks: readonly Check[]): Promise<string[]> => {
   const found: string[] = []
   for (const check of checks) found.push(...(await check.run()).map((fault) => `${check.name}: ${fault}`))
+  return found
+}
+
+/** What the rooms warn of. One that cannot tell says so, and the others are heard all the same. */
+const warningsOf = async (rooms: readonly Room[], events: Events): Promise<string[]> => {
+  const found: string[] = []
+  for (const room of rooms) {
+    try {
+      found.push(...((await room.warnings?.()) ?? []))
+    } catch (error) {
+      events.requestFailed({ method: 'GET', route: '/readyz', error })
+      found.push('Something could not be checked; the log says why.')
+    }
+  }
   return found
 }
 
@@ -80,7 +118,12 @@ export async function createService(
   const { main: database, journal, crypto } = adapters
   const common = { ...adapters, database }
   const audit = createAuditRoom(common)
-  const mail = createMailRoom({ ...common, mailFrom: config.mailFrom })
+  const mail = createMailRoom({
+    ...common,
+    mailFrom: config.mailFrom,
+    publicUrl: config.publicUrl,
+    controller: config.controller,
+  })
   const consent = createConsentRoom({ ...common, publicUrl: config.publicUrl })
   const registration = createRegistrationRoom({
     ...common,
@@ -88,6 +131,10 @@ export async function createService(
     mail,
     consent,
     mailLanguage: config.mailLanguage,
+    onMailboxEnded: (mailbox) => [...directory.onMailboxEnded(mailbox), ...enrolment.onMailboxEnded(mailbox)],
+    onDeviceEnded: (device) => [...directory.onDeviceEnded(device), ...enrolment.onDeviceEnded(device)],
+    onMailboxProved: (mailbox) => enrolment.onMailboxProved(mailbox),
+    onConsequencesDue: () => enrolment.drawConsequencesSoon(),
   })
   const { authenticate } = registration
   const queryLog = createQueryLogRoom({ ...common, authenticate, keptDays: config.queryLogDays })
@@ -98,14 +145,20 @@ export async function createService(
   const directory: DirectoryRoom = createDirectoryRoom({
     ...common,
     audit,
+    mail,
     consent,
     authenticate,
+    announce: registration.announce,
+    membershipOf: registration.membershipOf,
+    directoryAccess: config.directoryAccess,
+    lookupBudgets: config.lookupBudgets,
     recordLookup: replaced.recordLookup ?? queryLog.record,
     chainOf: (authority) => ca.chainOf(authority),
   })
   const enrolment = createEnrolmentRoom({
     ...common,
     audit,
+    mail,
     registration,
     ca,
     authorities,
@@ -115,29 +168,86 @@ export async function createService(
     onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
     publishedAmong: (ids) => directory.publishedAmong(ids),
   })
+  const reports = createReportsRoom({
+    ...common,
+    authenticate,
+    certificatesToRenew: (device) => enrolment.certificatesToRenew(device),
+  })
+  const admin = createAdminRoom({
+    ...common,
+    audit,
+    mail,
+    queryLog,
+    registration,
+    enrolment,
+    bootstrapSha256: config.adminBootstrapSha256,
+  })
   const standards = createStandardsRoom({
+    crypto,
     clock: adapters.clock,
+    authorities: [
+      { ...authorities.root, role: 'root' },
+      { ...authorities.issuing, role: 'issuing' },
+    ],
     certificateOf: (authority) => enrolment.certificateOf(authority),
     revocationListOf: (authority) => enrolment.revocationListOf(authority),
     answerOcsp: enrolment.answerOcsp,
   })
-  const rooms: readonly Room[] = [audit, mail, consent, queryLog, registration, enrolment, directory, standards]
+  const rooms: readonly Room[] = [
+    audit,
+    mail,
+    consent,
+    queryLog,
+    registration,
+    enrolment,
+    directory,
+    reports,
+    admin,
+    standards,
+  ]
   const databases = [
     { role: 'main' as const, database },
     ...journal.shards().map((shard) => ({ role: 'journal' as const, database: shard })),
     ...adapters.otherDatabases,
   ]
-  const privacy = createPrivacyRoom({ databases, declarations: rooms.flatMap((room) => room.personalData) })
+  const privacy = createPrivacyRoom({
+    databases,
+    declarations: rooms.flatMap((room) => room.personalData),
+    clock: adapters.clock,
+    facts: {
+      controller: config.controller,
+      dpoContact: config.dpoContact,
+      supervisoryAuthority: config.supervisoryAuthority,
+      queryLogDays: config.queryLogDays,
+      directoryAccess: config.directoryAccess,
+      authorities: [{ name: ca.name, kind: 'embedded' }],
+    },
+  })
   const all = [...rooms, privacy]
+  const warnings = async (): Promise<readonly string[]> => [
+    ...adapters.warnings(),
+    ...(await warningsOf(all, adapters.events)),
+  ]
+  const metrics = metricsRoutes({
+    exposition: adapters.exposition,
+    gauges: [
+      ...adapters.gauges(),
+      ...all.flatMap((room) => room.gauges ?? []),
+      singleGauge('certbook_warnings', 'warnings that /readyz shows', async () => (await warnings()).length),
+    ],
+    token: config.metricsToken,
+    sha256: adapters.sha256,
+  })
   const app = createApp({
-    routes: all.flatMap((room) => room.routes),
+    routes: [...all.flatMap((room) => room.routes), metrics],
     events: adapters.events,
     publicUrl: config.publicUrl,
-    pkiUrl: config.pkiUrl,
+    plainPkiHosts: config.pkiPort === null ? [pkiUrl, authorities.namedPkiUrl].map((url) => new URL(url).host) : [],
+    corsOrigins: config.corsOrigins,
     connectionOf: adapters.connectionOf,
     onPrivateKey: enrolment.blockDisclosedKey,
     databases,
-    warnings: adapters.warnings,
+    warnings,
   })
   return {
     fetch: (request, env) => app.fetch(request, env),
@@ -145,6 +255,18 @@ export async function createService(
     personalData: all.flatMap((room) => room.personalData),
     check: () => runChecks(all.flatMap((room) => room.checks)),
     verifyAudit: (expectedHead) => audit.verify(expectedHead),
-    administration: enrolment,
+    namedPkiUrl: authorities.namedPkiUrl,
+    afterRestore: async (backup, revocationList) => {
+      const entry = { action: 'service.restored', actorKind: 'service', actor: null } as const
+      const [givenUp] = await database.batch([
+        mail.giveUpQueued('restored from a backup'),
+        ...audit.record({ ...entry, subjectKind: 'backup', subject: backup }),
+      ])
+      const revocations = revocationList === null ? null : await enrolment.adoptRevocationList(revocationList)
+      await enrolment.reissueRevocationLists()
+      audit.sealSoon()
+      return { mailsGivenUp: givenUp?.changes ?? 0, revocations }
+    },
+    administration: admin,
   }
 }

@@ -5,15 +5,17 @@ import { JournalShards } from './adapters/journal-d1.ts'
 import { openKeyRing, sha256 } from './adapters/key-ring.ts'
 import { KeyRingDatabase } from './adapters/key-ring-d1.ts'
 import { MailHook } from './adapters/mail-hook.ts'
-import type { Connection } from './app.ts'
-import { isLoopbackHost, readConfig, type Config } from './config.ts'
+import { readConfig, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
 import { readAuthorities } from './enrolment/store.ts'
+import type { Connection } from './ports/connection.ts'
 import type { Database } from './ports/database.ts'
 import type { Background } from './ports/runtime.ts'
+import { truncatedNetwork } from './ports/network.ts'
 import { problemResponse } from './problem.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
 import { createService, type Service } from './service.ts'
+import { isLoopbackHost } from './settings.ts'
 
 /** The Worker's entry: the same rooms over D1, waking with the first request of an isolate. */
 
@@ -76,7 +78,14 @@ const connectionOf =
   (context: Context): Connection => {
     const url = new URL(context.req.url)
     const development = config.allowLoopbackHttp && isLoopbackHost(url.hostname)
-    return { secure: url.protocol === 'https:' || development, mayForward: true }
+    return {
+      secure: url.protocol === 'https:' || development,
+      tls: url.protocol === 'https:',
+      pkiOnly: false,
+      mayForward: true,
+      network: truncatedNetwork(context.req.header('CF-Connecting-IP') ?? ''),
+      local: development,
+    }
   }
 
 async function open(environment: Environment): Promise<{ service: Service; events: Events }> {
@@ -111,11 +120,15 @@ async function open(environment: Environment): Promise<{ service: Service; event
       events,
       connectionOf: connectionOf(config),
       otherDatabases: [{ role: 'keys', database: keysDatabase }],
-      warnings: [],
+      warnings: () => [],
+      exposition: null,
+      gauges: () => [],
     },
     config,
   )
-  events.started({ url: config.publicUrl, runtime: 'workers' })
+  events.started({ url: config.publicUrl, runtime: 'workers', listening: [] })
+  const { namedPkiUrl } = service
+  if (namedPkiUrl !== config.pkiUrl) events.pkiUrlChanged({ from: namedPkiUrl, to: config.pkiUrl })
   return { service, events }
 }
 

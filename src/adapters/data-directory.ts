@@ -1,9 +1,11 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import SqliteDatabase from 'better-sqlite3'
-import { KeyRingUnusable, type RingEntry, type RingStorage } from './key-ring.ts'
 import { z } from 'zod'
+import { writeDurably } from './durable-files.ts'
+import { takeFileLock } from './file-lock.ts'
+import { KeyRingUnusable, type RingEntry, type RingStorage } from './key-ring.ts'
 
 /** The files of one Node installation, all under `DATA_DIR`. */
 export interface DataDirectory {
@@ -17,67 +19,44 @@ export interface DataDirectory {
 
 /** Another process serves from this folder. */
 export class DataDirectoryLocked extends Error {
-  constructor(path: string, options?: ErrorOptions) {
-    super(`another certbook is serving from ${path}; stop it first, or set DATA_DIR to another folder`, options)
+  constructor(path: string) {
+    super(`another certbook is serving from ${path}; stop it first, or set DATA_DIR to another folder`)
     this.name = 'DataDirectoryLocked'
   }
 }
 
+/** The files of a folder, which need not exist. */
+export const dataDirectoryAt = (path: string): DataDirectory => ({
+  path,
+  mainFile: join(path, 'main.db'),
+  journalFile: join(path, 'journal.db'),
+  keyRingFile: join(path, 'key-ring'),
+  dataKeyFile: join(path, 'data-key'),
+  outbox: join(path, 'outbox'),
+})
+
 /** Makes the folder where it is missing, readable by its owner only. */
 export function openDataDirectory(path: string): DataDirectory {
   mkdirSync(path, { recursive: true, mode: 0o700 })
-  return {
-    path,
-    mainFile: join(path, 'main.db'),
-    journalFile: join(path, 'journal.db'),
-    keyRingFile: join(path, 'key-ring'),
-    dataKeyFile: join(path, 'data-key'),
-    outbox: join(path, 'outbox'),
-  }
+  return dataDirectoryAt(path)
 }
 
-/**
- * Takes the folder for this process until `release`, or until the process dies however it dies: SQLite's
- * exclusive file lock is the kernel's. Throws `DataDirectoryLocked`.
- */
+/** Takes the folder for this process until `release`, or until the process dies. Throws `DataDirectoryLocked`. */
 export function lockDataDirectory(directory: DataDirectory): { release(): void } {
-  const lock = new SqliteDatabase(join(directory.path, 'lock'), { timeout: 0 })
-  try {
-    lock.pragma('locking_mode = EXCLUSIVE')
-    lock.exec('BEGIN EXCLUSIVE')
-  } catch (cause) {
-    lock.close()
-    const busy = cause instanceof SqliteDatabase.SqliteError && cause.code.startsWith('SQLITE_BUSY')
-    throw busy ? new DataDirectoryLocked(directory.path, { cause }) : cause
-  }
-  return { release: () => lock.close() }
+  const lock = takeFileLock(join(directory.path, 'lock'))
+  if (lock === null) throw new DataDirectoryLocked(directory.path)
+  return lock
 }
 
 /** Whether this folder has ever held data: a key made beside existing data could not read it. */
 export const holdsDatabase = (directory: DataDirectory): boolean =>
   existsSync(directory.mainFile) || existsSync(directory.journalFile)
 
-const syncFolder = (path: string): void => {
-  const folder = openSync(path, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
-}
-
-/** Writes a file so that after a crash it is there whole or not at all. */
-const writeDurably = (directory: DataDirectory, path: string, content: string): void => {
-  const temporary = `${path}.new`
-  const file = openSync(temporary, 'w', 0o600)
-  try {
-    writeSync(file, content)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temporary, path)
-  syncFolder(directory.path)
+/** `DATA_KEY` as configured, else the one in the folder, else null. */
+export function findDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array | null {
+  if (configured !== null) return configured
+  if (!existsSync(directory.dataKeyFile)) return null
+  return new Uint8Array(Buffer.from(readFileSync(directory.dataKeyFile, 'utf8').trim(), 'base64'))
 }
 
 /**
@@ -85,10 +64,8 @@ const writeDurably = (directory: DataDirectory, path: string, content: string): 
  * exists. Throws `KeyRingUnusable`.
  */
 export function readDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array {
-  if (configured !== null) return configured
-  if (existsSync(directory.dataKeyFile)) {
-    return new Uint8Array(Buffer.from(readFileSync(directory.dataKeyFile, 'utf8').trim(), 'base64'))
-  }
+  const present = findDataKey(directory, configured)
+  if (present !== null) return present
   if (holdsDatabase(directory)) {
     throw new KeyRingUnusable(
       `DATA_KEY is not set and ${directory.dataKeyFile} is gone although a database exists: put the key back; ` +
@@ -96,7 +73,7 @@ export function readDataKey(directory: DataDirectory, configured: Uint8Array | n
     )
   }
   const key = randomBytes(32)
-  writeDurably(directory, directory.dataKeyFile, `${key.toString('base64')}\n`)
+  writeDurably(directory.dataKeyFile, `${key.toString('base64')}\n`)
   return new Uint8Array(key)
 }
 
@@ -112,6 +89,17 @@ const jsonOf = (content: string): unknown => {
   } catch {
     return undefined
   }
+}
+
+/** The entries of a ring file; none where there is no file. Throws `KeyRingUnusable`. */
+export function readRingFile(path: string): RingEntry[] {
+  if (!existsSync(path)) return []
+  const parsed = ringFileShape.safeParse(jsonOf(readFileSync(path, 'utf8')))
+  if (!parsed.success) throw new KeyRingUnusable(`${path} is not a key ring`)
+  return parsed.data.entries.map((entry) => ({
+    id: entry.id,
+    wrapped: new Uint8Array(Buffer.from(entry.wrapped, 'base64')),
+  }))
 }
 
 /**
@@ -149,18 +137,12 @@ export class KeyRingFile implements RingStorage {
         id,
         wrapped: Buffer.from(wrapped).toString('base64'),
       }))
-      writeDurably(this.#directory, this.#directory.keyRingFile, `${JSON.stringify({ version: 1, entries: all })}\n`)
+      writeDurably(this.#directory.keyRingFile, `${JSON.stringify({ version: 1, entries: all })}\n`)
       return entry
     })
   }
 
   #read(): RingEntry[] {
-    if (!existsSync(this.#directory.keyRingFile)) return []
-    const parsed = ringFileShape.safeParse(jsonOf(readFileSync(this.#directory.keyRingFile, 'utf8')))
-    if (!parsed.success) throw new KeyRingUnusable(`${this.#directory.keyRingFile} is not a key ring`)
-    return parsed.data.entries.map((entry) => ({
-      id: entry.id,
-      wrapped: new Uint8Array(Buffer.from(entry.wrapped, 'base64')),
-    }))
+    return readRingFile(this.#directory.keyRingFile)
   }
 }

@@ -220,11 +220,33 @@ export class KeyRing implements Keys {
     return this.#derived.get(id)
   }
 
-  /** Makes the entry's secret unless the ring, or another writer's ring, has one. */
+  /** The sealer that made an envelope, and for the journal the month of its key. Throws `SealBroken`. */
+  sealerOf(place: Place, envelope: Uint8Array): { sealer: Sealer; month: string | null } {
+    const keyId = keyIdOf(place, envelope)
+    return keyId === mainEntry
+      ? { sealer: this.main, month: null }
+      : { sealer: this.journal, month: keyId.slice(0, 'yyyy-mm'.length) }
+  }
+
+  /** The months that the journal has a key for, oldest first. */
+  months(): string[] {
+    return Array.from(this.#derived.keys(), (id) => /^journal-(.+)$/.exec(id)?.[1])
+      .filter((month) => month !== undefined)
+      .toSorted()
+  }
+
+  /**
+   * Makes the entry's secret unless the ring, or another writer's ring, has one. The ring is read again first: an entry
+   * that is missing here says that time has passed, in which others may have made this one and more.
+   */
   async ensure(id: string): Promise<void> {
     if (this.#derived.has(id)) return
-    const entry = await this.#storage.add(wrapNewSecret(this.#wrappingKey, id))
-    this.#derived.set(id, new DerivedKeys(unwrap(this.#wrappingKey, entry)))
+    for (const entry of await this.#storage.load()) this.#keep(entry)
+    if (!this.#derived.has(id)) this.#keep(await this.#storage.add(wrapNewSecret(this.#wrappingKey, id)))
+  }
+
+  #keep(entry: RingEntry): void {
+    if (!this.#derived.has(entry.id)) this.#derived.set(entry.id, new DerivedKeys(unwrap(this.#wrappingKey, entry)))
   }
 }
 

@@ -1,0 +1,107 @@
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { basename, dirname, join, resolve, sep } from 'node:path'
+import { readRingFile, type DataDirectory } from './data-directory.ts'
+import { moveDurably, syncPath } from './durable-files.ts'
+import { takeFileLock } from './file-lock.ts'
+
+/**
+ * A place for backups: a folder for each, named by its time, and one key ring for all of them. A backup is written
+ * under a name that no reader takes for one and renamed when it is whole.
+ */
+
+/** A backup cannot be made, or cannot be restored; the message says what to do. */
+export class BackupUnusable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'BackupUnusable'
+  }
+}
+
+/** The two databases of a backup, in the order in which they are copied. */
+export const backupDatabases = [
+  { role: 'journal', file: 'journal.db' },
+  { role: 'main', file: 'main.db' },
+] as const
+
+export const ringFileIn = (folder: string): string => join(folder, 'key-ring')
+
+const namePattern = /^\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}\.\d{3}Z$/
+const unfinishedPattern = /^\.\d{4}-[\dTZ.-]+\.partial$/
+
+/** A file name for a time (UTC milliseconds): RFC 3339 without the colons that some file systems refuse. */
+export const backupName = (at: number): string => new Date(at).toISOString().replaceAll(':', '-')
+
+/** The time that a name stands for, or that somebody typed in RFC 3339; NaN for anything else. */
+export const backupTime = (text: string): number =>
+  Date.parse(text.replace(/^(\d{4}-\d{2}-\d{2}T\d{2})-(\d{2})-(\d{2})/, '$1:$2:$3'))
+
+export const unfinishedName = (name: string): string => `.${name}.partial`
+
+/** The whole backups of a folder, oldest first. */
+export const listBackups = (folder: string): string[] =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && namePattern.test(entry.name))
+    .map((entry) => entry.name)
+    .toSorted()
+
+/** Drops what an interrupted backup left. Only the holder of the folder's lock may. */
+export function removeUnfinished(folder: string): void {
+  for (const entry of readdirSync(folder)) {
+    if (unfinishedPattern.test(entry)) rmSync(join(folder, entry), { recursive: true })
+  }
+}
+
+/**
+ * Drops the oldest backups, so that `keep` are left, and says which. `taken` stays, also where the clock went back. A
+ * half-dropped one is no backup any more.
+ */
+export function dropOldBackups(folder: string, keep: number, taken: string): string[] {
+  const others = listBackups(folder).filter((name) => name !== taken)
+  const dropped = others.slice(0, Math.max(0, others.length + 1 - keep))
+  for (const name of dropped) {
+    const unfinished = join(folder, unfinishedName(name))
+    moveDurably(join(folder, name), unfinished)
+    rmSync(unfinished, { recursive: true })
+  }
+  return dropped
+}
+
+/** The real path of a folder that may not exist yet. */
+const realPathOf = (path: string): string => {
+  const absolute = resolve(path)
+  if (existsSync(absolute)) return realpathSync(absolute)
+  return join(realPathOf(dirname(absolute)), basename(absolute))
+}
+
+/** Throws `BackupUnusable` where backups would lie with what they are to outlive. */
+export function requireOutside(directory: DataDirectory, folder: string): void {
+  const data = realPathOf(directory.path)
+  if (realPathOf(folder) === data || realPathOf(folder).startsWith(`${data}${sep}`)) {
+    throw new BackupUnusable(`${folder} lies inside DATA_DIR; name a folder elsewhere, on another disk if there is one`)
+  }
+}
+
+/**
+ * Throws `BackupUnusable` where the folder's ring has other keys than the installation's: overwriting it would make
+ * the backups of another installation unreadable for good.
+ */
+export function requireSameRing(directory: DataDirectory, folder: string): void {
+  const own = new Map(readRingFile(directory.keyRingFile).map((entry) => [entry.id, entry.wrapped]))
+  for (const { id, wrapped } of readRingFile(ringFileIn(folder))) {
+    const present = own.get(id)
+    if (present !== undefined && Buffer.compare(present, wrapped) !== 0) {
+      throw new BackupUnusable(`${folder} holds backups of another installation; name another folder`)
+    }
+  }
+}
+
+/** Makes the folder where it is missing, and takes it for one backup at a time. */
+export function openBackupFolder(folder: string): { release(): void } {
+  if (!existsSync(folder)) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    syncPath(dirname(resolve(folder)))
+  }
+  const lock = takeFileLock(join(folder, '.lock'))
+  if (lock === null) throw new BackupUnusable(`another backup is being written to ${folder}; wait for its end`)
+  return lock
+}

@@ -1,0 +1,72 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { DataDirectory } from './data-directory.ts'
+import { moveDurably, syncPath, writeDurably } from './durable-files.ts'
+
+/**
+ * Puts restored files in the place of the old ones. Several renames are not one, so a marker that names what is to be
+ * done is written first: from then on the restore counts as done, and whoever takes the folder's lock next finishes it.
+ */
+
+const markerShape = z.strictObject({ staging: z.string(), aside: z.string().nullable() })
+type Swap = z.infer<typeof markerShape>
+
+const markerIn = (directory: DataDirectory): string => join(directory.path, 'restore-under-way')
+const stagingPrefix = 'restoring-'
+
+/** What a database brings along while it is open, or after a crash; it goes before the file it belongs to. */
+const withCompanions = (file: string): string[] =>
+  file.endsWith('.db') ? [`${file}-wal`, `${file}-shm`, file] : [file]
+
+const swappedFiles = ['key-ring', 'journal.db', 'main.db']
+
+/** Whether a folder has anything that a restore would replace. */
+export const holdsData = (directory: DataDirectory): boolean =>
+  swappedFiles.flatMap(withCompanions).some((file) => existsSync(join(directory.path, file)))
+
+/** A name for the folder in which a restore does its work, inside `DATA_DIR` so that renaming is possible. */
+export const stagingPath = (directory: DataDirectory, at: number): string =>
+  join(directory.path, `${stagingPrefix}${at}`)
+
+/** Each step leaves a state from which the next run goes on: a staged file that is gone has arrived. */
+function finish(directory: DataDirectory, { staging, aside }: Swap): void {
+  const staged = join(directory.path, staging)
+  for (const file of swappedFiles) {
+    if (!existsSync(join(staged, file))) continue
+    for (const old of withCompanions(file).filter((name) => existsSync(join(directory.path, name)))) {
+      if (aside === null) throw new Error(`${join(directory.path, old)} is in the way of a restore; move it elsewhere`)
+      mkdirSync(join(directory.path, aside), { recursive: true, mode: 0o700 })
+      moveDurably(join(directory.path, old), join(directory.path, aside, old))
+    }
+    moveDurably(join(staged, file), join(directory.path, file))
+  }
+  unlinkSync(markerIn(directory))
+  syncPath(directory.path)
+}
+
+const readMarker = (directory: DataDirectory): Swap | null =>
+  existsSync(markerIn(directory)) ? markerShape.parse(JSON.parse(readFileSync(markerIn(directory), 'utf8'))) : null
+
+/** Whether a restore was interrupted after its files had been proved: the folder holds files of two ages. */
+export const isHalfRestored = (directory: DataDirectory): boolean => existsSync(markerIn(directory))
+
+/**
+ * Finishes a restore that was interrupted while it put its files in place, and drops what one left that did not come
+ * so far. Only the holder of the folder's lock may. Says whether a restore was finished.
+ */
+export function settleRestore(directory: DataDirectory): boolean {
+  const marker = readMarker(directory)
+  if (marker !== null) finish(directory, marker)
+  for (const entry of readdirSync(directory.path)) {
+    if (entry.startsWith(stagingPrefix)) rmSync(join(directory.path, entry), { recursive: true })
+  }
+  return marker !== null
+}
+
+/** Puts the files of `staging` in place; the old ones are kept in the folder `aside`, where one is named. */
+export function swapIn(directory: DataDirectory, staging: string, aside: string | null): void {
+  const swap: Swap = { staging: staging.slice(directory.path.length + 1), aside }
+  writeDurably(markerIn(directory), JSON.stringify(swap))
+  settleRestore(directory)
+}

@@ -1,0 +1,24 @@
+import type { Mailer } from '../ports/mailer.ts'
+import type { MailFolder } from './mail-folder.ts'
+import { MailHook } from './mail-hook.ts'
+import { Smtp } from './smtp.ts'
+
+/** The one way in which mail leaves; where none is set, it stays in the development folder. */
+interface MailWays {
+  readonly smtpUrl: string | null
+  readonly mailHookUrl: string | null
+  readonly mailHookToken: string | null
+}
+
+/** The mailer that the settings name, and what frees it. */
+export function chooseMailer(ways: MailWays, folder: MailFolder): { mailer: Mailer; close: () => void } {
+  if (ways.smtpUrl !== null) {
+    const smtp = new Smtp(ways.smtpUrl)
+    return { mailer: smtp, close: () => smtp.close() }
+  }
+  const nothingToClose = (): void => undefined
+  if (ways.mailHookUrl !== null) {
+    return { mailer: new MailHook(ways.mailHookUrl, ways.mailHookToken), close: nothingToClose }
+  }
+  return { mailer: folder, close: nothingToClose }
+}

@@ -1,0 +1,41 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { DomainError } from '../errors.ts'
+
+/** The answer to an error, as the service gives it everywhere. */
+export type ProblemOf = (error: unknown, instance: string) => Response
+
+/** How long a refused client has to read why, before its connection is cut. */
+const lingerMilliseconds = 500
+
+/** What Node's parser says of a request that never became one. */
+export const refusalOf = (code: string | undefined): DomainError => {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new DomainError('request_timeout', 'The request did not come in full within the time for it. Send it again.')
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new DomainError('headers_too_large', 'Send fewer or shorter header fields.')
+  }
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') {
+    return new DomainError('payload_too_large', 'Send chunks without extensions.')
+  }
+  return new DomainError('malformed_http', 'Send one HTTP/1.1 request as RFC 9112 has it.')
+}
+
+/** Writes an answer to a socket on which there is no request to answer, and ends the connection. */
+export async function refuseSocket(socket: Duplex, error: DomainError, problemOf: ProblemOf): Promise<void> {
+  const answer = problemOf(error, '/')
+  const body = Buffer.from(await answer.arrayBuffer())
+  const headers = [...answer.headers, ['Content-Length', String(body.length)], ['Connection', 'close']]
+  const head = [
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+  ]
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]))
+  const cut = setTimeout(() => socket.destroy(), lingerMilliseconds)
+  socket.once('close', () => clearTimeout(cut))
+}

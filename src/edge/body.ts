@@ -1,0 +1,86 @@
+import type { Context, Env } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { keyCompromiseRequest } from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import { findPrivateKey, type PrivateKeyFinding } from '../pki/private-keys/detect.ts'
+
+interface BodyGuard {
+  /** Told of a private key in a body, before the refusal. Must not reject. */
+  readonly onPrivateKey: (context: Context<Env>, finding: PrivateKeyFinding) => Promise<void>
+}
+
+/** Larger than any CSR in JSON, smaller than a flood. */
+const bodyBytesAllowed = 160 * 1_024
+
+/** The body is none of the types that are taken. */
+export const wrongType = (): DomainError =>
+  new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
+
+const tooLarge = (): DomainError => new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
+
+const limitStream = bodyLimit({
+  maxSize: bodyBytesAllowed,
+  onError: () => {
+    throw tooLarge()
+  },
+})
+
+const bodyTypes = /^application\/(json|pkcs10|x-pem-file|ocsp-request)\s*(;|$)/i
+
+const contentType = (context: Context<Env>): string => context.req.header('Content-Type') ?? ''
+
+/** The one field in which a private key is not refused: who reports a key as compromised may send it. */
+const isCompromiseReport = (context: Context<Env>, body: Uint8Array): boolean => {
+  if (context.req.path !== '/v1/key-compromise') return false
+  try {
+    const report = keyCompromiseRequest.safeParse(JSON.parse(new TextDecoder().decode(body)))
+    return report.success && 'privateKey' in report.data
+  } catch {
+    return false
+  }
+}
+
+const privateKeyRefused = (): DomainError =>
+  new DomainError(
+    'private_key_refused',
+    'The body holds a private key. It was not stored, but treat the key as disclosed: make a new one, and send only a CSR.',
+  )
+
+/** A client that left, or was cut because it took too long, is no fault of the service. */
+const asCut = (context: Context<Env>, error: unknown): unknown =>
+  error instanceof DomainError || !context.req.raw.signal.aborted
+    ? error
+    : new DomainError('request_timeout', 'The body did not come in full. Send the request again.', { cause: error })
+
+/**
+ * What is refused of a body before anything reads it: its size, a private key in it in whatever form, and its type.
+ * The bytes are read once; what later readers ask for is made of them.
+ */
+export const requireSafeBody =
+  (guard: BodyGuard) =>
+  async (context: Context<Env, string>, next: () => Promise<void>): Promise<Response | void> => {
+    const { method } = context.req
+    if (method !== 'POST' && method !== 'PUT' && method !== 'PATCH') return next()
+    const length = context.req.header('Content-Length')
+    const inspect = async (): Promise<void> => {
+      const body = new Uint8Array(await context.req.arrayBuffer())
+      if (body.length > 0) {
+        const finding = findPrivateKey(body)
+        if (finding !== null && !isCompromiseReport(context, body)) {
+          await guard.onPrivateKey(context, finding)
+          throw privateKeyRefused()
+        }
+        // OCSP says by its own statuses what is wrong with a request.
+        if (!bodyTypes.test(contentType(context)) && !context.req.path.startsWith('/ocsp/')) throw wrongType()
+      }
+      await next()
+    }
+    // HTTP/2 has no Transfer-Encoding, so without a length only the body itself tells whether there is one.
+    const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
+    if (!streamed && Number(length) > bodyBytesAllowed) throw tooLarge()
+    try {
+      return await (streamed ? limitStream(context, inspect) : inspect())
+    } catch (error) {
+      throw asCut(context, error)
+    }
+  }

@@ -1,0 +1,40 @@
+import type { Context } from 'hono'
+import { bearerToken, createRoutes } from '../api/room.ts'
+import { DomainError } from '../errors.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import type { Exposition, Gauge } from '../ports/meter.ts'
+import type { Sha256 } from '../ports/keys.ts'
+
+interface MetricsParts {
+  /** Null where the runtime has no process whose figures would mean anything. */
+  readonly exposition: Exposition | null
+  readonly gauges: readonly Gauge[]
+  readonly token: string | null
+  readonly sha256: Sha256
+}
+
+const encoder = new TextEncoder()
+
+/** Lets this machine and the holder of METRICS_TOKEN pass; throws `credential_required`, `credential_invalid`. */
+function requireReader(context: Context, parts: MetricsParts): void {
+  const authorization = context.req.header('Authorization')
+  if (authorization === undefined && context.get('client').local) return
+  const given = bearerToken(authorization)
+  const hash = (text: string): Uint8Array => parts.sha256(encoder.encode(text))
+  if (parts.token !== null && equalSecrets(hash(given), hash(parts.token))) return
+  throw new DomainError('credential_invalid', 'Send the METRICS_TOKEN of this service, or ask from its own machine.')
+}
+
+/** `/metrics`, in the text format of Prometheus. */
+export function metricsRoutes(parts: MetricsParts) {
+  const routes = createRoutes()
+  routes.get('/metrics', async (context) => {
+    if (parts.exposition === null) {
+      throw new DomainError('node_only', 'A Worker has no figures of its own: see the dashboard of its platform.')
+    }
+    requireReader(context, parts)
+    const text = await parts.exposition.expose(parts.gauges)
+    return context.body(text, 200, { 'Content-Type': parts.exposition.contentType })
+  })
+  return routes
+}

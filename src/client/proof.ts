@@ -1,3 +1,4 @@
+import { CertbookError } from './errors.ts'
 import { ellipticCurve } from '../pki/elliptic-curves.ts'
 import { equalBytes, equalSecrets, sha256Hex, toBufferSource } from '../pki/encoding.ts'
 import { decryptionProof, nonceLength } from '../pki/proof/decryption-proof.ts'
@@ -17,11 +18,11 @@ export type ProofErrorCode = 'challenge_refused' | 'private_key_unsuitable'
  * each of these would make the device a decryption oracle for intercepted mail (Bleichenbacher, Vaudenay, Manger), and
  * apps do report errors to servers.
  */
-export class ProofError extends Error {
-  readonly code: ProofErrorCode
+export class ProofError extends CertbookError {
+  override readonly code: ProofErrorCode
 
-  constructor(code: ProofErrorCode, message: string) {
-    super(`${code}: ${message}`)
+  constructor(code: ProofErrorCode, detail: string) {
+    super(code, detail)
     this.name = 'ProofError'
     this.code = code
   }

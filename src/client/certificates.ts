@@ -1,0 +1,283 @@
+import type { z } from 'zod'
+import {
+  certificateRequestAnswer,
+  keyChallengeAnswer,
+  ownCertificate,
+  pageOf,
+  type Audience,
+  type CertificateRequestAnswer,
+  type CertificateUse,
+  type OwnCertificate,
+  type revocationReason,
+} from '../api/shapes.ts'
+import { parseMailboxAddress } from '../mailbox/address.ts'
+import { toBase64 } from '../pki/encoding.ts'
+import { makeCertificateRequest } from '../pki/make-certificate-request.ts'
+import type { Connection } from './connection.ts'
+import { CertbookError, inCodes, isCertbookError } from './errors.ts'
+import type { DeviceKeyPair } from './keys.ts'
+import { allOf } from './pages.ts'
+import { poll, type Waiting } from './poll.ts'
+import { proveWithKey, type KeyChallenge } from './prove-with-key.ts'
+import { requireOwnCertificate } from './own-certificate.ts'
+
+export type RevocationReason = z.output<typeof revocationReason>
+
+/** A CSR that the app has made by itself. */
+export interface RequestByCsr {
+  /** PEM, or base64 of the DER. */
+  readonly csr: string
+  readonly use: CertificateUse
+  /** May be left out by a subscriber with one mailbox. */
+  readonly mailbox?: string
+}
+
+/** A public key that the app holds the private part of, wherever that is. */
+export interface RequestByPublicKey {
+  /** SubjectPublicKeyInfo in DER. */
+  readonly spki: Uint8Array
+  readonly use: CertificateUse
+  readonly mailbox?: string
+  /** Answers the challenge: `proveBySigning` or `proveByDecrypting`, or the same in a provider of the app's own. */
+  prove(challenge: KeyChallenge): Promise<Uint8Array>
+}
+
+export interface CertificatesOptions {
+  readonly crypto: Crypto
+  /** UTC milliseconds. */
+  readonly now: () => number
+  readonly anchors: readonly Uint8Array[]
+}
+
+/** Challenges that are asked for, for one key, when the answer to a proof is lost. */
+const challengesPerKey = 3
+
+/** The certificates of this subscriber, and how this device gets its own. */
+export class Certificates {
+  readonly #connection: Connection
+  readonly #credential: string | undefined
+  readonly #options: CertificatesOptions
+
+  constructor(connection: Connection, credential: string | undefined, options: CertificatesOptions) {
+    this.#connection = connection
+    this.#credential = credential
+    this.#options = options
+  }
+
+  /**
+   * Has a key pair of `makeKeyPair` certified for a mailbox: a key to sign by a CSR, a key to decrypt by a challenge.
+   * Store the key pair before; then this may be repeated with the same one after any failure, and gives the same
+   * request. The state is `issued`, or one that `waitForCertificate` waits for.
+   *
+   * A certificate that comes back is judged as those of others are, and must hold this very key: else this rejects
+   * with `certificate_refused`.
+   */
+  async certify(keyPair: DeviceKeyPair, mailbox: string, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
+    return await inCodes(async () => {
+      const answer = await (keyPair.use === 'sign'
+        ? this.#certifyByCsr(keyPair, mailbox, signal)
+        : this.#certifyByProof(keyPair, mailbox, signal))
+      return await this.#requireOwn(answer, keyPair, mailbox)
+    })
+  }
+
+  /**
+   * The next certificate in the place of an older one of this device: the same mailbox and use, a new key pair. The
+   * service passes publication on under the same consent, and the older one becomes `superseded`. Keep its private
+   * key: mail that was encrypted to it stays.
+   */
+  async renew(
+    older: Pick<OwnCertificate, 'mailbox' | 'use'>,
+    keyPair: DeviceKeyPair,
+    signal?: AbortSignal,
+  ): Promise<CertificateRequestAnswer> {
+    if (older.use === keyPair.use) return await this.certify(keyPair, older.mailbox, signal)
+    throw new CertbookError('private_key_unsuitable', 'Renew a certificate with a key pair for the same use.')
+  }
+
+  /** Sends a CSR. What comes back is not judged here. May be repeated with a CSR for the same key. */
+  async requestByCsr(request: RequestByCsr, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
+    return await this.#connection.call({
+      ...this.#of('/v1/certificate-requests'),
+      method: 'POST',
+      body: { ...request },
+      answer: certificateRequestAnswer,
+      repeating: 'repeatable',
+      signal,
+    })
+  }
+
+  /**
+   * Has a public key certified by a challenge to its holder. What comes back is not judged here. A challenge is used up
+   * by its proof, so after a lost answer another one is asked for: the key still gets one request.
+   */
+  async certifyPublicKey(request: RequestByPublicKey, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
+    for (let challenges = 1; ; challenges++) {
+      const challenge = await this.#challenge(request, signal)
+      const proof = await request.prove(challenge)
+      try {
+        return await this.#connection.call({
+          ...this.#of(`/v1/public-keys/${encodeURIComponent(challenge.id)}/proof`),
+          method: 'POST',
+          body: { proof: toBase64(proof) },
+          answer: certificateRequestAnswer,
+          repeating: 'once',
+          signal,
+        })
+      } catch (error) {
+        const isLost = isCertbookError(error) && ['network_failed', 'timeout', 'challenge_ended'].includes(error.code)
+        if (!isLost || challenges >= challengesPerKey) throw error
+      }
+    }
+  }
+
+  /** Resolves to the request once it is decided; the state is then `issued`, `rejected`, `failed` or `cancelled`. */
+  async waitForCertificate(
+    request: string,
+    keyPair: DeviceKeyPair,
+    waiting: Waiting = {},
+  ): Promise<CertificateRequestAnswer> {
+    const { signal } = waiting
+    const call = {
+      ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request)}`),
+      method: 'GET',
+      signal,
+    } as const
+    const decided = await poll(this.#connection.retries, waiting, async () => {
+      const { value, retryAfterSeconds } = await this.#connection.ask({
+        ...call,
+        answer: certificateRequestAnswer,
+        repeating: 'repeatable',
+      })
+      return undecided.has(value.state) ? { done: false, retryAfterSeconds } : { done: true, value }
+    })
+    return await inCodes(() => this.#requireOwn(decided, keyPair, decided.mailbox))
+  }
+
+  /** The requests of this subscriber, newest first. */
+  requests(signal?: AbortSignal): AsyncGenerator<CertificateRequestAnswer> {
+    return allOf(this.#connection, this.#of('/v1/certificate-requests'), requestsPage, signal)
+  }
+
+  /** Cancels a request that is not decided. Rejects with `request_not_cancellable`. */
+  async cancel(request: string, signal?: AbortSignal): Promise<void> {
+    const call = { ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request)}`), answer: null } as const
+    await this.#connection.call({ ...call, method: 'DELETE', repeating: 'repeatable', signal })
+  }
+
+  /** The certificates of this subscriber, newest first, those of other devices and ended ones among them. */
+  list(signal?: AbortSignal): AsyncGenerator<OwnCertificate> {
+    return allOf(this.#connection, this.#of('/v1/certificates'), certificatesPage, signal)
+  }
+
+  /** One of them. */
+  async read(certificate: string, signal?: AbortSignal): Promise<OwnCertificate> {
+    const call = { ...this.#one(certificate), method: 'GET', answer: ownCertificate, signal } as const
+    return await this.#connection.call({ ...call, repeating: 'repeatable' })
+  }
+
+  /**
+   * Lets others find a certificate: every subscriber, or anybody. `consentVersion` is the version of the text that the
+   * person has agreed to just now; `policy()` has it. Rejects with `consent_version_not_in_force`.
+   */
+  async publish(
+    certificate: string,
+    consent: { readonly consentVersion: string; readonly audience: Audience },
+    signal?: AbortSignal,
+  ): Promise<OwnCertificate> {
+    const { consentVersion, audience } = consent
+    return await this.#connection.call({
+      ...this.#one(certificate, '/publication'),
+      method: 'PUT',
+      body: { consentVersion, audience },
+      answer: ownCertificate,
+      repeating: 'repeatable',
+      signal,
+    })
+  }
+
+  /** Takes a certificate out of the directory, at once. */
+  async withdraw(certificate: string, signal?: AbortSignal): Promise<void> {
+    const call = { ...this.#one(certificate, '/publication'), method: 'DELETE', answer: null, signal } as const
+    await this.#connection.call({ ...call, repeating: 'repeatable' })
+  }
+
+  /** Revokes a certificate, for good. */
+  async revoke(certificate: string, reason: RevocationReason, signal?: AbortSignal): Promise<OwnCertificate> {
+    return await this.#connection.call({
+      ...this.#one(certificate, '/revocation'),
+      method: 'POST',
+      body: { reason },
+      answer: ownCertificate,
+      repeating: 'repeatable',
+      signal,
+    })
+  }
+
+  async #certifyByCsr(
+    keyPair: DeviceKeyPair,
+    mailbox: string,
+    signal: AbortSignal | undefined,
+  ): Promise<CertificateRequestAnswer> {
+    const address = parseMailboxAddress(mailbox)
+    const der = await makeCertificateRequest(this.#options.crypto, { ...keyPair, mailbox: address })
+    return await this.requestByCsr({ csr: toBase64(der), use: keyPair.use, mailbox }, signal)
+  }
+
+  async #certifyByProof(
+    keyPair: DeviceKeyPair,
+    mailbox: string,
+    signal: AbortSignal | undefined,
+  ): Promise<CertificateRequestAnswer> {
+    const { spki, use } = keyPair
+    const prove = (challenge: KeyChallenge) => proveWithKey(this.#options.crypto, challenge, keyPair)
+    return await this.certifyPublicKey({ spki, use, mailbox, prove }, signal)
+  }
+
+  async #challenge({ spki, use, mailbox }: RequestByPublicKey, signal: AbortSignal | undefined): Promise<KeyChallenge> {
+    const { id, challenge } = await this.#connection.call({
+      ...this.#of('/v1/public-keys'),
+      method: 'POST',
+      body: { publicKey: toBase64(spki), use, ...(mailbox === undefined ? {} : { mailbox }) },
+      answer: keyChallengeAnswer,
+      repeating: 'repeatable',
+      signal,
+    })
+    return { id, origin: this.#connection.origin, spki, challenge }
+  }
+
+  async #requireOwn(
+    answer: CertificateRequestAnswer,
+    keyPair: DeviceKeyPair,
+    mailbox: string,
+  ): Promise<CertificateRequestAnswer> {
+    const { crypto, now, anchors } = this.#options
+    if (answer.certificate === null) return answer
+    await requireOwnCertificate(crypto, answer.certificate, {
+      mailbox: parseMailboxAddress(mailbox),
+      use: keyPair.use,
+      spki: keyPair.spki,
+      anchors,
+      at: new Date(now()),
+    })
+    return answer
+  }
+
+  #of(path: string) {
+    return { path, credential: this.#credential }
+  }
+
+  #one(certificate: string, step = '') {
+    return this.#of(`/v1/certificates/${encodeURIComponent(certificate)}${step}`)
+  }
+}
+
+const requestsPage = pageOf(certificateRequestAnswer)
+const certificatesPage = pageOf(ownCertificate)
+
+const undecided: ReadonlySet<CertificateRequestAnswer['state']> = new Set([
+  'received',
+  'awaiting_mailbox_proof',
+  'awaiting_approval',
+  'pending',
+])

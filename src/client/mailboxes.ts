@@ -1,0 +1,69 @@
+import type { z } from 'zod'
+import { mailboxChallengeAnswer, ownMailbox, type AccountType } from '../api/shapes.ts'
+import { findChallenge, type FoundChallenge, type MailHeaders } from './challenge-mail.ts'
+import type { Connection } from './connection.ts'
+
+export type OwnMailbox = z.output<typeof ownMailbox>
+
+/** A mailbox that is to be proved by the token that is mailed to it: plain data that the app stores. */
+export type PendingMailbox = z.output<typeof mailboxChallengeAnswer>
+
+/** The mailboxes of this subscriber; `account.read` lists them. */
+export class Mailboxes {
+  readonly #connection: Connection
+  readonly #credential: string | undefined
+
+  constructor(connection: Connection, credential: string | undefined) {
+    this.#connection = connection
+    this.#credential = credential
+  }
+
+  /** Asks to add a mailbox; a challenge is mailed to it. Rejects with `mailbox_proof_required`. */
+  async add(email: string, accountType: AccountType, signal?: AbortSignal): Promise<PendingMailbox> {
+    return await this.#ask('/v1/me/mailboxes', { email, accountType }, signal)
+  }
+
+  /**
+   * Has a new challenge mailed to a mailbox: what was proved more than 15 minutes ago does not do for a change of
+   * devices or mailboxes, and one that another subscriber has proved since is proved again to have it back.
+   */
+  async askForProof(mailbox: string, signal?: AbortSignal): Promise<PendingMailbox> {
+    return await this.#ask(`/v1/me/mailboxes/${encodeURIComponent(mailbox)}/proof`, {}, signal)
+  }
+
+  /** The token in the headers of a received mail, where it is the challenge to one of these mailboxes; else null. */
+  readChallenge(headers: MailHeaders, pendings: readonly PendingMailbox[]): FoundChallenge<PendingMailbox> | null {
+    return findChallenge(headers, pendings, this.#connection.origin)
+  }
+
+  /** Proves a mailbox with the mailed token. May be repeated. Rejects with `token_wrong`, `challenge_ended`. */
+  async prove({ id }: PendingMailbox, token: string, signal?: AbortSignal): Promise<OwnMailbox> {
+    return await this.#connection.call({
+      path: `/v1/me/mailboxes/${encodeURIComponent(id)}/proof`,
+      credential: this.#credential,
+      method: 'POST',
+      body: { token },
+      answer: ownMailbox,
+      repeating: 'repeatable',
+      signal,
+    })
+  }
+
+  /** Removes a mailbox, with its certificates. Rejects with `mailbox_is_last`, `mailbox_proof_required`. */
+  async remove(mailbox: string, signal?: AbortSignal): Promise<void> {
+    await this.#connection.call({
+      path: `/v1/me/mailboxes/${encodeURIComponent(mailbox)}`,
+      credential: this.#credential,
+      method: 'DELETE',
+      answer: null,
+      repeating: 'repeatable',
+      signal,
+    })
+  }
+
+  /** Not repeated by itself: each call mails. */
+  async #ask(path: string, body: object, signal: AbortSignal | undefined): Promise<PendingMailbox> {
+    const call = { path, credential: this.#credential, method: 'POST', body, answer: mailboxChallengeAnswer } as const
+    return await this.#connection.call({ ...call, repeating: 'once', signal })
+  }
+}

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { personalData as admin } from './admin/personal-data.ts'
 import { personalData as audit } from './audit/personal-data.ts'
 import { personalData as consent } from './consent/personal-data.ts'
 import { personalData as directory } from './directory/personal-data.ts'
@@ -9,6 +10,7 @@ import { registerMarkdown } from './privacy/register.ts'
 import { problemTable } from './problem.ts'
 import { personalData as queryLog } from './query-log/personal-data.ts'
 import { personalData as registration } from './registration/personal-data.ts'
+import { personalData as reports } from './reports/personal-data.ts'
 
 const errorsIntroduction = `# Errors
 
@@ -18,7 +20,18 @@ Every refusal is a problem document (RFC 9457) with a stable \`code\`; branch on
 `
 
 /** What every room declares, in the order of the documents. */
-export const declarations = [audit, mail, consent, queryLog, registration, enrolment, directory, house].flat()
+export const declarations = [
+  audit,
+  mail,
+  consent,
+  queryLog,
+  registration,
+  enrolment,
+  directory,
+  reports,
+  admin,
+  house,
+].flat()
 
 /** The documents that are made from code, by their path. */
 export const documents: Readonly<Record<string, () => string>> = {

@@ -1,0 +1,162 @@
+import type { z } from 'zod'
+import type { ListenerBindings } from '../adapters/http-listener.ts'
+import { isLoopbackHost } from '../settings.ts'
+import { problemDocument } from '../api/shapes.ts'
+import { withFiles } from './files.ts'
+import { CommandFailed, exitCodes, Refused } from './terminal.ts'
+
+/** Where a command finds the service. */
+export interface ServiceOptions {
+  readonly url?: string
+}
+
+/** One call of the API; `body` makes it JSON. */
+interface Call {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+}
+
+/** Speaks to one service with one credential, over HTTPS or in this process. */
+export interface Caller {
+  /** The answer, in the shape that the service promises. Throws `CommandFailed`. */
+  ask<T extends z.ZodType>(shape: T, call: Call): Promise<z.output<T>>
+  /** For calls that answer nothing. */
+  tell(call: Call): Promise<void>
+}
+
+type Send = (path: string, init: RequestInit) => Promise<Response>
+
+/** A refusal that says something of the thing asked about, rather than of the asking. */
+const isAboutTheThing = (status: number, code: string): boolean =>
+  [404, 409, 422].includes(status) && code !== 'invalid_request'
+
+const requestOf = ({ method, body }: Call, credential: string | null): RequestInit => {
+  const headers: Record<string, string> = { Accept: 'application/json' }
+  if (credential !== null) headers['Authorization'] = `Bearer ${credential}`
+  if (body === undefined) return { method, headers }
+  const text = JSON.stringify(body)
+  headers['Content-Type'] = 'application/json'
+  headers['Content-Length'] = String(Buffer.byteLength(text))
+  return { method, headers, body: text }
+}
+
+const jsonOf = async (response: Response): Promise<unknown> => {
+  try {
+    return await response.json()
+  } catch {
+    return undefined
+  }
+}
+
+async function requireOk(response: Response): Promise<void> {
+  if (response.ok) return
+  const problem = problemDocument.safeParse(await jsonOf(response))
+  if (!problem.success)
+    throw new CommandFailed(`the service answered ${response.status}; is it certbook that is there?`)
+  const { code, detail } = problem.data
+  throw new Refused(code, detail, isAboutTheThing(response.status, code) ? exitCodes.notInOrder : exitCodes.failed)
+}
+
+/** A caller over whatever sends the requests. */
+const createCaller = (send: Send, credential: string | null): Caller => {
+  const exchange = async (call: Call): Promise<Response> => {
+    const response = await send(call.path, requestOf(call, credential))
+    await requireOk(response)
+    return response
+  }
+  return {
+    ask: async (shape, call) => {
+      const parsed = shape.safeParse(await jsonOf(await exchange(call)))
+      if (parsed.success) return parsed.data
+      throw new CommandFailed('the service answered what this version does not know; use the version that it runs')
+    },
+    tell: async (call) => {
+      await exchange(call)
+    },
+  }
+}
+
+const answerMilliseconds = 60_000
+
+/** Sends over the network: by TLS, or to this machine itself. A redirect would carry the credential elsewhere. */
+const sendTo = (base: string): Send => {
+  if (!URL.canParse(base)) throw new CommandFailed('--url is no URL; write it as https://keys.example.com')
+  const { protocol, hostname, origin, pathname, search, username } = new URL(base)
+  if (pathname !== '/' || search !== '' || username !== '') {
+    throw new CommandFailed('--url has more than a scheme and a host; write it as https://keys.example.com')
+  }
+  if (protocol !== 'https:' && !(protocol === 'http:' && isLoopbackHost(hostname))) {
+    throw new CommandFailed('--url must begin with https:, for a credential goes with each request')
+  }
+  return async (path, init) => {
+    try {
+      return await fetch(origin + path, {
+        ...init,
+        redirect: 'error',
+        signal: AbortSignal.timeout(answerMilliseconds),
+      })
+    } catch (cause) {
+      const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : 'no answer'
+      throw new CommandFailed(`${origin} could not be reached (${why}); is the service running?`, exitCodes.failed, {
+        cause,
+      })
+    }
+  }
+}
+
+const setting = (name: string): string | null => {
+  const value = process.env[name]
+  return value === undefined || value === '' ? null : value
+}
+
+const urlOf = (options: ServiceOptions): string | null => options.url ?? setting('CERTBOOK_URL')
+
+const requireSetting = (name: string, what: string): string => {
+  const value = setting(name)
+  if (value !== null) return value
+  throw new CommandFailed(`set ${name} to ${what}; it is not taken from the command line, which others can see`)
+}
+
+/** Requests inside this process come from this machine. */
+const local: ListenerBindings = { peer: '127.0.0.1', encrypted: false, pkiOnly: false }
+
+const inProcess = <T>(act: (caller: Caller) => Promise<T>, credentialed: boolean): Promise<T> =>
+  withFiles(async ({ service }) => {
+    const send: Send = async (path, init) => service.fetch(new Request(`http://127.0.0.1${path}`, init), local)
+    return act(createCaller(send, credentialed ? service.administration.localOperator() : null))
+  })
+
+/**
+ * Acts as an administrator: over HTTPS with `CERTBOOK_ADMIN_CREDENTIAL` where a URL is given, else on the files of
+ * `DATA_DIR`, beside a running service, as whoever can read them.
+ */
+export function asAdministrator<T>(options: ServiceOptions, act: (caller: Caller) => Promise<T>): Promise<T> {
+  const url = urlOf(options)
+  if (url === null) return inProcess(act, true)
+  const credential = requireSetting('CERTBOOK_ADMIN_CREDENTIAL', 'the credential of an administrator (cb_adm_…)')
+  return act(createCaller(sendTo(url), credential))
+}
+
+/** Asks what anyone may ask. */
+export function asAnyone<T>(options: ServiceOptions, act: (caller: Caller) => Promise<T>): Promise<T> {
+  const url = urlOf(options)
+  return url === null ? inProcess(act, false) : act(createCaller(sendTo(url), null))
+}
+
+/** Asks over HTTP with a bearer secret from the environment, or with none where `setting` is null. */
+export function overHttp(options: ServiceOptions, secret: { setting: string; what: string } | null): Caller {
+  const url = urlOf(options)
+  if (url === null) throw new CommandFailed('say where the service is: --url https://keys.example.com, or CERTBOOK_URL')
+  return createCaller(sendTo(url), secret === null ? null : requireSetting(secret.setting, secret.what))
+}
+
+/** A secret of the environment that need not be there. */
+export const hasSetting = (name: string): boolean => setting(name) !== null
+
+/** A path with a query; what is undefined is left out. */
+export const withQuery = (path: string, parameters: Readonly<Record<string, string | undefined>>): string => {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.set(name, value)
+  return query.size === 0 ? path : `${path}?${query}`
+}

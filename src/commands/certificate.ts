@@ -1,0 +1,84 @@
+import { Command, Option } from 'commander'
+import type { z } from 'zod'
+import { certificateReading } from '../api/admin-shapes.ts'
+import { pageOf, revocationReason } from '../api/shapes.ts'
+import { asAdministrator, type Caller, type ServiceOptions } from './caller.ts'
+import { group, jsonOption, urlOption } from './options.ts'
+import { answer, answerPage, CommandFailed, notInOrder, Refused, table, type OutputOptions } from './terminal.ts'
+
+type Options = OutputOptions & ServiceOptions
+
+const certificates = '/v1/admin/certificates'
+const certificate = (id: string): string => `${certificates}/${encodeURIComponent(id)}`
+
+const show = (id: string, options: Options): Promise<void> =>
+  asAdministrator(options, async (caller) => {
+    const found = await caller.ask(certificateReading, { method: 'GET', path: certificate(id) })
+    answer(options, found, () => table(Object.entries(found).map(([name, value]) => [name, String(value ?? '-')])))
+  })
+
+async function find(options: Options & { serial?: string; fingerprint?: string }): Promise<void> {
+  const { serial, fingerprint } = options
+  if ((serial === undefined) === (fingerprint === undefined)) {
+    throw new CommandFailed('name the certificate by --serial or by --fingerprint')
+  }
+  const body = serial === undefined ? { fingerprintSha256: fingerprint } : { serialNumber: serial }
+  await asAdministrator(options, async (caller) => {
+    const call = { method: 'POST', path: `${certificates}/search`, body } as const
+    const page = await caller.ask(pageOf(certificateReading), call)
+    answerPage(options, page, (row) => [row.id, row.state, row.use, row.notAfter, row.mailbox ?? ''])
+    if (page.items.length === 0) notInOrder()
+  })
+}
+
+type State = z.output<typeof certificateReading>['state']
+
+/** What became of a revocation, in words; null is a certificate that does not exist. */
+const outcome = (id: string, state: State | null): string => {
+  if (state === null) return `There is no certificate ${id}.`
+  if (state === 'revoked') {
+    return 'The certificate is revoked: OCSP says so at once, the revocation list within five minutes.'
+  }
+  return `The certificate is ${state}: there is nothing to revoke.`
+}
+
+async function stateAfterRevocation(caller: Caller, id: string, reason: string): Promise<State | null> {
+  try {
+    const call = { method: 'POST', path: `${certificate(id)}/revocation`, body: { reason } } as const
+    return (await caller.ask(certificateReading, call)).state
+  } catch (error) {
+    if (error instanceof Refused && error.code === 'not_found') return null
+    throw error
+  }
+}
+
+const revoke = (id: string, options: Options & { reason: string }): Promise<void> =>
+  asAdministrator(options, async (caller) => {
+    const state = await stateAfterRevocation(caller, id, options.reason)
+    answer(options, { certificate: id, state }, () => [outcome(id, state)])
+    if (state !== 'revoked') notInOrder()
+  })
+
+export const certificateCommand = (): Command =>
+  group('certificate', 'certificates', [
+    new Command('show')
+      .description('show a certificate')
+      .argument('<id>', 'the id of the certificate')
+      .addOption(urlOption())
+      .addOption(jsonOption())
+      .action(show),
+    new Command('find')
+      .description('find a certificate by its serial number or its fingerprint')
+      .option('--serial <hexadecimal>', 'the serial number, as tools print it')
+      .option('--fingerprint <hexadecimal>', 'SHA-256 of the certificate, as tools print it')
+      .addOption(urlOption())
+      .addOption(jsonOption())
+      .action(find),
+    new Command('revoke')
+      .description('revoke a certificate, for good')
+      .argument('<id>', 'the id of the certificate')
+      .addOption(new Option('--reason <reason>', 'why').choices(revocationReason.options).default('unspecified'))
+      .addOption(urlOption())
+      .addOption(jsonOption())
+      .action(revoke),
+  ])

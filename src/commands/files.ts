@@ -1,0 +1,34 @@
+import { isHalfRestored } from '../adapters/backup-swap.ts'
+import { dataDirectoryAt, holdsDatabase, type DataDirectory } from '../adapters/data-directory.ts'
+import { readConfig, type Config } from '../config.ts'
+import { openNodeService, type NodeService } from '../node.ts'
+import { CommandFailed, hint } from './terminal.ts'
+
+/** The settings of the environment, with a log that is quiet enough for a command. */
+export const commandConfig = (): Config => ({ ...readConfig(process.env, 'node'), logLevel: 'warn' })
+
+/** The service's folder, which must hold data, of one age. Throws `CommandFailed`. */
+export function requireData(config: Config): DataDirectory {
+  const directory = dataDirectoryAt(config.dataDir)
+  if (isHalfRestored(directory)) {
+    throw new CommandFailed(
+      `a restore to ${directory.path} was interrupted while it put its files in place; certbook serve finishes it`,
+    )
+  }
+  if (holdsDatabase(directory)) return directory
+  throw new CommandFailed(
+    `there is no database in ${directory.path}; set DATA_DIR to the folder of the service, or --url to its address`,
+  )
+}
+
+/** Opens the service's files for one command, beside a service that may be running. */
+export async function withFiles<T>(act: (node: NodeService) => Promise<T>): Promise<T> {
+  const config = commandConfig()
+  requireData(config)
+  const node = await openNodeService(config, { beside: true, leaveMail: true, writeLog: hint })
+  try {
+    return await act(node)
+  } finally {
+    await node.close()
+  }
+}

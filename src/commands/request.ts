@@ -1,0 +1,44 @@
+import { Command } from 'commander'
+import { listedRequest, requestReading } from '../api/admin-shapes.ts'
+import { pageOf } from '../api/shapes.ts'
+import { asAdministrator, withQuery, type ServiceOptions } from './caller.ts'
+import { cursorOption, group, jsonOption, limitOption, urlOption } from './options.ts'
+import { answer, answerPage, table, type OutputOptions } from './terminal.ts'
+
+type Options = OutputOptions & ServiceOptions
+type ListOptions = Options & { readonly limit: number; readonly cursor?: string; readonly state?: string }
+
+const requests = '/v1/admin/certificate-requests'
+
+const list = (options: ListOptions): Promise<void> =>
+  asAdministrator(options, async (caller) => {
+    const { limit, cursor, state } = options
+    const path = withQuery(requests, { limit: String(limit), cursor, state })
+    const page = await caller.ask(pageOf(listedRequest), { method: 'GET', path })
+    answerPage(options, page, (row) => [row.id, row.state, row.use, row.createdAt, row.reason ?? ''])
+  })
+
+const show = (id: string, options: Options): Promise<void> =>
+  asAdministrator(options, async (caller) => {
+    const path = `${requests}/${encodeURIComponent(id)}`
+    const found = await caller.ask(requestReading, { method: 'GET', path })
+    answer(options, found, () => table(Object.entries(found).map(([name, value]) => [name, value ?? '-'])))
+  })
+
+export const requestCommand = (): Command =>
+  group('request', 'certificate requests', [
+    new Command('list')
+      .description('list certificate requests, newest first')
+      .option('--state <state>', 'only those in this state, such as outcome_unknown')
+      .addOption(limitOption())
+      .addOption(cursorOption())
+      .addOption(urlOption())
+      .addOption(jsonOption())
+      .action(list),
+    new Command('show')
+      .description('show one certificate request')
+      .argument('<id>', 'the id of the request')
+      .addOption(urlOption())
+      .addOption(jsonOption())
+      .action(show),
+  ])

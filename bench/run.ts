@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openSqliteFile } from '../src/adapters/sqlite.ts'
 import { startProcess, temporaryFolder } from '../test/support/node-process.ts'
+import { measureEnumeration, type Comparison } from './enumeration.ts'
 import { certificatesPerRound, measureIssuing, type IssuingRound } from './issuing.ts'
 import { askOnce, measure, warmUp, type Round } from './measure.ts'
 import { ServerProcess } from './processes.ts'
@@ -175,6 +176,15 @@ const issuingFiguresOf = (issuing: readonly IssuingRound[]): Figure[] => {
   ]
 }
 
+const enumerationFiguresOf = (comparisons: readonly Comparison[]): Figure[] =>
+  comparisons.map(({ name, ratios }) => ({
+    name,
+    unit: 'of its median time',
+    values: ratios,
+    digits: 3,
+    aim: { text: '0.95 to 1.05', met: (value) => value >= 0.95 && value <= 1.05 },
+  }))
+
 const tableOf = (figures: readonly Figure[]): string =>
   ['| figure | unit | median | min | max | aim |', '| --- | --- | --- | --- | --- | --- |', ...figures.map(rowOf)].join(
     '\n',
@@ -200,8 +210,9 @@ try {
   const answered = trios.reduce((sum, { withLog }) => sum + withLog.lookups, 0)
   if (logged < answered) throw new Error(`${answered} lookups were answered, but only ${logged} are in the log`)
   const figures = figuresOf(trios, starts)
+  const enumeration = enumerationFiguresOf(await measureEnumeration(join(folder.path, 'enumeration'), rounds))
   if (options.json) {
-    const results = [...figures, ...issuing].map(({ aim, ...figure }) => ({
+    const results = [...figures, ...issuing, ...enumeration].map(({ aim, ...figure }) => ({
       ...figure,
       median: median(figure.values),
       ...(aim === undefined ? {} : { aim: aim.text, met: aim.met(median(figure.values)) }),
@@ -221,6 +232,8 @@ try {
     )
     console.log('save for the library alone, which checks and signs in a loop. CPU of the process that issues.\n')
     console.log(tableOf(issuing))
+    console.log('\nWhat the time of an answer tells: the kinds take turns within one process, without a socket.\n')
+    console.log(tableOf(enumeration))
   }
 } finally {
   await folder.remove()

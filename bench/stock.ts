@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { openNodeService } from '../src/node.ts'
-import { Api } from '../test/support/api.ts'
+import type { Service } from '../src/service.ts'
+import { Api, type Ask } from '../test/support/api.ts'
 import { MailPool } from '../test/support/mail.ts'
 import { testConfig } from '../test/support/node-process.ts'
 import { certify, publish, register, type Registered } from '../test/support/story.ts'
@@ -10,6 +11,16 @@ export interface Stock {
   readonly credential: string
   readonly addresses: readonly string[]
 }
+
+/** Asks a service without a socket, as if over TLS from one network of very many. */
+export const askFrom =
+  (service: Service, network: number): Ask =>
+  async (path, init) =>
+    service.fetch(new Request(`https://127.0.0.1${path}`, init), {
+      peer: `10.${Math.floor(network / 256)}.${network % 256}.1`,
+      encrypted: true,
+      pkiOnly: false,
+    })
 
 const withId = z.object({ id: z.string() })
 
@@ -24,12 +35,11 @@ export async function stockSubscribers(
     mailer: { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) },
   })
   const { service } = node
-  // Without a socket there is no peer to judge, so the request says that it came from this machine.
-  const incoming = { socket: { remoteAddress: '127.0.0.1' } }
-  const api = new Api(async (path, init) => service.fetch(new Request(`http://127.0.0.1${path}`, init), { incoming }))
   const subscribers: Registered[] = []
   try {
     for (let number = 0; number < count; number += 1) {
+      // Each from a network of its own: what one network may begin in an hour is no part of the bench.
+      const api = new Api(askFrom(service, number))
       const subscriber = await register(api, mails, `subscriber.${number}@company-${number % 20}.example`)
       // The first use of a credential is noted durably; no measured request is to pay for that.
       await subscriber.api.get('/v1/certificates')

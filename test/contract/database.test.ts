@@ -591,7 +591,10 @@ describe('the schema', () => {
       const columns = await readColumns(current)
       expect([...new Set(columns.map(({ table }) => table))]).toEqual([
         'batch_guard',
+        'check_ins',
         'd1_migrations',
+        'lookup_budget_addresses',
+        'lookup_budgets',
         'query_log',
         'query_log_recent',
       ])

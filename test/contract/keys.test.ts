@@ -274,6 +274,20 @@ describe.each([
       expect(await ringPlace.storage().load()).toHaveLength(2)
     })
 
+    test('of months that passed here unused, while another writer used them, open with the next one', async () => {
+      const idle = await open()
+      await idle.journal.prepare(endOfNovember)
+      const january = Date.parse('2027-01-01T00:00:00Z')
+      const envelopes: Uint8Array[] = []
+      for (const at of [december, january]) {
+        await ring.journal.prepare(at)
+        envelopes.push(sealText(ring.journal, logPlace, address))
+      }
+      for (const envelope of envelopes) expect(() => openText(idle.journal, logPlace, envelope)).toThrow(SealBroken)
+      await idle.journal.prepare(january)
+      for (const envelope of envelopes) expect(openText(idle.journal, logPlace, envelope)).toBe(address)
+    })
+
     test('of a month whose entry is dropped are gone for good, and no others', async () => {
       await ring.journal.prepare(endOfNovember)
       const shredded = sealText(ring.journal, logPlace, 'of November')

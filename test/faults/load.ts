@@ -12,6 +12,9 @@ import { certify, lookUp, publish, register, type Registered } from '../support/
 /** Every address of the load ends like this, so who looks for this in a file finds any of them. */
 export const commonTail = 'sigkill@faults.example'
 
+/** One client asks for more than a subscriber may on their first day; budgets are tested elsewhere. */
+export const manyLookups = { LOOKUP_BUDGET_NEW_SUBSCRIBER: '1000000', LOOKUP_BUDGET_DOMAIN: '1000000' } as const
+
 /** How to start another service than this folder's own. */
 export interface ServiceCommand {
   readonly command?: readonly string[]
@@ -71,7 +74,11 @@ const as = (run: Run, subscriber: Subscriber): Registered => ({
 })
 
 async function registerOne(run: Run): Promise<void> {
-  const mails: MailSource = { challengeOf: (id) => Promise.race([run.mails.challengeOf(id), run.ended]) }
+  const mails: MailSource = {
+    challengeOf: (id, earlier) => Promise.race([run.mails.challengeOf(id, earlier), run.ended]),
+    challengesOf: (id) => run.mails.challengesOf(id),
+    arrivalOf: (to, subject, earlier) => Promise.race([run.mails.arrivalOf(to, subject, earlier), run.ended]),
+  }
   const { subscriberId, deviceId, email, credential } = await register(run.api, mails, run.witness.freshAddress())
   const nothingYet = { certificateAsked: false, certificate: null, publicationAsked: false, published: false }
   run.witness.subscribers.push({ subscriberId, deviceId, email, credential, ...nothingYet })
@@ -147,7 +154,7 @@ export async function killUnderLoad(
 ): Promise<ServiceProcess> {
   const mails = await watchOutbox(join(dataDir, 'outbox'))
   const { answers: wanted, ...command } = options
-  const service = await startProcess(dataDir, command)
+  const service = await startProcess(dataDir, { ...command, settings: manyLookups })
   let answers = 0
   let killed = false
   const kill = (): void => {

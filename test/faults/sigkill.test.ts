@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { serveNode } from '../../src/node.ts'
 import { checkService } from '../support/check-service.ts'
 import { temporaryFolder, testConfig } from '../support/node-process.ts'
-import { commonTail, faultsOf, killUnderLoad, unloggedLookups, Witness } from './load.ts'
+import { commonTail, faultsOf, killUnderLoad, manyLookups, unloggedLookups, Witness } from './load.ts'
 import { answerFirstMutant } from './mutant.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -12,7 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => folder.remove())
 
-const reopen = () => serveNode(testConfig(folder.path), { writeLog: () => undefined })
+const reopen = () => serveNode(testConfig(folder.path, manyLookups), { writeLog: () => undefined })
 
 test(
   'ten times SIGKILL under load on one data directory: what was answered is there',

@@ -15,7 +15,7 @@ import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder, testConfig, type ServiceProcess } from '../support/node-process.ts'
 import { certify, deviceFacts, policyVersion, publish, register, type Registered } from '../support/story.ts'
 import { Clients, splitAnswers, type Outcome } from './clients.ts'
-import { unloggedLookups } from './load.ts'
+import { manyLookups, unloggedLookups } from './load.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -56,7 +56,7 @@ async function startNpm(): Promise<Started> {
   const child = spawn('npm', ['start'], {
     cwd: project,
     detached: true,
-    env: { PATH: path, HOME: process.env['HOME'], PORT: '0', DATA_DIR: folder.path },
+    env: { PATH: path, HOME: process.env['HOME'], PORT: '0', DATA_DIR: folder.path, ...manyLookups },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const lines: string[] = []

@@ -6,15 +6,19 @@ import { Api, askOver } from '../support/api.ts'
 import { checkService, findAddresses, formsOf } from '../support/check-service.ts'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder, testConfig } from '../support/node-process.ts'
-import { travel } from './whole-story.ts'
+import { travelRealRegistrations } from './real-registrations.ts'
+import { travel, type Travelled } from './whole-story.ts'
 
-test('the whole story on Node over a real socket, and what it leaves in DATA_DIR', async () => {
+test.each([
+  ['the whole story', travel],
+  ['real registrations', travelRealRegistrations],
+] as const)('%s on Node over a real socket, and what it leaves in DATA_DIR', async (_, journey) => {
   const folder = await temporaryFolder()
   const dataDir = join(folder.path, 'data')
   const service = await startProcess(dataDir, { settings: { LOG_LEVEL: 'debug' } })
   const mails = await watchOutbox(join(dataDir, 'outbox'))
   try {
-    const travelled = await travel(new Api(askOver(service.url)), mails)
+    const travelled: Travelled = await journey(new Api(askOver(service.url)), mails)
     expect(await findAddresses(dataDir, travelled.addresses), 'while the service runs').toEqual([])
     expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
     for (const address of travelled.addresses) expect(service.output()).not.toContain(address)

@@ -101,7 +101,7 @@ test('a port that is taken stops the start and says what to set', async () => {
 test('off loopback the start is refused, with everything that is missing at once', async () => {
   const ended = await certbook({ DATA_DIR: dataDir, HOST: '0.0.0.0' }, 'serve')
   expect(ended.code).toBe(2)
-  for (const name of ['SMTP_URL', 'PKI_URL', 'CONTROLLER', 'PUBLIC_URL'])
+  for (const name of ['SMTP_URL', 'PKI_URL', 'CONTROLLER', 'PUBLIC_URL', 'TLS_CERT_FILE'])
     expect(ended.output).toContain(`${name}: set it`)
 })
 
@@ -111,8 +111,9 @@ test.each([
   ['QUERY_LOG_DAYS', '366'],
   ['DATA_KEY', 'c2hvcnQ='],
   ['CA_KEY', 'rsa1024'],
-  ['DIRECTORY_ACCESS', 'public'],
-  ['TLS_CERT_FILE', '/etc/ssl/cert.pem'],
+  ['DIRECTORY_ACCESS', 'everyone'],
+  ['TRUSTED_PROXY', '0.0.0.0/0'],
+  ['CORS_ORIGINS', '*'],
 ])('the setting %s=%s is refused by name', async (name, value) => {
   const ended = await certbook({ DATA_DIR: dataDir, [name]: value }, 'config', 'check')
   expect(ended).toMatchObject({ code: 1, output: expect.stringContaining(`${name}: `) })

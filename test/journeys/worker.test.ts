@@ -11,6 +11,7 @@ import { checkService } from '../support/check-service.ts'
 import { startMailHook } from '../support/mail.ts'
 import { temporaryFolder, testConfig } from '../support/node-process.ts'
 import { startWorker, type WorkerProcess } from '../support/worker-process.ts'
+import { travelRealRegistrations } from './real-registrations.ts'
 import { travel, type Travelled } from './whole-story.ts'
 
 /** Opens the Worker's databases from outside, once it has ended, and checks what it left. */
@@ -42,9 +43,18 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
         clock: Date.now,
         background: { run: () => undefined },
         events: createEvents(() => undefined, 'error', Date.now),
-        connectionOf: () => ({ secure: true, mayForward: false }),
+        connectionOf: () => ({
+          secure: true,
+          tls: true,
+          mayForward: false,
+          pkiOnly: false,
+          network: '127.0.0.0/24',
+          local: true,
+        }),
         otherDatabases: [{ role: 'keys', database: keysDatabase }],
-        warnings: [],
+        warnings: () => [],
+        exposition: null,
+        gauges: () => [],
       },
       testConfig('unused'),
     )
@@ -54,12 +64,17 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
   }
 }
 
-test('the whole story under wrangler dev with D1, mail by the hook, and its cron patterns', async () => {
+test('the whole story and real registrations under wrangler dev with D1, mail by the hook, and its cron patterns', async () => {
   const folder = await temporaryFolder()
   const hook = await startMailHook()
   const worker = await startWorker(folder.path, hook.url)
   try {
-    const travelled = await travel(new Api(askOver(worker.url)), hook)
+    const api = new Api(askOver(worker.url))
+    const journeys = [await travel(api, hook), await travelRealRegistrations(api, hook)]
+    const travelled: Travelled = {
+      answered: journeys.flatMap(({ answered }) => answered),
+      addresses: journeys.flatMap(({ addresses }) => addresses),
+    }
     expect(await worker.fireCron('* * * * *')).toBe(200)
     expect(await worker.fireCron('17 3 * * *')).toBe(200)
     expect(await worker.fireCron('5 5 5 5 5'), 'a pattern that no job carries').toBe(500)
@@ -72,4 +87,4 @@ test('the whole story under wrangler dev with D1, mail by the hook, and its cron
     await hook.close()
     await folder.remove()
   }
-})
+}, 180_000)

@@ -4,11 +4,11 @@ import { agreeOnWrapKey } from '../../src/pki/proof/key-agreement.ts'
 import type { HeldKey } from '../support/key-holder.ts'
 import type { KeyType } from './key-types.ts'
 
-/** The one recipient of an encrypted mail, and its content; read by pkijs. */
-function readMail(der: Uint8Array<ArrayBuffer>) {
+/** One recipient of an encrypted mail, and its content; read by pkijs. */
+function readMail(der: Uint8Array<ArrayBuffer>, at: number) {
   const mail = new EnvelopedData({ schema: ContentInfo.fromBER(der.buffer).content })
   const { contentEncryptionAlgorithm, encryptedContent } = mail.encryptedContentInfo
-  const recipient: unknown = mail.recipientInfos[0]?.value
+  const recipient: unknown = mail.recipientInfos[at]?.value
   const initialisationVector = contentEncryptionAlgorithm.algorithmParams.valueBlock.valueHexView
   if (encryptedContent === undefined) throw new Error('the mail has no content')
   return {
@@ -20,7 +20,11 @@ function readMail(der: Uint8Array<ArrayBuffer>) {
 
 const octets = (view: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(view)
 
-async function contentKey(held: HeldKey, keyType: KeyType, recipient: unknown): Promise<CryptoKey> {
+async function contentKey(
+  held: Pick<HeldKey, 'crypto' | 'privateKey'>,
+  keyType: KeyType,
+  recipient: unknown,
+): Promise<CryptoKey> {
   if (recipient instanceof KeyTransRecipientInfo) {
     const wrapped = octets(recipient.encryptedKey.valueBlock.valueHexView)
     const raw = await held.crypto.subtle.decrypt('RSA-OAEP', held.privateKey, wrapped)
@@ -45,8 +49,13 @@ async function contentKey(held: HeldKey, keyType: KeyType, recipient: unknown): 
  * Opens an encrypted mail (CMS EnvelopedData, AES-256-CBC) with a key that never leaves Web Crypto, and with the key
  * agreement that certbook's client answers challenges with: so what opens here was agreed on as another program does.
  */
-export async function openMail(held: HeldKey, keyType: KeyType, der: Uint8Array<ArrayBuffer>): Promise<string> {
-  const { recipient, initialisationVector, ciphertext } = readMail(der)
+export async function openMail(
+  held: Pick<HeldKey, 'crypto' | 'privateKey'>,
+  keyType: KeyType,
+  der: Uint8Array<ArrayBuffer>,
+  recipientAt = 0,
+): Promise<string> {
+  const { recipient, initialisationVector, ciphertext } = readMail(der, recipientAt)
   const key = await contentKey(held, keyType, recipient)
   const algorithm = { name: 'AES-CBC', iv: octets(initialisationVector) }
   return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, key, octets(ciphertext)))

@@ -6,7 +6,7 @@ export interface Run {
   readonly output: string
 }
 
-const allowedMilliseconds = 30_000
+const allowedMilliseconds = 120_000
 
 /** Runs a program in a folder until it ends, well or not. */
 export async function run(

@@ -4,8 +4,7 @@ import { readOwn } from '../../src/query-log/store.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { holdKey, prove } from '../support/key-holder.ts'
 import { certify, lookUp, publish, register, startRegistration } from '../support/story.ts'
-
-const day = 86_400_000
+import { day, passUntil } from './support.ts'
 
 describe.each(engines)('what could go wrong between rooms, on %s', (engine) => {
   let harness: RoomHarness
@@ -74,7 +73,7 @@ describe.each(engines)('what could go wrong between rooms, on %s', (engine) => {
     const carol = await register(api, mails, 'carol@example.com')
     const first = await certify(carol)
     await certify(carol)
-    harness.clock.now += 410 * day
+    await passUntil(harness, harness.clock.now + 410 * day, [carol])
     await harness.runJob('revocation-lists')
     const numbers = async (): Promise<number> =>
       count(`certificate_revocation_lists WHERE number > ${Math.floor(harness.clock.now / 1_000)}`)

@@ -4,7 +4,15 @@ import type { Answer, Json } from '../support/api.ts'
 import { readLog } from '../support/check-service.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, policyVersion, publish, register, type Registered } from '../support/story.ts'
-import { Answered, countEverything, countRows, expectProblem, race, withoutInstance } from './support.ts'
+import {
+  Answered,
+  countEverything,
+  countRows,
+  expectProblem,
+  moveToAnotherDevice,
+  race,
+  withoutInstance,
+} from './support.ts'
 
 const unknownId = 'AAAAAAAAAAAAAAAAAAAAAA'
 
@@ -15,7 +23,7 @@ describe.each(engines)('the directory on %s', (engine) => {
   let registered = 0
 
   beforeAll(async () => {
-    harness = await openRoomHarness(engine)
+    harness = await openRoomHarness(engine, { settings: { LOOKUP_BUDGET_NEW_SUBSCRIBER: '500' } })
     bob = await register(harness.api, harness.mails, 'bob@example.com')
   })
   afterAll(() => harness.close())
@@ -274,6 +282,24 @@ describe.each(engines)('the directory on %s', (engine) => {
       expect([await given('sign'), await given('encrypt')]).toEqual([[ids['sign']], [ids['encrypt']]])
       await withdraw(alice, ids['encrypt'] ?? '')
       expect(await given('encrypt')).toEqual([ids['dual']])
+    })
+
+    test('gives the newest of ten devices, and of no more', async () => {
+      const alice = await newcomer()
+      const ids: string[] = []
+      const given = async (): Promise<string[]> => {
+        const [result] = await answered.lookUp(bob, [alice.email])
+        return result.certificates.map((certificate: Json) => certificate.id)
+      }
+      for (let device = 0; device < 11; device += 1) {
+        harness.clock.now += 1
+        const { id } = await certify(alice)
+        await publish(alice, id)
+        await moveToAnotherDevice(harness.main, alice.subscriberId)
+        ids.unshift(id)
+        if (device === 9) expect(await given()).toEqual(ids)
+      }
+      expect(await given()).toEqual(ids.slice(0, 10))
     })
 
     test('tells nobody why an address is not found', async () => {

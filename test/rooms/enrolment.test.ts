@@ -6,7 +6,7 @@ import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { makeCsr, makeKeys } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
-import { certify, policyVersion, publish, register, type Registered } from '../support/story.ts'
+import { certify, policyVersion, proveMailbox, publish, register, type Registered } from '../support/story.ts'
 import {
   Answered,
   countEverything,
@@ -14,6 +14,7 @@ import {
   day,
   expectProblem,
   findLeaks,
+  passUntil,
   race,
   withoutInstance,
 } from './support.ts'
@@ -355,7 +356,7 @@ describe.each(engines)('enrolment on %s', (engine) => {
       const certificate = await certify(alice, { csr })
       await publish(alice, certificate.id)
       await harness.settled()
-      harness.clock.now = Date.parse(certificate.notAfter) - 1
+      await passUntil(harness, Date.parse(certificate.notAfter) - 1, [alice, bob])
       // Twice, so that what comes next could come from memory.
       expect(await found(alice.email)).toEqual([certificate.id])
       expect(await found(alice.email)).toEqual([certificate.id])
@@ -381,6 +382,7 @@ describe.each(engines)('enrolment on %s', (engine) => {
         ),
       ).toBe(1)
       expectProblem(await ask(alice, csr), 409, 'key_already_used')
+      await proveMailbox(alice, harness.mails)
       const next = await certify(alice)
       expect(next).toMatchObject({ state: 'valid', published: false })
     })
@@ -390,7 +392,7 @@ describe.each(engines)('enrolment on %s', (engine) => {
       const certificate = await certify(alice)
       await publish(alice, certificate.id)
       expect(await found(alice.email)).toEqual([certificate.id])
-      harness.clock.now += 398 * day
+      await passUntil(harness, harness.clock.now + 398 * day, [alice, bob])
       expect(await found(alice.email)).toEqual([])
       await harness.runJob('certificates-expire')
       expect((await own(alice, certificate.id)).state).toBe('expired')

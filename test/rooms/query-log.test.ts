@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { command } from '../../src/ports/database.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { readLog } from '../support/check-service.ts'
@@ -15,7 +15,9 @@ describe.each(engines)('the query log on %s', (engine) => {
   let registered = 0
 
   beforeAll(async () => {
-    harness = await openRoomHarness(engine, { settings: { QUERY_LOG_DAYS: String(keptDays) } })
+    harness = await openRoomHarness(engine, {
+      settings: { QUERY_LOG_DAYS: String(keptDays), LOOKUP_BUDGET_NEW_SUBSCRIBER: '500' },
+    })
     alice = await register(harness.api, harness.mails, 'alice@example.com')
     await publish(alice, (await certify(alice)).id)
   })
@@ -216,6 +218,42 @@ describe.each(engines)('the query log on %s', (engine) => {
   test('the service is whole', async () => {
     await harness.runJob('certificates-expire')
     await answered.check(harness)
+  })
+})
+
+describe.each(engines)('many rows of the query log on %s', (engine) => {
+  const rows = 12_001
+
+  test('are moved and pruned some thousand at a time, and all of them', async () => {
+    const harness = await openRoomHarness(engine, { settings: { QUERY_LOG_DAYS: String(keptDays) } })
+    try {
+      const [shard] = harness.journal.shards()
+      if (shard === undefined) throw new Error('there is no shard')
+      await shard.batch([
+        command(
+          `INSERT INTO query_log_recent (id, at, asker, interface, status, address_sealed)
+           WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < ?)
+           SELECT number, 0, 'nobody', 'http', 'found', x'00' FROM numbers`,
+          rows,
+        ),
+      ])
+      const batch = vi.spyOn(shard, 'batch')
+      const largest = async (job: string): Promise<number> => {
+        batch.mockClear()
+        await harness.runJob(job)
+        const outcomes = await Promise.all(batch.mock.results.map(({ value }) => value))
+        return Math.max(...outcomes.flat().map(({ changes }) => changes))
+      }
+      expect(await largest('query-log-move')).toBe(5_000)
+      expect(batch).toHaveBeenCalledTimes(3)
+      expect(await countRows(shard, 'query_log_recent')).toBe(0)
+      expect(await countRows(shard, 'query_log')).toBe(rows)
+      harness.clock.now += (keptDays + 1) * day
+      expect(await largest('query-log-prune')).toBe(5_000)
+      expect(await countRows(shard, 'query_log')).toBe(0)
+    } finally {
+      await harness.close()
+    }
   })
 })
 

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
-import { integer, query, text, type Database, type SqlValue } from '../../src/ports/database.ts'
+import { command, integer, query, text, type Database, type SqlValue } from '../../src/ports/database.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { checkService, formsOf, type AnsweredLookup } from '../support/check-service.ts'
 import type { RoomHarness } from '../support/engines.ts'
@@ -132,6 +132,37 @@ export class Answered {
       addresses: [],
     })
   }
+}
+
+/** Has a subscriber's certificates belong to a device that did not ask for them, so that the next supersedes none. */
+export async function moveToAnotherDevice(main: Database, subscriber: string): Promise<void> {
+  const id = crypto.randomUUID()
+  await main.batch([
+    command(
+      `INSERT INTO devices (id, subscriber, registration, credential_sha256, facts_sealed, created_at)
+       SELECT ?, subscriber, ?, ?, facts_sealed, created_at FROM devices WHERE subscriber = ? LIMIT 1`,
+      id,
+      id,
+      new TextEncoder().encode(id),
+      subscriber,
+    ),
+    command(
+      `UPDATE certificates SET device = ?
+       WHERE subscriber = ? AND device IN (SELECT id FROM devices WHERE credential_used_at IS NOT NULL)`,
+      id,
+      subscriber,
+    ),
+  ])
+}
+
+/** Lets time pass for people who use their devices now and then, so that no credential of theirs expires. */
+export async function passUntil(harness: RoomHarness, until: number, people: readonly Registered[]): Promise<void> {
+  const seldom = 100 * day
+  while (until - harness.clock.now > seldom) {
+    harness.clock.now += seldom
+    for (const { api } of people) expect((await api.get('/v1/me')).status).toBe(200)
+  }
+  harness.clock.now = until
 }
 
 /** Runs one thing many times at once. */

@@ -9,6 +9,7 @@ import { createCrl, type CrlEntry, type CrlParameters } from '../../src/pki/crl.
 import {
   contextConstructed,
   DerSequence,
+  MalformedDer,
   encodeElement,
   encodeObjectIdentifier,
   readElement,
@@ -21,6 +22,7 @@ import {
 import { toBufferSource, toHex } from '../../src/pki/encoding.ts'
 import { readAuthorityKeyIdentifier, readExtensions, readSubjectKeyIdentifier } from '../../src/pki/extensions.ts'
 import { oid } from '../../src/pki/object-identifiers.ts'
+import { parseCrl } from '../../src/pki/read-crl.ts'
 import { revocationReasonCodes } from '../../src/pki/revocation-reason.ts'
 import { verifySignature } from '../../src/pki/signature.ts'
 import type { SigningCa } from '../../src/pki/signing.ts'
@@ -260,5 +262,50 @@ describe('RFC 5280 5.3.1: reasons', () => {
 
   it('none given: left out, and so are the extensions of the entry', async () => {
     expect(parse(await make({ entries: [entry('01')] })).entries?.[0]?.extensions).toBeUndefined()
+  })
+})
+
+describe('RFC 5280 5.1: reading a list back', () => {
+  const wholeSecond = (time: Date): Date => new Date(Math.floor(time.getTime() / 1_000) * 1_000)
+
+  it('finds what was written: numbers, times, serial numbers with a high bit, every reason and none', async () => {
+    const reasons = [...Object.keys(revocationReasonCodes), null] as CrlEntry['reason'][]
+    const entries = reasons.map((reason, index) => entry(`f${index}ab`, { reason }))
+    const list = parseCrl(await make({ number: 1_795_000_000, entries }))
+    expect(list).toMatchObject({
+      number: 1_795_000_000,
+      thisUpdate: wholeSecond(thisUpdate),
+      nextUpdate: wholeSecond(nextUpdate),
+      entries: entries.map((one) => ({ ...one, revokedAt: wholeSecond(revokedAt) })),
+    })
+    expect(parseCrl(await make()).entries).toEqual([])
+  })
+
+  it('keeps what is signed as it stands, so that a changed byte is found', async () => {
+    const der = await make({ entries: [entry('0a')] })
+    const { spki, subject } = parseCertificate(authority.issuer)
+    const { issuer, signature } = parseCrl(der)
+    expect(issuer).toEqual(subject.bytes)
+    expect(await verifySignature(crypto, spki, signature)).toBe(true)
+    const serial = Buffer.from(der).indexOf(Buffer.from('02010a', 'hex'))
+    const changed = Uint8Array.from(der, (byte, index) => (index === serial + 2 ? 0x0b : byte))
+    expect(parseCrl(changed).entries[0]?.serialNumber).toBe('0b')
+    expect(await verifySignature(crypto, spki, parseCrl(changed).signature)).toBe(false)
+  })
+
+  it('refuses a number beyond the safe integers, and whatever is no list', async () => {
+    expect(() => parseCrl(authority.issuer)).toThrow(MalformedDer)
+    await expect(make({ number: 2n ** 60n }).then(parseCrl)).rejects.toThrow(MalformedDer)
+    const whole = await make({ entries: [entry('0a', { reason: 'superseded' })] })
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.integer({ min: 0, max: 255 }), (place, byte) => {
+        const changed = Uint8Array.from(whole, (before, index) => (index === place ? byte : before))
+        try {
+          parseCrl(changed)
+        } catch (error) {
+          expect(error).toBeInstanceOf(MalformedDer)
+        }
+      }),
+    )
   })
 })

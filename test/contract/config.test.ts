@@ -1,0 +1,205 @@
+import { describe, expect, test } from 'vitest'
+import { ConfigInvalid, configWarnings, readConfig } from '../../src/config.ts'
+
+type Settings = Readonly<Record<string, string>>
+
+const faultsOf = (settings: Settings, runtime: 'node' | 'workers' = 'node'): readonly string[] => {
+  try {
+    readConfig(settings, runtime)
+    return []
+  } catch (error) {
+    if (error instanceof ConfigInvalid) return error.faults
+    throw error
+  }
+}
+
+const reachable = {
+  HOST: '0.0.0.0',
+  PUBLIC_URL: 'https://keys.example.com',
+  PKI_URL: 'http://pki.example.com',
+  CONTROLLER: 'Example Ltd',
+  SMTP_URL: 'smtp://mail.example.com',
+}
+const tls = { TLS_CERT_FILE: '/etc/certbook/certificate.pem', TLS_KEY_FILE: '/etc/certbook/key.pem' }
+
+describe('where others can reach the service', () => {
+  test('it needs TLS of its own or a declared proxy, as all requests from elsewhere would be refused', () => {
+    expect(faultsOf(reachable)).toEqual([
+      expect.stringMatching(/^TLS_CERT_FILE: set it and TLS_KEY_FILE \(or TRUSTED_PROXY/),
+    ])
+    expect(faultsOf({ ...reachable, ...tls })).toEqual([])
+    expect(faultsOf({ ...reachable, TRUSTED_PROXY: '172.16.0.0/12' })).toEqual([])
+  })
+
+  test('its clients find it by https', () => {
+    const faults = faultsOf({ ...reachable, ...tls, PUBLIC_URL: 'http://keys.example.com' })
+    expect(faults).toContainEqual(expect.stringContaining('PUBLIC_URL: set it to the https: address'))
+  })
+
+  test.each(['127.0.0.1', '127.0.0.2', '::1', '[::1]', 'localhost'])('%s is not reached by others', (host) => {
+    expect(faultsOf({ HOST: host })).toEqual([])
+  })
+})
+
+describe('TLS of its own', () => {
+  test('needs both files', () => {
+    const { TLS_CERT_FILE, TLS_KEY_FILE } = tls
+    expect(faultsOf({ TLS_KEY_FILE })).toEqual([expect.stringContaining('TLS_CERT_FILE: set it too')])
+    expect(faultsOf({ TLS_CERT_FILE, PKI_PORT: '8081' })).toEqual([expect.stringContaining('TLS_KEY_FILE: set it too')])
+  })
+
+  test('needs another place for plain HTTP', () => {
+    expect(faultsOf(tls)).toEqual([expect.stringContaining('PKI_PORT: set it (or PKI_URL)')])
+    expect(faultsOf({ ...tls, PKI_PORT: '8081' })).toEqual([])
+    expect(faultsOf({ ...tls, PKI_URL: 'http://pki.example.com' })).toEqual([])
+  })
+
+  test('makes the address of the service an https one', () => {
+    const { publicUrl, pkiUrl } = readConfig({ ...tls, PKI_PORT: '8081' }, 'node')
+    expect([publicUrl, pkiUrl]).toEqual(['https://127.0.0.1:8080', 'http://127.0.0.1:8081'])
+    const faults = faultsOf({ ...tls, PKI_PORT: '8081', PUBLIC_URL: 'http://keys.example.com' })
+    expect(faults).toEqual([expect.stringContaining('PUBLIC_URL: set it to an https: address')])
+  })
+})
+
+describe('PKI_URL', () => {
+  test.each([
+    [{}, 'http://127.0.0.1:8080'],
+    [{ HOST: '::1' }, 'http://[::1]:8080'],
+    [{ PKI_PORT: '8081' }, 'http://127.0.0.1:8081'],
+    [{ PKI_PORT: '8081', HOST: '[::1]' }, 'http://[::1]:8081'],
+    [{ PKI_PORT: '8081', PUBLIC_URL: 'https://keys.example.com' }, 'http://keys.example.com:8081'],
+    [{ PKI_PORT: '8081', PKI_URL: 'http://pki.example.com' }, 'http://pki.example.com'],
+  ])('with %j is %s', (settings, pkiUrl) => {
+    expect(readConfig(settings, 'node').pkiUrl).toBe(pkiUrl)
+  })
+
+  test('has a port of its own, or shares PORT', () => {
+    expect(faultsOf({ PORT: '8080', PKI_PORT: '8080' })).toEqual([
+      expect.stringContaining('PKI_PORT: set it to another port'),
+    ])
+    expect(faultsOf({ PORT: '0', PKI_PORT: '0' })).toEqual([])
+  })
+})
+
+describe('TRUSTED_PROXY', () => {
+  test.each(['10.0.0.1', '10.0.0.0/8, 192.168.1.1', 'fd00::/8', '::1,127.0.0.1', '::ffff:10.0.0.1'])(
+    'takes %s',
+    (value) => {
+      expect(faultsOf({ TRUSTED_PROXY: value })).toEqual([])
+    },
+  )
+
+  test.each([
+    '10.0.0.0/33',
+    '10.0.0',
+    'proxy.example.com',
+    '10.0.0.1,',
+    '10.0.0.1 10.0.0.2',
+    'fe80::1%eth0',
+    '010.0.0.1',
+  ])('refuses %s, in a line of its own', (value) => {
+    expect(faultsOf({ TRUSTED_PROXY: value })).toEqual([
+      'TRUSTED_PROXY: must be addresses or ranges such as 10.0.0.0/8',
+    ])
+  })
+
+  test.each(['0.0.0.0/0', '::/0'])('refuses %s: anyone could forge where they are', (value) => {
+    expect(faultsOf({ TRUSTED_PROXY: value })).toEqual([
+      expect.stringContaining('must not be the range of all addresses'),
+    ])
+  })
+})
+
+describe('CORS_ORIGINS', () => {
+  test('are kept as browsers send them', () => {
+    const given = 'HTTPS://Mail.Example.com:443/, capacitor://localhost, http://localhost:5173, moz-extension://0b3f-ee'
+    expect(readConfig({ CORS_ORIGINS: given }, 'node').corsOrigins).toEqual([
+      'https://mail.example.com',
+      'capacitor://localhost',
+      'http://localhost:5173',
+      'moz-extension://0b3f-ee',
+    ])
+  })
+
+  test.each([
+    '*',
+    'null',
+    'mail.example.com',
+    'https://mail.example.com/app',
+    'https://*.example.com',
+    'https://u@a.example',
+  ])('are never %s', (value) => {
+    expect(faultsOf({ CORS_ORIGINS: value })).toEqual([expect.stringContaining('CORS_ORIGINS: must be origins')])
+  })
+
+  test('are never http: of another machine', () => {
+    expect(faultsOf({ CORS_ORIGINS: 'http://mail.example.com' })).toEqual([
+      expect.stringContaining('CORS_ORIGINS: must not be http:'),
+    ])
+  })
+})
+
+describe('what /readyz warns of', () => {
+  const warningsOf = (settings: Settings): string[] => configWarnings(readConfig(settings, 'node'))
+  const dataKey = { DATA_KEY: Buffer.alloc(32, 7).toString('base64') }
+
+  test('nothing on this machine alone, and nothing where all is set', () => {
+    expect(warningsOf({})).toEqual([])
+    expect(warningsOf({ ...reachable, ...dataKey, ...tls, PKI_PORT: '8081' })).toEqual([])
+    expect(warningsOf({ ...reachable, ...dataKey, TRUSTED_PROXY: '10.0.0.1' })).toEqual([])
+  })
+
+  test.each([
+    ['a key beside the data it wraps', { ...reachable, TRUSTED_PROXY: '10.0.0.1' }, 'DATA_KEY'],
+    ['plain HTTP that nobody answers here', { ...reachable, ...dataKey, ...tls }, 'PKI_PORT'],
+    ['a proxy that is not named', { ...reachable, ...dataKey, HOST: '127.0.0.1' }, 'TRUSTED_PROXY'],
+  ])('%s', (_, settings, name) => {
+    expect(warningsOf(settings)).toEqual([expect.stringContaining(name)])
+  })
+
+  test('what a service behind a proxy on the same machine has left out', () => {
+    const settings = { PUBLIC_URL: 'https://keys.example.com', TRUSTED_PROXY: '127.0.0.1' }
+    const warned = warningsOf(settings).join(' ')
+    for (const name of ['DATA_KEY', 'SMTP_URL', 'CONTROLLER']) expect(warned).toContain(name)
+  })
+})
+
+describe('on Workers', () => {
+  const worker = {
+    PUBLIC_URL: 'https://keys.example.com',
+    PKI_URL: 'http://pki.example.com',
+    DATA_KEY: Buffer.alloc(32, 7).toString('base64'),
+    MAIL_HOOK_URL: 'https://hook.example.com/mail',
+    CONTROLLER: 'Example Ltd',
+  }
+
+  test('what it needs is enough', () => {
+    expect(faultsOf(worker, 'workers')).toEqual([])
+  })
+
+  test.each([
+    ['HOST', '0.0.0.0'],
+    ['PORT', '8080'],
+    ['PKI_PORT', '8081'],
+    ['TLS_CERT_FILE', '/certificate.pem'],
+    ['TLS_KEY_FILE', '/key.pem'],
+    ['TRUSTED_PROXY', '10.0.0.1'],
+    ['DATA_DIR', '/data'],
+    ['SMTP_URL', 'smtp://mail.example.com'],
+    ['METRICS_TOKEN', 'sixteen-characters'],
+  ])('%s would mislead, so it is a fault', (name, value) => {
+    expect(faultsOf({ ...worker, [name]: value }, 'workers')).toContainEqual(
+      expect.stringMatching(new RegExp(`^${name}: unset it; a Worker has no use for it`)),
+    )
+  })
+
+  test('plain http: is for development on a loopback host only', () => {
+    const fault = [expect.stringContaining('PUBLIC_URL: set it to the https: address')]
+    const loopback = { ...worker, PUBLIC_URL: 'http://127.0.0.1:8787' }
+    expect(faultsOf(loopback, 'workers')).toEqual(fault)
+    expect(faultsOf({ ...loopback, ALLOW_LOOPBACK_HTTP: '1' }, 'workers')).toEqual([])
+    const elsewhere = { ...worker, PUBLIC_URL: 'http://keys.example.com', ALLOW_LOOPBACK_HTTP: '1' }
+    expect(faultsOf(elsewhere, 'workers')).toEqual(fault)
+  })
+})

@@ -1,0 +1,360 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ListenerBindings } from '../../src/adapters/http-listener.ts'
+import { openNodeService } from '../../src/node.ts'
+import { command, integer, query } from '../../src/ports/database.ts'
+import type { Mailer } from '../../src/ports/mailer.ts'
+import { Api, type Answer } from '../support/api.ts'
+import { readLog } from '../support/check-service.ts'
+import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { MailPool } from '../support/mail.ts'
+import { temporaryFolder, testConfig } from '../support/node-process.ts'
+import { register, type Registered } from '../support/story.ts'
+import { Answered, countEverything, countRows, day, expectProblem, findLeaks, hour, race } from './support.ts'
+
+const newSubscriber = 5
+const subscriber = 8
+const domain = 12
+const settings = {
+  LOOKUP_BUDGET_NEW_SUBSCRIBER: String(newSubscriber),
+  LOOKUP_BUDGET_SUBSCRIBER: String(subscriber),
+  LOOKUP_BUDGET_DOMAIN: String(domain),
+}
+
+let strangers = 0
+/** Addresses that nobody has asked for. */
+const fresh = (count: number): string[] =>
+  Array.from({ length: count }, () => `stranger.${(strangers += 1)}@elsewhere.example`)
+
+const ask = (asker: Pick<Registered, 'api'>, addresses: readonly string[]): Promise<Answer> =>
+  asker.api.post('/v1/lookups', { addresses, use: 'encrypt' })
+
+const expectSpent = (answer: Answer): void => {
+  expectProblem(answer, 429, 'lookup_budget_spent')
+  expect(JSON.stringify(answer.body)).not.toMatch(/elsewhere|company/)
+}
+
+describe.each(engines)('the budgets of lookups on %s', (engine) => {
+  let harness: RoomHarness
+  const answered = new Answered()
+  let companies = 0
+
+  beforeAll(async () => {
+    harness = await openRoomHarness(engine, { settings })
+  })
+  afterAll(() => harness.close())
+
+  const member = (email: string): Promise<Registered> => register(harness.api, harness.mails, email)
+  const newCompany = (): string => `company-${(companies += 1)}.example`
+  const alone = (): Promise<Registered> => member(`alice@${newCompany()}`)
+  const nextDay = (): number => (Math.floor(harness.clock.now / day) + 1) * day
+
+  describe('of a subscriber', () => {
+    test('end with the distinct addresses of the day', async () => {
+      const alice = await alone()
+      await answered.lookUp(alice, fresh(newSubscriber))
+      const before = await countEverything(harness)
+      const refused = await ask(alice, fresh(1))
+      expectSpent(refused)
+      expect(refused.headers.get('Retry-After')).toBe(String((nextDay() - harness.clock.now) / 1_000))
+      expect(await countEverything(harness)).toEqual(before)
+      expect(harness.log.findLast((line) => line.includes('lookup_budget_spent'))).toContain('"of":"subscriber"')
+    })
+
+    test('refuse a call that passes them as a whole, and take one that does not', async () => {
+      const alice = await alone()
+      await answered.lookUp(alice, fresh(newSubscriber - 2))
+      expectSpent(await ask(alice, fresh(3)))
+      await answered.lookUp(alice, fresh(2))
+      expectSpent(await ask(alice, fresh(1)))
+    })
+
+    test('are not spent by what was asked for on the day before, in whatever spelling', async () => {
+      const alice = await alone()
+      const known = fresh(newSubscriber)
+      await answered.lookUp(alice, known)
+      for (let round = 0; round < 3; round += 1) await answered.lookUp(alice, known)
+      await answered.lookUp(
+        alice,
+        known.map((address) => address.toUpperCase()),
+      )
+      expectSpent(await ask(alice, [...known, ...fresh(1)]))
+      await answered.lookUp(alice, known.slice(0, 1))
+    })
+
+    test('are not spent by what is no address', async () => {
+      const alice = await alone()
+      await answered.lookUp(
+        alice,
+        Array.from({ length: 50 }, (_, index) => `no address ${index}`),
+      )
+      await answered.lookUp(alice, fresh(newSubscriber))
+      expect(await answered.statuses(alice, ['no address'])).toEqual(['invalid'])
+    })
+
+    test('are fresh with the UTC day, not before', async () => {
+      const alice = await alone()
+      const asked = fresh(newSubscriber)
+      await answered.lookUp(alice, asked)
+      const midnight = nextDay()
+      harness.clock.now = midnight - 1
+      const refused = await ask(alice, fresh(1))
+      expectSpent(refused)
+      expect(refused.headers.get('Retry-After')).toBe('1')
+      harness.clock.now = midnight
+      await answered.lookUp(alice, [...fresh(newSubscriber - 1), asked[0] ?? ''])
+      expectSpent(await ask(alice, asked.slice(1, 2)))
+    })
+
+    test('grow 24 hours after the registration', async () => {
+      harness.clock.now = nextDay() + 9 * hour
+      const alice = await alone()
+      harness.clock.now += day - 1
+      await answered.lookUp(alice, fresh(newSubscriber))
+      expectSpent(await ask(alice, fresh(1)))
+      harness.clock.now += 1
+      await answered.lookUp(alice, fresh(subscriber - newSubscriber))
+      expectSpent(await ask(alice, fresh(1)))
+    })
+
+    test('are the same for every use', async () => {
+      const alice = await alone()
+      const known = fresh(newSubscriber)
+      await answered.lookUp(alice, known)
+      await answered.lookUp(alice, known, 'sign')
+      expectSpent(await alice.api.post('/v1/lookups', { addresses: fresh(1), use: 'sign' }))
+    })
+
+    test('let no call of twenty at once past their edge', async () => {
+      const alice = await alone()
+      await answered.lookUp(alice, fresh(newSubscriber - 2))
+      const answers = await race(20, () => ask(alice, fresh(1)))
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(2)
+      for (const answer of answers.filter(({ status }) => status !== 200)) expectSpent(answer)
+      const rows = await readLog(harness.journal.shards(), harness.keys)
+      expect(rows.filter((row) => row.asker === alice.subscriberId)).toHaveLength(newSubscriber)
+    })
+
+    test('count an address once that twenty calls ask for at once', async () => {
+      const alice = await alone()
+      const [address = ''] = fresh(1)
+      const answers = await race(20, () => ask(alice, [address]))
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+      await answered.lookUp(alice, fresh(newSubscriber - 1))
+      expectSpent(await ask(alice, fresh(1)))
+    })
+  })
+
+  describe('of a domain', () => {
+    const colleagues = (names: readonly string[], at: string): Promise<Registered[]> =>
+      Promise.all(names.map((name) => member(`${name}@${at}`)))
+
+    test('are those of all its subscribers together', async () => {
+      const company = newCompany()
+      const [first, second, third, fourth] = await colleagues(['a', 'b', 'c', 'd'], company)
+      const known = fresh(newSubscriber)
+      if (!first || !second || !third || !fourth) throw new Error('four are missing')
+      await answered.lookUp(first, known)
+      await answered.lookUp(second, fresh(newSubscriber))
+      await answered.lookUp(third, fresh(2))
+      const before = await countEverything(harness)
+      expectSpent(await ask(third, fresh(1)))
+      expectSpent(await ask(fourth, fresh(1)))
+      expect(await countEverything(harness)).toEqual(before)
+      expect(harness.log.findLast((line) => line.includes('lookup_budget_spent'))).toContain('"of":"domain"')
+      // What a colleague has asked for is counted already.
+      await answered.lookUp(fourth, known)
+      await answered.lookUp(await alone(), fresh(1))
+    })
+
+    test('are shared by what lies below it, and by nothing beside it', async () => {
+      const company = newCompany()
+      const [first] = await colleagues(['a'], company)
+      const [second] = await colleagues(['a'], `mail.${company}`)
+      const [third] = await colleagues(['a'], `deep.er.${company}`)
+      if (!first || !second || !third) throw new Error('three are missing')
+      await answered.lookUp(first, fresh(newSubscriber))
+      await answered.lookUp(second, fresh(newSubscriber))
+      expectSpent(await ask(third, fresh(3)))
+      await answered.lookUp(await alone(), fresh(3))
+    })
+
+    test.each([
+      ['apart below a public suffix', 'one.example.co.uk', 'example.org.uk', true],
+      ['shared below a suffix of a hosting company', 'one.example.github.io', 'example-two.github.io', false],
+    ])('are %s', async (_why, left, right, apart) => {
+      const askers = await colleagues(['a', 'b'], left)
+      for (const asker of askers) await answered.lookUp(asker, fresh(newSubscriber))
+      const [other] = await colleagues(['a'], right)
+      if (!other) throw new Error('one is missing')
+      const answer = await ask(other, fresh(3))
+      if (apart) expect(answer.status).toBe(200)
+      else expectSpent(answer)
+    })
+
+    test('do not bind the subscribers of a large provider', async () => {
+      const askers = await colleagues(['example.a', 'example.b', 'example.c', 'example.d'], 'gmail.com')
+      for (const asker of askers) {
+        await answered.lookUp(asker, fresh(newSubscriber))
+        expectSpent(await ask(asker, fresh(1)))
+      }
+    })
+
+    test('let no call of many colleagues at once past their edge', async () => {
+      const askers = await colleagues(['a', 'b', 'c', 'd', 'e'], newCompany())
+      const answers = await race(20, (index) => {
+        const asker = askers[index % askers.length]
+        if (!asker) throw new Error('an asker is missing')
+        return ask(asker, fresh(1))
+      })
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(domain)
+      for (const answer of answers.filter(({ status }) => status !== 200)) expectSpent(answer)
+      const ids = new Set(askers.map(({ subscriberId }) => subscriberId))
+      const rows = await readLog(harness.journal.shards(), harness.keys)
+      expect(rows.filter((row) => ids.has(row.asker))).toHaveLength(domain)
+    })
+  })
+
+  test('a lookup that cannot be logged leaves no row, and costs what lies in another shard than the log only', async () => {
+    const company = newCompany()
+    const alice = await member(`alice@${company}`)
+    const own = harness.journal.shard(alice.subscriberId)
+    const domains = harness.journal.shard(`domain:${company}`)
+    const counted = () =>
+      Promise.all(harness.journal.shards().map((shard) => countRows(shard, 'lookup_budget_addresses')))
+    const before = await counted()
+    const rename = (from: string, to: string) => own.batch([command(`ALTER TABLE ${from} RENAME TO ${to}`)])
+    await rename('query_log_recent', 'query_log_away')
+    try {
+      expectProblem(await ask(alice, fresh(3)), 503, 'log_unavailable')
+    } finally {
+      await rename('query_log_away', 'query_log_recent')
+    }
+    const cost = (await counted()).map((count, index) => count - (before[index] ?? 0))
+    expect(cost).toEqual(harness.journal.shards().map((shard) => (shard === domains && shard !== own ? 3 : 0)))
+    await answered.lookUp(alice, fresh(newSubscriber))
+  })
+
+  test('who has no mailbox any more is told so, and looks nothing up', async () => {
+    const alice = await alone()
+    await answered.lookUp(alice, fresh(1))
+    await harness.main.batch([
+      command(
+        `UPDATE mailboxes SET ended_at = ?, end_reason = 'moved' WHERE subscriber = ?`,
+        harness.clock.now,
+        alice.subscriberId,
+      ),
+    ])
+    const before = await countEverything(harness)
+    expectProblem(await ask(alice, fresh(1)), 403, 'mailbox_moved')
+    expect(await countEverything(harness)).toEqual(before)
+  })
+
+  test('nothing that counts names an address or a domain, nor the same subscriber on two days', async () => {
+    const company = `unmistakable-${newCompany()}`
+    const alice = await member(`alice@${company}`)
+    const [address = ''] = fresh(1)
+    await answered.lookUp(alice, [address])
+    expect(await findLeaks(harness, company, address, alice.email)).toEqual([])
+    const scopes = async (): Promise<number> => {
+      const counts = await Promise.all(
+        harness.journal
+          .shards()
+          .map((shard) =>
+            shard.first(query({ scopes: integer }, `SELECT COUNT(DISTINCT scope) AS scopes FROM lookup_budgets`)),
+          ),
+      )
+      return counts.reduce((sum, count) => sum + (count?.scopes ?? 0), 0)
+    }
+    const before = await scopes()
+    harness.clock.now = nextDay()
+    await answered.lookUp(alice, [address])
+    expect(await scopes()).toBe(before + 2)
+  })
+
+  test('the nightly job forgets the days before, and today not', async () => {
+    harness.clock.now = nextDay() + 12 * hour
+    const alice = await alone()
+    await answered.lookUp(alice, fresh(newSubscriber))
+    harness.clock.now = nextDay() + 3 * hour
+    await answered.lookUp(alice, fresh(newSubscriber))
+    await harness.runJob('lookup-budgets-prune')
+    const today = Math.floor(harness.clock.now / day)
+    for (const shard of harness.journal.shards()) {
+      expect(await countRows(shard, `lookup_budgets WHERE day < ?`, today)).toBe(0)
+      expect(await countRows(shard, `lookup_budget_addresses WHERE day < ?`, today)).toBe(0)
+    }
+    expectSpent(await ask(alice, fresh(1)))
+  })
+
+  test('a count that does not fit what is kept is found by the check', async () => {
+    const alice = await alone()
+    await answered.lookUp(alice, fresh(2))
+    const shard = harness.journal.shard(alice.subscriberId)
+    const change = (by: number) => shard.batch([command(`UPDATE lookup_budgets SET used = used + ?`, by)])
+    await change(1)
+    expect((await harness.service.check()).filter((fault) => fault.includes('lookup budgets'))).toHaveLength(1)
+    await change(-1)
+  })
+
+  test('the service is whole', () => answered.check(harness))
+})
+
+test('with the numbers as they are, one credential lists 500 a day and a domain 2000', async () => {
+  const harness = await openRoomHarness('sqlite')
+  try {
+    const askers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => register(harness.api, harness.mails, `n${index}@company.example`)),
+    )
+    const enumerate = async (asker: Registered, atOnce: number): Promise<number> => {
+      let listed = 0
+      while ((await ask(asker, fresh(atOnce))).status === 200) listed += atOnce
+      return listed
+    }
+    const [first, second, ...others] = askers
+    if (first === undefined || second === undefined) throw new Error('nobody was registered')
+    expect(await enumerate(first, 50)).toBe(50)
+    harness.clock.now += day
+    expect(await enumerate(first, 100)).toBe(500)
+    const listed = await Promise.all([second, ...others].map((asker) => enumerate(asker, 20)))
+    expect(listed.reduce((sum, count) => sum + count, 500)).toBe(2_000)
+    const rows = await readLog(harness.journal.shards(), harness.keys)
+    expect(new Set(rows.map(({ address }) => address)).size).toBe(50 + 2_000)
+  } finally {
+    await harness.close()
+  }
+})
+
+test('a process that starts again knows what was counted before', async () => {
+  const folder = await temporaryFolder()
+  const mails = new MailPool()
+  const mailer: Mailer = { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) }
+  const bindings: ListenerBindings = { peer: '192.0.2.1', encrypted: true, pkiOnly: false }
+  const within = async (run: (api: Api) => Promise<void>): Promise<void> => {
+    const node = await openNodeService(testConfig(folder.path, settings), { mailer })
+    try {
+      await run(
+        new Api(async (path, init) => node.service.fetch(new Request(`https://127.0.0.1${path}`, init), bindings)),
+      )
+    } finally {
+      await node.settled()
+      await node.close()
+    }
+  }
+  const known = fresh(newSubscriber)
+  let credential = ''
+  try {
+    await within(async (api) => {
+      const alice = await register(api, mails, 'alice@company.example')
+      credential = alice.credential
+      expect((await ask(alice, known)).status).toBe(200)
+    })
+    await within(async (api) => {
+      const alice = { api: api.with(credential) }
+      expectSpent(await ask(alice, fresh(1)))
+      expect((await ask(alice, known)).status).toBe(200)
+      expectSpent(await ask(alice, fresh(1)))
+    })
+  } finally {
+    await folder.remove()
+  }
+})

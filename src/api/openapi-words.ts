@@ -1,4 +1,4 @@
-import type { OpenApiDocument } from './openapi.ts'
+import type { OpenApiDocument } from './openapi-document.ts'
 
 /** What the OpenAPI document says in words, beside what the routes and the shapes say. */
 

@@ -1,12 +1,7 @@
-import type { OpenAPIHono } from '@hono/zod-openapi'
+import type { OpenApiDocument, Operation } from './openapi-document.ts'
 import { examples, type Example } from './openapi-examples.ts'
 import { documentDescription, plainOperations, tagDescriptions } from './openapi-words.ts'
 
-/** The OpenAPI document as the routes make it, before what all operations have in common is added. */
-export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>
-
-type PathItem = NonNullable<NonNullable<OpenApiDocument['paths']>[string]>
-export type Operation = NonNullable<PathItem['get']>
 type MediaTypes = Exclude<NonNullable<Operation['requestBody']>, { $ref: string }>['content']
 
 /** An answer as the routes describe it: in place, never by reference. */

@@ -1,4 +1,5 @@
-import { operationsOf, type DocumentedProblem, type Method, type OpenApiDocument, type Operation } from './openapi.ts'
+import type { OpenApiDocument, Operation } from './openapi-document.ts'
+import { operationsOf, type DocumentedProblem, type Method } from './openapi.ts'
 import { markup, type Html, type PageLanguage } from './page.ts'
 import { shapeText, type Schema } from './reference-shapes.ts'
 import { referenceWords } from './reference-words.ts'

@@ -1,5 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
-import { completeDocument, type DocumentedProblem, type OpenApiDocument } from './openapi.ts'
+import type { OpenApiDocument } from './openapi-document.ts'
+import { completeDocument, type DocumentedProblem } from './openapi.ts'
 import { pageAnswer, pageLanguage } from './page.ts'
 import { referencePage } from './reference-page.ts'
 

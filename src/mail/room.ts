@@ -19,7 +19,8 @@ import {
   postponeMail,
   readDueMail,
 } from './store.ts'
-import { renderMail, type MailKind, type MailLanguage, type MailParameters } from './templates.ts'
+import type { MailKind, MailLanguage, MailParameters } from './parameters.ts'
+import { renderMail } from './templates.ts'
 
 /**
  * Anyone can have a challenge mailed to anyone, and SBR 4.2.1 leaves the number open: three an hour and six a day stop

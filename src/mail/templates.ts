@@ -1,40 +1,8 @@
 import { htmlBody, textBody } from './body.ts'
 import { de } from './templates/de.ts'
 import { en } from './templates/en.ts'
+import type { MailKind, MailLanguage, MailParameters } from './parameters.ts'
 import type { MailSender, MailWords, Words } from './templates/words.ts'
-
-/** The languages that mail is written in. */
-export type MailLanguage = 'de' | 'en'
-
-/**
- * The mails that may be sent, as a closed list: the service sends no other. A kind is added here, in the schema's
- * CHECK and in the disclosures together. Times are UTC milliseconds.
- */
-export interface MailParameters {
-  /** Asks for a proof of the mailbox. */
-  readonly challenge: {
-    /** What the token belongs to: a registration, or a challenge to a subscriber's mailbox. */
-    readonly registration: string
-    readonly token: string
-    readonly purpose: 'registration' | 'add' | 'prove'
-    readonly deviceType: string
-    readonly startedAt: number
-  }
-  readonly new_device: { readonly deviceType: string; readonly at: number }
-  readonly new_certificate: {
-    readonly use: 'sign' | 'encrypt' | 'dual'
-    readonly at: number
-    readonly notAfter: number
-  }
-  readonly new_publication: { readonly audience: 'members' | 'public'; readonly at: number }
-  /**
-   * `which`: the mailbox that is written to, or another one of its subscriber's. `until`: when the old certificates are
-   * revoked, unless an old device proves the mailbox again.
-   */
-  readonly mailbox_moved: { readonly which: 'this' | 'another'; readonly at: number; readonly until: number }
-  readonly revocation: { readonly reason: string | null; readonly at: number }
-}
-export type MailKind = keyof MailParameters
 
 /** One mail of the closed list, as what it tells of. */
 export type MailSubject = {

@@ -1,5 +1,5 @@
 import type { AuthenticateDevice, ClientConnection, DeviceCaller, Room } from '../api/room.ts'
-import type { MailParameters } from '../mail/templates.ts'
+import type { MailParameters } from '../mail/parameters.ts'
 import type { Command, Outcome } from '../ports/database.ts'
 import { createRegistrationAdministration, type RegistrationAdministration } from './administration/read.ts'
 import { announceToMailbox, type Announcement } from './announce.ts'

@@ -148,7 +148,7 @@ describe('the nginx example', () => {
 
   test('passes requests on as they came, by TLS', async () => {
     const ready = await ask('/readyz')
-    expect([ready.status, JSON.parse(ready.body)]).toEqual([200, { status: 'ready', unusable: [], warnings: [] }])
+    expect([ready.status, JSON.parse(ready.body)]).toMatchObject([200, { status: 'ready', unusable: [] }])
     expect(ready.headers['strict-transport-security']).toMatch(/^max-age=/)
     expect(JSON.parse((await ask('/v1/me')).body).code).toBe('credential_required')
   })

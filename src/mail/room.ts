@@ -24,7 +24,9 @@ import { renderMail } from './templates.ts'
 
 /**
  * Anyone can have a challenge mailed to anyone, and SBR 4.2.1 leaves the number open: three an hour and six a day stop
- * the service from flooding a mailbox. What is announced has happened, and once for each mail.
+ * the service from flooding a mailbox. They are counted by what stands before the last `/` of the dedupe key, so that
+ * what strangers ask for uses up nothing of what its own subscriber may. What is announced has happened, and once for
+ * each mail.
  */
 const challengesPerRecipient = { hourly: 3, daily: 6 }
 const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
@@ -169,7 +171,9 @@ export function createMailRoom(deps: MailDeps): MailRoom {
         contentSealed: sealText(deps.keys.main, contentPlace(id), JSON.stringify(content)),
         createdAt: deps.clock(),
       }
-      return kind === 'challenge' ? insertChallenge(row, challengesPerRecipient) : insertAnnouncement(row)
+      if (kind !== 'challenge') return insertAnnouncement(row)
+      const sharing = row.dedupeKey.slice(0, row.dedupeKey.lastIndexOf('/') + 1)
+      return insertChallenge(row, { ...challengesPerRecipient, sharing })
     },
     sendSoon: () => deps.background.run('mail-send', send),
     giveUpQueued: (reason) => finishQueuedMail(deps.clock(), reason),

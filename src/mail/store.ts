@@ -27,17 +27,26 @@ export const insertAnnouncement = (mail: QueuedMailRow): Command =>
     mail.createdAt,
   )
 
+/** How many mails whose dedupe key begins with `sharing` one recipient may have. */
+interface MailLimits {
+  readonly sharing: string
+  readonly hourly: number
+  readonly daily: number
+}
+
 /**
- * Queues one mail as `insertAnnouncement` does, unless the recipient has had `hourly` mails of this kind within an hour
- * or `daily` within a day: then nothing is queued.
+ * Queues one mail as `insertAnnouncement` does, unless the recipient has had `hourly` mails that share the limits
+ * within an hour or `daily` within a day: then nothing is queued.
  */
-export const insertChallenge = (mail: QueuedMailRow, limits: { hourly: number; daily: number }): Command =>
+export const insertChallenge = (mail: QueuedMailRow, limits: MailLimits): Command =>
   command(
     `INSERT INTO outgoing_mail
        (id, dedupe_key, kind, recipient_index, content_sealed, created_at, state, attempts, next_attempt_at)
      SELECT ?, ?, ?, ?, ?, ?, 'queued', 0, ?
-     WHERE (SELECT COUNT(*) FROM outgoing_mail WHERE recipient_index = ? AND kind = ? AND created_at > ?) < ?
-       AND (SELECT COUNT(*) FROM outgoing_mail WHERE recipient_index = ? AND kind = ? AND created_at > ?) < ?
+     WHERE (SELECT COUNT(*) FROM outgoing_mail
+            WHERE recipient_index = ? AND kind = ? AND created_at > ? AND instr(dedupe_key, ?) = 1) < ?
+       AND (SELECT COUNT(*) FROM outgoing_mail
+            WHERE recipient_index = ? AND kind = ? AND created_at > ? AND instr(dedupe_key, ?) = 1) < ?
      ON CONFLICT (dedupe_key) DO NOTHING`,
     mail.id,
     mail.dedupeKey,
@@ -49,10 +58,12 @@ export const insertChallenge = (mail: QueuedMailRow, limits: { hourly: number; d
     mail.recipientIndex,
     mail.kind,
     mail.createdAt - 3_600_000,
+    limits.sharing,
     limits.hourly,
     mail.recipientIndex,
     mail.kind,
     mail.createdAt - 86_400_000,
+    limits.sharing,
     limits.daily,
   )
 

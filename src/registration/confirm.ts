@@ -2,7 +2,8 @@ import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
 import { GuardBroken } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
-import { confirmRegistration, countWrongToken, readRegistration, type RegistrationRow } from './store.ts'
+import { confirmRegistration, readRegistration, type RegistrationRow } from './store.ts'
+import { countTry } from './wrong-tries.ts'
 
 /** The refusal of a registration that can go on no more. */
 export const ended = (): DomainError =>
@@ -76,11 +77,8 @@ export async function markConfirmed(
 }
 
 async function refuseToken(deps: RegistrationDeps, row: RegistrationRow): Promise<never> {
-  await deps.database.batch([countWrongToken(row.id)])
+  await countTry(deps, row.id)
   const after = await readRegistration(deps.database, row.id)
-  if (after?.state === 'ended') {
-    deps.events.registrationEnded({ registration: row.id, reason: 'five wrong tokens' })
-    throw ended()
-  }
+  if (after?.state === 'ended') throw ended()
   throw new DomainError('token_wrong', 'Send the value of the Certbook-Token header of the newest mail.')
 }

@@ -82,11 +82,11 @@ export async function chooseMailbox(
   return found
 }
 
-/** Since when somebody is a subscriber (UTC milliseconds), and of which mail domain. */
+/** Since when somebody is a subscriber (UTC milliseconds), and by which mailbox. */
 export interface Membership {
   readonly createdAt: number
-  /** The domain of the oldest active mailbox, as lower-case A-labels; null where there is no active one. */
-  readonly domain: string | null
+  /** The oldest active one, its domain as lower-case A-labels; null where there is none. */
+  readonly mailbox: { readonly domain: string; readonly addressIndex: Uint8Array } | null
 }
 
 const membershipsRemembered = 10_000
@@ -104,8 +104,14 @@ export function createMembershipOf(deps: MailboxDeps): (subscriber: string) => P
     ])
     if (row === null) throw new DomainError('credential_invalid', 'There is no such subscriber any more.')
     const oldest = mailboxes.find(({ endedAt }) => endedAt === null)
-    const domain = oldest === undefined ? null : parseMailboxAddress(openMailbox(deps.keys, oldest).address).domain
-    const membership = { createdAt: row.createdAt, domain }
+    const mailbox = oldest === undefined ? null : openMailbox(deps.keys, oldest)
+    const membership: Membership = {
+      createdAt: row.createdAt,
+      mailbox: mailbox && {
+        domain: parseMailboxAddress(mailbox.address).domain,
+        addressIndex: mailbox.addressIndex,
+      },
+    }
     remembered.set(readAt, subscriber, membership)
     return membership
   }

@@ -41,11 +41,11 @@ export interface RegistrationRoom extends Room {
   /** Runs a batch that rests on a proof of a mailbox within 15 minutes; see `batchAfterRecentProof`. */
   batchAfterRecentProof(subscriber: string, commands: readonly Command[]): Promise<Outcome[]>
   /** Has a token mailed to a mailbox of the caller, unless one went there within the hour; see `challengeUnlessAsked`. */
-  challengeUnlessAsked<T>(
+  challengeUnlessAsked(
     caller: DeviceCaller,
     mailbox: OwnMailbox,
-    run: (commands: readonly Command[]) => Promise<T>,
-  ): Promise<T>
+    run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
+  ): Promise<void>
   /** Mailboxes and devices that have ended and whose consequences are due; see `endedParts`. */
   endedParts(): AsyncGenerator<EndedPart>
   readonly administration: RegistrationAdministration

@@ -2,7 +2,7 @@ import { requireAllowedFacts } from '../api/device-facts.ts'
 import type { ClientConnection } from '../api/room.ts'
 import type { RegistrationRequest } from '../api/shapes.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
-import type { Command } from '../ports/database.ts'
+import type { Command, Outcome } from '../ports/database.ts'
 import { sealText } from '../ports/keys.ts'
 import { randomId, randomSecret, randomUserCode } from '../ports/runtime.ts'
 import { mailLanguageFor } from '../mail/templates.ts'
@@ -12,6 +12,10 @@ import { insertRegistration } from './store.ts'
 
 /** SBR 4.2.1: a mailbox challenge is good for 24 hours at most. */
 export const challengeMilliseconds = 24 * 3_600_000
+
+/** Whether a challenge was not queued by a batch that ended with `commands`: too many went to its recipient. */
+export const isWithheld = (mail: Command, commands: readonly Command[], outcomes: readonly Outcome[]): boolean =>
+  outcomes.at(commands.indexOf(mail) - commands.length)?.changes === 0
 
 export interface StartedRegistration {
   readonly id: string
@@ -44,6 +48,14 @@ export async function startRegistration(
   const expiresAt = now + challengeMilliseconds
   const seal = (column: string, value: string): Uint8Array =>
     sealText(deps.keys.main, { table: 'registrations', column, row: id }, value)
+  const mail = deps.mail.queue({
+    kind: 'challenge',
+    dedupeKey: `challenge/${id}`,
+    recipient: mailbox.address,
+    recipientIndex: addressIndex,
+    language: mailLanguageFor(device.language, deps.mailLanguage),
+    parameters: { registration: id, token, purpose: 'registration', deviceType: device.deviceType, startedAt: now },
+  })
   const begun: Command[] = [
     insertRegistration({
       id,
@@ -58,20 +70,7 @@ export async function startRegistration(
       createdAt: now,
       expiresAt,
     }),
-    deps.mail.queue({
-      kind: 'challenge',
-      dedupeKey: `challenge/${id}`,
-      recipient: mailbox.address,
-      recipientIndex: addressIndex,
-      language: mailLanguageFor(device.language, deps.mailLanguage),
-      parameters: {
-        registration: id,
-        token,
-        purpose: 'registration',
-        deviceType: device.deviceType,
-        startedAt: now,
-      },
-    }),
+    mail,
     ...deps.audit.record({
       action: 'registration.started',
       actorKind: 'anyone',
@@ -81,9 +80,12 @@ export async function startRegistration(
       facts: { accountType, policyVersion },
     }),
   ]
-  await withinNetworkBudget(deps, client, 'registration', (budget) => deps.database.batch([...budget, ...begun]))
+  const outcomes = await withinNetworkBudget(deps, client, 'registration', (budget) =>
+    deps.database.batch([...budget, ...begun]),
+  )
   deps.mail.sendSoon()
   deps.audit.sealSoon()
   deps.events.registrationStarted({ registration: id })
+  if (isWithheld(mail, begun, outcomes)) deps.events.mailWithheld({ registration: id })
   return { id, deviceSecret, userCode, expiresAt }
 }

@@ -92,14 +92,20 @@ export const confirmRegistration = (id: string, tokenSha256: Uint8Array, now: nu
   requireOneChange('registration_not_pending'),
 ]
 
-/** Counts a wrong token; the fifth ends the registration. */
-export const countWrongToken = (id: string): Command =>
+/**
+ * Counts a wrong try after `before` others, in a batch that breaks where another try was counted meanwhile; the fifth
+ * ends the registration.
+ */
+export const countWrongTry = (id: string, before: number): Command[] => [
   command(
     `UPDATE registrations
      SET wrong_tries = wrong_tries + 1, state = CASE WHEN wrong_tries >= 4 THEN 'ended' ELSE state END
-     WHERE id = ? AND state = 'pending'`,
+     WHERE id = ? AND state = 'pending' AND wrong_tries = ?`,
     id,
-  )
+    before,
+  ),
+  requireOneChange('another_try'),
+]
 
 /** Ties a confirmed registration to the device that it becomes, as a subscriber's own or as one that was let in. */
 export const completeRegistration = (id: string, device: string, now: number): Command[] => [

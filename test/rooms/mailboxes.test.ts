@@ -3,7 +3,7 @@ import type { Answer, Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { tokenIn } from '../support/mail.ts'
-import { joinDevice, proveMailbox, publish, register, type Registered } from '../support/story.ts'
+import { joinDevice, proveMailbox, publish, register, startRegistration, type Registered } from '../support/story.ts'
 import { Answered, countEverything, countRows, day, expectProblem, findLeaks, hour, minute, race } from './support.ts'
 
 describe.each(engines)('mailboxes of a subscriber on %s', (engine) => {
@@ -118,6 +118,39 @@ describe.each(engines)('mailboxes of a subscriber on %s', (engine) => {
     })
   })
 
+  describe('mail that others have sent to a mailbox', () => {
+    test('keeps nobody from proving it: neither registrations, nor another subscriber who asks to add it', async () => {
+      const [alice, mallory] = [await somebody(), await somebody()]
+      const [own] = await mailboxesOf(alice)
+      const shut: string[] = []
+      for (const pause of [day, hour]) {
+        await harness.settled()
+        harness.clock.now += pause
+        await proveMailbox(mallory, harness.mails)
+        for (const answer of await race(3, () => ask(mallory, alice.email))) shut.push(answer.body.id)
+        for (const answer of await race(3, () => startRegistration(harness.api, alice.email))) shut.push(answer.id)
+      }
+      await harness.settled()
+      expect(shut.map((id) => harness.mails.challengesOf(id))).toEqual(Array.from({ length: 12 }, () => 1))
+      const asked = await prove(alice, own.id)
+      expect((await prove(alice, asked.body.id, await tokenOf(own.id))).status).toBe(200)
+      const still = await startRegistration(harness.api, alice.email)
+      await harness.settled()
+      expect(harness.mails.challengesOf(still.id)).toBe(0)
+    })
+
+    test('is limited for who proves it, too: three an hour, and the answer stays the same', async () => {
+      const alice = await somebody()
+      const [own] = await mailboxesOf(alice)
+      const answers = await race(5, () => prove(alice, own.id))
+      expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => 202))
+      await harness.settled()
+      expect(harness.mails.challengesOf(own.id)).toBe(3)
+      const said = `"event":"mail_withheld","mailbox":"${own.id}"`
+      expect(harness.log.filter((line) => line.includes(said))).toHaveLength(2)
+    })
+  })
+
   describe('the proof', () => {
     test('a repeat gets the same answer, and proves nothing anew', async () => {
       const alice = await somebody()
@@ -128,6 +161,8 @@ describe.each(engines)('mailboxes of a subscriber on %s', (engine) => {
       const again = await prove(alice, asked.body.id, token)
       expect([again.status, again.body]).toEqual([200, first.body])
     })
+
+    const endedAudited = `audit_entries WHERE subject = ? AND actor = ? AND action = 'mailbox.challenge_ended'`
 
     test('a wrong token is refused, the fifth ends the challenge', async () => {
       const alice = await somebody()
@@ -140,6 +175,19 @@ describe.each(engines)('mailboxes of a subscriber on %s', (engine) => {
       expectProblem(await prove(alice, asked.body.id, token), 410, 'challenge_ended')
       expectProblem(await prove(alice, asked.body.id), 410, 'challenge_ended')
       expect(await mailboxesOf(alice)).toHaveLength(1)
+      expect(await countRows(harness.main, endedAudited, asked.body.id, alice.deviceId)).toBe(1)
+    })
+
+    test('of twenty wrong tokens at once the fifth ends every challenge to the mailbox, with one trace', async () => {
+      const alice = await somebody()
+      const asked = await ask(alice, `race.of.wrong.${alice.email}`)
+      expect((await prove(alice, asked.body.id)).status).toBe(202)
+      const answers = await race(20, (index) => prove(alice, asked.body.id, `wrong ${index}`))
+      const codes = answers.map(({ body }) => body.code)
+      expect(codes.filter((code) => code === 'challenge_ended').length).toBeGreaterThanOrEqual(16)
+      expect(codes.filter((code) => code !== 'challenge_ended').every((code) => code === 'token_wrong')).toBe(true)
+      expect(await countRows(harness.main, endedAudited, asked.body.id, alice.deviceId)).toBe(1)
+      expectProblem(await prove(alice, asked.body.id, await tokenOf(asked.body.id, 1)), 410, 'challenge_ended')
     })
 
     test('is good for 24 hours', async () => {

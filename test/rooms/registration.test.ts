@@ -232,6 +232,9 @@ describe.each(engines)('registration on %s', (engine) => {
       const email = 'flooded@example.com'
       await startMany(email, 20)
       expect((await mailsTo(email)).length).toBe(3)
+      const withheld = harness.log.filter((line) => line.includes('"event":"mail_withheld"'))
+      expect(withheld).toHaveLength(17)
+      expect(withheld.every((line) => /"registration":"[\w-]+"}$/.test(line))).toBe(true)
       harness.clock.now += hour - 1
       await startMany('Flooded@EXAMPLE.com', 1)
       expect((await mailsTo('Flooded@example.com')).length).toBe(0)
@@ -296,6 +299,8 @@ describe.each(engines)('registration on %s', (engine) => {
   })
 
   describe('confirmation', () => {
+    const audited = `audit_entries WHERE subject = ? AND action = 'registration.ended'`
+
     test('a wrong token is refused, the fifth ends the registration for good', async () => {
       const started = await startRegistration(harness.api, 'guessed@example.com')
       const token = await tokenOf(started)
@@ -307,6 +312,7 @@ describe.each(engines)('registration on %s', (engine) => {
       expect(await stateOf(started)).toBe('ended')
       expectProblem(await confirm(started, token), 410, 'registration_ended')
       expectProblem(await mint(started), 410, 'registration_ended')
+      expect(await countRows(harness.main, audited, started.id)).toBe(1)
     })
 
     test('four wrong tokens leave the right one good', async () => {
@@ -323,6 +329,7 @@ describe.each(engines)('registration on %s', (engine) => {
       }
       expect(answers.filter((answer) => answer.status === 403).length).toBeLessThanOrEqual(4)
       expectProblem(await confirm(started, await tokenOf(started)), 410, 'registration_ended')
+      expect(await countRows(harness.main, audited, started.id)).toBe(1)
     })
 
     test("another registration's token is a wrong token", async () => {

@@ -1,14 +1,13 @@
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
-import { GuardBroken, type Command } from '../../ports/database.ts'
+import { GuardBroken } from '../../ports/database.ts'
 import { openText } from '../../ports/keys.ts'
 import { ended, markConfirmed, stateOf } from '../confirm.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { factsOfRegistration } from '../device-facts.ts'
 import { readRegistration, type RegistrationRow } from '../store.ts'
-import { countWrongTry, refuseRegistration } from './store.ts'
-
-const triesBeforeTheLast = 4
+import { countTry } from '../wrong-tries.ts'
+import { refuseRegistration } from './store.ts'
 
 /** What a person is shown of the device that started a registration. */
 interface ShownFacts {
@@ -30,38 +29,6 @@ async function readLinked(deps: RegistrationDeps, id: string, token: string): Pr
   const row = await readRegistration(deps.database, id)
   const rightToken = equalSecrets(row?.tokenSha256 ?? new Uint8Array(32), deps.hashSecret(token))
   return rightToken ? row : null
-}
-
-const recordEnd = (deps: RegistrationDeps, id: string): Command[] =>
-  deps.audit.record({
-    action: 'registration.ended',
-    actorKind: 'anyone',
-    actor: null,
-    subjectKind: 'registration',
-    subject: id,
-    facts: { reason: 'five wrong tries' },
-  })
-
-/** Counts one wrong try of a registration that is pending; the fifth, of tokens and codes together, ends it. */
-async function countTry(deps: RegistrationDeps, id: string): Promise<void> {
-  for (;;) {
-    const row = await readRegistration(deps.database, id)
-    const before = row?.wrongTries ?? 0
-    const last = before === triesBeforeTheLast
-    try {
-      await deps.database.batch([...countWrongTry(id, before), ...(last ? recordEnd(deps, id) : [])])
-    } catch (error) {
-      if (!(error instanceof GuardBroken)) throw error
-      const again = await readRegistration(deps.database, id)
-      // Another try was counted meanwhile: this one counts after it, while there is something to count for.
-      if (again?.state === 'pending' && again.wrongTries !== before) continue
-      return
-    }
-    if (!last) return
-    deps.audit.sealSoon()
-    deps.events.registrationEnded({ registration: id, reason: 'five wrong tries' })
-    return
-  }
 }
 
 /** As `readLinked`, for what a link does: a wrong token is counted. Throws `token_wrong`, whatever the state. */

@@ -1,13 +1,13 @@
 import type { DeviceCaller } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
-import { GuardBroken, type Command } from '../../ports/database.ts'
+import { GuardBroken, type Command, type Outcome } from '../../ports/database.ts'
 import { sealText } from '../../ports/keys.ts'
 import { randomId, randomSecret } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { factsOfDevice } from '../device-facts.ts'
 import { readDevice } from '../device/store.ts'
-import { challengeMilliseconds } from '../start.ts'
+import { challengeMilliseconds, isWithheld } from '../start.ts'
 import { readSubscriber } from '../store.ts'
 import { insertChallenge, readChallenges, type NewMailboxChallenge } from './store.ts'
 
@@ -26,12 +26,12 @@ export interface StartedChallenge {
   readonly expiresAt: number
 }
 
-/** The commands that keep a challenge and mail its token to the address, to that address alone. */
+/** The commands that keep a challenge and mail its token to the address, to that address alone; `mail` is one of them. */
 async function challengeCommands(
   deps: RegistrationDeps,
   caller: DeviceCaller,
   asked: ChallengedMailbox,
-): Promise<Command[]> {
+): Promise<{ commands: Command[]; mail: Command }> {
   const [subscriber, device] = await Promise.all([
     readSubscriber(deps.database, caller.subscriberId),
     readDevice(deps.database, caller.deviceId),
@@ -42,7 +42,22 @@ async function challengeCommands(
   const now = deps.clock()
   const { purpose, mailbox, address, addressIndex, accountType } = asked
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: id }
-  return [
+  const mail = deps.mail.queue({
+    kind: 'challenge',
+    // Only who has or had the mailbox proves it: those mails have a limit of their own.
+    dedupeKey: purpose === 'prove' ? `challenge-prove/${mailbox}/${id}` : `challenge-add/${id}`,
+    recipient: address,
+    recipientIndex: addressIndex,
+    language: mailLanguageFor(subscriber.language, deps.mailLanguage),
+    parameters: {
+      registration: mailbox,
+      token,
+      purpose,
+      deviceType: factsOfDevice(deps.keys, device).deviceType,
+      startedAt: now,
+    },
+  })
+  const commands = [
     ...insertChallenge(
       {
         id,
@@ -59,20 +74,7 @@ async function challengeCommands(
       },
       { since: now - hourMilliseconds, allowed: allowedPerHour },
     ),
-    deps.mail.queue({
-      kind: 'challenge',
-      dedupeKey: `challenge/${id}`,
-      recipient: address,
-      recipientIndex: addressIndex,
-      language: mailLanguageFor(subscriber.language, deps.mailLanguage),
-      parameters: {
-        registration: mailbox,
-        token,
-        purpose,
-        deviceType: factsOfDevice(deps.keys, device).deviceType,
-        startedAt: now,
-      },
-    }),
+    mail,
     ...deps.audit.record({
       action: 'mailbox.challenged',
       actorKind: 'device',
@@ -82,23 +84,25 @@ async function challengeCommands(
       facts: { purpose },
     }),
   ]
+  return { commands, mail }
 }
 
 /**
- * Has a token mailed to a mailbox: `run` keeps the commands for it, in a batch with what else belongs to it. Throws
- * `too_many_requests`.
+ * Has a token mailed to a mailbox: `run` keeps the commands for it, at the end of a batch with what else belongs to it.
+ * Throws `too_many_requests`.
  */
-export async function challengeMailbox<T>(
+export async function challengeMailbox(
   deps: RegistrationDeps,
   caller: DeviceCaller,
   asked: ChallengedMailbox,
-  run: (commands: readonly Command[]) => Promise<T>,
-): Promise<T> {
+  run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
+): Promise<void> {
   try {
-    const result = await run(await challengeCommands(deps, caller, asked))
+    const { commands, mail } = await challengeCommands(deps, caller, asked)
+    const outcomes = await run(commands)
     deps.mail.sendSoon()
     deps.audit.sealSoon()
-    return result
+    if (isWithheld(mail, commands, outcomes)) deps.events.mailWithheld({ mailbox: asked.mailbox })
   } catch (error) {
     if (!(error instanceof GuardBroken) || error.code !== 'too_many_challenges') throw error
     throw new DomainError('too_many_requests', 'You have asked for too many proofs of mailboxes within an hour.', {
@@ -112,14 +116,15 @@ export async function challengeMailbox<T>(
  * As `challengeMailbox`, for a request that waits for a proof: where a token went to the mailbox within the hour, and
  * is good still, that one does, and `run` gets no commands.
  */
-export async function challengeUnlessAsked<T>(
+export async function challengeUnlessAsked(
   deps: RegistrationDeps,
   caller: DeviceCaller,
   asked: ChallengedMailbox,
-  run: (commands: readonly Command[]) => Promise<T>,
-): Promise<T> {
+  run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
+): Promise<void> {
   const since = deps.clock() - hourMilliseconds
   const challenges = await readChallenges(deps.database, asked.mailbox, caller.subscriberId)
   const isAsked = challenges.some(({ state, createdAt }) => state === 'pending' && createdAt > since)
-  return isAsked ? run([]) : challengeMailbox(deps, caller, asked, run)
+  if (isAsked) await run([])
+  else await challengeMailbox(deps, caller, asked, run)
 }

@@ -5,6 +5,7 @@ import { ConstraintFailed, GuardBroken, type Command } from '../../ports/databas
 import { openText, sealText } from '../../ports/keys.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
+import { triesBeforeTheLast } from '../wrong-tries.ts'
 import { moveAway } from './move.ts'
 import {
   countWrongProof,
@@ -55,8 +56,36 @@ export async function proveMailbox(
   }
 }
 
+/** Counts a wrong token against every challenge that waits for one of a mailbox; the fifth ends it. */
+async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  // A turn is lost only to a try that was counted or a challenge that came or ended, so this ends.
+  for (;;) {
+    const now = deps.clock()
+    const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+    const waiting = challenges.filter(({ state, expiresAt }) => state === 'pending' && expiresAt > now)
+    if (waiting.length === 0) return
+    const ends = waiting.some(({ wrongTries }) => wrongTries === triesBeforeTheLast)
+    const recorded = deps.audit.record({
+      action: 'mailbox.challenge_ended',
+      actorKind: 'device',
+      actor: caller.deviceId,
+      subjectKind: 'mailbox',
+      subject: id,
+      facts: { reason: 'five wrong tries' },
+    })
+    try {
+      await deps.database.batch([...waiting.flatMap(countWrongProof), ...(ends ? recorded : [])])
+    } catch (error) {
+      if (error instanceof GuardBroken && error.code === 'challenge_changed') continue
+      throw error
+    }
+    if (ends) deps.audit.sealSoon()
+    return
+  }
+}
+
 async function refuseToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<never> {
-  await deps.database.batch([countWrongProof(id, caller.subscriberId)])
+  await countWrongToken(deps, caller, id)
   const challenges = await readChallenges(deps.database, id, caller.subscriberId)
   if (challenges.length === 0) {
     const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === id)

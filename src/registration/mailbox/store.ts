@@ -193,12 +193,13 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
         accountType: oneOf('imap', 'exchange'),
         tokenSha256: blob,
         state: oneOf('pending', 'used', 'ended'),
+        wrongTries: integer,
         createdAt: integer,
         expiresAt: integer,
       },
       `SELECT id, purpose, mailbox, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, token_sha256 AS tokenSha256, state, created_at AS createdAt,
-              expires_at AS expiresAt
+              account_type AS accountType, token_sha256 AS tokenSha256, state, wrong_tries AS wrongTries,
+              created_at AS createdAt, expires_at AS expiresAt
        FROM mailbox_challenges WHERE mailbox = ? AND subscriber = ? ORDER BY created_at DESC, id`,
       mailbox,
       subscriber,
@@ -224,15 +225,17 @@ export const useChallenge = (row: { id: string; mailbox: string }, subscriber: s
   ),
 ]
 
-/** Counts a wrong token against every challenge to the mailbox; the fifth ends it. */
-export const countWrongProof = (mailbox: string, subscriber: string): Command =>
+/** Counts a wrong token against a challenge, in a batch that breaks where it has changed since; the fifth ends it. */
+export const countWrongProof = ({ id, wrongTries }: Pick<MailboxChallengeRow, 'id' | 'wrongTries'>): Command[] => [
   command(
     `UPDATE mailbox_challenges
      SET wrong_tries = wrong_tries + 1, state = CASE WHEN wrong_tries >= 4 THEN 'ended' ELSE state END
-     WHERE mailbox = ? AND subscriber = ? AND state = 'pending'`,
-    mailbox,
-    subscriber,
-  )
+     WHERE id = ? AND state = 'pending' AND wrong_tries = ?`,
+    id,
+    wrongTries,
+  ),
+  requireOneChange('challenge_changed'),
+]
 
 /** Ends what was asked of a mailbox, where it leaves its subscriber: who has it next must not lose it to an old mail. */
 export const endChallenges = (mailbox: string): Command =>

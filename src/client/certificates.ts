@@ -131,15 +131,18 @@ export class Certificates {
     }
   }
 
-  /** Resolves to the request once it is decided; the state is then `issued`, `rejected`, `failed` or `cancelled`. */
+  /**
+   * Resolves to the request once it is decided; the state is then `issued`, `rejected`, `failed` or `cancelled`.
+   * `request` is what `certify` resolved to. Rejects as that does.
+   */
   async waitForCertificate(
-    request: string,
+    request: Pick<CertificateRequestAnswer, 'id' | 'mailbox'>,
     keyPair: DeviceKeyPair,
     waiting: Waiting = {},
   ): Promise<CertificateRequestAnswer> {
     const { signal } = waiting
     const call = {
-      ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request)}`),
+      ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request.id)}`),
       method: 'GET',
       signal,
     } as const
@@ -151,7 +154,7 @@ export class Certificates {
       })
       return undecided.has(value.state) ? { done: false, retryAfterSeconds } : { done: true, value }
     })
-    return await inCodes(() => this.#requireOwn(decided, keyPair, decided.mailbox))
+    return await inCodes(() => this.#requireOwn(decided, keyPair, request.mailbox))
   }
 
   /** The requests of this subscriber, newest first. */
@@ -252,9 +255,13 @@ export class Certificates {
     mailbox: string,
   ): Promise<CertificateRequestAnswer> {
     const { crypto, now, anchors } = this.#options
+    const own = parseMailboxAddress(mailbox)
+    if (parseMailboxAddress(answer.mailbox).matchingKey !== own.matchingKey) {
+      throw new CertbookError('certificate_refused', 'The request that came back is for another mailbox.')
+    }
     if (answer.certificate === null) return answer
     await requireOwnCertificate(crypto, answer.certificate, {
-      mailbox: parseMailboxAddress(mailbox),
+      mailbox: own,
       use: keyPair.use,
       spki: keyPair.spki,
       anchors,

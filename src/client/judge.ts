@@ -77,6 +77,8 @@ export type Verdict =
 
 /** No CA hierarchy for mail is longer; bounds what a hostile answer costs. */
 const longestChain = 6
+/** No certificate for mail is larger; one that is nothing but names would take the app's time. */
+const octetsAllowed = 64 * 1_024
 
 /**
  * Judges one certificate by RFC 5280 section 6.1 and RFC 8550 section 4: the mailbox, the purpose, the key, the time,
@@ -88,7 +90,7 @@ export async function judgeCertificate(
   answered: AnsweredCertificate,
   expected: Expected,
 ): Promise<Verdict> {
-  const der = fromBase64(answered.certificate)
+  const der = readDer(answered.certificate)
   if (der === null) return { trusted: false, reason: 'malformed', fingerprintSha256: null }
   try {
     const certificate = parseCertificate(der)
@@ -109,12 +111,17 @@ async function rejected(crypto: Crypto, der: Uint8Array, reason: RejectionReason
   return { trusted: false, reason, fingerprintSha256: await sha256Hex(crypto, der) }
 }
 
+/** Null where it is not base64, or too large. */
+function readDer(base64: string): Uint8Array | null {
+  return base64.length > Math.ceil(octetsAllowed / 3) * 4 ? null : fromBase64(base64)
+}
+
 /** Throws MalformedDer. */
 function readChain(chain: readonly string[]): Uint8Array[] {
   if (chain.length > longestChain) throw new MalformedDer('a chain of too many CAs')
   return chain.map((base64) => {
-    const der = fromBase64(base64)
-    if (der === null) throw new MalformedDer('not base64')
+    const der = readDer(base64)
+    if (der === null) throw new MalformedDer('not base64, or too large')
     return der
   })
 }

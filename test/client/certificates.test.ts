@@ -106,12 +106,28 @@ describe('a request that is not decided at once', () => {
     const request = await client.certificates.certify(keyPair, email)
     expect([request.state, request.certificate]).toEqual(['pending', null])
     world.waits.length = 0
-    const decided = await client.certificates.waitForCertificate(request.id, keyPair)
+    const decided = await client.certificates.waitForCertificate(request, keyPair)
     expect(ownOf(decided).mailbox).toBe(email)
     expect(world.waits).toEqual([9000 * 1.125])
     await expect(
-      client.certificates.waitForCertificate(request.id, await client.makeKeyPair('sign')),
+      client.certificates.waitForCertificate(request, await client.makeKeyPair('sign')),
     ).rejects.toMatchObject({ code: 'certificate_refused' })
+  })
+
+  test('is refused where the service puts it, or its certificate, under another mailbox', async () => {
+    const email = 'swapped@example.com'
+    const unlike = { mailbox: 'mallory@example.com', state: 'pending', certificate: null }
+    const swapping = altering(requests, (answer) => ({ ...answer, ...unlike }))
+    const { credential } = await registerBy(world.client(), world, email)
+    const { certificates } = world.client({ credential })
+    const keyPair = await world.client().makeKeyPair('sign')
+    const refused = { code: 'certificate_refused' }
+    const swapped = world.client({ credential, fetch: swapping }).certificates.certify(keyPair, email)
+    await expect(swapped).rejects.toMatchObject(refused)
+    const { id } = await certificates.certify(keyPair, email)
+    expect((await certificates.waitForCertificate({ id, mailbox: email }, keyPair)).state).toBe('issued')
+    const other = { id, mailbox: 'mallory@example.com' }
+    await expect(certificates.waitForCertificate(other, keyPair)).rejects.toMatchObject(refused)
   })
 })
 

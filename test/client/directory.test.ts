@@ -2,9 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { CertbookClient, rejectionReasons, type ClientOptions, type KeyUse } from '../../src/client/index.ts'
 import { certificateFacts } from '../../src/pki/certificate-facts.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
-import { DerSequence, encodeElement, readFirstElement, tag } from '../../src/pki/der.ts'
 import { toBase64 } from '../../src/pki/encoding.ts'
-import { certificateFixture } from '../standards/fixtures.ts'
+import { certificateFixture, withEndlessTime } from '../standards/fixtures.ts'
 import { constrainedCertificate, weakCertificate } from './weak-certificate.ts'
 
 /** A certificate as a hostile service shows it: everything beside the bytes says that all is well. */
@@ -32,21 +31,6 @@ interface Question {
   readonly address?: string
   readonly use?: KeyUse
   readonly options?: Partial<ClientOptions>
-}
-
-/** The DER with another element in the place of the one at `offset`, all lengths around it put right. */
-const withElement = (der: Uint8Array, offset: number, element: Uint8Array): Uint8Array => {
-  const { tag: identifier, bytes, content } = readFirstElement(der)
-  const before = bytes.length - content.length
-  if (offset === 0) return new Uint8Array(Buffer.concat([element, der.subarray(bytes.length)]))
-  const parts: Uint8Array[] = []
-  let at = before
-  for (const inner of new DerSequence({ tag: identifier, bytes, content }).rest()) {
-    const holds = at <= offset && offset < at + inner.bytes.length
-    parts.push(holds ? withElement(inner.bytes, offset - at, element) : inner.bytes)
-    at += inner.bytes.length
-  }
-  return encodeElement(identifier, ...parts)
 }
 
 /** Asks a service that answers this for one address. */
@@ -210,11 +194,11 @@ describe('lookup drops, whatever a hostile service says of it', () => {
     ])
   })
 
-  test('malformed: a time that fills the answer', async () => {
-    const der = certificateFixture('cert-p256-encrypt.pem')
-    const utcTime = Buffer.from(der).indexOf(Buffer.of(0x17, 0x0d))
-    const endless = encodeElement(tag.utcTime, new Uint8Array(1_000_000).fill(0x30))
-    await expectRejected('malformed', [shown(toBase64(withElement(der, utcTime, endless)), goodChain.map(base64))])
+  test('malformed: a certificate of more than 64 KiB, alone or in a chain: an answer costs no more to read', async () => {
+    const endless = toBase64(withEndlessTime(certificateFixture('cert-p256-encrypt.pem'), 65_536))
+    await expectRejected('malformed', [shown(endless, goodChain.map(base64))])
+    await expectRejected('malformed', [shown(base64('cert-p256-encrypt.pem'), [endless, base64('ca-root.pem')])])
+    expect((await ask([shown(endless, [])])).rejected).toMatchObject([{ fingerprintSha256: null }])
   })
 
   test('too_many: more than the service promises, so that an answer costs no more', async () => {

@@ -9,7 +9,7 @@ import {
   type IssuedFault,
 } from '../../src/pki/verify-issued.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
-import { certificateFixture, fixture } from './fixtures.ts'
+import { certificateFixture, fixture, withEndlessTime } from './fixtures.ts'
 import { refusedCertificates } from './rules.ts'
 
 const mailbox = parseMailboxAddress('alice@example.com')
@@ -162,6 +162,11 @@ describe('Policy rule 15: what is not kept', () => {
 
   it('a chain that is not DER: malformed', async () => {
     await expectFault('malformed', asked('cert-p256-dual.pem', { chain: [Uint8Array.of(0x30, 0)] }))
+  })
+
+  it('a time of a million octets: malformed', async () => {
+    const certificate = withEndlessTime(certificateFixture('cert-p256-dual.pem'), 1_000_000)
+    await expectFault('malformed', asked('cert-p256-dual.pem', { certificate }))
   })
 
   it('a term longer than asked, on either side', async () => {

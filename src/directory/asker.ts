@@ -3,6 +3,7 @@ import { getDomain } from 'tldts'
 import type { DeviceCaller } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
+import { toHex } from '../pki/encoding.ts'
 import type { Payer, Scope } from './budgets/budgets.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { largeProviders } from './large-providers.ts'
@@ -37,23 +38,28 @@ const registrableDomain = (domain: string): string =>
 export function createAskerOf(deps: AskerDeps): AskerOf {
   const { subscriber, newSubscriber, domain: domainLimit, network: networkLimit } = deps.lookupBudgets
 
-  const scopesOf = (subscriberId: string, domain: string, createdAt: number): Scope[] => {
-    const isNew = deps.clock() < createdAt + firstDayMilliseconds
-    const own: Scope = { kind: 'subscriber', name: subscriberId, limit: isNew ? newSubscriber : subscriber }
-    if (largeProviders.has(domain)) return [own]
-    return [{ kind: 'domain', name: `domain:${registrableDomain(domain)}`, limit: domainLimit }, own]
+  // A mailbox that is registered anew makes a new subscriber each time: what these ask on their first day is one budget.
+  const ownScopes = (subscriberId: string, addressIndex: Uint8Array, createdAt: number): Scope[] => {
+    const kind = 'subscriber'
+    if (deps.clock() >= createdAt + firstDayMilliseconds) return [{ kind, name: subscriberId, limit: subscriber }]
+    return [`mailbox:${toHex(addressIndex)}`, subscriberId].map((name) => ({ kind, name, limit: newSubscriber }))
   }
 
+  const domainScopes = (domain: string): Scope[] =>
+    largeProviders.has(domain)
+      ? []
+      : [{ kind: 'domain', name: `domain:${registrableDomain(domain)}`, limit: domainLimit }]
+
   const member = async ({ subscriberId, deviceId }: DeviceCaller): Promise<Asker> => {
-    const { createdAt, domain } = await deps.membershipOf(subscriberId)
-    if (domain === null) {
+    const { createdAt, mailbox } = await deps.membershipOf(subscriberId)
+    if (mailbox === null) {
       throw new DomainError('mailbox_moved', 'You have no mailbox here any more. Prove one again to look up.')
     }
     return {
       id: subscriberId,
       device: deviceId,
       audience: 'members',
-      scopes: scopesOf(subscriberId, domain, createdAt),
+      scopes: [...domainScopes(mailbox.domain), ...ownScopes(subscriberId, mailbox.addressIndex, createdAt)],
     }
   }
 

@@ -47,7 +47,7 @@ export const personalData: readonly TableDeclaration[] = [
     },
     columns: {
       day: impersonal('UTC days since 1970'),
-      scope: blindIndex('of the day with a subscriber, a domain or a truncated network'),
+      scope: blindIndex('of the day with a subscriber, a mailbox, a domain or a truncated network'),
       used: linked('count'),
     },
   },

@@ -222,8 +222,10 @@ describe.each(engines)('the directory on %s', (engine) => {
       const hundred = Array.from({ length: 100 }, (_, index) => `stranger.${index}@example.com`)
       expect(new Set(await answered.statuses(bob, hundred))).toEqual(new Set(['not_found']))
       const before = await countEverything(harness)
-      expectProblem(await ask([...hundred, 'stranger.100@example.com']), 422, 'invalid_request')
-      expectProblem(await ask([]), 422, 'invalid_request')
+      const refused = await ask([...hundred, 'stranger.100@example.com'])
+      expectProblem(refused, 422, 'invalid_request')
+      expect(refused.body.detail).toBe('addresses: at most 100 items')
+      expect((await ask([])).body.detail).toBe('addresses: at least 1 item')
       expectProblem(await ask(['']), 422, 'invalid_request')
       expectProblem(await ask(['bob@example.com'], 'dual'), 422, 'invalid_request')
       expectProblem(await bob.api.post('/v1/lookups', { addresses: ['bob@example.com'] }), 422, 'invalid_request')
@@ -344,7 +346,8 @@ describe.each(engines)('the directory on %s', (engine) => {
     test('among many at once, none finds a certificate after its withdrawal was answered', async () => {
       const alice = await newcomer()
       const { id } = await certify(alice)
-      for (let round = 0; round < 10; round += 1) {
+      // On D1 a lookup takes a hundred times as long.
+      for (let round = 0; round < (engine === 'sqlite' ? 10 : 3); round += 1) {
         await publish(alice, id)
         let withdrawn = false
         const late: string[] = []

@@ -68,6 +68,13 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       expectSpent(await ask(alice, fresh(1)))
     })
 
+    test('let the same addresses be asked for twenty times on a day, and no more: each time is a row of the log', async () => {
+      const alice = await alone()
+      const known = fresh(newSubscriber)
+      for (let time = 0; time < 20; time += 1) await answered.lookUp(alice, known)
+      expectSpent(await ask(alice, known.slice(0, 1)))
+    })
+
     test('are not spent by what was asked for on the day before, in whatever spelling', async () => {
       const alice = await alone()
       const known = fresh(newSubscriber)
@@ -114,6 +121,16 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       harness.clock.now += 1
       await answered.lookUp(alice, fresh(subscriber - newSubscriber))
       expectSpent(await ask(alice, fresh(1)))
+    })
+
+    test('are not fresh for who registers the same mailbox anew', async () => {
+      const alice = await alone()
+      await answered.lookUp(alice, fresh(newSubscriber))
+      const again = await member(alice.email.toUpperCase())
+      expect(again.subscriberId).not.toBe(alice.subscriberId)
+      expectSpent(await ask(again, fresh(1)))
+      harness.clock.now += day
+      await answered.lookUp(again, fresh(subscriber))
     })
 
     test('are the same for every use', async () => {
@@ -218,7 +235,8 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
     const company = newCompany()
     const alice = await member(`alice@${company}`)
     const own = harness.journal.shard(alice.subscriberId)
-    const domains = harness.journal.shard(`domain:${company}`)
+    const mailbox = Buffer.from(harness.keys.blindIndex(alice.email)).toString('hex')
+    const elsewhere = [`domain:${company}`, `mailbox:${mailbox}`].map((name) => harness.journal.shard(name))
     const counted = () =>
       Promise.all(harness.journal.shards().map((shard) => countRows(shard, 'lookup_budget_addresses')))
     const before = await counted()
@@ -230,8 +248,11 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       await rename('query_log_away', 'query_log_recent')
     }
     const cost = (await counted()).map((count, index) => count - (before[index] ?? 0))
-    expect(cost).toEqual(harness.journal.shards().map((shard) => (shard === domains && shard !== own ? 3 : 0)))
-    await answered.lookUp(alice, fresh(newSubscriber))
+    const inOthers = harness.journal
+      .shards()
+      .map((shard) => (shard === own ? [] : elsewhere.filter((of) => of === shard)))
+    expect(cost).toEqual(inOthers.map((scopes) => 3 * scopes.length))
+    await answered.lookUp(alice, fresh(newSubscriber - 3))
   })
 
   test('who has no mailbox any more is told so, and looks nothing up', async () => {
@@ -268,7 +289,7 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
     const before = await scopes()
     harness.clock.now = nextDay()
     await answered.lookUp(alice, [address])
-    expect(await scopes()).toBe(before + 2)
+    expect(await scopes()).toBe(before + 3)
   })
 
   test('the nightly job forgets the days before, and today not', async () => {

@@ -6,12 +6,18 @@ import type { Journal } from '../../ports/journal.ts'
 import type { Keys } from '../../ports/keys.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { logUnavailable } from '../../query-log/record.ts'
-import { CountedAddresses } from './counted.ts'
+import { CountedAddresses, NamedAddresses } from './counted.ts'
 import { readCount, spend, type Count } from './store.ts'
 
 const dayMilliseconds = 86_400_000
 /** Of the keyed hashes that are kept; among the addresses of a day no two meet by chance. */
 const keyBytes = 16
+
+/**
+ * How many times over an asker may name a budget's worth of addresses on a day. Asking again costs no budget, but each
+ * time is a row in the query log: without an end to it one asker could fill the disk.
+ */
+const timesNamed = 20
 
 /** UTC days since 1970. */
 export const dayOf = (at: number): number => Math.floor(at / dayMilliseconds)
@@ -45,7 +51,8 @@ interface Charge {
 
 /**
  * Opens the charge of a lookup for distinct addresses, by their matching keys. Rejects with `lookup_budget_spent` where
- * those that are new to the day are more than are left of any scope, with `log_unavailable` where that cannot be told.
+ * those that are new to the day are more than are left of any scope, or the day's calls name the budget twenty times over;
+ * with `log_unavailable` where that cannot be told.
  */
 export type OpenCharge = (payer: Payer, matchingKeys: readonly string[]) => Promise<Charge>
 
@@ -62,11 +69,13 @@ interface ShardedCount extends Count {
   readonly shard: Database
 }
 
+/** Of a lookup that names no address. */
 const withoutCharge: Charge = { settle: (record) => record([]) }
 
 /** The budgets of distinct addresses a UTC day. */
 export function createOpenCharge(deps: BudgetDeps): OpenCharge {
   const counted = new CountedAddresses()
+  const named = new NamedAddresses()
 
   // NUL stands in no address, so none of these texts is the matching key of one, nor the text of another scope.
   const keyOf = (...parts: readonly string[]): Uint8Array =>
@@ -83,7 +92,7 @@ export function createOpenCharge(deps: BudgetDeps): OpenCharge {
 
   const spent = (kinds: readonly Scope['kind'][], cause?: unknown): DomainError => {
     const now = deps.clock()
-    deps.events.lookupBudgetSpent({ of: kinds.join(' or ') })
+    deps.events.lookupBudgetSpent({ of: [...new Set(kinds)].join(' or ') })
     return new DomainError(
       'lookup_budget_spent',
       'The call asks for more addresses than are left for today. Ask for fewer, or again after midnight UTC.',
@@ -119,8 +128,15 @@ export function createOpenCharge(deps: BudgetDeps): OpenCharge {
     if (matchingKeys.length === 0) return withoutCharge
     const day = dayOf(deps.clock())
     const asker = payer.scopes.map(({ name }) => name).join('\0')
+    const own = payer.scopes.filter(({ kind }) => kind !== 'domain')
+    const most = timesNamed * Math.min(...own.map(({ limit }) => limit))
+    if (named.of(day, asker) + matchingKeys.length > most) throw spent(own.map(({ kind }) => kind))
     const unknown = counted.unknown(day, asker, matchingKeys)
-    if (unknown.length === 0) return withoutCharge
+    const settled = (): void => {
+      counted.add(day, asker, unknown)
+      named.add(day, asker, matchingKeys.length)
+    }
+    if (unknown.length === 0) return { settle: (record) => record([]).then(settled) }
     const counts = await growing(payer.scopes.map((scope) => countOf(scope, day, unknown)))
     return {
       settle: async (record) => {
@@ -134,7 +150,7 @@ export function createOpenCharge(deps: BudgetDeps): OpenCharge {
               )
             : error
         }
-        counted.add(day, asker, unknown)
+        settled()
       },
     }
   }

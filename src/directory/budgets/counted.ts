@@ -28,3 +28,24 @@ export class CountedAddresses {
     for (const key of matchingKeys) counted.add(key)
   }
 }
+
+/** Past this many askers the memory is dropped, and each begins anew. */
+const askersRemembered = 100_000
+
+/** How many addresses each asker has named on one day, those included that were named before. Of this process alone. */
+export class NamedAddresses {
+  readonly #byAsker = new Map<string, number>()
+  #day = 0
+
+  of(day: number, asker: string): number {
+    return day === this.#day ? (this.#byAsker.get(asker) ?? 0) : 0
+  }
+
+  add(day: number, asker: string, addresses: number): void {
+    if (day !== this.#day || this.#byAsker.size > askersRemembered) {
+      this.#byAsker.clear()
+      this.#day = day
+    }
+    this.#byAsker.set(asker, this.of(day, asker) + addresses)
+  }
+}

@@ -1,6 +1,13 @@
 /** How many rows one batch moves or deletes at most: a job holds no lock, and no memory, for longer than that takes. */
 export const rowsPerBatch = 5_000
 
+/** Does one thing to each; one that fails holds up no other, and the failures are thrown together at the end. */
+export async function toEach<T>(items: Iterable<T>, act: (item: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = []
+  for (const item of items) await act(item).catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw new AggregateError(failures, 'what was to be done to each failed for some')
+}
+
 /**
  * Repeats a write that is bounded by `rowsPerBatch` until a round changed fewer rows than that. Resolves to how many
  * were changed in all.

@@ -4,11 +4,13 @@
  */
 const epoch = Date.UTC(2026, 0, 1)
 const idsPerMillisecond = 8_192
+/** Further ahead than this the last id is not of a busy moment, but of a clock that has been set back since. */
+const aheadMilliseconds = 60_000
 
 /** The lowest id of a time (UTC milliseconds). */
 export const lowestIdAt = (at: number): number => Math.max(0, at - epoch) * idsPerMillisecond
 
-/** Makes ascending ids. The random start keeps two writers of one shard apart within a millisecond. */
+/** Makes ids that ascend for as long as the clock does. The random start keeps two writers of one shard apart within a millisecond. */
 export class LogIds {
   readonly #randomOffset: () => number
   #last = 0
@@ -19,7 +21,11 @@ export class LogIds {
 
   next(at: number): number {
     const earliest = lowestIdAt(at)
-    this.#last = this.#last >= earliest ? this.#last + 1 : earliest + (this.#randomOffset() % (idsPerMillisecond / 2))
+    const ahead = this.#last - earliest
+    this.#last =
+      ahead >= 0 && ahead < aheadMilliseconds * idsPerMillisecond
+        ? this.#last + 1
+        : earliest + (this.#randomOffset() % (idsPerMillisecond / 2))
     return this.#last
   }
 }

@@ -12,7 +12,7 @@ import {
 import { ownLookup, pageOf, pageQuery } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import type { Events } from '../events.ts'
-import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
+import { rowsPerBatch, toEach, untilDone } from '../ports/bounded.ts'
 import type { Journal } from '../ports/journal.ts'
 import { openText, type Keys } from '../ports/keys.ts'
 import { singleGauge } from '../ports/meter.ts'
@@ -21,7 +21,7 @@ import { createQueryLogAdministration, type QueryLogAdministration } from './adm
 import { LogIds, lowestIdAt } from './log-ids.ts'
 import { personalData } from './personal-data.ts'
 import { createRecordLookup, logPlace, type RecordLookup } from './record.ts'
-import { countRecent, deleteLogBelow, moveRecentBelow, readOwn } from './store.ts'
+import { countRecent, deleteLogBelow, deleteRecentBelow, moveRecentBelow, readOwn } from './store.ts'
 
 export interface QueryLogRoom extends Room {
   readonly record: RecordLookup
@@ -56,7 +56,7 @@ const readCursor = (cursor: string | undefined): number => {
   if (cursor === undefined) return Number.MAX_SAFE_INTEGER
   if (!/^\d{1,16}$/.test(cursor))
     throw new DomainError('invalid_request', 'cursor: send the one that the last page gave.')
-  return Number(cursor)
+  return Math.min(Number(cursor), Number.MAX_SAFE_INTEGER)
 }
 
 /** The query log: one row per recipient address of every lookup, readable by the one who asked. */
@@ -96,12 +96,12 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
         cron: '* * * * *',
         run: async () => {
           const below = lowestIdAt(deps.clock() - settledMilliseconds)
-          for (const shard of deps.journal.shards()) {
+          await toEach(deps.journal.shards(), async (shard) => {
             await untilDone(async () => {
               const [moved] = await shard.batch(moveRecentBelow(below, rowsPerBatch))
               return moved?.changes ?? 0
             })
-          }
+          })
         },
       },
       {
@@ -109,13 +109,16 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
         cron: '17 3 * * *',
         run: async () => {
           const below = lowestIdAt(deps.clock() - deps.keptDays * 86_400_000)
-          for (const shard of deps.journal.shards()) {
-            const rows = await untilDone(async () => {
-              const [pruned] = await shard.batch([deleteLogBelow(below, rowsPerBatch)])
-              return pruned?.changes ?? 0
-            })
+          await toEach(deps.journal.shards(), async (shard) => {
+            let rows = 0
+            for (const deleteBelow of [deleteLogBelow, deleteRecentBelow]) {
+              rows += await untilDone(async () => {
+                const [pruned] = await shard.batch([deleteBelow(below, rowsPerBatch)])
+                return pruned?.changes ?? 0
+              })
+            }
             deps.events.rowsPruned({ table: 'query_log', rows })
-          }
+          })
         },
       },
     ],

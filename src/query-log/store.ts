@@ -23,19 +23,24 @@ export const insertRecent = (row: LogRow): Command =>
 
 /**
  * Moves what is older than `id` into the indexed table, the oldest first and `rows` at most: both statements in one
- * batch, so no row is lost or doubled.
+ * batch, so no row is lost or doubled. One whose id is another row's there stays: ids are made from the time, and a
+ * clock can be set back.
  */
 export const moveRecentBelow = (id: number, rows: number): Command[] => [
   command(
     `INSERT INTO query_log (id, at, asker, device, interface, status, address_sealed)
-     SELECT id, at, asker, device, interface, status, address_sealed FROM query_log_recent WHERE id < ?
-     ORDER BY id LIMIT ?`,
+     SELECT id, at, asker, device, interface, status, address_sealed FROM query_log_recent r
+     WHERE r.id < ? AND NOT EXISTS (SELECT 1 FROM query_log l WHERE l.id = r.id)
+     ORDER BY r.id LIMIT ?`,
     id,
     rows,
   ),
   command(
     `DELETE FROM query_log_recent
-     WHERE id IN (SELECT id FROM query_log_recent WHERE id < ? ORDER BY id LIMIT ?)`,
+     WHERE id IN (
+       SELECT r.id FROM query_log_recent r JOIN query_log l ON l.id = r.id AND l.address_sealed = r.address_sealed
+       WHERE r.id < ? ORDER BY r.id LIMIT ?
+     )`,
     id,
     rows,
   ),
@@ -44,6 +49,14 @@ export const moveRecentBelow = (id: number, rows: number): Command[] => [
 /** Deletes what is older than `id`, the oldest first and `rows` at most. */
 export const deleteLogBelow = (id: number, rows: number): Command =>
   command(`DELETE FROM query_log WHERE id IN (SELECT id FROM query_log WHERE id < ? ORDER BY id LIMIT ?)`, id, rows)
+
+/** The same of what was never moved. */
+export const deleteRecentBelow = (id: number, rows: number): Command =>
+  command(
+    `DELETE FROM query_log_recent WHERE id IN (SELECT id FROM query_log_recent WHERE id < ? ORDER BY id LIMIT ?)`,
+    id,
+    rows,
+  )
 
 const columns = {
   id: integer,

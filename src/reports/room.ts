@@ -1,5 +1,6 @@
 import type { Room } from '../api/room.ts'
 import type { Events } from '../events.ts'
+import { toEach } from '../ports/bounded.ts'
 import { pruneEndedDevices } from './check-in.ts'
 import { personalData } from './personal-data.ts'
 import { reportsRoutes, type ReportsRouteDeps } from './routes.ts'
@@ -16,11 +17,11 @@ export function createReportsRoom(deps: ReportsRouteDeps & { readonly events: Ev
         name: 'check-ins-prune',
         cron: '17 3 * * *',
         run: async () => {
-          for (const shard of deps.journal.shards()) {
+          await toEach(deps.journal.shards(), async (shard) => {
             const [unseen] = await shard.batch([deleteCheckInsBefore(deps.clock() - unseenKeptMilliseconds)])
             const ended = await pruneEndedDevices(deps, shard)
             deps.events.rowsPruned({ table: 'check_ins', rows: (unseen?.changes ?? 0) + ended })
-          }
+          })
         },
       },
     ],

@@ -3,7 +3,7 @@ import { command } from '../../src/ports/database.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { readLog } from '../support/check-service.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
-import { certify, publish, register, type Registered } from '../support/story.ts'
+import { certify, lookUp, publish, register, type Registered } from '../support/story.ts'
 import { Answered, countRows, day, expectProblem, findLeaks, minute, race } from './support.ts'
 
 const keptDays = 30
@@ -123,6 +123,13 @@ describe.each(engines)('the query log on %s', (engine) => {
     },
   )
 
+  test('a cursor that no page gave is refused, or is behind all rows', async () => {
+    const bob = await newcomer()
+    await answered.lookUp(bob, ['nobody@example.com'])
+    expect((await bob.api.get('/v1/me/lookups?cursor=9999999999999999')).body.items).toHaveLength(1)
+    expectProblem(await bob.api.get('/v1/me/lookups?cursor=99999999999999999'), 422, 'invalid_request')
+  })
+
   test('everybody sees their own rows only', async () => {
     const askers = [await newcomer(), await newcomer(), await newcomer(), await newcomer()]
     await Promise.all(askers.map((asker, index) => answered.lookUp(asker, [`of.${index}@example.com`, asker.email])))
@@ -219,6 +226,68 @@ describe.each(engines)('the query log on %s', (engine) => {
     await harness.runJob('certificates-expire')
     await answered.check(harness)
   })
+})
+
+describe.each(engines)('the jobs of the query log on %s', (engine) => {
+  let harness: RoomHarness
+
+  beforeAll(async () => {
+    harness = await openRoomHarness(engine, { settings: { QUERY_LOG_DAYS: String(keptDays) } })
+  })
+  afterAll(() => harness.close())
+
+  const bobAt = (domain: string): Promise<Registered> => register(harness.api, harness.mails, `bob@${domain}`)
+  /** How many rows of an asker were moved, and how many were not. */
+  const rowsOf = ({ subscriberId }: Registered): Promise<number[]> =>
+    Promise.all(
+      ['query_log', 'query_log_recent'].map((table) =>
+        countRows(harness.journal.shard(subscriberId), `${table} WHERE asker = ?`, subscriberId),
+      ),
+    )
+
+  test('move on where the number of a row is taken; that row waits to be pruned', async () => {
+    const bob = await bobAt('example.com')
+    await lookUp(bob, ['first@example.com', 'second@example.com', 'third@example.com'])
+    await harness.journal.shard(bob.subscriberId).batch([
+      command(
+        `INSERT INTO query_log (id, at, asker, interface, status, address_sealed)
+         SELECT min(id), at, 'somebody', 'http', 'found', x'00' FROM query_log_recent WHERE asker = ?`,
+        bob.subscriberId,
+      ),
+    ])
+    harness.clock.now += minute
+    await harness.runJob('query-log-move')
+    expect(await rowsOf(bob)).toEqual([2, 1])
+    expect((await bob.api.get('/v1/me/lookups')).body.items).toHaveLength(3)
+    harness.clock.now += (keptDays + 1) * day
+    await harness.runJob('query-log-prune')
+    expect(await rowsOf(bob)).toEqual([0, 0])
+  })
+
+  test('move what was written after the clock went back', async () => {
+    const bob = await bobAt('company.example')
+    harness.clock.now += day
+    await lookUp(bob, ['tomorrow@example.com'])
+    harness.clock.now -= day
+    await lookUp(bob, ['today@example.com'])
+    harness.clock.now += minute
+    await harness.runJob('query-log-move')
+    expect(await rowsOf(bob)).toEqual([1, 1])
+  })
+
+  test.each(['query-log-move', 'query-log-prune', 'check-ins-prune'])(
+    '%s: a shard that fails holds up no other',
+    async (job) => {
+      const [failing, ...others] = harness.journal.shards().map((shard) => vi.spyOn(shard, 'batch'))
+      try {
+        failing?.mockRejectedValue(new Error('out of order'))
+        await expect(harness.runJob(job)).rejects.toThrow()
+        for (const other of others) expect(other).toHaveBeenCalled()
+      } finally {
+        for (const spy of [failing, ...others]) spy?.mockRestore()
+      }
+    },
+  )
 })
 
 describe.each(engines)('many rows of the query log on %s', (engine) => {

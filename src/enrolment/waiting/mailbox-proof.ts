@@ -1,4 +1,5 @@
 import type { DeviceCaller } from '../../api/room.ts'
+import { toEach } from '../../ports/bounded.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -30,17 +31,9 @@ export async function awaitProof(
 
 /** Has a token mailed again for a request that waits, where the last one was too long ago. */
 export async function remindOfProof(deps: EnrolmentDeps, caller: DeviceCaller, mailbox: OwnMailbox): Promise<void> {
-  await deps.registration.challengeUnlessAsked(caller, mailbox, async (commands) => {
-    if (commands.length > 0) await deps.database.batch(commands)
-  })
-}
-
-/** Does one thing to many; one that fails holds up no other, and the failures are thrown together at the end. */
-async function toEach(ids: readonly { id: string }[], act: (id: string) => Promise<void>): Promise<void> {
-  const failures: unknown[] = []
-  for (const { id } of ids) await act(id).catch((error: unknown) => failures.push(error))
-  if (failures.length > 0)
-    throw new AggregateError(failures, 'requests that wait for a proof could not be gone on with')
+  await deps.registration.challengeUnlessAsked(caller, mailbox, async (commands) =>
+    commands.length > 0 ? deps.database.batch(commands) : [],
+  )
 }
 
 /** Commits what takes a request; false where another worker has taken it. */
@@ -57,7 +50,7 @@ async function take(deps: EnrolmentDeps, commands: readonly Command[]): Promise<
 /** Takes the requests on to the CA whose mailbox has been proved. */
 export async function continueProvedRequests(deps: EnrolmentDeps): Promise<void> {
   const since = provedAfter(deps.clock())
-  await toEach(await readProvedRequests(deps.database, since, requestsPerRun), async (id) => {
+  await toEach(await readProvedRequests(deps.database, since, requestsPerRun), async ({ id }) => {
     if (await take(deps, claimProvedRequest(id, since, deps.clock()))) await takeUpRequest(deps, id)
   })
 }
@@ -65,7 +58,7 @@ export async function continueProvedRequests(deps: EnrolmentDeps): Promise<void>
 /** Gives up the requests whose mailbox nobody has proved for seven days. */
 export async function failUnprovedRequests(deps: EnrolmentDeps): Promise<void> {
   const waiting = await readUnprovedRequests(deps.database, deps.clock() - waitMilliseconds, requestsPerRun)
-  await toEach(waiting, async (id) => {
+  await toEach(waiting, async ({ id }) => {
     const given = await take(deps, [
       ...failUnprovedRequest(id, deps.clock()),
       ...deps.audit.record({

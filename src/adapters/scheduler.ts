@@ -7,26 +7,50 @@ interface ScheduledJob {
   run(): Promise<void>
 }
 
-/** Runs jobs by their cron patterns (UTC) in this process. */
+/** Long enough for a start to be over, short enough for a machine that is on for an hour a day. */
+const catchUpMilliseconds = 60_000
+
+const isNightly = ({ cron }: ScheduledJob): boolean => cron !== '* * * * *'
+
+/**
+ * Runs jobs by their cron patterns (UTC) in this process. What is due once a night runs a minute after the start as
+ * well, one after the other: a machine that is off at night must still delete what it has promised to.
+ */
 export class Scheduler {
   readonly #crons: readonly Cron[]
   readonly #running = new Set<Promise<void>>()
+  readonly #catchUp: NodeJS.Timeout
+  readonly #events: Events
+  #stopped = false
 
-  constructor(jobs: readonly ScheduledJob[], events: Events) {
+  constructor(jobs: readonly ScheduledJob[], events: Events, afterStart: number = catchUpMilliseconds) {
+    this.#events = events
     this.#crons = jobs.map(
-      (job) =>
-        new Cron(job.cron, { timezone: 'UTC', protect: true }, async () => {
-          const run = job.run().catch((error: unknown) => events.jobFailed({ job: job.name, error }))
-          this.#running.add(run)
-          await run
-          this.#running.delete(run)
-        }),
+      (job) => new Cron(job.cron, { timezone: 'UTC', protect: true }, () => this.#run(() => this.#attempt(job))),
     )
+    this.#catchUp = setTimeout(() => void this.#run(() => this.#runInTurn(jobs.filter(isNightly))), afterStart)
   }
 
   /** No job starts any more; resolves when those that run have ended. */
   async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#catchUp)
     for (const cron of this.#crons) cron.stop()
     await Promise.all(this.#running)
+  }
+
+  async #runInTurn(jobs: readonly ScheduledJob[]): Promise<void> {
+    for (const job of jobs) if (!this.#stopped) await this.#attempt(job)
+  }
+
+  #attempt(job: ScheduledJob): Promise<void> {
+    return job.run().catch((error: unknown) => this.#events.jobFailed({ job: job.name, error }))
+  }
+
+  async #run(work: () => Promise<void>): Promise<void> {
+    const run = work()
+    this.#running.add(run)
+    await run
+    this.#running.delete(run)
   }
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { runCommandLine } from './commands/program.ts'
+import { watchOutputs } from './commands/terminal.ts'
 
 // Whatever the service and its commands write is for their own user only.
 process.umask(0o077)
+watchOutputs()
 await runCommandLine(process.argv.slice(2))

@@ -1,5 +1,5 @@
 import type { EventLevel } from './events.ts'
-import { environmentShape, isLoopbackHost, type Settings } from './settings.ts'
+import { environmentShape, isLoopbackHost, settingNames, type Settings } from './settings.ts'
 
 /** How the embedded CA's certificates are shaped. */
 type CaProfile = 'sbr-strict' | 'private'
@@ -67,34 +67,39 @@ export class ConfigInvalid extends Error {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
+/** What was given, as it was written: what cannot be read counts as given, so that it is not demanded besides. */
+type Given = Readonly<Record<string, string>>
+/** The settings that could be read, with defaults; what cannot be read is left out. */
+type Readable = Partial<Settings>
 
 /** Empty means unset, as in a unit file with the value left out. */
-const withoutEmpty = (environment: Environment): Record<string, string> => {
+const withoutEmpty = (environment: Environment): Given => {
   const result: Record<string, string> = {}
   for (const [name, value] of Object.entries(environment)) if (value !== undefined && value !== '') result[name] = value
   return result
 }
 
 /** What must be set before the service may be reached from elsewhere. */
-const offLoopbackFaults = (settings: Settings): string[] => {
+const offLoopbackFaults = (given: Given, settings: Readable): string[] => {
+  if (settings.HOST === undefined || isLoopbackHost(settings.HOST)) return []
   const faults: string[] = []
   const because = `because HOST is ${settings.HOST}, which others can reach`
-  if (settings.SMTP_URL === undefined && settings.MAIL_HOOK_URL === undefined) {
+  if (given['SMTP_URL'] === undefined && given['MAIL_HOOK_URL'] === undefined) {
     faults.push(`SMTP_URL: set it (or MAIL_HOOK_URL), ${because}`)
   }
-  if (settings.PKI_URL === undefined) faults.push(`PKI_URL: set it to a plain http: address, ${because}`)
-  if (settings.CONTROLLER === undefined) faults.push(`CONTROLLER: set it to who runs the service, ${because}`)
-  if (settings.PUBLIC_URL?.startsWith('https:') !== true) {
+  if (given['PKI_URL'] === undefined) faults.push(`PKI_URL: set it to a plain http: address, ${because}`)
+  if (given['CONTROLLER'] === undefined) faults.push(`CONTROLLER: set it to who runs the service, ${because}`)
+  if (given['PUBLIC_URL'] === undefined || settings.PUBLIC_URL?.startsWith('http:') === true) {
     faults.push(`PUBLIC_URL: set it to the https: address of clients, ${because}`)
   }
-  if (settings.TLS_CERT_FILE === undefined && settings.TRUSTED_PROXY.length === 0) {
+  if (given['TLS_CERT_FILE'] === undefined && given['TRUSTED_PROXY'] === undefined) {
     faults.push(`TLS_CERT_FILE: set it and TLS_KEY_FILE (or TRUSTED_PROXY, where a proxy ends TLS), ${because}`)
   }
   return faults
 }
 
 /** What does not go together where the service listens by itself. */
-const listenerFaults = (settings: Settings): string[] => {
+const listenerFaults = (given: Given, settings: Readable): string[] => {
   const faults: string[] = []
   const [withoutCertificate, withoutKey] = [settings.TLS_CERT_FILE, settings.TLS_KEY_FILE].map(
     (file) => file === undefined,
@@ -107,10 +112,10 @@ const listenerFaults = (settings: Settings): string[] => {
   if (settings.TLS_CERT_FILE !== undefined && settings.PUBLIC_URL?.startsWith('http:') === true) {
     faults.push('PUBLIC_URL: set it to an https: address; with TLS_CERT_FILE nothing else is answered on PORT')
   }
-  if (settings.TLS_CERT_FILE !== undefined && settings.PKI_PORT === undefined && settings.PKI_URL === undefined) {
+  if (settings.TLS_CERT_FILE !== undefined && given['PKI_PORT'] === undefined && given['PKI_URL'] === undefined) {
     faults.push('PKI_PORT: set it (or PKI_URL): with TLS on PORT nothing answers the plain http: of CRLs and OCSP')
   }
-  if (settings.PKI_PORT === settings.PORT && settings.PORT !== 0) {
+  if (settings.PKI_PORT !== undefined && settings.PKI_PORT === settings.PORT && settings.PORT !== 0) {
     faults.push('PKI_PORT: set it to another port than PORT, which has a listener of its own')
   }
   return faults
@@ -129,10 +134,10 @@ const nodeOnlySettings = [
   ['METRICS_TOKEN', 'it has no /metrics'],
 ] as const
 
-const workerFaults = (given: Readonly<Record<string, string>>, settings: Settings): string[] => {
+const workerFaults = (given: Given, settings: Readable): string[] => {
   const faults: string[] = []
   for (const name of ['PUBLIC_URL', 'PKI_URL', 'DATA_KEY', 'MAIL_HOOK_URL', 'CONTROLLER'] as const) {
-    if (settings[name] === undefined) faults.push(`${name}: set it; a Worker has no default for it`)
+    if (given[name] === undefined) faults.push(`${name}: set it; a Worker has no default for it`)
   }
   for (const [name, because] of nodeOnlySettings) {
     if (given[name] !== undefined) faults.push(`${name}: unset it; a Worker has no use for it: ${because}`)
@@ -160,27 +165,43 @@ const pkiUrlOf = (settings: Settings): string => {
   return `http://${new URL(publicUrl).hostname}:${settings.PKI_PORT}`
 }
 
+/** What does not fit together, or is missing, of what could be read. */
+const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'workers'): string[] => {
+  const faults =
+    runtime === 'workers'
+      ? workerFaults(given, settings)
+      : [...offLoopbackFaults(given, settings), ...listenerFaults(given, settings)]
+  if (settings.CA_PROFILE === 'private' && given['CA_POLICY_OID'] === undefined) {
+    faults.push('CA_POLICY_OID: set it; the private profile needs a policy of your own')
+  }
+  if (given['SMTP_URL'] !== undefined && given['MAIL_HOOK_URL'] !== undefined) {
+    faults.push('MAIL_HOOK_URL: unset it or SMTP_URL; mail leaves one way')
+  }
+  return faults
+}
+
+/** Reads each setting by itself; all of them, or the faults of those that cannot be read beside the others. */
+const readEach = (given: Given): { settings: Settings } | { faults: string[]; readable: Readable } => {
+  const parsed = environmentShape.safeParse(given)
+  if (parsed.success) return { settings: parsed.data }
+  const { issues } = parsed.error
+  const unreadable = new Set(issues.map(({ path }) => path[0]))
+  const others = Object.entries(given).filter(([name]) => !unreadable.has(name))
+  const readable: Readable = environmentShape.parse(Object.fromEntries(others))
+  for (const name of settingNames) if (unreadable.has(name)) delete readable[name]
+  return { faults: [...new Set(issues.map(({ path, message }) => `${String(path[0])}: ${message}`))], readable }
+}
+
 /**
  * Reads the environment (or a Worker's variables) into a `Config`. Throws `ConfigInvalid` with every fault.
  * `runtime: 'workers'` asks for what a Worker cannot do without.
  */
 export function readConfig(environment: Environment, runtime: 'node' | 'workers'): Config {
   const given = withoutEmpty(environment)
-  const faults: string[] = []
-  const parsed = environmentShape.safeParse(given)
-  if (!parsed.success) {
-    faults.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`))
-    throw new ConfigInvalid([...new Set(faults)])
-  }
-  const settings = parsed.data
-  if (runtime === 'node' && !isLoopbackHost(settings.HOST)) faults.push(...offLoopbackFaults(settings))
-  faults.push(...(runtime === 'workers' ? workerFaults(given, settings) : listenerFaults(settings)))
-  if (settings.CA_PROFILE === 'private' && settings.CA_POLICY_OID === undefined) {
-    faults.push('CA_POLICY_OID: set it; the private profile needs a policy of your own')
-  }
-  if (settings.SMTP_URL !== undefined && settings.MAIL_HOOK_URL !== undefined) {
-    faults.push('MAIL_HOOK_URL: unset it or SMTP_URL; mail leaves one way')
-  }
+  const read = readEach(given)
+  if ('faults' in read) throw new ConfigInvalid([...read.faults, ...faultsTogether(given, read.readable, runtime)])
+  const { settings } = read
+  const faults = faultsTogether(given, settings, runtime)
   if (faults.length > 0) throw new ConfigInvalid(faults)
   const tls =
     settings.TLS_CERT_FILE === undefined || settings.TLS_KEY_FILE === undefined

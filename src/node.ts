@@ -100,6 +100,11 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   const events = createEvents(options.writeLog ?? lineWriter(1), config.logLevel, clock, metrics)
   const directory = openDataDirectory(config.dataDir)
   const lock = options.beside === true ? { release: () => undefined } : lockDataDirectory(directory)
+  // What is open, the last first. The journal's thread keeps the process alive until it is closed.
+  const closing: (() => Promise<void> | void)[] = [() => lock.release()]
+  const closeAll = async (): Promise<void> => {
+    for (const close of closing) await close()
+  }
   try {
     if (options.beside !== true) settleRestore(directory)
     else if (isHalfRestored(directory)) throw new Error(restoreInterrupted)
@@ -118,10 +123,13 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     }
     journalConnection.close()
     const main = new Sqlite(mainConnection)
+    closing.unshift(() => main.close())
     const journal = await JournalThread.start(directory.journalFile)
+    closing.unshift(() => journal.close())
     const background = new ProcessBackground(events)
     const folder = new MailFolder(directory.outbox)
     const { mailer, close: closeMailer } = chooseMailer(config, folder)
+    closing.unshift(closeMailer)
     const service = await createService(
       {
         main,
@@ -163,14 +171,11 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       settled: () => background.settled(),
       close: async () => {
         await withinDeadline(background.settled(), shutdownMilliseconds)
-        closeMailer()
-        await journal.close()
-        main.close()
-        lock.release()
+        await closeAll()
       },
     }
   } catch (error) {
-    lock.release()
+    await closeAll()
     throw error
   }
 }
@@ -178,6 +183,8 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
 /** A service that listens. */
 export interface RunningServer {
   readonly url: string
+  /** Where clients find it, which may be through a proxy. */
+  readonly publicUrl: string
   /** Where PKI_PORT listens; null where it is not set. */
   readonly pkiUrl: string | null
   readonly node: NodeService
@@ -252,6 +259,7 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
   }
   return {
     url: listeners.service.url,
+    publicUrl: bound.publicUrl,
     pkiUrl: listeners.pki?.url ?? null,
     node,
     stop: (reason) => (stopping ??= stop(reason)),

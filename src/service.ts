@@ -68,6 +68,8 @@ export interface Service {
   /** Resolves to every broken invariant, in words; empty where all hold. */
   check(): Promise<string[]>
   readonly verifyAudit: AuditRoom['verify']
+  /** What makes it usable but not as it should be, each with what to do, as `/readyz` shows it. */
+  warnings(): Promise<readonly string[]>
   /** The PKI_URL that the CA's own certificate names, which may be an older one; it must go on being served. */
   readonly namedPkiUrl: string
   /**
@@ -256,6 +258,7 @@ export async function createService(
     check: () => runChecks(all.flatMap((room) => room.checks)),
     verifyAudit: (expectedHead) => audit.verify(expectedHead),
     namedPkiUrl: authorities.namedPkiUrl,
+    warnings,
     afterRestore: async (backup, revocationList) => {
       const entry = { action: 'service.restored', actorKind: 'service', actor: null } as const
       const [givenUp] = await database.batch([

@@ -6,13 +6,8 @@ const loopbackHosts = ['::1', '[::1]', 'localhost']
 export const isLoopbackHost = (host: string): boolean =>
   loopbackHosts.includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 
-const url = (protocols: readonly string[], example: string) =>
-  z
-    .string()
-    .refine(
-      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
-      `must be a URL such as ${example}`,
-    )
+const url = (protocols: readonly string[], example: string, fault = `must be a URL such as ${example}`) =>
+  z.string().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), fault)
 
 const bare = (value: string): boolean => {
   const { pathname, search, hash, username } = new URL(value)
@@ -20,8 +15,8 @@ const bare = (value: string): boolean => {
 }
 
 /** What addresses are made of by adding a path: it has none of its own, and no slash at its end. */
-const origin = (protocols: readonly string[], example: string) =>
-  url(protocols, example)
+const origin = (protocols: readonly string[], example: string, fault?: string) =>
+  url(protocols, example, fault)
     .refine((value) => !URL.canParse(value) || bare(value), `must be a scheme and a host, such as ${example}`)
     .transform((value) => value.replace(/\/+$/, ''))
 
@@ -73,12 +68,19 @@ export const environmentShape = z.object({
   PORT: wholeNumber(0, 65_535).default(8080).describe('the port to listen on; 0 takes a free one'),
   PUBLIC_URL: origin(['http:', 'https:'], 'https://keys.example.com')
     .optional()
-    .describe('where clients find the service'),
-  PKI_URL: origin(['http:'], 'http://pki.example.com')
+    .describe('where clients find the service, such as https://keys.example.com'),
+  PKI_URL: origin(
+    ['http:'],
+    'http://pki.example.com',
+    'must be a plain http: address such as http://pki.example.com: who fetches a revocation list over TLS would have to check another certificate first',
+  )
     .optional()
-    .describe('plain HTTP address of CRLs, OCSP and CA certificates'),
+    .describe('plain HTTP address of CRLs, OCSP and CA certificates, such as http://pki.example.com'),
   DATA_DIR: z.string().default('./data').describe('the folder of databases and keys'),
-  DATA_KEY: dataKey.optional().describe('32 bytes in base64 that wrap the key ring; made in DATA_DIR where unset'),
+  DATA_KEY: dataKey.optional().meta({
+    description: '32 bytes in base64 that wrap the key ring (openssl rand -base64 32); made in DATA_DIR where unset',
+    secret: true,
+  }),
   CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
   CA_KEY: z
     .enum(['p256', 'p384', 'rsa3072'])
@@ -91,14 +93,14 @@ export const environmentShape = z.object({
       'must be an object identifier such as 1.3.6.1.4.1.32473.1, no part longer than 15 digits',
     )
     .optional()
-    .describe('the certificate policy of the private profile'),
+    .describe('the certificate policy of the private profile, an object identifier such as 1.3.6.1.4.1.32473.1'),
   SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587')
     .optional()
-    .describe('how mail leaves'),
+    .meta({ description: 'how mail leaves, such as smtp://user:password@mail.example.com:587', secret: true }),
   MAIL_HOOK_URL: url(['http:', 'https:'], 'https://hook.example.com/mail')
     .optional()
-    .describe('or: where mail is POSTed'),
-  MAIL_HOOK_TOKEN: z.string().optional().describe('Bearer token of that POST'),
+    .describe('or: where mail is POSTed, such as https://hook.example.com/mail'),
+  MAIL_HOOK_TOKEN: z.string().optional().meta({ description: 'Bearer token of that POST', secret: true }),
   MAIL_FROM: z
     .string()
     .includes('@', 'must be an address')
@@ -108,7 +110,7 @@ export const environmentShape = z.object({
   DIRECTORY_ACCESS: z
     .enum(['members', 'public'])
     .default('members')
-    .describe('who may look up: members, or public for anyone, who finds what was published to all'),
+    .describe('who may look up: members, or the public, who finds what was published to all'),
   LOOKUP_BUDGET_SUBSCRIBER: wholeNumber(1, 1_000_000)
     .default(500)
     .describe('distinct addresses that a subscriber may look up on one UTC day'),
@@ -125,10 +127,15 @@ export const environmentShape = z.object({
     .transform(list)
     .pipe(z.array(proxyRange))
     .default([])
-    .describe('addresses or CIDR ranges of the reverse proxies whose forwarding headers count, separated by commas'),
-  LOG_LEVEL: z.enum(eventLevels).default('info').describe('debug, info, warn or error'),
-  CONTROLLER: z.string().optional().describe('who runs the service, as the privacy page names them'),
-  DPO_CONTACT: z.string().optional().describe('how to reach the data protection officer'),
+    .describe(
+      'addresses or CIDR ranges of the reverse proxies whose forwarding headers count, such as 127.0.0.1, 10.0.0.0/8',
+    ),
+  LOG_LEVEL: z.enum(eventLevels).default('info').describe('how much is logged'),
+  CONTROLLER: z
+    .string()
+    .optional()
+    .describe('who runs the service, as the privacy page names them, such as Example GmbH, Musterweg 1, 10115 Berlin'),
+  DPO_CONTACT: z.string().optional().describe('how to reach the data protection officer, such as privacy@example.com'),
   SUPERVISORY_AUTHORITY: z.string().optional().describe('where to complain'),
   PKI_PORT: wholeNumber(0, 65_535)
     .optional()
@@ -136,19 +143,18 @@ export const environmentShape = z.object({
   TLS_CERT_FILE: z
     .string()
     .optional()
-    .describe('certificate and chain of the service, PEM; read again when it changes'),
-  TLS_KEY_FILE: z.string().optional().describe('its private key, PEM'),
+    .describe('file with certificate and chain of the service, PEM; read again when it changes'),
+  TLS_KEY_FILE: z.string().optional().describe('file with its private key, PEM'),
   CORS_ORIGINS: z
     .string()
     .transform(list)
     .pipe(z.array(pageOrigin))
     .default([])
-    .describe('origins of web pages that may call /v1, separated by commas'),
-  METRICS_TOKEN: z
-    .string()
-    .min(16, 'must have at least 16 characters')
-    .optional()
-    .describe('Bearer token of /metrics, which otherwise answers this machine only'),
+    .describe('origins of web pages that may call /v1, such as https://mail.example.com, capacitor://localhost'),
+  METRICS_TOKEN: z.string().min(16, 'must have at least 16 characters').optional().meta({
+    description: 'Bearer token of /metrics, 16 characters or more; without it /metrics answers this machine only',
+    secret: true,
+  }),
   ADMIN_BOOTSTRAP_SHA256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in 64 lower-case hex digits')
@@ -160,7 +166,35 @@ export const environmentShape = z.object({
 /** The settings that were given, each checked, with the defaults of the others. */
 export type Settings = z.output<typeof environmentShape>
 
-/** Every setting with its meaning and default, for `certbook config check`. */
-export const settingDescriptions: readonly { name: string; meaning: string }[] = Object.entries(
-  environmentShape.shape,
-).map(([name, shape]) => ({ name, meaning: shape.description ?? '' }))
+interface SettingDescription {
+  readonly name: keyof Settings
+  /** With its choices and its default, where it has them. */
+  readonly meaning: string
+  /** As one would write it; null where there is none. */
+  readonly byDefault: string | null
+  /** Whether its value must not be shown. */
+  readonly secret: boolean
+}
+
+const describeSetting = (name: keyof Settings): SettingDescription => {
+  const shape = environmentShape.shape[name]
+  const inner = shape instanceof z.ZodDefault || shape instanceof z.ZodOptional ? shape.unwrap() : shape
+  const value = shape instanceof z.ZodDefault ? String(shape.def.defaultValue) : ''
+  const parts = [
+    shape.description ?? '',
+    ...(inner instanceof z.ZodEnum ? [`one of ${inner.options.join(', ')}`] : []),
+    ...(value === '' ? [] : [`default ${value}`]),
+  ]
+  return {
+    name,
+    meaning: parts.join('; '),
+    byDefault: value === '' ? null : value,
+    secret: shape.meta()?.['secret'] === true,
+  }
+}
+
+/** The names of all settings. */
+export const settingNames = environmentShape.keyof().options
+
+/** Every setting with its meaning, for `certbook config check`. */
+export const settingDescriptions = settingNames.map(describeSetting)

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { z } from 'zod'
 import type { DataDirectory } from './data-directory.ts'
 import { moveDurably, syncPath, writeDurably } from './durable-files.ts'
@@ -64,9 +64,10 @@ export function settleRestore(directory: DataDirectory): boolean {
   return marker !== null
 }
 
-/** Puts the files of `staging` in place; the old ones are kept in the folder `aside`, where one is named. */
+/** Puts the files of `staging`, a folder right inside of `directory`, in place; the old ones are kept in the folder `aside`, where one is named. */
 export function swapIn(directory: DataDirectory, staging: string, aside: string | null): void {
-  const swap: Swap = { staging: staging.slice(directory.path.length + 1), aside }
+  if (!existsSync(join(staging, 'main.db'))) throw new Error(`${staging} holds no restored database`)
+  const swap: Swap = { staging: basename(staging), aside }
   writeDurably(markerIn(directory), JSON.stringify(swap))
   settleRestore(directory)
 }

@@ -8,6 +8,13 @@ const replyOf = (error: unknown): { reply: number | null; step: unknown } => {
   return { reply, step: 'code' in error ? error.code : null }
 }
 
+/** Why no reply came, as a code alone, such as ECONNREFUSED: texts of errors name hosts, and may name more. */
+const causeOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return 'unknown'
+  const code = 'originalCode' in error ? error.originalCode : 'code' in error ? error.code : null
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? code : 'unknown'
+}
+
 /** Replies to MAIL, RCPT and DATA judge the message; those to the connection or the login judge the settings. */
 const stepsOfTheMessage: readonly unknown[] = ['EENVELOPE', 'EMESSAGE']
 /** RFC 4954 section 6: given to MAIL where a login was needed first. */
@@ -37,7 +44,7 @@ export class Smtp implements Mailer {
       const { reply, step } = replyOf(cause)
       const permanent =
         reply !== null && reply >= 500 && reply !== authenticationRequired && stepsOfTheMessage.includes(step)
-      throw new DeliveryFailed(`SMTP ${reply ?? 'connection failed'}`, permanent, { cause })
+      throw new DeliveryFailed(`SMTP ${reply ?? `connection failed (${causeOf(cause)})`}`, permanent, { cause })
     }
   }
 

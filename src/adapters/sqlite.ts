@@ -41,6 +41,7 @@ export function openSqliteFile(path: string, options: { readonly?: boolean } = {
     connection.pragma('synchronous = FULL')
     connection.pragma('secure_delete = ON')
   }
+  connection.pragma('temp_store = MEMORY')
   connection.pragma('foreign_keys = ON')
   connection.pragma('trusted_schema = OFF')
   connection.pragma('cache_size = -32768')

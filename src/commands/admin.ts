@@ -34,33 +34,36 @@ const described = (row: AdministratorAnswer): string[] => [
   row.name ?? '(name dropped)',
 ]
 
-function parseRole(value: string, before: readonly AdministratorRole[] | undefined): AdministratorRole[] {
-  const role = administratorRole.safeParse(value)
-  if (!role.success) throw new InvalidArgumentError(`Allowed roles are ${administratorRole.options.join(', ')}.`)
-  return [...(before ?? []), role.data]
+function parseRoles(value: string, before: readonly AdministratorRole[] | undefined): AdministratorRole[] {
+  const roles = administratorRole.array().safeParse(value.split(',').map((role) => role.trim()))
+  if (!roles.success) throw new InvalidArgumentError(`Allowed roles are ${administratorRole.options.join(', ')}.`)
+  return [...(before ?? []), ...roles.data]
 }
 
-const roleOption = (): Option =>
-  new Option('--role <role>', `a role: ${administratorRole.options.join(', ')}; may be given more than once`)
-    .argParser(parseRole)
+const rolesOption = (): Option =>
+  new Option('--role, --roles <roles>', `one or more of ${administratorRole.options.join(', ')}, separated by commas`)
+    .argParser(parseRoles)
     .makeOptionMandatory()
 
-const create = (options: Options & { name: string; role: AdministratorRole[] }): Promise<void> =>
+const create = (options: Options & { name: string; roles: AdministratorRole[] }): Promise<void> =>
   asAdministrator(options, async (caller) => {
-    const body = { name: options.name, roles: options.role }
+    const body = { name: options.name, roles: options.roles }
     showCredential(options, await caller.ask(administratorCredential, { method: 'POST', path: administrators, body }))
   })
+
+const nobodyYet = 'There is no administrator yet: certbook admin create'
 
 const list = (options: PageOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const path = withQuery(administrators, { limit: String(options.limit), cursor: options.cursor })
     const page = await caller.ask(pageOf(administratorAnswer), { method: 'GET', path })
-    answerPage(options, page, described)
+    if (page.items.length > 0) answerPage(options, page, described)
+    else answer(options, page, () => [options.cursor === undefined ? nobodyYet : 'There are no more administrators.'])
   })
 
-const changeRoles = (id: string, options: Options & { role: AdministratorRole[] }): Promise<void> =>
+const changeRoles = (id: string, options: Options & { roles: AdministratorRole[] }): Promise<void> =>
   asAdministrator(options, async (caller) => {
-    const call = { method: 'PATCH', path: administrator(id), body: { roles: options.role } } as const
+    const call = { method: 'PATCH', path: administrator(id), body: { roles: options.roles } } as const
     const changed = await caller.ask(administratorAnswer, call)
     answer(options, changed, () => table([described(changed)]))
   })
@@ -91,7 +94,7 @@ export const adminCommand = (): Command =>
     new Command('create')
       .description('make an administrator; the credential goes to standard output, once')
       .addOption(nameOption())
-      .addOption(roleOption())
+      .addOption(rolesOption())
       .addOption(urlOption())
       .addOption(jsonOption())
       .action(create),
@@ -105,7 +108,7 @@ export const adminCommand = (): Command =>
     new Command('roles')
       .description('give an administrator other roles')
       .argument('<id>', 'the id of the administrator')
-      .addOption(roleOption())
+      .addOption(rolesOption())
       .addOption(urlOption())
       .addOption(jsonOption())
       .action(changeRoles),

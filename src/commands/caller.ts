@@ -25,6 +25,12 @@ export interface Caller {
   tell(call: Call): Promise<void>
 }
 
+/** The setting that holds a credential, and what to set it to. */
+interface Secret {
+  readonly setting: string
+  readonly what: string
+}
+
 type Send = (path: string, init: RequestInit) => Promise<Response>
 
 /** A refusal that says something of the thing asked about, rather than of the asking. */
@@ -49,20 +55,27 @@ const jsonOf = async (response: Response): Promise<unknown> => {
   }
 }
 
-async function requireOk(response: Response): Promise<void> {
+/** What the service says of the Authorization header, said of the setting that it is made of. */
+const inSettings = (code: string, { setting: name, what }: Secret): string | null => {
+  if (code === 'credential_required') return `set ${name} to ${what}`
+  return code === 'credential_invalid' ? `${name} is unknown to the service, or has ended; set it to ${what}` : null
+}
+
+async function requireOk(response: Response, secret: Secret | null): Promise<void> {
   if (response.ok) return
   const problem = problemDocument.safeParse(await jsonOf(response))
   if (!problem.success)
     throw new CommandFailed(`the service answered ${response.status}; is it certbook that is there?`)
-  const { code, detail } = problem.data
+  const { code } = problem.data
+  const detail = secret === null ? problem.data.detail : (inSettings(code, secret) ?? problem.data.detail)
   throw new Refused(code, detail, isAboutTheThing(response.status, code) ? exitCodes.notInOrder : exitCodes.failed)
 }
 
-/** A caller over whatever sends the requests. */
-const createCaller = (send: Send, credential: string | null): Caller => {
+/** A caller over whatever sends the requests; `secret` names the setting of the credential, where it has one. */
+const createCaller = (send: Send, credential: string | null, secret: Secret | null = null): Caller => {
   const exchange = async (call: Call): Promise<Response> => {
     const response = await send(call.path, requestOf(call, credential))
-    await requireOk(response)
+    await requireOk(response, secret)
     return response
   }
   return {
@@ -112,7 +125,7 @@ const setting = (name: string): string | null => {
 
 const urlOf = (options: ServiceOptions): string | null => options.url ?? setting('CERTBOOK_URL')
 
-const requireSetting = (name: string, what: string): string => {
+const requireSetting = ({ setting: name, what }: Secret): string => {
   const value = setting(name)
   if (value !== null) return value
   throw new CommandFailed(`set ${name} to ${what}; it is not taken from the command line, which others can see`)
@@ -134,8 +147,8 @@ const inProcess = <T>(act: (caller: Caller) => Promise<T>, credentialed: boolean
 export function asAdministrator<T>(options: ServiceOptions, act: (caller: Caller) => Promise<T>): Promise<T> {
   const url = urlOf(options)
   if (url === null) return inProcess(act, true)
-  const credential = requireSetting('CERTBOOK_ADMIN_CREDENTIAL', 'the credential of an administrator (cb_adm_…)')
-  return act(createCaller(sendTo(url), credential))
+  const secret = { setting: 'CERTBOOK_ADMIN_CREDENTIAL', what: 'the credential of an administrator (cb_adm_…)' }
+  return act(createCaller(sendTo(url), requireSetting(secret), secret))
 }
 
 /** Asks what anyone may ask. */
@@ -144,15 +157,13 @@ export function asAnyone<T>(options: ServiceOptions, act: (caller: Caller) => Pr
   return url === null ? inProcess(act, false) : act(createCaller(sendTo(url), null))
 }
 
-/** Asks over HTTP with a bearer secret from the environment, or with none where `setting` is null. */
-export function overHttp(options: ServiceOptions, secret: { setting: string; what: string } | null): Caller {
+/** Asks over HTTP with a bearer secret from the environment; with none where an `optional` one is not set. */
+export function overHttp(options: ServiceOptions, secret: Secret, optional = false): Caller {
   const url = urlOf(options)
   if (url === null) throw new CommandFailed('say where the service is: --url https://keys.example.com, or CERTBOOK_URL')
-  return createCaller(sendTo(url), secret === null ? null : requireSetting(secret.setting, secret.what))
+  const send = sendTo(url)
+  return createCaller(send, optional ? setting(secret.setting) : requireSetting(secret), secret)
 }
-
-/** A secret of the environment that need not be there. */
-export const hasSetting = (name: string): boolean => setting(name) !== null
 
 /** A path with a query; what is undefined is left out. */
 export const withQuery = (path: string, parameters: Readonly<Record<string, string | undefined>>): string => {

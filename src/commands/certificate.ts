@@ -31,21 +31,26 @@ async function find(options: Options & { serial?: string; fingerprint?: string }
   })
 }
 
-type State = z.output<typeof certificateReading>['state']
+type Reading = z.output<typeof certificateReading>
 
-/** What became of a revocation, in words; null is a certificate that does not exist. */
-const outcome = (id: string, state: State | null): string => {
-  if (state === null) return `There is no certificate ${id}.`
-  if (state === 'revoked') {
-    return 'The certificate is revoked: OCSP says so at once, the revocation list within five minutes.'
-  }
-  return `The certificate is ${state}: there is nothing to revoke.`
+const revokedBefore = (found: Reading, asked: string): string => {
+  const { revokedAt, revocationReason: kept } = found
+  const said = `The certificate was revoked already, at ${revokedAt}, and its reason stays: ${kept ?? 'unspecified'}.`
+  return asked === 'keyCompromise' ? `${said} Its key is blocked now.` : said
 }
 
-async function stateAfterRevocation(caller: Caller, id: string, reason: string): Promise<State | null> {
+/** What became of a revocation, in words; null is a certificate that does not exist. */
+const outcome = (id: string, asked: string, found: Reading | null): string => {
+  if (found === null) return `There is no certificate ${id}.`
+  if (found.state !== 'revoked') return `The certificate is ${found.state}: there is nothing to revoke.`
+  if ((found.revocationReason ?? 'unspecified') !== asked) return revokedBefore(found, asked)
+  return `The certificate is revoked since ${found.revokedAt}: OCSP says so at once, the revocation list within five minutes.`
+}
+
+async function readingAfterRevocation(caller: Caller, id: string, reason: string): Promise<Reading | null> {
   try {
     const call = { method: 'POST', path: `${certificate(id)}/revocation`, body: { reason } } as const
-    return (await caller.ask(certificateReading, call)).state
+    return await caller.ask(certificateReading, call)
   } catch (error) {
     if (error instanceof Refused && error.code === 'not_found') return null
     throw error
@@ -54,8 +59,11 @@ async function stateAfterRevocation(caller: Caller, id: string, reason: string):
 
 const revoke = (id: string, options: Options & { reason: string }): Promise<void> =>
   asAdministrator(options, async (caller) => {
-    const state = await stateAfterRevocation(caller, id, options.reason)
-    answer(options, { certificate: id, state }, () => [outcome(id, state)])
+    const found = await readingAfterRevocation(caller, id, options.reason)
+    const { state = null, revokedAt = null, revocationReason: reason = null } = found ?? {}
+    answer(options, { certificate: id, state, revokedAt, revocationReason: reason }, () => [
+      outcome(id, options.reason, found),
+    ])
     if (state !== 'revoked') notInOrder()
   })
 

@@ -5,15 +5,38 @@ import { settingDescriptions } from '../settings.ts'
 import { group, jsonOption } from './options.ts'
 import { answer, notInOrder, table, type OutputOptions } from './terminal.ts'
 
-/** The settings, with a look into the files that they name. Rejects with `ConfigInvalid`. */
-async function readSettings(): Promise<Config> {
-  const config = readConfig(process.env, 'node')
+/** What is wrong with the files that the settings name. */
+async function fileFaults(): Promise<string[]> {
+  const { TLS_CERT_FILE: certificateFile = '', TLS_KEY_FILE: keyFile = '' } = process.env
+  if (certificateFile === '' || keyFile === '') return []
   try {
-    if (config.tls !== null) await readTlsIdentity(config.tls)
+    await readTlsIdentity({ certificateFile, keyFile })
+    return []
   } catch (error) {
-    throw error instanceof TlsFilesUnusable ? new ConfigInvalid([error.message]) : error
+    if (error instanceof TlsFilesUnusable) return [error.message]
+    throw error
   }
-  return config
+}
+
+/** The settings, or everything that is wrong with them and with the files that they name. */
+async function readSettings(): Promise<Config | { faults: readonly string[] }> {
+  const faults = await fileFaults()
+  try {
+    const config = readConfig(process.env, 'node')
+    return faults.length === 0 ? config : { faults }
+  } catch (error) {
+    if (error instanceof ConfigInvalid) return { faults: [...error.faults, ...faults] }
+    throw error
+  }
+}
+
+/** A setting's value in force, as one would write it; what is secret is only said to be there. */
+const inForce = ({ name, byDefault, secret }: (typeof settingDescriptions)[number], config: Config): string => {
+  const given = process.env[name] ?? ''
+  if (name === 'PUBLIC_URL') return config.publicUrl
+  if (name === 'PKI_URL') return config.pkiUrl
+  if (given === '') return byDefault ?? '-'
+  return secret ? '(set)' : given
 }
 
 /** A setting's value as it may be shown; what is secret is only said to be there. */
@@ -24,20 +47,20 @@ const shownSettings = (config: Config): Record<string, unknown> => {
 }
 
 async function check(options: OutputOptions): Promise<void> {
-  try {
-    const shown = shownSettings(await readSettings())
-    answer(options, { valid: true, config: shown }, () => [
-      ...table(settingDescriptions.map(({ name, meaning }) => [name, meaning])),
-      '',
-      ...table(Object.entries(shown).map(([name, value]) => [name, JSON.stringify(value)])),
-      '',
-      'The configuration can be used.',
-    ])
-  } catch (error) {
-    if (!(error instanceof ConfigInvalid)) throw error
-    answer(options, { valid: false, faults: error.faults }, () => error.faults)
+  const read = await readSettings()
+  if ('faults' in read) {
+    answer(options, { valid: false, faults: read.faults }, () => read.faults)
     notInOrder()
+    return
   }
+  answer(options, { valid: true, config: shownSettings(read) }, () => [
+    ...table([
+      ['setting', 'value in force', 'meaning'],
+      ...settingDescriptions.map((setting) => [setting.name, inForce(setting, read), setting.meaning]),
+    ]),
+    '',
+    'The configuration can be used.',
+  ])
 }
 
 export const configCommand = (): Command =>

@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs'
 import { isHalfRestored } from '../adapters/backup-swap.ts'
 import { dataDirectoryAt, holdsDatabase, type DataDirectory } from '../adapters/data-directory.ts'
 import { readConfig, type Config } from '../config.ts'
 import { openNodeService, type NodeService } from '../node.ts'
-import { CommandFailed, hint } from './terminal.ts'
+import { CommandFailed, exitCodes, hint, systemCode } from './terminal.ts'
 
 /** The settings of the environment, with a log that is quiet enough for a command. */
 export const commandConfig = (): Config => ({ ...readConfig(process.env, 'node'), logLevel: 'warn' })
@@ -19,6 +20,17 @@ export function requireData(config: Config): DataDirectory {
   throw new CommandFailed(
     `there is no database in ${directory.path}; set DATA_DIR to the folder of the service, or --url to its address`,
   )
+}
+
+/** The content of a file that was named on the command line. Throws `CommandFailed`. */
+export function readNamedFile(path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    const code = systemCode(cause) ?? 'unknown'
+    const why = code === 'ENOENT' ? 'there is no file' : 'cannot read'
+    throw new CommandFailed(`${why} ${path} (${code}); name another`, exitCodes.failed, { cause })
+  }
 }
 
 /** Opens the service's files for one command, beside a service that may be running. */

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { lookupAnswer, lookupRequest, type DirectoryCertificate } from '../api/shapes.ts'
-import { hasSetting, overHttp, type ServiceOptions } from './caller.ts'
+import { overHttp, type ServiceOptions } from './caller.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { certificatePem } from './pem.ts'
 import { answer, CommandFailed, hint, notInOrder, readLines, say, type OutputOptions } from './terminal.ts'
@@ -32,9 +32,9 @@ function printPem(results: readonly Result[]): void {
 }
 
 async function lookUp(given: readonly string[], options: LookupOptions): Promise<void> {
-  const credential = { setting: 'CERTBOOK_CREDENTIAL', what: "a device's credential (cb_dev_…)" }
+  const credential = { setting: 'CERTBOOK_CREDENTIAL', what: 'the credential of a device (cb_dev_…)' }
   // Without a credential only a public directory answers, and says so itself.
-  const caller = overHttp(options, hasSetting(credential.setting) ? credential : null)
+  const caller = overHttp(options, credential, true)
   const addresses = given.length > 0 ? given : await readLines('Address: ')
   const asked = lookupRequest.safeParse({ addresses, use: options.use })
   if (!asked.success) throw new CommandFailed('give 1 to 100 addresses, as arguments or as lines of standard input')

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { z } from 'zod'
 import { adminCommand } from './admin.ts'
 import { auditCommand } from './audit.ts'
 import { backupCommand } from './backup.ts'
@@ -28,10 +30,14 @@ function prepare(command: Command): void {
   for (const child of command.commands) prepare(child)
 }
 
+const packageShape = z.object({ version: z.string() })
+const packageFile = new URL('../../package.json', import.meta.url)
+
 /** The command line of certbook. Parsing throws `CommanderError` where the command line is wrong or help was asked for. */
 export function createProgram(): Command {
   const program = new Command('certbook')
     .description('The phone book for S/MIME: a certificate directory and key-registration service.')
+    .version(packageShape.parse(JSON.parse(readFileSync(packageFile, 'utf8'))).version)
     .addHelpText('after', settingsHelp)
   for (const command of [
     serveCommand(),

@@ -1,13 +1,15 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { backupTime, BackupUnusable } from '../adapters/backup-folder.ts'
 import { chooseBackup, stageBackup, syncStaged, type StagedBackup } from '../adapters/backup-restore.ts'
 import { openSamples, type OpenedSamples } from '../adapters/backup-samples.ts'
 import { holdsData, settleRestore, stagingPath, swapIn } from '../adapters/backup-swap.ts'
 import { findDataKey, lockDataDirectory, openDataDirectory, type DataDirectory } from '../adapters/data-directory.ts'
-import { openSqliteFile } from '../adapters/sqlite.ts'
+import { openSqliteFile, Sqlite } from '../adapters/sqlite.ts'
+import { readAuditHead } from '../audit/seals.ts'
 import { openNodeService, type NodeService } from '../node.ts'
-import { commandConfig } from './files.ts'
+import { commandConfig, readNamedFile } from './files.ts'
 import { filesOnly, jsonOption, progressOption } from './options.ts'
 import { answer, CommandFailed, createProgress, hint, type ProgressOptions } from './terminal.ts'
 
@@ -98,6 +100,18 @@ async function proveAndBringForward(staged: StagedBackup, dataKey: Uint8Array, o
   }
 }
 
+/** What was proved elsewhere must be what the folder holds now: nothing is said to be restored that is not there. */
+async function requireInPlace(directory: DataDirectory, auditHead: string | null): Promise<void> {
+  const wrong = new CommandFailed(`${directory.path} does not hold what was restored; look into it and restore again`)
+  if (!existsSync(directory.mainFile)) throw wrong
+  const main = new Sqlite(openSqliteFile(directory.mainFile))
+  try {
+    if ((await readAuditHead(main)) !== auditHead) throw wrong
+  } finally {
+    main.close()
+  }
+}
+
 async function restoreInto(directory: DataDirectory, folder: string, options: RestoreOptions): Promise<Restored> {
   if (settleRestore(directory)) hint('An earlier restore, which had been interrupted, was finished first.')
   const occupied = holdsData(directory)
@@ -112,7 +126,7 @@ async function restoreInto(directory: DataDirectory, folder: string, options: Re
   }
   const outside = {
     head: options.head ?? null,
-    revocationList: options.crl === undefined ? null : new Uint8Array(readFileSync(options.crl)),
+    revocationList: options.crl === undefined ? null : new Uint8Array(readNamedFile(options.crl)),
   }
   const name = chooseBackup(folder, options.at ?? null)
   const staging = stagingPath(directory, Date.now())
@@ -123,6 +137,7 @@ async function restoreInto(directory: DataDirectory, folder: string, options: Re
     syncStaged(staged.directory)
     const aside = occupied ? `replaced-${Date.now()}` : null
     swapIn(directory, staging, aside)
+    await requireInPlace(directory, proved.auditHead)
     return {
       backup: name,
       takenAt: staged.manifest.at,
@@ -168,7 +183,8 @@ const described = (restored: Restored): string[] => [
 ]
 
 async function restore(folder: string, options: RestoreOptions): Promise<void> {
-  const directory = openDataDirectory(options.to ?? commandConfig().dataDir)
+  if (options.to === '') throw new CommandFailed('--to is empty; name the folder to restore into')
+  const directory = openDataDirectory(resolve(options.to ?? commandConfig().dataDir))
   const lock = lockDataDirectory(directory)
   try {
     const restored = await restoreInto(directory, folder, options)
@@ -182,7 +198,7 @@ export const restoreCommand = (): Command =>
   new Command('restore')
     .description('put a backup back, after it has proved itself; needs DATA_KEY, and the service stopped')
     .argument('<folder>', 'the folder that certbook backup was given')
-    .option('--at <time>', 'the newest backup not younger than this, such as 2026-11-22T08:30:00Z or its name')
+    .option('--at <time>', 'the newest backup taken at or before this time, such as 2026-11-22T08:30:00Z, or its name')
     .option('--to <folder>', 'instead of DATA_DIR')
     .option('--head <hash>', 'an audit head that was noted down elsewhere and must be part of the log')
     .option('--crl <file>', 'the newest revocation list of the issuing CA, in DER: what it names is revoked again')

@@ -1,19 +1,24 @@
 import { Command } from 'commander'
 import { readConfig, type Config } from '../config.ts'
-import { serveNode } from '../node.ts'
+import { serveNode, type RunningServer } from '../node.ts'
+import { isLoopbackHost } from '../settings.ts'
 import { hint } from './terminal.ts'
 
-const hints = (url: string, config: Config): string[] => [
-  `certbook is serving at ${url}`,
-  `  what it can do    ${url}/docs`,
-  `  what it holds     ${url}/privacy`,
-  `  is it ready       ${url}/readyz`,
-  ...(config.smtpUrl === null && config.mailHookUrl === null
-    ? [`  mail (development) ${config.dataDir}/outbox/*.eml`]
-    : []),
-  `  data and keys     ${config.dataDir}   (certbook backup copies it; a lost key cannot be replaced)`,
-  `  next              the story in curl in README.md, or: npm run demo`,
-]
+const hints = (server: RunningServer, config: Config, warnings: readonly string[]): string[] => {
+  const { url, publicUrl } = server
+  const mailInFolder = config.smtpUrl === null && config.mailHookUrl === null
+  const tryingOut = mailInFolder && isLoopbackHost(config.host) && isLoopbackHost(new URL(publicUrl).hostname)
+  return [
+    `certbook is serving at ${publicUrl}${url === publicUrl ? '' : ` (listening at ${url})`}`,
+    `  what it can do    ${publicUrl}/docs`,
+    `  what it holds     ${publicUrl}/privacy`,
+    `  is it ready       ${publicUrl}/readyz`,
+    ...(mailInFolder ? [`  mail (development) ${config.dataDir}/outbox/*.eml`] : []),
+    `  data and keys     ${config.dataDir}   (certbook backup copies it; a lost key cannot be replaced)`,
+    ...(tryingOut ? [`  next              the story in curl in README.md, or: npm run demo`] : []),
+    ...warnings.map((warning) => `  warning           ${warning}`),
+  ]
+}
 
 /**
  * Resolves to the first signal that asks the process to end. Listened for from the very start, so none is missed, and
@@ -28,7 +33,7 @@ async function serve(): Promise<void> {
   const signal = askedToEnd()
   const config = readConfig(process.env, 'node')
   const server = await serveNode(config)
-  for (const line of hints(server.url, config)) hint(line)
+  for (const line of hints(server, config, await server.node.service.warnings())) hint(line)
   await server.stop(await signal)
   process.exit(0)
 }

@@ -41,6 +41,23 @@ const unprintable = /[^\P{Cc}\n]|\p{Bidi_Control}/gu
 
 const printable = (line: string): string => line.replaceAll(unprintable, '\uFFFD')
 
+/** The code of a system error, such as `ENOENT`; null for what is none. */
+export const systemCode = (error: unknown): string | null =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
+
+/**
+ * Whoever reads may go before everything is said, as `head` does: the command goes on to its end, which its exit code
+ * tells. Where the answer is lost otherwise, as on a full disk, that is said, and the command ends with 2.
+ */
+export function watchOutputs(): void {
+  process.stderr.on('error', () => undefined)
+  process.stdout.on('error', (error) => {
+    if (systemCode(error) === 'EPIPE') return
+    hint(`the answer could not be written (${systemCode(error) ?? 'unknown'}); make room and ask again`)
+    process.exit(exitCodes.failed)
+  })
+}
+
 /** A line of the answer itself. */
 export const say = (line: string): void => console.log(printable(line))
 

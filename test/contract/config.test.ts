@@ -41,6 +41,27 @@ describe('where others can reach the service', () => {
   })
 })
 
+describe('every fault at once', () => {
+  test('what cannot be read, beside what is missing; what cannot be read is not demanded besides', () => {
+    expect(faultsOf({ HOST: '0.0.0.0', CA_KEY: 'rsa512', PKI_URL: 'https://pki.example.com' })).toEqual([
+      expect.stringMatching(/^PKI_URL: must be a plain http: address .*: who fetches a revocation list over TLS/),
+      expect.stringMatching(/^CA_KEY: /),
+      expect.stringMatching(/^SMTP_URL: set it/),
+      expect.stringMatching(/^CONTROLLER: set it/),
+      expect.stringMatching(/^PUBLIC_URL: set it/),
+      expect.stringMatching(/^TLS_CERT_FILE: set it/),
+    ])
+    const unreadable = { SMTP_URL: 'x', PKI_URL: 'x', PUBLIC_URL: 'x', TRUSTED_PROXY: 'x' }
+    const faults = faultsOf({ ...reachable, ...unreadable }).map((fault) => fault.split(':')[0])
+    expect(faults).toEqual(['PUBLIC_URL', 'PKI_URL', 'SMTP_URL', 'TRUSTED_PROXY'])
+    expect(faultsOf({ CA_PROFILE: 'private', CA_POLICY_OID: 'x' })).toHaveLength(1)
+    expect(faultsOf({ PORT: 'x', PKI_PORT: '8080' })).toHaveLength(1)
+    expect(faultsOf({ DATA_KEY: 'x', PORT: '1' }, 'workers').filter((fault) => fault.startsWith('DATA_KEY'))).toEqual([
+      expect.stringContaining('base64'),
+    ])
+  })
+})
+
 describe('TLS of its own', () => {
   test('needs both files', () => {
     const { TLS_CERT_FILE, TLS_KEY_FILE } = tls

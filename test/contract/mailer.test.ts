@@ -312,9 +312,10 @@ describe('SMTP', () => {
     mailer.close()
   })
 
-  test('a refused connection may pass', async () => {
+  test('a refused connection may pass, and says so without a host', async () => {
     const mailer = new Smtp(`smtp://127.0.0.1:${await closedPort()}`)
-    expect((await failureOf(mailer.deliver(messageOf(head)))).permanent).toBe(false)
+    const { permanent, message } = await failureOf(mailer.deliver(messageOf(head)))
+    expect([permanent, message]).toEqual([false, 'SMTP connection failed (ECONNREFUSED)'])
     mailer.close()
   })
 

@@ -191,6 +191,30 @@ describe('what is restored', () => {
     expect((await readdir(restored)).filter((name) => name.startsWith('restor'))).toEqual([])
   })
 
+  test.each([
+    ['./data', 'data', {}],
+    ['empty: the default', 'data', { DATA_DIR: '' }],
+    ['with a slash at its end', 'x', { DATA_DIR: './x/' }],
+    ['by way of another one', 'y', { DATA_DIR: '../elsewhere-relative/y' }],
+  ])('into DATA_DIR as it is written: %s', async (written, name, given) => {
+    const cwd = inFolder(`relative ${written.replaceAll('/', '')}`)
+    await mkdir(cwd)
+    await mkdir(inFolder('elsewhere-relative'), { recursive: true })
+    const target = name === 'y' ? inFolder('elsewhere-relative/y') : join(cwd, name)
+    const set = { DATA_DIR: './data', DATA_KEY: dataKey, ...given }
+    const done = await certbook(['restore', spawned, '--json'], set, '', cwd)
+    expect([done.code, done.stderr]).toEqual([0, ''])
+    const { dataDir: where, auditHead } = JSON.parse(done.stdout)
+    expect(where).toBe(target)
+    expect((await readdir(target)).toSorted()).toEqual(['journal.db', 'key-ring', 'lock', 'main.db'])
+    const verified = await certbookHere(['audit', 'verify', '--json'], { DATA_DIR: target, DATA_KEY: dataKey })
+    expect(JSON.parse(verified.stdout)).toMatchObject({ head: auditHead, faults: [] })
+  })
+
+  test('into a folder without a name, which is refused', async () => {
+    expect(await restore(spawned, '')).toMatchObject({ code: 2, stderr: expect.stringContaining('--to is empty') })
+  })
+
   test('a restore that was interrupted between two files is finished by the next start', async () => {
     const half = inFolder('half')
     expect((await restore(backups, half)).code).toBe(0)

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createServer } from 'node:http'
@@ -83,6 +84,11 @@ describe('help', () => {
     return { code, stdout }
   }
 
+  test('the version is that of the package', async () => {
+    const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+    expect(await certbook(['--version'], {})).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+  })
+
   test('a command line that is none ends with 2 and one hint, not with a page', async () => {
     expect(await certbook(['nonsense'], {})).toMatchObject({ code: 2, stdout: '' })
     for (const args of [
@@ -110,6 +116,28 @@ describe('settings', () => {
     expect(JSON.stringify(shown)).not.toContain('secret')
   })
 
+  test('one table: each variable, its value in force, and what it means', async () => {
+    const { stdout } = await certbookHere(['config', 'check'], {
+      PORT: '9090',
+      CA_PROFILE: '',
+      SMTP_URL: 'smtp://u:hidden@mail.example.com',
+      METRICS_TOKEN: 'a-token-that-is-hidden',
+    })
+    expect(stdout).toMatch(/^PORT +9090 +the port to listen on; .*default 8080$/m)
+    expect(stdout).toMatch(/^PUBLIC_URL +http:\/\/127\.0\.0\.1:9090 +where clients .* such as https:/m)
+    expect(stdout).toMatch(/^CA_PROFILE +sbr-strict +.*; one of sbr-strict, private; default sbr-strict$/m)
+    expect(stdout).toMatch(/^SMTP_URL +\(set\) .* such as smtp:/m)
+    expect(stdout).toMatch(/^DATA_KEY +- /m)
+    expect(stdout).not.toMatch(/hidden|caProfile/)
+  })
+
+  test('every fault at once, of the files that are named too', async () => {
+    const nothing = join(folder.path, 'nothing.pem')
+    const both = { TLS_CERT_FILE: nothing, TLS_KEY_FILE: nothing, PKI_PORT: '8081', CA_KEY: 'x' }
+    const { stdout } = await certbookHere(['config', 'check'], both)
+    expect(stdout.trim().split('\n')).toEqual([expect.stringMatching(/^CA_KEY/), expect.stringContaining(nothing)])
+  })
+
   test('every fault at once', async () => {
     const ended = await certbookHere(['config', 'check', '--json'], { PORT: 'x', LOG_LEVEL: 'y' })
     expect([ended.code, JSON.parse(ended.stdout)]).toMatchObject([1, { valid: false }])
@@ -119,7 +147,8 @@ describe('settings', () => {
 
 describe('administrators', () => {
   test('one is made on the files, its credential alone on standard output, and it works at the running service', async () => {
-    const made = await certbook(['admin', 'create', '--name', 'Olga', '--role', 'owner', '--role', 'auditor'], {
+    expect(await onFiles('admin', 'list')).toMatchObject({ stdout: expect.stringContaining('no administrator yet') })
+    const made = await certbook(['admin', 'create', '--name', 'Olga', '--roles', 'owner, auditor'], {
       DATA_DIR: dataDir,
     })
     expect([made.code, made.stdout]).toEqual([0, expect.stringMatching(/^cb_adm_\S+\n$/)])
@@ -129,8 +158,9 @@ describe('administrators', () => {
 
     const other = await done(certbookHere(['admin', 'create', '--name', 'Paul', '--role', 'privacy', '--json'], asOlga))
     expect(other).toMatchObject({ roles: ['privacy'], credential: expect.stringMatching(/^cb_adm_/) })
-    const changed = await done(certbookHere(['admin', 'roles', other.id, '--role', 'operator', '--json'], asOlga))
-    expect(changed).toMatchObject({ id: other.id, roles: ['operator'] })
+    const roles = ['--roles', 'operator,approver', '--role', 'auditor']
+    const changed = await done(certbookHere(['admin', 'roles', other.id, ...roles, '--json'], asOlga))
+    expect(changed).toMatchObject({ id: other.id, roles: ['operator', 'approver', 'auditor'] })
     const renewed = await done(certbookHere(['admin', 'credential', other.id, '--json'], asOlga))
     expect(renewed.credential).not.toBe(other.credential)
     expect(await done(certbookHere(['admin', 'remove', other.id, '--json'], asOlga))).toEqual({
@@ -138,11 +168,16 @@ describe('administrators', () => {
       state: 'ended',
     })
     const ended = await certbookHere(['request', 'list'], { ...asOlga, CERTBOOK_ADMIN_CREDENTIAL: renewed.credential })
-    expect(ended).toMatchObject({ code: 2, stderr: expect.stringContaining('credential_invalid') })
+    expect(ended).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^CERTBOOK_ADMIN_CREDENTIAL is unknown .*\(credential_invalid\)\n$/),
+    })
   })
 
   test('a role that does not exist, and an administrator that does not', async () => {
-    expect(await onFiles('admin', 'create', '--name', 'x', '--role', 'king')).toMatchObject({ code: 2 })
+    for (const roles of ['king', 'owner,king', 'owner,', '']) {
+      expect(await onFiles('admin', 'create', '--name', 'x', '--roles', roles)).toMatchObject({ code: 2 })
+    }
     expect(await onFiles('admin', 'remove', 'nobody')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('not_found'),
@@ -223,6 +258,40 @@ describe('what an operator asks', () => {
     expect(await onFiles('request', 'show', 'nothing')).toMatchObject({ code: 1 })
   })
 
+  test('a second revocation says that the first one stands, with its reason', async () => {
+    const spare = await certify(bob)
+    const revoke = (why: string): Promise<Ended> => onFiles('certificate', 'revoke', spare.id, '--reason', why)
+    expect((await revoke('superseded')).stdout).toMatch(/^The certificate is revoked since 20\S+: OCSP says so/)
+    const again = await revoke('keyCompromise')
+    expect([again.code, again.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^The certificate was revoked already, at 20\S+, and its reason stays: superseded\./),
+    ])
+    expect((await onFiles('certificate', 'show', spare.id)).stdout).toMatch(/^revocationReason +superseded$/m)
+  })
+
+  const inShell = (line: string): string => {
+    const cli = new URL('../../src/cli.ts', import.meta.url).pathname
+    const env = {
+      ...process.env,
+      DATA_DIR: dataDir,
+      CERTBOOK: `${process.execPath} ${cli}`,
+      SAID: join(folder.path, 'said'),
+    }
+    return execFileSync('/bin/sh', ['-c', line], { env, encoding: 'utf8' })
+  }
+
+  test.each(['--help', 'audit list'])('%s ends in quiet where its reader has gone', (args) => {
+    const both = inShell(`{ $CERTBOOK ${args} 2> "$SAID"; echo "ended with $?" >> "$SAID"; } | true; cat "$SAID"`)
+    expect(both).toBe('ended with 0\n')
+  })
+
+  test.runIf(existsSync('/dev/full'))('an answer that is lost on a full disk is said to be', () => {
+    expect(inShell(`$CERTBOOK ca list 2>&1 >/dev/full || echo "ended with $?"`)).toBe(
+      'the answer could not be written (ENOSPC); make room and ask again\nended with 2\n',
+    )
+  })
+
   test('a subscriber, by an address on standard input, with a reason that is written down', async () => {
     const args = ['subscriber', 'find', '--reason', reason, '--json']
     const found = await done(certbook(args, { DATA_DIR: dataDir }, 'Alice@Example.com\n'))
@@ -269,8 +338,13 @@ describe('what an operator asks', () => {
     const list = join(folder.path, 'blocked.txt')
     await writeFile(list, Array.from({ length: 4_100 }, (_, n) => n.toString(16).padStart(64, '0')).join('\n'))
     const quiet = await onFiles('blocklist', 'import', list)
-    expect(quiet).toMatchObject({ code: 0, stdout: '4100 keys are blocked.\n', stderr: '' })
+    expect(quiet).toMatchObject({ code: 0, stdout: '4100 keys: 4100 newly blocked, 0 blocked before.\n', stderr: '' })
     expect((await onFiles('blocklist', 'import', list, '--progress')).stderr).toMatch(/imported: 40 %\n.*100 %/s)
+    await writeFile(list, `${'0'.repeat(64)} # the first of them\n`)
+    const again = await onFiles('blocklist', 'import', list)
+    expect(again.stdout).toBe('1 key: 0 newly blocked, 1 blocked before.\n')
+    const missing = await onFiles('blocklist', 'import', join(folder.path, 'no-list.txt'))
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/^there is no file \S+ \(ENOENT\); .*\n$/) })
   })
 })
 
@@ -315,7 +389,9 @@ describe('lookup', () => {
     })
     expect(await certbookHere(['lookup', 'alice@example.com'], as())).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('credential_required'),
+      stderr: expect.stringMatching(
+        /^set CERTBOOK_CREDENTIAL to the credential of a device .*\(credential_required\)\n$/,
+      ),
     })
     expect(await certbookHere(['lookup', 'alice@example.com'], as('cb_dev_wrong'))).toMatchObject({
       code: 2,
@@ -335,4 +411,23 @@ test('a folder without data is said to be one, and is not made', async () => {
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('there is no database') })
   }
   await expect(readFile(nothing)).rejects.toThrow('ENOENT')
+})
+
+test('the service says on its start where it is, what to do next, and what it warns of', async () => {
+  expect(service.output()).toContain(`certbook is serving at ${service.url}\n`)
+  expect(service.output()).toContain('the story in curl')
+  expect(service.output()).not.toContain('warning  ')
+  const behind = await startProcess(join(folder.path, 'behind'), {
+    settings: { PUBLIC_URL: 'https://keys.example.com', TRUSTED_PROXY: '127.0.0.1', CONTROLLER: 'Example GmbH' },
+  })
+  await behind.end('SIGTERM')
+  const said = behind.output()
+  expect(said).toContain(
+    `certbook is serving at https://keys.example.com (listening at http://127.0.0.1:${behind.ports[0]})`,
+  )
+  expect(said).toContain('https://keys.example.com/docs\n')
+  expect(said).not.toContain('the story in curl')
+  for (const warning of ['DATA_KEY lies inside DATA_DIR', 'No mail leaves']) {
+    expect(said).toMatch(new RegExp(`^  warning +${warning}`, 'm'))
+  }
 })

@@ -89,6 +89,18 @@ test('a database that is newer than the code stops the start, by the name of the
   expect(ended).toMatchObject({ code: 2, output: expect.stringContaining('9999_from_tomorrow.sql') })
 })
 
+test('a CA whose key cannot be opened stops the start, and no process is left', async () => {
+  await startOnceAndStop()
+  const connection = openSqliteFile(join(dataDir, 'main.db'))
+  connection.prepare(`UPDATE certificate_authorities SET private_key_sealed = x'00'`).run()
+  connection.close()
+  const words = 'cannot open certificate_authorities.private_key_sealed'
+  for (const command of [['serve'], ['ca', 'list']]) {
+    const ended = await certbook({ DATA_DIR: dataDir }, ...command)
+    expect(ended).toMatchObject({ code: 2, output: expect.stringContaining(words) })
+  }
+})
+
 test('a port that is taken stops the start and says what to set', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

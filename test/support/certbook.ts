@@ -16,10 +16,10 @@ type Settings = Readonly<Record<string, string | undefined>>
 
 const environment = (settings: Settings) => ({ PATH: process.env['PATH'], HOME: process.env['HOME'], ...settings })
 
-/** Runs the command line in a process of its own; `input` is its standard input. */
-export function certbook(args: readonly string[], settings: Settings, input = ''): Promise<Ended> {
+/** Runs the command line in a process of its own; `input` is its standard input, `cwd` the folder it starts in. */
+export function certbook(args: readonly string[], settings: Settings, input = '', cwd?: string): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: environment(settings), timeout: 60_000, maxBuffer: 2 ** 26 }
+    const options = { env: environment(settings), timeout: 60_000, maxBuffer: 2 ** 26, cwd }
     const child = execFile(process.execPath, [cli, ...args], options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
       resolve({ code, stdout, stderr })

@@ -43,6 +43,8 @@ export interface Events {
   keyBlocked(facts: { source: string }): void
   privateKeyRefused(facts: { form: string; became: string }): void
   mailSent(facts: { mail: string; kind: string }): void
+  /** No challenge was mailed, as too many went to that mailbox lately; who asked is not told. */
+  mailWithheld(facts: { registration: string } | { mailbox: string }): void
   mailDelayed(facts: { mail: string; kind: string; reason: string; permanent: boolean }): void
   auditSealed(facts: { seal: number; entries: number }): void
   /** `of`: the kinds of scope that have nothing left. */
@@ -80,6 +82,7 @@ export const countedEvents = {
   private_key_refused: { means: 'bodies refused for a private key', labels: ['form', 'became'] },
   mail_sent: { means: 'mails handed over', labels: ['kind'] },
   mail_delayed: { means: 'mails that could not be handed over', labels: ['kind', 'permanent'] },
+  mail_withheld: { means: 'challenges not mailed, as too many went to the mailbox', labels: [] },
   lookup_budget_spent: { means: 'lookups refused for a spent budget', labels: ['of'] },
   lookup_answered: { means: 'lookups answered', labels: [] },
   lookup_address: { means: 'distinct addresses looked up', labels: ['status'] },
@@ -166,6 +169,7 @@ export function createEvents(
     keyBlocked: (facts) => emit('warn', 'key_blocked', facts),
     privateKeyRefused: (facts) => emit('warn', 'private_key_refused', facts),
     mailSent: (facts) => emit('info', 'mail_sent', facts),
+    mailWithheld: (facts) => emit('info', 'mail_withheld', facts),
     mailDelayed: ({ reason, ...facts }) => emit('warn', 'mail_delayed', { ...facts, reason: blotOut(reason) }),
     auditSealed: (facts) => emit('debug', 'audit_sealed', facts),
     lookupBudgetSpent: (facts) => emit('warn', 'lookup_budget_spent', facts),

@@ -52,12 +52,20 @@ export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
   requireOneChange('administrator_exists'),
 ]
 
-/** Gives the administrator that a bootstrap made another name and credential, as long as nobody has used the first. */
+/**
+ * Gives the administrator that a bootstrap made another name and credential, as long as nobody has used the first, and
+ * no administrator has replaced it: that new one is unused too, and not the bootstrap's.
+ */
 export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
   command(
     `UPDATE administrators SET name_sealed = ?, credential_sha256 = ?, seen_at = ?
      WHERE id = ? AND created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL
-       AND NOT EXISTS (SELECT 1 FROM administrators o WHERE o.id <> administrators.id)`,
+       AND NOT EXISTS (SELECT 1 FROM administrators o WHERE o.id <> administrators.id)
+       AND NOT EXISTS (
+         SELECT 1 FROM audit_entries a
+         WHERE a.subject = administrators.id AND a.action = 'administrator.credential_replaced'
+           AND a.actor_kind = 'administrator'
+       )`,
     row.nameSealed,
     row.credentialSha256,
     row.seenAt,

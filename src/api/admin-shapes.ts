@@ -209,6 +209,8 @@ export const certificateReading = z
     notAfter: z.string(),
     createdAt: z.string(),
     revokedAt: z.string().nullable(),
+    /** Null where it is not revoked, where none was given, and once the CA says nothing of it any more. */
+    revocationReason: revocationReason.nullable(),
   })
   .meta({ id: 'CertificateReading' })
 export type CertificateReading = z.infer<typeof certificateReading>

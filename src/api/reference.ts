@@ -1,7 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { OpenApiDocument } from './openapi-document.ts'
 import { completeDocument, type DocumentedProblem } from './openapi.ts'
-import { pageAnswer, pageLanguage } from './page.ts'
+import { pageAnswer, pageLanguage, type PageLanguage } from './page.ts'
 import { referencePage } from './reference-page.ts'
 
 const documentInfo = {
@@ -34,8 +34,12 @@ export function mountReference(
     return made
   }
   app.get('/openapi.json', (context) => context.body(document().text, 200, { 'Content-Type': 'application/json' }))
+  // Made once: it takes some ten milliseconds, and anyone may ask for it.
+  const pages = new Map<PageLanguage, ReturnType<typeof referencePage>>()
   app.get('/docs', (context) => {
     const language = pageLanguage(context.req.header('Accept-Language'))
-    return pageAnswer(context, referencePage(document().document, parts.problems, language))
+    const page = pages.get(language) ?? referencePage(document().document, parts.problems, language)
+    pages.set(language, page)
+    return pageAnswer(context, page)
   })
 }

@@ -54,6 +54,21 @@ export interface Room {
   readonly warnings?: () => Promise<readonly string[]>
 }
 
+const sizedThings: Readonly<Record<string, string>> = { string: 'character', array: 'item', set: 'item' }
+const inThings = (size: number | bigint, origin: string): string => {
+  const thing = sizedThings[origin]
+  return thing === undefined ? String(size) : `${size} ${thing}${Number(size) === 1 ? '' : 's'}`
+}
+
+/** What is wrong, as the shape says it itself, or for a size in plain words. */
+const describeIssue = (issue: z.core.$ZodIssue): string => {
+  if (!/^Too (?:big|small): /.test(issue.message)) return issue.message
+  const { code } = issue
+  if (code === 'too_big') return `at most ${inThings(issue.maximum, issue.origin)}`
+  if (code === 'too_small') return `at least ${inThings(issue.minimum, issue.origin)}`
+  return issue.message
+}
+
 /** The first fault of a request, in words; the value itself is never repeated. */
 export const describeFault = (error: z.core.$ZodError): string =>
   error.issues
@@ -61,7 +76,7 @@ export const describeFault = (error: z.core.$ZodError): string =>
     .map((issue) => {
       const place = issue.path.length === 0 ? 'the body' : issue.path.join('.')
       const names = issue.code === 'unrecognized_keys' ? ' (not a field of this request)' : ''
-      return `${place}: ${issue.code === 'unrecognized_keys' ? 'an unknown field' : issue.message}${names}`
+      return `${place}: ${issue.code === 'unrecognized_keys' ? 'an unknown field' : describeIssue(issue)}${names}`
     })
     .join('; ')
 

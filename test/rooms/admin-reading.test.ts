@@ -215,6 +215,7 @@ describe.each(engines)('what administrators see on %s', (engine) => {
         notAfter: expect.any(String),
         createdAt: '2026-11-21T12:00:00.000Z',
         revokedAt: null,
+        revocationReason: null,
       })
       expect(await lastEntry()).toMatchObject({
         action: 'certificate.read',
@@ -267,6 +268,27 @@ describe.each(engines)('what administrators see on %s', (engine) => {
       expect((await find()).body.items).toEqual([])
       await harness.runJob('certificates-fingerprint')
       expect((await find()).body.items).toMatchObject([{ id }])
+    })
+
+    test('one whose facts cannot be opened holds up no other', async () => {
+      const erin = await register(harness.api, harness.mails, 'erin@example.com')
+      const [broken, whole] = [await certify(erin), await certify(erin)]
+      const facts = `(SELECT facts_sealed FROM certificates WHERE id = ?)`
+      await harness.main.batch([
+        command(
+          `UPDATE certificates SET fingerprint_sha256 = NULL, facts_sealed = ${facts} WHERE id = ?`,
+          whole.id,
+          broken.id,
+        ),
+        command(`UPDATE certificates SET fingerprint_sha256 = NULL WHERE id = ?`, whole.id),
+      ])
+      await expect(harness.runJob('certificates-fingerprint')).rejects.toThrow()
+      const search = { fingerprintSha256: whole.fingerprintSha256 }
+      const found = await auditor.api.post('/v1/admin/certificates/search', search)
+      expect(found.body.items).toMatchObject([{ id: whole.id }])
+      await harness.main.batch([
+        command(`UPDATE certificates SET fingerprint_sha256 = ? WHERE id = ?`, broken.fingerprintSha256, broken.id),
+      ])
     })
 
     test('a revocation says who, once, however often it is asked for', async () => {

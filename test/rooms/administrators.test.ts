@@ -348,6 +348,15 @@ describe.each(engines)('administrators on %s', (engine) => {
       expectProblem(await harness.api.post('/v1/admin/bootstrap', { name: 'X' }), 401, 'credential_required')
     })
 
+    test('is not handed out again where the credential has been replaced, though nobody has used the new one', async () => {
+      await reopen(bootstrapped)
+      const { body: first } = await bootstrap()
+      expect((await harness.api.with(first.credential).get('/v1/admin/me')).status).toBe(200)
+      const replaced = await localOperator(harness).post(`/v1/admin/administrators/${first.id}/credential`)
+      expectProblem(await bootstrap(), 403, 'bootstrap_closed')
+      expect((await harness.api.with(replaced.body.credential).get('/v1/admin/me')).status).toBe(200)
+    })
+
     test('that nobody has been yet is not handed out again beside another administrator', async () => {
       await reopen(bootstrapped)
       expect((await bootstrap()).status).toBe(201)

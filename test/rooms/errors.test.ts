@@ -19,7 +19,6 @@ describe.each(engines)('refusals and failures on %s', (engine) => {
 
   describe('paths and methods', () => {
     test.each([
-      '/',
       '/v1',
       '/v1/',
       '/v1/me/',

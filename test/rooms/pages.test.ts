@@ -38,6 +38,11 @@ describe.each(engines)('the pages on %s', (engine) => {
   })
   afterAll(() => harness.close())
 
+  test('who opens the service in a browser is led to the reference', async () => {
+    const answer = await harness.ask('/')
+    expect([answer.status, answer.headers.get('Location')]).toEqual([302, '/docs'])
+  })
+
   const read = async (path: string, language = 'en') => {
     const answer = await harness.ask(path, { headers: { 'Accept-Language': language } })
     return { status: answer.status, headers: answer.headers, text: await answer.text() }

@@ -2,6 +2,8 @@ import type { CertificateReading, CertificateSearch, ListedRequest, SubscriberRe
 import { pageFrom, readCursor } from '../../api/paging.ts'
 import { timestamp } from '../../api/room.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
+import { toEach } from '../../ports/bounded.ts'
+import type { Command } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { blockImported } from '../keys/blocklist.ts'
 import { openFacts } from '../present.ts'
@@ -105,6 +107,7 @@ async function presentCertificates(deps: Deps, rows: readonly CertificateWithout
     notAfter: timestamp(row.notAfter),
     createdAt: timestamp(row.createdAt),
     revokedAt: row.revokedAt === null ? null : timestamp(row.revokedAt),
+    revocationReason: row.revocationReason,
   }))
 }
 
@@ -164,6 +167,12 @@ const fingerprintsPerRun = 500
 /** Keeps the fingerprints of certificates that were issued before they were kept, a few at a time. */
 export async function keepFingerprints(deps: Pick<Deps, 'database' | 'keys'>): Promise<void> {
   const rows = await readWithoutFingerprint(deps.database, fingerprintsPerRun)
-  if (rows.length === 0) return
-  await deps.database.batch(rows.map((row) => keepFingerprint(row.id, openFacts(deps.keys, row).fingerprintSha256)))
+  const kept: Command[] = []
+  try {
+    await toEach(rows, async (row) => {
+      kept.push(keepFingerprint(row.id, openFacts(deps.keys, row).fingerprintSha256))
+    })
+  } finally {
+    if (kept.length > 0) await deps.database.batch(kept)
+  }
 }

@@ -9,6 +9,7 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
+import { reason } from '../status/store.ts'
 
 const use = oneOf('sign', 'encrypt', 'dual')
 const requestState = oneOf(
@@ -101,6 +102,7 @@ const certificateColumns = {
   notAfter: integer,
   createdAt: integer,
   revokedAt: nullable(integer),
+  revocationReason: nullable(reason),
 }
 
 export const readCertificateWithoutBytes = (database: Database, id: string) =>
@@ -108,8 +110,10 @@ export const readCertificateWithoutBytes = (database: Database, id: string) =>
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
-       FROM certificates WHERE id = ?`,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
+              (SELECT s.reason FROM certificate_statuses s
+               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
+       FROM certificates c WHERE id = ?`,
       id,
     ),
   )
@@ -121,8 +125,10 @@ export const readBySerialNumber = (database: Database, serialNumber: string, lim
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
-       FROM certificates WHERE serial_number = ? LIMIT ?`,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
+              (SELECT s.reason FROM certificate_statuses s
+               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
+       FROM certificates c WHERE serial_number = ? LIMIT ?`,
       serialNumber,
       limit,
     ),
@@ -133,8 +139,10 @@ export const readByFingerprint = (database: Database, fingerprintSha256: string,
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
-       FROM certificates WHERE fingerprint_sha256 = ? LIMIT ?`,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
+              (SELECT s.reason FROM certificate_statuses s
+               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
+       FROM certificates c WHERE fingerprint_sha256 = ? LIMIT ?`,
       fingerprintSha256,
       limit,
     ),
@@ -146,8 +154,10 @@ export const readNewestCertificatesOf = (database: Database, subscriber: string,
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt
-       FROM certificates WHERE subscriber = ? ORDER BY created_at DESC, id DESC LIMIT ?`,
+              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
+              (SELECT s.reason FROM certificate_statuses s
+               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
+       FROM certificates c WHERE subscriber = ? ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
       limit,
     ),

@@ -12,7 +12,14 @@ import {
 } from '../../ports/database.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 
-const reason = oneOf('keyCompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn')
+/** The column of a reason; null there is `unspecified`. */
+export const reason = oneOf(
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+)
 
 /** Notes that a serial number was issued. A repeat changes nothing. */
 export const insertStatus = (row: { authority: string; serialNumber: string; notAfter: number }): Command =>

@@ -108,6 +108,8 @@ export function createApp(parts: AppParts): OpenAPIHono {
     )
   })
 
+  // For people who open the service in a browser; no call of the API, so it is not in its document.
+  app.get('/', (context) => context.redirect('/docs'))
   for (const routes of parts.routes) app.route('/', routes)
   mountReference(app, { publicUrl: parts.publicUrl, problems: documentedProblems })
 

@@ -23,7 +23,7 @@ INSERT INTO mailboxes (id, subscriber, address_sealed, address_index, account_ty
   SELECT id, subscriber, address_sealed, address_index, account_type, verified_at, created_at FROM mailboxes_kept;
 DROP TABLE mailboxes_kept;
 CREATE UNIQUE INDEX mailboxes_active ON mailboxes (address_index) WHERE ended_at IS NULL;
-CREATE INDEX mailboxes_by_subscriber ON mailboxes (subscriber);
+CREATE INDEX mailboxes_by_subscriber ON mailboxes (subscriber, created_at, id);
 CREATE INDEX mailboxes_unsettled ON mailboxes (ended_at) WHERE ended_at IS NOT NULL AND settled_at IS NULL;
 
 -- Who may join the subscriber of a mailbox: a device of that subscriber said so.

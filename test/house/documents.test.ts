@@ -1,15 +1,18 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-test.each(['SECURITY.md', 'docs/security.md', 'docs/decisions/README.md'])('%s points to what exists', (path) => {
-  const targets = Array.from(read(path).matchAll(/\]\(([^)#:]+)\)/g), ([, target]) => target ?? '')
-  expect(targets.length).toBeGreaterThan(0)
-  expect(targets.filter((target) => !existsSync(join(root, dirname(path), target)))).toEqual([])
-})
+test.each(['SECURITY.md', 'docs/security.md', 'docs/backup.md', 'docs/decisions/README.md', 'ops/README.md'])(
+  '%s points to what exists',
+  (path) => {
+    const targets = Array.from(read(path).matchAll(/\]\(([^)#:]+)\)/g), ([, target]) => target ?? '')
+    expect(targets.length).toBeGreaterThan(0)
+    expect(targets.filter((target) => !existsSync(join(root, dirname(path), target)))).toEqual([])
+  },
+)
 
 test('every claim of the threat model names the test that shows it', () => {
   const rows = read('docs/security.md')
@@ -18,4 +21,16 @@ test('every claim of the threat model names the test that shows it', () => {
   expect(rows.length).toBeGreaterThan(20)
   const unshown = rows.filter((row) => !row.includes('](../test/') && !row.includes('| none: see below |'))
   expect(unshown).toEqual([])
+})
+
+test('the steps to install it name the places that the units name', () => {
+  const steps = read('ops/README.md')
+  const files = readdirSync(join(root, 'ops/systemd'))
+  for (const file of files) expect(steps).toContain(`ops/systemd/${file}`)
+  const places = files.flatMap((file) => {
+    const settings = read(`ops/systemd/${file}`).replaceAll(/^#.*$/gm, '')
+    return Array.from(settings.matchAll(/(?<=[ =])\/(?:etc|opt|var|usr\/bin)\/[\w./-]+/g), ([place]) => place)
+  })
+  expect(new Set(places).size).toBeGreaterThan(4)
+  expect(places.filter((place) => !steps.includes(place))).toEqual([])
 })

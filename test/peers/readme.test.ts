@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { startProcess, temporaryFolder } from '../support/node-process.ts'
@@ -8,12 +9,15 @@ import { requireProgram } from './programs.ts'
 
 const run = promisify(execFile)
 
-/** The README's own commands, as they stand there. */
-async function storyInCurl(): Promise<string> {
-  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
-  const story = /<!-- story:begin -->\s*```sh\n([\s\S]*?)```\s*<!-- story:end -->/.exec(readme)?.[1]
-  if (story === undefined) throw new Error('README.md has no story between its marks')
-  return story
+const project = fileURLToPath(new URL('../../', import.meta.url))
+
+/** The README's own commands, as they stand there between two marks. */
+async function commandsOf(mark: string): Promise<string> {
+  const readme = await readFile(join(project, 'README.md'), 'utf8')
+  const between = new RegExp(`<!-- ${mark}:begin -->\\s*\`\`\`sh\\n([\\s\\S]*?)\`\`\`\\s*<!-- ${mark}:end -->`)
+  const commands = between.exec(readme)?.[1]
+  if (commands === undefined) throw new Error(`README.md has no ${mark} between its marks`)
+  return commands
 }
 
 test("the README's story in curl runs as it is printed", async () => {
@@ -23,13 +27,32 @@ test("the README's story in curl runs as it is printed", async () => {
   const dataDir = join(folder.path, 'data')
   const service = await startProcess(dataDir)
   try {
-    const { stdout, stderr } = await run('bash', ['-eu', '-o', 'pipefail', '-c', await storyInCurl()], {
+    const { stdout, stderr } = await run('bash', ['-eu', '-o', 'pipefail', '-c', await commandsOf('story')], {
       cwd: folder.path,
       env: { ...process.env, CERTBOOK_URL: service.url },
     })
     expect(stderr).toBe('')
     expect(stdout).toContain('For your eyes only')
     expect(stdout).toContain('"address":"alice@example.com","status":"found"')
+    expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
+  } finally {
+    await service.end('SIGKILL')
+    await folder.remove()
+  }
+})
+
+test('the first administrator is made as it is printed, and nobody else can read the credential', async () => {
+  const folder = await temporaryFolder()
+  for (const name of ['package.json', 'node_modules', 'src', 'db']) {
+    await symlink(join(project, name), join(folder.path, name))
+  }
+  const service = await startProcess(join(folder.path, 'data'))
+  try {
+    const { stdout } = await run('sh', ['-eu', '-c', await commandsOf('administrator')], { cwd: folder.path })
+    expect(stdout).toContain('Olivia Owner')
+    const file = join(folder.path, 'data', 'olivia.credential')
+    expect(await readFile(file, 'utf8')).toMatch(/^cb_adm_[\w-]{43}\n$/)
+    expect((await stat(file)).mode & 0o077).toBe(0)
     expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
   } finally {
     await service.end('SIGKILL')

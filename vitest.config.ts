@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // By itself vitest leaves one core alone, which on a machine of two is half of it.
+    maxWorkers: '100%',
   },
 })

@@ -45,7 +45,8 @@ test('a certificate revoked by the command line is gone from the running service
   await publish(alice, certificate.id)
   expect((await lookUp(bob, ['alice@example.com']))[0].status).toBe('found')
   const done = await certbook('certificate', 'revoke', certificate.id, '--reason', 'privilegeWithdrawn', '--json')
-  expect([done.code, JSON.parse(done.output)]).toEqual([0, { certificate: certificate.id, state: 'revoked' }])
+  const revoked = { certificate: certificate.id, state: 'revoked', revocationReason: 'privilegeWithdrawn' }
+  expect([done.code, JSON.parse(done.output)]).toMatchObject([0, revoked])
   expect((await lookUp(bob, ['alice@example.com']))[0].status).toBe('not_found')
 })
 
@@ -75,7 +76,7 @@ test('imported keys are refused by the running service: by SPKI, and as Debian l
   const ofRsa = rsa.export({ type: 'spki', format: 'pem' }).toString()
   expect([await ask(ofEd25519), await ask(ofRsa)]).toEqual([undefined, undefined])
   const done = await certbook('blocklist', 'import', list, '--json')
-  expect([done.code, JSON.parse(done.output)]).toEqual([0, { imported: 2, unreadable: [] }])
+  expect([done.code, JSON.parse(done.output)]).toEqual([0, { imported: 2, newlyBlocked: 2, unreadable: [] }])
   expect([await ask(ofEd25519), await ask(ofRsa)]).toEqual(['key_blocked', 'key_blocked'])
 })
 

@@ -68,10 +68,33 @@ export interface LocalD1 {
   close(): Promise<void>
 }
 
+/**
+ * The binding, with each text prepared once: through the platform proxy a `prepare` is a round trip of its own, which
+ * blocks. What a prepared statement is bound to is another statement, as on the real one.
+ */
+function preparingOnce(binding: D1Binding): D1Binding {
+  const prepared = new Map<string, ReturnType<D1Binding['prepare']>>()
+  return {
+    prepare: (text) => {
+      const known = prepared.get(text) ?? binding.prepare(text)
+      prepared.set(text, known)
+      return known
+    },
+    batch: (statements) => binding.batch(statements),
+    withSession: (constraint) => binding.withSession(constraint),
+  }
+}
+
 /** Local D1 through wrangler's platform proxy, with nothing kept on disk. One a test file: it takes a second. */
 export async function startLocalD1(): Promise<LocalD1> {
   const proxy = await getPlatformProxy<Record<string, D1Binding>>({ persist: false })
-  return { bindings: proxy.env, close: () => proxy.dispose() }
+  const isD1 = ([name]: [string, unknown]): boolean => name.startsWith('DB_')
+  const bindings = Object.fromEntries(
+    Object.entries(proxy.env)
+      .filter(isD1)
+      .map(([name, binding]) => [name, preparingOnce(binding)]),
+  )
+  return { bindings, close: () => proxy.dispose() }
 }
 
 /** Brings a D1 database up to the code's schema as wrangler's migration command would. */

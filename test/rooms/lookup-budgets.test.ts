@@ -209,7 +209,8 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
     })
 
     test('do not bind the subscribers of a large provider', async () => {
-      const askers = await colleagues(['example.a', 'example.b', 'example.c', 'example.d'], 'gmail.com')
+      // Nobody's: that provider gives out no names with an underscore.
+      const askers = await colleagues(['_a_', '_b_', '_c_', '_d_'], 'gmail.com')
       for (const asker of askers) {
         await answered.lookUp(asker, fresh(newSubscriber))
         expectSpent(await ask(asker, fresh(1)))

@@ -1,3 +1,4 @@
+import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import type { AdministratorAnswer, AdministratorCredential, AdministratorRole } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { commandLine, type AuditEvent } from '../audit/entries.ts'
@@ -7,7 +8,7 @@ import { GuardBroken, type Command } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { randomId } from '../ports/runtime.ts'
 import { parseRoles, type AdminCaller } from './authenticate.ts'
-import { dayOf, freshCredential, unseenAllowedMilliseconds } from './credentials.ts'
+import { freshCredential } from './credentials.ts'
 import type { AdminDeps } from './deps.ts'
 import {
   endAdministrator,
@@ -109,7 +110,7 @@ async function requireActive(deps: AdministratorDeps, id: string): Promise<Admin
   return row
 }
 
-const ownersSeenSince = (deps: AdministratorDeps): number => deps.clock() - unseenAllowedMilliseconds
+const ownersSeenSince = (deps: AdministratorDeps): number => deps.clock() - unusedAllowedMilliseconds
 
 /** Gives an administrator other roles. Throws `not_found`, `last_owner`. A repeat changes nothing. */
 export async function changeRoles(
@@ -203,7 +204,7 @@ export async function rotateCredential(deps: AdministratorDeps, caller: AdminCal
 }
 
 function present(deps: Pick<AdministratorDeps, 'keys' | 'clock'>, row: AdministratorRow): AdministratorAnswer {
-  const expired = deps.clock() - row.seenAt > unseenAllowedMilliseconds
+  const expired = deps.clock() - row.seenAt > unusedAllowedMilliseconds
   return {
     id: row.id,
     name: openName(deps.keys, row),
@@ -232,6 +233,6 @@ export async function describeSelf(deps: AdministratorDeps, caller: AdminCaller)
     id: caller.id,
     name: row === null ? null : openName(deps.keys, row),
     roles: [...caller.roles],
-    credentialExpiresAt: row === null ? null : timestamp(row.seenAt + unseenAllowedMilliseconds),
+    credentialExpiresAt: row === null ? null : timestamp(row.seenAt + unusedAllowedMilliseconds),
   }
 }

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { administratorRole, type AdministratorRole } from '../api/admin-shapes.ts'
+import { dayOf, hashSecret, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import { bearerToken } from '../api/room.ts'
 import { commandLine } from '../audit/entries.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
 import { GuardBroken } from '../ports/database.ts'
 import { StateCache } from '../ports/state-cache.ts'
-import { credentialPrefix, dayOf, freshCredential, hashSecret, unseenAllowedMilliseconds } from './credentials.ts'
+import { credentialPrefix, freshCredential } from './credentials.ts'
 import type { AdminDeps } from './deps.ts'
 import { markCredentialUsed, noteSeen, promoteCredential, readByCredential } from './store.ts'
 
@@ -78,7 +79,7 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
     if (known !== undefined && known.seenAt === today) return known.caller
     const credentialSha256 = hashSecret(deps.sha256, token)
     const row = await readByCredential(deps.database, credentialSha256)
-    if (row === null || deps.clock() - row.seenAt > unseenAllowedMilliseconds) throw unknownCredential()
+    if (row === null || deps.clock() - row.seenAt >= unusedAllowedMilliseconds) throw unknownCredential()
     if (row.isNext === 1 || row.credentialUsedAt === null) await noteFirstUse(row, credentialSha256)
     if (row.seenAt < today) await deps.database.batch([noteSeen(row.id, today)])
     const caller = { id: row.id, roles: parseRoles(row.roles), credentialSha256 }

@@ -1,3 +1,4 @@
+import { dayOf, hashSecret } from '../api/credentials.ts'
 import type { AdministratorCredential } from '../api/admin-shapes.ts'
 import { bearerToken } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
@@ -6,7 +7,7 @@ import { fromHex } from '../pki/hexadecimal.ts'
 import { GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import { sealName, type AdministratorDeps } from './administrators.ts'
-import { dayOf, freshCredential, hashSecret } from './credentials.ts'
+import { freshCredential } from './credentials.ts'
 import { insertFirstAdministrator, readBootstrapped, replaceBootstrapped } from './store.ts'
 
 /** How an administrator's row and the audit log name the way in which the first one came to be. */

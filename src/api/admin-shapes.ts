@@ -65,7 +65,7 @@ export const administratorSelf = z
   .meta({ id: 'AdministratorSelf' })
 
 /** The states of a certificate request as they are inside: subscribers see some of them as `pending`. */
-const requestState = z.enum([
+export const requestState = z.enum([
   'received',
   'awaiting_mailbox_proof',
   'awaiting_approval',

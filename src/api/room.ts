@@ -2,6 +2,7 @@ import { createRoute as createOpenApiRoute, OpenAPIHono, z, type RouteConfig } f
 import type { Context } from 'hono'
 import { DomainError } from '../errors.ts'
 import type { Gauge } from '../ports/meter.ts'
+import type { Connection } from '../ports/connection.ts'
 import type { TableDeclaration } from '../ports/personal-data.ts'
 import type { DocumentTag } from './openapi-words.ts'
 import { problemDocument } from './shapes.ts'
@@ -15,13 +16,8 @@ export interface DeviceCaller {
 /** Reads the `Authorization` header of a device; rejects with `credential_required` or `credential_invalid`. */
 export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
 
-/** From where a request came, as far as the runtime can vouch for it. */
-export interface ClientConnection {
-  /** The client's network, truncated to /24 (IPv4) or /48 (IPv6), as text; never a whole address. */
-  readonly network: string
-  /** Straight from this machine itself, with no proxy between. */
-  readonly local: boolean
-}
+/** From where a request came: what rooms are told of its connection. */
+export type ClientConnection = Pick<Connection, 'network' | 'local'>
 
 declare module 'hono' {
   interface ContextVariableMap {

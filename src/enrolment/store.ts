@@ -10,23 +10,12 @@ import {
   type Command,
   type Database,
 } from '../ports/database.ts'
-import type { CertificateUse } from '../api/shapes.ts'
+import { requestState as requestStates } from '../api/admin-shapes.ts'
+import { certificateUse, type CertificateUse } from '../api/shapes.ts'
 
-const use = oneOf('sign', 'encrypt', 'dual')
+export const use = oneOf(...certificateUse.options)
 
-const requestState = oneOf(
-  'received',
-  'awaiting_mailbox_proof',
-  'awaiting_approval',
-  'submitting',
-  'pending',
-  'outcome_unknown',
-  'issued',
-  'rejected',
-  'failed',
-  'cancelled',
-  'ended',
-)
+export const requestState = oneOf(...requestStates.options)
 export type RequestState = ReturnType<typeof requestState>
 
 export interface NewRequest {

@@ -19,6 +19,7 @@ import {
   postponeMail,
   readDueMail,
 } from './store.ts'
+import { finishedKeptMilliseconds } from './retention.ts'
 import type { MailKind, MailLanguage, MailParameters } from './parameters.ts'
 import { renderMail } from './templates.ts'
 
@@ -34,7 +35,6 @@ const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
 const claimMilliseconds = 90_000
 const mailsAtOnce = 20
 const givenUpAfterMilliseconds = 24 * 3_600_000
-const finishedKeptMilliseconds = 2 * 86_400_000
 
 /** One notice to one mailbox. */
 interface Notice<K extends MailKind> {

@@ -1,3 +1,4 @@
+import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
@@ -7,12 +8,6 @@ import type { Clock } from '../ports/runtime.ts'
 import { markCredentialUsed, markSeen, promoteNextCredential, readDeviceByCredential } from './device/store.ts'
 
 const credentialsRemembered = 10_000
-const dayMilliseconds = 86_400_000
-/** A credential that nobody uses for this long has expired. Days are kept, so the day itself is not counted. */
-const unseenMilliseconds = 181 * dayMilliseconds
-
-/** The UTC day of a time, as the milliseconds of its beginning: a device's last use is kept no finer than this. */
-export const dayOf = (at: number): number => Math.floor(at / dayMilliseconds) * dayMilliseconds
 
 const unknownCredential = (): DomainError =>
   new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
@@ -27,7 +22,7 @@ interface AuthenticateDeps {
 type FoundDevice = NonNullable<Awaited<ReturnType<typeof readDeviceByCredential>>>
 
 const find = (deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<FoundDevice | null> =>
-  readDeviceByCredential(deps.database, credentialSha256, deps.clock() - unseenMilliseconds)
+  readDeviceByCredential(deps.database, credentialSha256, deps.clock() - unusedAllowedMilliseconds)
 
 /** The first use of a rotated credential ends the one before. */
 async function takeNext(deps: AuthenticateDeps, device: string, credentialSha256: Uint8Array): Promise<void> {

@@ -1,3 +1,4 @@
+import { hashSecret } from '../api/credentials.ts'
 import type { AuthenticateDevice, ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/parameters.ts'
 import type { Command, Outcome } from '../ports/database.ts'
@@ -55,8 +56,7 @@ const expiredKeptMilliseconds = 2 * 86_400_000
 
 /** Registration: a device and a mailbox become a subscriber. */
 export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'>): RegistrationRoom {
-  const encoder = new TextEncoder()
-  const all: RegistrationDeps = { ...deps, hashSecret: (secret) => deps.sha256(encoder.encode(secret)) }
+  const all: RegistrationDeps = { ...deps, hashSecret: (secret) => hashSecret(deps.sha256, secret) }
   const authenticate = createAuthenticate(all)
   return {
     authenticate,

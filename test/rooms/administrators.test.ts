@@ -57,7 +57,7 @@ describe.each(engines)('administrators on %s', (engine) => {
         id: made.body.id,
         name: 'Olga Ownerson',
         roles: ['owner', 'auditor'],
-        credentialExpiresAt: midnight(180),
+        credentialExpiresAt: midnight(181),
       })
       const listed = await olga.get('/v1/admin/administrators')
       expect(listed.body.items[0]).toMatchObject({ id: made.body.id, name: 'Olga Ownerson', state: 'active' })
@@ -72,7 +72,7 @@ describe.each(engines)('administrators on %s', (engine) => {
       const seen = await makeAdministrator(harness, 'auditor')
       const unseen = await makeAdministrator(harness, 'auditor')
       harness.clock.now += 170 * day
-      expect((await seen.api.get('/v1/admin/me')).body.credentialExpiresAt).toBe(midnight(180))
+      expect((await seen.api.get('/v1/admin/me')).body.credentialExpiresAt).toBe(midnight(181))
       harness.clock.now += 11 * day
       expect((await seen.api.get('/v1/admin/me')).status).toBe(200)
       expectProblem(await unseen.api.get('/v1/admin/me'), 401, 'credential_invalid')

@@ -22,8 +22,8 @@ import {
   readWithoutFingerprint,
   type CertificateWithoutBytes,
   type ListedRequestRow,
-  type RequestState,
 } from './store.ts'
+import type { RequestState } from '../store.ts'
 
 /** A request with what names a person. */
 export interface OpenedRequest extends ListedRequest {

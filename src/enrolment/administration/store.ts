@@ -10,22 +10,7 @@ import {
   type Database,
 } from '../../ports/database.ts'
 import { reason } from '../status/store.ts'
-
-const use = oneOf('sign', 'encrypt', 'dual')
-const requestState = oneOf(
-  'received',
-  'awaiting_mailbox_proof',
-  'awaiting_approval',
-  'submitting',
-  'pending',
-  'outcome_unknown',
-  'issued',
-  'rejected',
-  'failed',
-  'cancelled',
-  'ended',
-)
-export type RequestState = ReturnType<typeof requestState>
+import { requestState, use, type RequestState } from '../store.ts'
 
 const requestColumns = {
   id: text,

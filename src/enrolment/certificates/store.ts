@@ -10,11 +10,11 @@ import {
   type Database,
 } from '../../ports/database.ts'
 import type { CertificateUse } from '../../api/shapes.ts'
+import { use } from '../store.ts'
 
 /** The earliest that a renewal is asked for before the expiry. */
 const renewalMilliseconds = 30 * 86_400_000
 
-const use = oneOf('sign', 'encrypt', 'dual')
 const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
 
 export interface NewCertificate {

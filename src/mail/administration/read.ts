@@ -1,5 +1,6 @@
 import type { Database } from '../../ports/database.ts'
 import type { Clock } from '../../ports/runtime.ts'
+import { finishedKeptMilliseconds } from '../retention.ts'
 import { countMailGivenUpSince, countQueuedMail } from './store.ts'
 
 /** How mail fares. Times in UTC milliseconds. */
@@ -14,15 +15,13 @@ export interface MailAdministration {
   counts(): Promise<MailCounts>
 }
 
-const lookedBackMilliseconds = 2 * 86_400_000
-
 export const createMailAdministration = (deps: {
   readonly database: Database
   readonly clock: Clock
 }): MailAdministration => ({
   counts: async () => {
     const queued = await countQueuedMail(deps.database)
-    const givenUp = await countMailGivenUpSince(deps.database, deps.clock() - lookedBackMilliseconds)
+    const givenUp = await countMailGivenUpSince(deps.database, deps.clock() - finishedKeptMilliseconds)
     return { queued: queued?.mails ?? 0, oldestQueuedAt: queued?.oldestAt ?? null, givenUp: givenUp?.mails ?? 0 }
   },
 })

@@ -149,6 +149,10 @@ async function gainMailbox(
 ): Promise<{ action: string; commands: Command[] }> {
   const now = deps.clock()
   const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === challenge.mailbox)
+  // Another call with this token has brought it meanwhile: then the challenge is used, and the batch says so.
+  if (own?.state === 'active') {
+    return { action: 'mailbox.proved', commands: renewProof(own.id, caller.subscriberId, now) }
+  }
   if (own !== undefined) {
     if (own.state !== 'moved' || own.settled) throw challengeEnded()
     return { action: 'mailbox.returned', commands: returnMailbox(own.id, caller.subscriberId, now) }

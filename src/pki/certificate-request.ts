@@ -50,6 +50,9 @@ export interface RequestRules {
   readonly otherContents?: 'ignored' | 'refused'
 }
 
+/** The same, where they rest on the kind of the key. What it throws goes to the caller of the check. */
+export type RequestRulesOf = (key: KeyFacts) => Promise<RequestRules>
+
 function malformed(cause?: unknown): DomainError {
   return new DomainError('csr_malformed', 'Send exactly one PKCS#10 certificate request, as PEM or as DER in base64.', {
     cause,
@@ -104,12 +107,18 @@ export async function checkCertificateRequest(
   crypto: Crypto,
   der: Uint8Array,
   mailbox: MailboxAddress,
-  { use = 'dual', profile = 'sbr-strict', brainpool = null, otherContents = 'ignored' }: RequestRules = {},
+  rules: RequestRules | RequestRulesOf = {},
 ): Promise<CheckedRequest> {
   if (der.length > sizeLimit) throw tooLarge()
   const request = orMalformed(() => parseCertificateRequest(der))
   requireNoDuplicateExtension(request.extensions)
   const key = checkPublicKey(request.spki)
+  const {
+    use = 'dual',
+    profile = 'sbr-strict',
+    brainpool = null,
+    otherContents = 'ignored',
+  } = typeof rules === 'function' ? await rules(key) : rules
   requireKeyFits(key, { use, profile })
   requireKeyThatSigns(key)
   await requireVerifiableHere(crypto, brainpool, request.spki, key)
@@ -119,6 +128,15 @@ export async function checkCertificateRequest(
     if (otherContents === 'refused') requireNothingElse(request)
   })
   return { der, spki: request.spki, spkiSha256: await sha256Hex(crypto, request.spki), key }
+}
+
+/**
+ * The key of a request that was checked when it came, which is not checked again. Throws DomainError: `csr_malformed`,
+ * and all of `checkPublicKey`.
+ */
+export function keyOfRequest(der: Uint8Array): { readonly spki: Uint8Array; readonly key: KeyFacts } {
+  const { spki } = orMalformed(() => parseCertificateRequest(der))
+  return { spki, key: checkPublicKey(spki) }
 }
 
 interface ParsedRequest extends RequestContents {

@@ -8,6 +8,7 @@ import {
   tag,
 } from './der.ts'
 import { ecdsaValueFromRaw } from './ecdsa-value.ts'
+import { encodeCommonName } from './names.ts'
 import { oid } from './object-identifiers.ts'
 import { readProofKey } from './proof/public-key.ts'
 import { ecdsaHashes, signatureIdentifierOf } from './proof/signature-proof.ts'
@@ -20,26 +21,31 @@ export interface RequestToMake {
   readonly privateKey: CryptoKey
   /** The one name of the request; without it the request names nobody, and the CA takes the mailbox from elsewhere. */
   readonly mailbox?: MailboxAddress
+  /** The subject's common name, cut to the 64 characters that RFC 5280 allows; without it the subject is empty. */
+  readonly commonName?: string
 }
 
 const nothing = new Uint8Array()
 const emptyName = encodeElement(tag.sequence)
+const commonNameLimit = 64
 const version = encodeElement(tag.integer, Uint8Array.of(0))
 
 /**
- * Makes a certificate request, RFC 2986 section 4, in DER: an empty subject and, as the only extension, the mailbox as
- * its alternative name.
+ * Makes a certificate request, RFC 2986 section 4, in DER: an empty subject (or a common name) and, as the only
+ * extension, the mailbox as its alternative name.
  *
  * Throws DomainError `key_malformed`, `key_algorithm_unsupported`, `key_use_unfit`; rejects as Web Crypto does for a
  * private key that cannot sign.
  */
 export async function makeCertificateRequest(
   crypto: Crypto,
-  { spki, privateKey, mailbox }: RequestToMake,
+  { spki, privateKey, mailbox, commonName }: RequestToMake,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const key = readProofKey(spki)
   const attributes = mailbox === undefined ? nothing : extensionRequest(mailbox)
-  const info = encodeElement(tag.sequence, version, emptyName, spki, encodeElement(contextConstructed(0), attributes))
+  const subject =
+    commonName === undefined ? emptyName : encodeCommonName(Array.from(commonName).slice(0, commonNameLimit).join(''))
+  const info = encodeElement(tag.sequence, version, subject, spki, encodeElement(contextConstructed(0), attributes))
   const algorithm =
     key.kind === 'EC' ? { name: 'ECDSA', hash: ecdsaHashes[key.curve] } : { name: privateKey.algorithm.name }
   const signature = new Uint8Array(await crypto.subtle.sign(algorithm, privateKey, info))

@@ -2,6 +2,8 @@ import {
   contextConstructed,
   contextPrimitive,
   DerSequence,
+  encodeElement,
+  encodeObjectIdentifier,
   MalformedDer,
   readElement,
   readObjectIdentifier,
@@ -40,6 +42,13 @@ export function readName(name: DerElement): NameAttribute[][] {
       return { oid: type, text: readText(value), value }
     }),
   )
+}
+
+/** A Name of one common name, RFC 5280 section 4.1.2.4: at most 64 characters (appendix A, ub-common-name). */
+export function encodeCommonName(text: string): Uint8Array {
+  const value = encodeElement(tag.utf8String, new TextEncoder().encode(text))
+  const attribute = encodeElement(tag.sequence, encodeObjectIdentifier(oid.commonName), value)
+  return encodeElement(tag.sequence, encodeElement(tag.set, attribute))
 }
 
 /** The names of a SubjectAltName extension, RFC 5280 section 4.2.1.6. Throws MalformedDer. */

@@ -15,6 +15,7 @@ import { encodeKeyUsage, readSubjectKeyIdentifier } from './extensions.ts'
 import { fromHex } from './hexadecimal.ts'
 import type { KeyFacts } from './key-policy.ts'
 import { keyUsageFor, type CertificateUse } from './key-usage.ts'
+import { encodeCommonName } from './names.ts'
 import { oid } from './object-identifiers.ts'
 import { policyOidOf, type CertificateProfile, type Term } from './profiles.ts'
 import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
@@ -116,12 +117,6 @@ function encodeExtension(identifier: string, value: Uint8Array): Uint8Array {
 function encodeCriticalExtension(identifier: string, value: Uint8Array): Uint8Array {
   const octets = encodeElement(tag.octetString, value)
   return encodeElement(tag.sequence, encodeObjectIdentifier(identifier), derTrue, octets)
-}
-
-function encodeCommonName(text: string): Uint8Array {
-  const value = encodeElement(tag.utf8String, utf8.encode(text))
-  const attribute = encodeElement(tag.sequence, encodeObjectIdentifier(oid.commonName), value)
-  return encodeElement(tag.sequence, encodeElement(tag.set, attribute))
 }
 
 /** Policy rule 10: an ASCII local part in an rfc822Name, any other in an SmtpUTF8Mailbox (RFC 9598 section 3). */

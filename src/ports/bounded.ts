@@ -20,3 +20,14 @@ export async function untilDone(round: () => Promise<number>): Promise<number> {
     if (rows < rowsPerBatch) return changed
   }
 }
+
+/** The same with up to `width` at a time, begun in their order. */
+export async function toEachAtOnce<T>(items: readonly T[], width: number, act: (item: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = []
+  const remaining = items.values()
+  const workOff = async (): Promise<void> => {
+    for (const item of remaining) await act(item).catch((error: unknown) => failures.push(error))
+  }
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, workOff))
+  if (failures.length > 0) throw new AggregateError(failures, 'what was to be done to each failed for some')
+}

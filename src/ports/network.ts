@@ -1,3 +1,9 @@
+const loopbackHosts = ['::1', '[::1]', 'localhost']
+
+/** Whether a host, of a socket or of a URL, is this machine itself. */
+export const isLoopbackHost = (host: string): boolean =>
+  loopbackHosts.includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+
 const octet = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`
 const ipv4 = new RegExp(String.raw`^(${octet})\.(${octet})\.(${octet})\.(${octet})$`)
 

@@ -18,8 +18,11 @@ const base64url = (bytes: Uint8Array): string =>
     .replaceAll('/', '_')
     .replaceAll('=', '')
 
-/** A row id: 128 random bits in 22 characters, made by the application so that a batch can be sent again. */
-export const randomId = (random: Random): string => base64url(random.bytes(16))
+/**
+ * A row id: 128 random bits in 22 characters, made by the application so that a batch can be sent again. None begins with
+ * a hyphen, which a command line would take for an option.
+ */
+export const randomId = (random: Random): string => base64url(random.bytes(16)).replace(/^-/, '_')
 
 /** A bearer secret: 256 random bits, behind a prefix by which a leak scanner finds it. */
 export const randomSecret = (random: Random, prefix: string): string => prefix + base64url(random.bytes(32))

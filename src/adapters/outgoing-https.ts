@@ -1,0 +1,210 @@
+import { lookup as lookUp, type LookupAddress } from 'node:dns'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net'
+import { connect as connectTls, TLSSocket, type ConnectionOptions } from 'node:tls'
+import {
+  ExchangeFailed,
+  type ExchangeFailure,
+  type OutgoingAnswer,
+  type OutgoingHttps,
+  type OutgoingRequest,
+} from '../ports/outgoing-https.ts'
+import { destinationRefused, isAllowedDestination } from './outgoing-destination.ts'
+
+/** The alerts of RFC 8446 section 6.2 with which a server turns this service's certificate, or the lack of one, down. */
+const refusesCertificate =
+  /_ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)$/
+
+/** What the system says of a connection, rather than TLS of the peer. */
+const notReached: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+const cutOff: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
+
+/** How long a server's verdict on this service's certificate is waited for before the request is sent. */
+const verdictMilliseconds = 250
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+/**
+ * Requests from Node, each on a connection of its own that is closed behind it. Nothing is sent before the connection
+ * stands and the server has shown who it is, so that every failure up to there is certain to be without effect; so is
+ * an alert of TLS 1.3 that turns this service's certificate down later, for a server that sends one has not let the
+ * request in. `lookup` takes the place of the system's in tests.
+ */
+export function createOutgoingHttps(lookup: LookupFunction = lookUp): OutgoingHttps {
+  return {
+    can: { ownTrustAnchors: true, clientCertificates: true },
+    exchange: (request) => exchange(request, lookup),
+  }
+}
+
+async function exchange(request: OutgoingRequest, lookup: LookupFunction): Promise<OutgoingAnswer> {
+  const socket = openSocket(request, allowedAddresses(request, lookup))
+  // Whoever waits for the connection hears of a fault; one that comes when nobody does must not end the process.
+  socket.on('error', () => undefined)
+  let sent: 'no' | 'maybe' = 'no'
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new ExchangeFailed('timed_out', sent)), request.timeoutMilliseconds)
+  })
+  try {
+    await Promise.race([connected(socket, request), deadline])
+    sent = 'maybe'
+    return await Promise.race([answered(socket, request), deadline])
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
+/** Looks a name up and passes on only the addresses that this request may go to. */
+const allowedAddresses =
+  (request: OutgoingRequest, lookup: LookupFunction): LookupFunction =>
+  (hostname, options, callback) =>
+    lookup(hostname, { ...options, all: true }, (error, found) => {
+      const all: readonly LookupAddress[] =
+        typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found
+      const allowed = error === null ? all.filter(({ address }) => isAllowedDestination(request, address)) : []
+      const [first] = allowed
+      if (error !== null) callback(error, [])
+      else if (first === undefined) callback(destinationRefused(), [])
+      else if (options.all === true) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    })
+
+/** Begins to connect. Throws ExchangeFailed for a destination that is not allowed, or credentials that TLS cannot use. */
+function openSocket(request: OutgoingRequest, lookup: LookupFunction): Socket {
+  const { protocol, hostname, port } = new URL(request.url)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  if (isIP(host) !== 0 && !isAllowedDestination(request, host)) throw destinationRefused()
+  if (protocol === 'http:') return connectPlain({ host, port: Number(port || 80), lookup })
+  const server = { host, port: Number(port || 443), lookup, ...(isIP(host) === 0 ? { servername: host } : {}) }
+  try {
+    return connectTls({ ...server, ...credentialsOf(request) })
+  } catch (cause) {
+    throw new ExchangeFailed('tls_refused', 'no', { cause })
+  }
+}
+
+const pem = (label: string, der: Uint8Array): string =>
+  `-----BEGIN ${label}-----\n${Buffer.from(der).toString('base64')}\n-----END ${label}-----\n`
+
+function credentialsOf({ trustAnchors, clientCertificate }: OutgoingRequest): ConnectionOptions {
+  const asPem = (certificate: Uint8Array): string => pem('CERTIFICATE', certificate)
+  return {
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    ALPNProtocols: ['http/1.1'],
+    // An anchor need not be a root: who runs the CA may name the certificate that stands over its server alone.
+    ...(trustAnchors.length === 0 ? {} : { ca: trustAnchors.map(asPem), allowPartialTrustChain: true }),
+    ...(clientCertificate === null
+      ? {}
+      : {
+          cert: clientCertificate.chain.map(asPem).join(''),
+          key: pem('PRIVATE KEY', clientCertificate.privateKey),
+        }),
+  }
+}
+
+/** Resolves when the request may be sent. Rejects with ExchangeFailed, nothing sent. */
+function connected(socket: Socket, request: OutgoingRequest): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let reached = false
+    socket.once('connect', () => {
+      reached = true
+    })
+    socket.once('error', (cause) => reject(new ExchangeFailed(failureToConnect(cause, reached), 'no', { cause })))
+    socket.once('close', () => reject(new ExchangeFailed('connection_lost', 'no')))
+    if (!(socket instanceof TLSSocket)) return void socket.once('connect', () => resolve())
+    // A server sends session tickets once it has verified what the client showed: RFC 8446 section 4.6.1.
+    const ticket = new Promise<void>((seen) => socket.once('session', () => seen()))
+    socket.once('secureConnect', () => {
+      if (request.clientCertificate === null || socket.getProtocol() !== 'TLSv1.3') return resolve()
+      // In TLS 1.3 the client is done before the server has looked at its certificate.
+      const timer = setTimeout(resolve, verdictMilliseconds)
+      // Not at once: what is written while OpenSSL still tells of the ticket stays where it is.
+      void ticket.then(() => setImmediate(resolve))
+      socket.once('close', () => clearTimeout(timer))
+    })
+  })
+}
+
+function failureToConnect(cause: unknown, reached: boolean): ExchangeFailure {
+  if (cause instanceof ExchangeFailed) return cause.failure
+  const code = codeOf(cause)
+  if (!reached || notReached.has(code)) return 'unreachable'
+  return cutOff.has(code) ? 'connection_lost' : 'tls_refused'
+}
+
+/** Sends the request and reads the answer. Rejects with ExchangeFailed. */
+function answered(socket: Socket, request: OutgoingRequest): Promise<OutgoingAnswer> {
+  return new Promise((resolve, reject) => {
+    const { host, pathname, search } = new URL(request.url)
+    let begun = false
+    const fail = (cause: unknown): void => reject(failureOfAnswer(cause, begun))
+    const outgoing = httpRequest({
+      createConnection: () => socket,
+      setHost: false,
+      method: request.method,
+      path: pathname + search,
+      headers: {
+        ...request.headers,
+        host,
+        connection: 'close',
+        'accept-encoding': 'identity',
+        ...(request.body === null ? {} : { 'content-length': request.body.length }),
+      },
+    })
+    outgoing.once('response', (incoming) => {
+      begun = true
+      bodyOf(incoming, request.maxBytes).then((body) => resolve(answerOf(incoming, body)), fail)
+    })
+    outgoing.on('error', fail)
+    outgoing.once('close', () => {
+      // Once an answer has begun it is read to its end, which may come after the connection's.
+      if (!begun) reject(new ExchangeFailed('connection_lost', 'maybe'))
+    })
+    outgoing.end(request.body ?? undefined)
+  })
+}
+
+async function bodyOf(incoming: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for await (const piece of incoming as AsyncIterable<Uint8Array>) {
+    length += piece.length
+    if (length > maxBytes) throw new ExchangeFailed('answer_too_large', 'maybe')
+    pieces.push(piece)
+  }
+  return new Uint8Array(Buffer.concat(pieces))
+}
+
+const answerOf = (incoming: IncomingMessage, body: Uint8Array): OutgoingAnswer => ({
+  status: incoming.statusCode ?? 0,
+  headers: Object.fromEntries(
+    Object.entries(incoming.headersDistinct).map(([name, values = []]) => [name, values.join(', ')]),
+  ),
+  body,
+})
+
+/** What a failure after the request was sent means; `begun` where an answer had begun to come. */
+function failureOfAnswer(cause: unknown, begun: boolean): ExchangeFailed {
+  if (cause instanceof ExchangeFailed) return cause
+  const code = codeOf(cause)
+  if (!begun && refusesCertificate.test(code)) return new ExchangeFailed('tls_refused', 'no', { cause })
+  return new ExchangeFailed(failureToRead(code), 'maybe', { cause })
+}
+
+function failureToRead(code: string): ExchangeFailure {
+  if (code === 'HPE_HEADER_OVERFLOW') return 'answer_too_large'
+  if (code === 'HPE_INVALID_EOF_STATE') return 'connection_lost'
+  return code.startsWith('HPE_') ? 'answer_malformed' : 'connection_lost'
+}

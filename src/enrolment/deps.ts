@@ -4,12 +4,12 @@ import type { CertificateUse } from '../api/shapes.ts'
 import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Command, Database } from '../ports/database.ts'
-import type { ProfileKind } from '../pki/key-usage.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
+import type { OutgoingHttps } from '../ports/outgoing-https.ts'
 import type { Background, Clock, Random } from '../ports/runtime.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
 import type { Authorities } from './authorities.ts'
-import type { CaAdapter } from './ca/contract.ts'
+import type { ConnectionRegistry } from './connections/registry.ts'
 
 /** What the enrolment room is given. */
 export interface EnrolmentDeps {
@@ -19,7 +19,6 @@ export interface EnrolmentDeps {
   /** What computes on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
   readonly brainpool: Crypto | null
   readonly sha256: Sha256
-  readonly profile: ProfileKind
   readonly origin: string
   readonly random: Random
   readonly clock: Clock
@@ -27,6 +26,7 @@ export interface EnrolmentDeps {
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly mail: Pick<MailRoom, 'sendSoon'>
   readonly background: Background
+  readonly outgoing: OutgoingHttps
   readonly registration: Pick<
     RegistrationRoom,
     | 'authenticate'
@@ -37,14 +37,21 @@ export interface EnrolmentDeps {
     | 'challengeUnlessAsked'
     | 'endedParts'
   >
-  readonly ca: CaAdapter
+  readonly connections: ConnectionRegistry
+  /** How long a caller waits for a CA before it is told to ask again. */
+  readonly patienceMilliseconds: number
   readonly authorities: Authorities
   /** The directory's part of a batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** The directory's part of the batch in which one certificate takes another's place. */
   readonly onCertificateSuperseded: (old: string, successor: string) => Command[]
   readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
+  /** Has the CAs elsewhere told soon of what was revoked. */
+  readonly tellCasSoon: () => void
 }
+
+/** What the room is given from outside. */
+export type GivenToEnrolment = Omit<EnrolmentDeps, 'tellCasSoon'>
 
 /** One request for a certificate, as the routes hand it on. */
 export interface AskedCertificate {

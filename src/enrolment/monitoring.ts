@@ -1,12 +1,17 @@
 import { parseCertificate } from '../pki/certificate.ts'
 import { singleGauge, type Gauge } from '../ports/meter.ts'
 import { countValid } from './certificates/store.ts'
+import type { EnrolmentDeps } from './deps.ts'
+import { foreignListGauges, foreignListWarnings } from './foreign-lists/watch.ts'
+import { forwardingGauges, forwardingWarnings } from './forwarding/watch.ts'
 import { overdueLists, type RevocationListDeps } from './status/revocation-list.ts'
 import { countOpenRequests } from './store.ts'
 
 const dayMilliseconds = 86_400_000
 
-export function enrolmentGauges(deps: RevocationListDeps): readonly Gauge[] {
+type MonitoringDeps = RevocationListDeps & Pick<EnrolmentDeps, 'connections'>
+
+export function enrolmentGauges(deps: MonitoringDeps): readonly Gauge[] {
   const authorities = (['issuing', 'root'] as const).map((role) => ({
     role,
     notAfter: parseCertificate(deps.authorities[role].certificate).notAfter.getTime(),
@@ -34,14 +39,25 @@ export function enrolmentGauges(deps: RevocationListDeps): readonly Gauge[] {
           new Map(authorities.map(({ role, notAfter }) => [role, (notAfter - deps.clock()) / dayMilliseconds])),
         ),
     },
+    ...deps.connections.gauges,
+    ...forwardingGauges(deps),
+    ...foreignListGauges(deps),
   ]
 }
 
-/** Warns where a revocation list should have been replaced: what was revoked since is not told to the world. */
-export async function enrolmentWarnings(deps: RevocationListDeps): Promise<string[]> {
+/**
+ * Warns of what is not as it should be at the CAs, and where a revocation list should have been replaced: what was
+ * revoked since is not told to the world.
+ */
+export async function enrolmentWarnings(deps: MonitoringDeps): Promise<string[]> {
   const overdue = await overdueLists(deps)
-  return overdue.map(
-    (role) =>
-      `The revocation list of the ${role} CA is overdue: see job_failed in the log for the job revocation-lists.`,
-  )
+  return [
+    ...overdue.map(
+      (role) =>
+        `The revocation list of the ${role} CA is overdue: see job_failed in the log for the job revocation-lists.`,
+    ),
+    ...(await deps.connections.warnings()),
+    ...(await forwardingWarnings(deps)),
+    ...(await foreignListWarnings(deps)),
+  ]
 }

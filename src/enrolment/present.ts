@@ -45,14 +45,14 @@ export const openCertificate = (keys: Keys, row: ShownCertificate): OpenedCertif
   certificate: keys.main.open(certificatePlace(row.id), row.certificateSealed),
 })
 
-type ChainOf = (authority: string) => readonly Uint8Array[]
+type Chain = readonly Uint8Array[]
 
-/** A certificate as the directory shows it. */
-export const presentCertificate = (keys: Keys, chainOf: ChainOf, row: ShownCertificate): DirectoryCertificate =>
-  presentOpened(chainOf, openCertificate(keys, row))
+/** A certificate as the directory shows it, with its chain, the issuing CA first. */
+export const presentCertificate = (keys: Keys, chain: Chain, row: ShownCertificate): DirectoryCertificate =>
+  presentOpened(chain, openCertificate(keys, row))
 
 /** The same of one that is open already. */
-export function presentOpened(chainOf: ChainOf, { facts, ...row }: OpenedCertificate): DirectoryCertificate {
+export function presentOpened(chain: Chain, { facts, ...row }: OpenedCertificate): DirectoryCertificate {
   return {
     id: row.id,
     mailbox: facts.mailbox,
@@ -64,6 +64,6 @@ export function presentOpened(chainOf: ChainOf, { facts, ...row }: OpenedCertifi
     notBefore: timestamp(row.notBefore),
     notAfter: timestamp(row.notAfter),
     certificate: toBase64(row.certificate),
-    chain: chainOf(row.authority).map(toBase64),
+    chain: chain.map(toBase64),
   }
 }

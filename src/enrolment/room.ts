@@ -2,14 +2,15 @@ import type { Room } from '../api/room.ts'
 import type { PrivateKeyFinding } from '../pki/private-keys/detect.ts'
 import { GuardBroken, type Command } from '../ports/database.ts'
 import { createEnrolmentAdministration, keepFingerprints, type EnrolmentAdministration } from './administration/read.ts'
-import type { EnrolmentDeps } from './deps.ts'
+import type { EnrolmentDeps, GivenToEnrolment } from './deps.ts'
 import { createDisclosedKeys, keyCompromiseRoutes, type Disclosure } from './keys/compromise.ts'
 import { deleteChallengesExpiredBefore } from './keys/store.ts'
 import { enrolmentGauges, enrolmentWarnings } from './monitoring.ts'
 import { personalData } from './personal-data.ts'
+import { certificatesToRenew, remindHolders, type DueRenewals } from './renewal/remind.ts'
 import { requestRoutes } from './routes.ts'
 import { certificateRoutes } from './certificates/routes.ts'
-import { endCertificate, readRenewalsDue, readRunOut } from './certificates/store.ts'
+import { endCertificate, readRunOut } from './certificates/store.ts'
 import { createOcspResponder, type OcspAnswer } from './status/ocsp.ts'
 import { adoptRevocationList, type AdoptedList } from './status/adopt-list.ts'
 import { currentRevocationList, issueRevocationLists, reissueRevocationLists } from './status/revocation-list.ts'
@@ -17,7 +18,9 @@ import { deleteStatusesExpiredBefore, readLeftUnrevoked, type RevocationListRow 
 import { drawConsequences } from './status/consequences.ts'
 import { continueProvedRequests, failUnprovedRequests } from './waiting/mailbox-proof.ts'
 import { cancelRequestsOfDevice, cancelRequestsOfMailbox } from './waiting/store.ts'
-import { resumeStuckRequests } from './submit.ts'
+import { createEngine, type Engine } from './engine/engine.ts'
+import { followForeignLists } from './foreign-lists/run.ts'
+import { createForwarding } from './forwarding/deliver.ts'
 
 const dayMilliseconds = 86_400_000
 /** Longer than the root waits with its next list, so that what was revoked stood on one after its expiry. */
@@ -60,8 +63,12 @@ export interface EnrolmentRoom extends Room {
   onMailboxProved(mailbox: string): void
   /** Revokes soon what rested on a mailbox or device that has ended. */
   drawConsequencesSoon(): void
-  /** The ids of a device's certificates whose renewal is due, the first to expire first. */
-  certificatesToRenew(device: string): Promise<string[]>
+  /** Sends soon what waits for a CA connection. */
+  readonly wake: Engine['wake']
+  /** The command for an older copy of the data: what was under way at CAs elsewhere may have come further since. */
+  readonly forgetProgress: Engine['forgetProgress']
+  /** See `certificatesToRenew`. */
+  certificatesToRenew(device: string): Promise<DueRenewals>
   /** Blocks the key that a body disclosed and revokes its certificates, where it can be read and proved. */
   readonly blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>
   /** What administrators see and do here. */
@@ -70,9 +77,12 @@ export interface EnrolmentRoom extends Room {
 }
 
 /** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
-export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
+export function createEnrolmentRoom(given: GivenToEnrolment): EnrolmentRoom {
+  const forwarding = createForwarding(given)
+  const deps: EnrolmentDeps = { ...given, tellCasSoon: () => forwarding.wake() }
   const { root, issuing } = deps.authorities
   const blockDisclosedKey = createDisclosedKeys(deps)
+  const engine = createEngine(deps)
   return {
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
@@ -80,18 +90,18 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
     adoptRevocationList: (list) => adoptRevocationList(deps, list),
     onMailboxEnded: (mailbox) => [cancelRequestsOfMailbox(mailbox, deps.clock())],
     onDeviceEnded: (device) => [cancelRequestsOfDevice(device, deps.clock())],
-    onMailboxProved: () => deps.background.run('requests-proved', () => continueProvedRequests(deps)),
+    onMailboxProved: () => deps.background.run('requests-proved', () => continueProvedRequests(deps, engine)),
     drawConsequencesSoon: () => deps.background.run('consequences', () => drawConsequences(deps)),
-    certificatesToRenew: async (device) => {
-      const due = await readRenewalsDue(deps.database, device, deps.clock())
-      return due.map(({ id }) => id)
-    },
+    certificatesToRenew: (device) => certificatesToRenew(deps, device),
+    wake: (connection) => engine.wake(connection),
+    forgetProgress: () => engine.forgetProgress(),
     blockDisclosedKey,
     answerOcsp: createOcspResponder(deps),
-    administration: createEnrolmentAdministration(deps),
-    routes: [requestRoutes(deps), certificateRoutes(deps), keyCompromiseRoutes(deps, blockDisclosedKey)],
+    administration: createEnrolmentAdministration(deps, engine),
+    routes: [requestRoutes(deps, engine), certificateRoutes(deps), keyCompromiseRoutes(deps, blockDisclosedKey)],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
+      { name: 'renewal-reminders', cron: '* * * * *', run: () => remindHolders(deps) },
       { name: 'revocation-lists', cron: '* * * * *', run: () => issueRevocationLists(deps) },
       {
         name: 'certificate-statuses-prune',
@@ -110,11 +120,15 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
           deps.events.rowsPruned({ table: 'key_challenges', rows: pruned?.changes ?? 0 })
         },
       },
+      { name: 'ca-connections-prune', cron: '17 3 * * *', run: () => deps.connections.forget() },
       { name: 'certificates-fingerprint', cron: '* * * * *', run: () => keepFingerprints(deps) },
-      { name: 'requests-resume', cron: '* * * * *', run: () => resumeStuckRequests(deps) },
-      { name: 'requests-proved', cron: '* * * * *', run: () => continueProvedRequests(deps) },
+      { name: 'requests-resume', cron: '* * * * *', run: () => engine.run() },
+      { name: 'requests-expire', cron: '* * * * *', run: () => engine.expire() },
+      { name: 'requests-proved', cron: '* * * * *', run: () => continueProvedRequests(deps, engine) },
       { name: 'requests-unproved', cron: '* * * * *', run: () => failUnprovedRequests(deps) },
       { name: 'consequences', cron: '* * * * *', run: () => drawConsequences(deps) },
+      { name: 'ca-revocations', cron: '* * * * *', run: () => forwarding.run() },
+      { name: 'ca-lists', cron: '* * * * *', run: () => followForeignLists(deps) },
     ],
     personalData,
     checks: [

@@ -23,22 +23,21 @@ import {
   pageQuery,
   proofRequest,
   publicKeyRequest,
-  type CertificateRequestAnswer,
 } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
+import { askAgainSeconds } from './ask-again.ts'
 import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
-import { createOwnPresenter } from './certificates/present-own.ts'
-import { readCertificateOfRequest } from './certificates/store.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
-import { openCertificate, type OpenedCertificate } from './present.ts'
+import type { Engine } from './engine/engine.ts'
+import { createRequestPresenter } from './present-request.ts'
 import { challengeKey, takeProof } from './keys/challenge.ts'
 import { readProof, readPublicKey } from './keys/intake.ts'
 import type { ChallengeRow } from './keys/store.ts'
 import { checkBareKey } from './proved-key.ts'
 import { cancelCertificateRequest } from './waiting/cancel.ts'
 import { certifyKey, mailboxEnded, requestCertificate, type AnsweredRequest } from './request.ts'
-import { readRequest, readRequestsOf, type RequestRow, type RequestState } from './store.ts'
+import { readRequest, readRequestsOf, type RequestRow } from './store.ts'
 
 const derOrPem = {
   'application/pkcs10': { schema: z.string().meta({ format: 'binary' }) },
@@ -120,7 +119,11 @@ const oneRequestRoute = createRoute({
   summary: 'One certificate request',
   security: bearer,
   request: { params: idInPath },
-  responses: { 200: jsonAnswer('The request', certificateRequestAnswer), 401: unauthorized, 404: notFound },
+  responses: {
+    200: jsonAnswer('The request; while it is under way, Retry-After says when to ask again', certificateRequestAnswer),
+    401: unauthorized,
+    404: notFound,
+  },
 })
 
 const cancelRoute = createRoute({
@@ -128,60 +131,37 @@ const cancelRoute = createRoute({
   tags: ['Certificate requests'],
   method: 'delete',
   path: '/v1/certificate-requests/{id}',
-  summary: 'Cancel a certificate request that is not with the CA yet',
+  summary: 'Cancel a certificate request; what the CA issues for it all the same is revoked',
   security: bearer,
   request: { params: idInPath },
   responses: {
     204: { description: 'It is cancelled' },
     401: unauthorized,
     404: notFound,
-    409: problemAnswer('It has an outcome, or is with the CA'),
+    409: problemAnswer('It has an outcome, or is being sent to the CA: ask again in a moment'),
   },
 })
 
-/** The states that are inside are `pending` outside; an ended certificate's request was issued. */
-const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
-  if (state === 'submitting' || state === 'outcome_unknown') return 'pending'
-  return state === 'ended' ? 'issued' : state
-}
-
-/** How soon a device asks again for a request that is under way. */
-const askAgainSeconds: { readonly [S in CertificateRequestAnswer['state']]?: number } = {
-  pending: 2,
-  awaiting_mailbox_proof: 30,
-}
-
 /** Certificate requests: by CSR, and by a bare public key with a proof. */
-export function requestRoutes(deps: EnrolmentDeps) {
+export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
 
-  const { presentOpen } = createOwnPresenter(deps)
+  const presentRequest = createRequestPresenter(deps)
 
-  const openOfRequest = async (request: string): Promise<OpenedCertificate | null> => {
-    const row = await readCertificateOfRequest(deps.database, request)
-    return row === null ? null : openCertificate(deps.keys, row)
+  const sayWhenToAskAgain = (context: Context, row: RequestRow): void => {
+    const seconds = askAgainSeconds(row, deps.clock())
+    if (seconds !== null) context.header('Retry-After', String(seconds))
   }
 
-  const presentRequest = async (
-    row: RequestRow,
-    address: string,
-    made: OpenedCertificate | null = null,
-  ): Promise<CertificateRequestAnswer> => {
-    const certificate = made ?? (await openOfRequest(row.id))
-    const [shown = null] = certificate === null ? [] : await presentOpen([certificate])
-    return {
-      id: row.id,
-      state: shownState(row.state),
-      mailbox: address,
-      use: row.use,
-      reason: row.reason,
-      certificate: shown,
-    }
+  /** The answer about a request: issued, a repeat, or under way. */
+  const answerRequest = async (context: Context, { row, mailbox, created, certificate }: AnsweredRequest) => {
+    const answer = await presentRequest(row, mailbox.address, certificate)
+    if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
+    context.header('Location', `/v1/certificate-requests/${row.id}`)
+    sayWhenToAskAgain(context, row)
+    return context.json(answer, created ? 202 : 200)
   }
-
-  const presentAnswered = ({ row, mailbox, certificate }: AnsweredRequest): Promise<CertificateRequestAnswer> =>
-    presentRequest(row, mailbox.address, certificate)
 
   const addressesOf = async (subscriber: string): Promise<(mailbox: string) => string> => {
     const mailboxes = await deps.registration.mailboxesOf(subscriber)
@@ -203,6 +183,7 @@ export function requestRoutes(deps: EnrolmentDeps) {
     const row = await readRequest(deps.database, context.req.valid('param').id)
     if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such request.')
     const addressOf = await addressesOf(caller.subscriberId)
+    sayWhenToAskAgain(context, row)
     return context.json(await presentRequest(row, addressOf(row.mailbox)), 200)
   })
 
@@ -220,15 +201,15 @@ export function requestRoutes(deps: EnrolmentDeps) {
       text: () => context.req.text(),
       bytes: async () => new Uint8Array(await context.req.arrayBuffer()),
     })
-    const answered = await requestCertificate(deps, asked)
-    return answerRequest(context, answered, await presentAnswered(answered))
+    const answered = await requestCertificate(deps, engine, asked)
+    return answerRequest(context, answered)
   })
 
   routes.openapi(publicKeyRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
     const { publicKey, use, mailbox: named } = context.req.valid('json')
     const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, named)
-    const bareKey = await checkBareKey(deps, readPublicKey(publicKey), use)
+    const bareKey = await checkBareKey(deps, readPublicKey(publicKey), mailbox, use)
     const made = await challengeKey(deps, bareKey, {
       purpose: 'possession',
       subscriber: caller.subscriberId,
@@ -250,21 +231,12 @@ export function requestRoutes(deps: EnrolmentDeps) {
     )
     if (row.use === null) throw new Error('a challenge to certify a key has a use')
     const mailbox = await mailboxOf(deps, caller, row.mailbox)
-    const proved = await checkBareKey(deps, row.spki, row.use)
-    const answered = await certifyKey(deps, caller, mailbox, row.use, proved)
-    return answerRequest(context, answered, await presentAnswered(answered))
+    const proved = await checkBareKey(deps, row.spki, mailbox, row.use)
+    const answered = await certifyKey(deps, engine, caller, mailbox, row.use, proved)
+    return answerRequest(context, answered)
   })
 
   return routes
-}
-
-/** The answer about a request: issued, a repeat, or under way. */
-const answerRequest = (context: Context, { row, created }: AnsweredRequest, answer: CertificateRequestAnswer) => {
-  if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
-  context.header('Location', `/v1/certificate-requests/${row.id}`)
-  const seconds = askAgainSeconds[answer.state]
-  if (seconds !== undefined) context.header('Retry-After', String(seconds))
-  return context.json(answer, created ? 202 : 200)
 }
 
 /** The mailbox that a challenge was made for. Throws `mailbox_not_yours`, `mailbox_moved` where it is gone meanwhile. */

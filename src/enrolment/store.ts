@@ -27,23 +27,35 @@ export interface NewRequest {
   readonly spkiSha256: string
   readonly provedBy: 'csr' | 'public_key'
   readonly csrSealed: Uint8Array
-  readonly state: 'submitting' | 'awaiting_mailbox_proof'
+  readonly state: 'received' | 'submitting' | 'awaiting_mailbox_proof' | 'awaiting_approval'
+  readonly connection: string
+  readonly caProfile: string | null
+  readonly rule: string | null
+  readonly ruleAuthor: string | null
+  readonly approvalsNeeded: number
+  /** Of the worker that sends it at once. */
+  readonly claim: string | null
+  readonly dueAt: number | null
+  readonly submittedAt: number | null
+  readonly openAtCa: 0 | 1
   readonly createdAt: number
 }
 
 /**
  * Inserts a request, and with `submitting` its intent to be submitted. The guard `request_refused` breaks where mailbox
- * or device has ended, where the key is another subscriber's or one of its certificates has ended (policy rule 9:
- * unless that was for a mailbox that has moved to this subscriber since), and where the key is blocked. A live request for the
- * same key, device, mailbox and use breaks the unique index instead.
+ * or device has ended, where its CA connection was removed, where the key is another subscriber's or one of its
+ * certificates has ended (policy rule 9: unless that was for a mailbox that has moved to this subscriber since), and
+ * where the key is blocked. A live request for the same key, device, mailbox and use breaks the unique index instead.
  */
 export const insertRequest = (row: NewRequest): Command[] => [
   command(
     `INSERT INTO certificate_requests
-       (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, created_at, updated_at)
-     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+       (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, connection, ca_profile, rule,
+        rule_author, approvals_needed, claim, due_at, submitted_at, open_at_ca, created_at, updated_at)
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
      WHERE EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = ? AND m.subscriber = ? AND m.ended_at IS NULL)
        AND EXISTS (SELECT 1 FROM devices d WHERE d.id = ? AND d.subscriber = ? AND d.ended_at IS NULL)
+       AND EXISTS (SELECT 1 FROM ca_connections k WHERE k.id = ? AND k.state <> 'removed')
        AND NOT EXISTS (
          SELECT 1 FROM certificate_requests r
          WHERE r.spki_sha256 = ? AND (r.device <> ? OR r.state = 'ended')
@@ -63,12 +75,22 @@ export const insertRequest = (row: NewRequest): Command[] => [
     row.provedBy,
     row.csrSealed,
     row.state,
+    row.connection,
+    row.caProfile,
+    row.rule,
+    row.ruleAuthor,
+    row.approvalsNeeded,
+    row.claim,
+    row.dueAt,
+    row.submittedAt,
+    row.openAtCa,
     row.createdAt,
     row.createdAt,
     row.mailbox,
     row.subscriber,
     row.device,
     row.subscriber,
+    row.connection,
     row.spkiSha256,
     row.device,
     row.subscriber,
@@ -100,6 +122,18 @@ const requestColumns = {
   csrSealed: blob,
   state: requestState,
   reason: nullable(text),
+  connection: text,
+  caProfile: nullable(text),
+  rule: nullable(text),
+  approvalsNeeded: integer,
+  claim: nullable(text),
+  dueAt: nullable(integer),
+  attempts: integer,
+  submittedAt: nullable(integer),
+  openAtCa: integer,
+  waitsFor: nullable(oneOf('ca_mailbox_challenge')),
+  caStateSealed: nullable(blob),
+  explanationSealed: nullable(blob),
   createdAt: integer,
 }
 export type RequestRow = NonNullable<Awaited<ReturnType<typeof readRequest>>>
@@ -112,7 +146,10 @@ export const readLiveRequest = (
     query(
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, created_at AS createdAt
+              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
+              approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+              open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
+              explanation_sealed AS explanationSealed, created_at AS createdAt
        FROM certificate_requests
        WHERE spki_sha256 = ? AND device = ? AND mailbox = ? AND usage = ?
          AND state NOT IN ('rejected', 'failed', 'cancelled', 'ended')`,
@@ -128,7 +165,10 @@ export const readRequest = (database: Database, id: string) =>
     query(
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, created_at AS createdAt
+              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
+              approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+              open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
+              explanation_sealed AS explanationSealed, created_at AS createdAt
        FROM certificate_requests WHERE id = ?`,
       id,
     ),
@@ -166,7 +206,10 @@ export const readRequestsOf = (
     query(
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, created_at AS createdAt
+              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
+              approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+              open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
+              explanation_sealed AS explanationSealed, created_at AS createdAt
        FROM certificate_requests
        WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
@@ -176,63 +219,14 @@ export const readRequestsOf = (
     ),
   )
 
-/** Requests whose submission nobody has finished, for instance because the process died. */
-export const readStuckRequests = (database: Database, before: number, limit: number) =>
-  database.all(
-    query(
-      { id: text },
-      `SELECT id FROM certificate_requests WHERE state = 'submitting' AND updated_at < ? ORDER BY updated_at LIMIT ?`,
-      before,
-      limit,
-    ),
-  )
-
-/** Takes a stuck request for this worker. */
-export const claimStuckRequest = (id: string, before: number, now: number): Command[] => [
-  command(
-    `UPDATE certificate_requests SET updated_at = ? WHERE id = ? AND state = 'submitting' AND updated_at < ?`,
-    now,
-    id,
-    before,
-  ),
-  requireOneChange('request_taken'),
-]
-
-/** Ends a submission; what is issued is kept only while mailbox and device are active and the key is not blocked. */
-export const finishRequest = (
-  id: string,
-  state: 'issued' | 'failed',
-  reason: string | null,
-  now: number,
-): Command[] => [
-  command(
-    `UPDATE certificate_requests SET state = ?, reason = ?, updated_at = ?
-     WHERE id = ? AND state = 'submitting'
-       AND (? <> 'issued' OR (
-         NOT EXISTS (
-           SELECT 1 FROM blocked_keys b
-           WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
-         )
-         AND EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL)
-         AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)
-       ))`,
-    state,
-    reason,
-    now,
-    id,
-    state,
-  ),
-  requireOneChange('request_finished'),
-]
-
 const keyKind = oneOf('p256', 'p384', 'rsa3072')
 
 export const readAuthorities = (database: Database) =>
   database.all(
     query(
       { id: text, role: oneOf('root', 'issuing'), keyKind, certificate: blob, privateKeySealed: blob },
-      `SELECT /* scan: two rows */ id, role, key_kind AS keyKind, certificate, private_key_sealed AS privateKeySealed
-       FROM certificate_authorities ORDER BY created_at, role DESC`,
+      `SELECT id, role, key_kind AS keyKind, certificate, private_key_sealed AS privateKeySealed
+       FROM certificate_authorities WHERE slot IN ('root-1', 'issuing-1') ORDER BY created_at, role DESC`,
     ),
   )
 export type AuthorityRow = Awaited<ReturnType<typeof readAuthorities>>[number]

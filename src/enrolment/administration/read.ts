@@ -1,35 +1,32 @@
 import type { CertificateReading, CertificateSearch, ListedRequest, SubscriberReading } from '../../api/admin-shapes.ts'
-import { pageFrom, readCursor } from '../../api/paging.ts'
+import type { RequestStanding } from '../../api/ca-shapes.ts'
 import { timestamp } from '../../api/room.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import { toEach } from '../../ports/bounded.ts'
 import type { Command } from '../../ports/database.ts'
+import { approveRequest, rejectRequest } from '../approval/decide.ts'
+import { createByHandAdministration, type ByHandAdministration } from '../by-hand/administration.ts'
+import type { ConnectionAdministration } from '../connections/administration.ts'
 import type { EnrolmentDeps } from '../deps.ts'
+import type { Engine } from '../engine/engine.ts'
+import { createRevocationAdministration, type RevocationAdministration } from '../forwarding/administration.ts'
 import { blockImported } from '../keys/blocklist.ts'
 import { openFacts } from '../present.ts'
+import { listRequests, openRequest, type OpenedRequest, type RequestQuestion } from './requests.ts'
+import type { RoutingAdministration } from '../routing/administration.ts'
 import { revokeCertificate } from '../status/revoke.ts'
 import {
   countRequestsByState,
   countValidCertificates,
   keepFingerprint,
-  readAllRequests,
   readByFingerprint,
   readBySerialNumber,
   readCertificateWithoutBytes,
   readNewestCertificatesOf,
-  readOneRequest,
-  readRequestsInState,
   readWithoutFingerprint,
   type CertificateWithoutBytes,
-  type ListedRequestRow,
 } from './store.ts'
 import type { RequestState } from '../store.ts'
-
-/** A request with what names a person. */
-export interface OpenedRequest extends ListedRequest {
-  readonly mailbox: string | null
-  readonly certificateId: string | null
-}
 
 /** A certificate with what names a person, without its bytes. */
 export type OpenedReading = CertificateReading & { readonly mailbox: string }
@@ -37,13 +34,13 @@ export type OpenedReading = CertificateReading & { readonly mailbox: string }
 /** Requests and certificates as administrators see them. */
 export interface EnrolmentAdministration {
   /** One page, newest first. */
-  requests(question: {
-    readonly state?: RequestState | undefined
-    readonly limit: number
-    readonly cursor?: string | undefined
-  }): Promise<{ items: ListedRequest[]; next: string | null }>
+  requests(question: RequestQuestion): Promise<{ items: ListedRequest[]; next: string | null }>
   /** Null where there is none. */
   request(id: string): Promise<OpenedRequest | null>
+  /** See `approveRequest`. */
+  approve(request: string, by: string): Promise<RequestStanding>
+  /** See `rejectRequest`. */
+  reject(request: string, by: string, explanation: string): Promise<RequestStanding>
   /** Null where there is none. */
   certificate(id: string): Promise<OpenedReading | null>
   find(by: CertificateSearch): Promise<OpenedReading[]>
@@ -53,44 +50,17 @@ export interface EnrolmentAdministration {
   /** Blocks keys by their fingerprints on behalf of an administrator; resolves to how many were not blocked before. */
   block(fingerprints: readonly string[], by: string): Promise<number>
   counts(): Promise<{ validCertificates: number; requests: Partial<Record<RequestState, number>> }>
+  readonly connections: ConnectionAdministration
+  readonly routing: RoutingAdministration
+  readonly byHand: ByHandAdministration
+  readonly revocations: RevocationAdministration
 }
 
-type Deps = Pick<
-  EnrolmentDeps,
-  | 'database'
-  | 'keys'
-  | 'clock'
-  | 'audit'
-  | 'events'
-  | 'mail'
-  | 'registration'
-  | 'onCertificatesEnded'
-  | 'publishedAmong'
->
+type Deps = Pick<EnrolmentDeps, 'database' | 'keys' | 'publishedAmong'>
 
 const certificatesShown = 200
 /** Two authorities that give the same serial number are one accident; more are no use to anyone. */
 const foundAtMost = 20
-
-const presentRequest = (row: ListedRequestRow): ListedRequest => ({
-  id: row.id,
-  state: row.state,
-  use: row.use,
-  reason: row.reason,
-  subscriberId: row.subscriber,
-  deviceId: row.device,
-  provedBy: row.provedBy,
-  createdAt: timestamp(row.createdAt),
-  updatedAt: timestamp(row.updatedAt),
-})
-
-async function openRequest(deps: Deps, id: string): Promise<OpenedRequest | null> {
-  const row = await readOneRequest(deps.database, id)
-  if (row === null) return null
-  const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
-  const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)?.address ?? null
-  return { ...presentRequest(row), mailbox, certificateId: row.certificate }
-}
 
 async function presentCertificates(deps: Deps, rows: readonly CertificateWithoutBytes[]): Promise<OpenedReading[]> {
   const published = await deps.publishedAmong(rows.map(({ id }) => id))
@@ -126,16 +96,18 @@ async function certificatesOf(deps: Deps, subscriber: string): Promise<Subscribe
   }))
 }
 
-export const createEnrolmentAdministration = (deps: Deps): EnrolmentAdministration => ({
-  requests: async ({ state, limit, cursor }) => {
-    const before = readCursor(cursor)
-    const rows = await (state === undefined
-      ? readAllRequests(deps.database, before, limit + 1)
-      : readRequestsInState(deps.database, state, before, limit + 1))
-    const page = pageFrom(rows, limit)
-    return { items: page.rows.map(presentRequest), next: page.next }
-  },
+export const createEnrolmentAdministration = (
+  deps: EnrolmentDeps,
+  engine: Pick<Engine, 'wake'>,
+): EnrolmentAdministration => ({
+  connections: deps.connections.administration,
+  routing: deps.connections.routing,
+  byHand: createByHandAdministration(deps, engine),
+  revocations: createRevocationAdministration(deps),
+  requests: (question) => listRequests(deps, question),
   request: (id) => openRequest(deps, id),
+  approve: (request, by) => approveRequest(deps, engine, request, by),
+  reject: (request, by, explanation) => rejectRequest(deps, request, by, explanation),
   certificate: async (id) => {
     const row = await readCertificateWithoutBytes(deps.database, id)
     const [found] = row === null ? [] : await presentCertificates(deps, [row])

@@ -21,6 +21,11 @@ const requestColumns = {
   provedBy: oneOf('csr', 'public_key'),
   state: requestState,
   reason: nullable(text),
+  connection: text,
+  rule: nullable(text),
+  attempts: integer,
+  lastFailure: nullable(text),
+  dueAt: nullable(integer),
   createdAt: integer,
   updatedAt: integer,
 }
@@ -35,8 +40,8 @@ export const readAllRequests = (database: Database, before: Below, limit: number
   database.all(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason,
-              created_at AS createdAt, updated_at AS updatedAt
+      `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason, connection, rule,
+              attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt
        FROM certificate_requests
        WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       before.at,
@@ -51,8 +56,8 @@ export const readRequestsInState = (database: Database, state: RequestState, bef
   database.all(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason,
-              created_at AS createdAt, updated_at AS updatedAt
+      `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason, connection, rule,
+              attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt
        FROM certificate_requests
        WHERE state = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       state,
@@ -65,12 +70,37 @@ export const readRequestsInState = (database: Database, state: RequestState, bef
 export const readOneRequest = (database: Database, id: string) =>
   database.first(
     query(
-      { ...requestColumns, certificate: nullable(text) },
+      {
+        ...requestColumns,
+        certificate: nullable(text),
+        profile: nullable(text),
+        approvalsNeeded: integer,
+        submittedAt: nullable(integer),
+        waitsFor: nullable(oneOf('ca_mailbox_challenge')),
+        openAtCa: integer,
+        explanationSealed: nullable(blob),
+        caSaidSealed: nullable(blob),
+        returnedSealed: nullable(blob),
+      },
       `SELECT r.id, r.subscriber, r.device, r.mailbox, r.usage AS use, r.proved_by AS provedBy, r.state, r.reason,
-              r.created_at AS createdAt, r.updated_at AS updatedAt, c.id AS certificate
+              r.connection, r.rule, r.attempts, r.last_failure AS lastFailure, r.due_at AS dueAt,
+              r.created_at AS createdAt, r.updated_at AS updatedAt, c.id AS certificate, r.ca_profile AS profile,
+              r.approvals_needed AS approvalsNeeded, r.submitted_at AS submittedAt, r.waits_for AS waitsFor,
+              r.open_at_ca AS openAtCa, r.explanation_sealed AS explanationSealed, r.ca_said_sealed AS caSaidSealed,
+              r.returned_sealed AS returnedSealed
        FROM certificate_requests r LEFT JOIN certificates c ON c.request = r.id
        WHERE r.id = ?`,
       id,
+    ),
+  )
+
+/** Who has decided on a request, the first of them first. */
+export const readDecisions = (database: Database, request: string) =>
+  database.all(
+    query(
+      { administrator: text, decision: oneOf('approved', 'rejected'), at: integer },
+      `SELECT administrator, decision, at FROM request_approvals WHERE request = ? ORDER BY at, administrator`,
+      request,
     ),
   )
 

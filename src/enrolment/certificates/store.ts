@@ -12,9 +12,6 @@ import {
 import type { CertificateUse } from '../../api/shapes.ts'
 import { use } from '../store.ts'
 
-/** The earliest that a renewal is asked for before the expiry. */
-const renewalMilliseconds = 30 * 86_400_000
-
 const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
 
 export interface NewCertificate {
@@ -32,6 +29,8 @@ export interface NewCertificate {
   readonly certificateSealed: Uint8Array
   readonly notBefore: number
   readonly notAfter: number
+  /** When its holder is told that it runs out. */
+  readonly remindAt: number
   readonly createdAt: number
 }
 
@@ -39,8 +38,8 @@ export const insertCertificate = (row: NewCertificate): Command =>
   command(
     `INSERT INTO certificates
        (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, fingerprint_sha256,
-        facts_sealed, certificate_sealed, not_before, not_after, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
     row.subscriber,
@@ -55,6 +54,7 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.certificateSealed,
     row.notBefore,
     row.notAfter,
+    row.remindAt,
     row.createdAt,
   )
 
@@ -79,7 +79,7 @@ export const endCertificate = (
   state: 'superseded' | 'expired',
   now: number,
 ): Command[] => [
-  command(`UPDATE certificates SET state = ? WHERE id = ? AND state = 'valid'`, state, id),
+  command(`UPDATE certificates SET state = ?, remind_at = NULL WHERE id = ? AND state = 'valid'`, state, id),
   requireOneChange('certificate_ended'),
   command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
 ]
@@ -204,7 +204,7 @@ export const readRevocableOf = (
 /** Marks a certificate that is in time as revoked, and ends its request, so that its key cannot be certified again. */
 export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
   command(
-    `UPDATE certificates SET state = 'revoked', revoked_at = ?
+    `UPDATE certificates SET state = 'revoked', revoked_at = ?, remind_at = NULL
      WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
     now,
     id,
@@ -213,22 +213,6 @@ export const revokeCertificateRow = (id: string, request: string, now: number): 
   requireOneChange('certificate_ended'),
   command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
 ]
-
-/** The valid certificates of a device whose renewal is due: less than a third of their life left, and 30 days at most. */
-export const readRenewalsDue = (database: Database, device: string, now: number) =>
-  database.all(
-    query(
-      { id: text },
-      `SELECT id FROM certificates
-       WHERE device = ? AND state = 'valid' AND not_after > ? AND not_after <= ?
-         AND (not_after - ?) * 3 < not_after - not_before
-       ORDER BY not_after, id`,
-      device,
-      now,
-      now + renewalMilliseconds,
-      now,
-    ),
-  )
 
 export const readRunOut = (database: Database, now: number, limit: number) =>
   database.all(

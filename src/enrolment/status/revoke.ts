@@ -3,6 +3,7 @@ import { GuardBroken, requireOneChange, type Command } from '../../ports/databas
 import type { AuditEvent } from '../../audit/entries.ts'
 import { blockKey } from '../keys/store.ts'
 import type { EnrolmentDeps } from '../deps.ts'
+import { queueRevocationAtIssuer } from '../forwarding/queue.ts'
 import {
   readCertificate,
   readCertificatesWithKey,
@@ -16,17 +17,37 @@ export type RevokedBy = Pick<AuditEvent, 'actorKind' | 'actor'>
 
 type RevokeDeps = Pick<
   EnrolmentDeps,
-  'database' | 'clock' | 'audit' | 'events' | 'mail' | 'registration' | 'onCertificatesEnded'
+  | 'database'
+  | 'keys'
+  | 'random'
+  | 'clock'
+  | 'audit'
+  | 'events'
+  | 'mail'
+  | 'registration'
+  | 'connections'
+  | 'onCertificatesEnded'
+  | 'tellCasSoon'
 >
+
+/** What a revocation rests on beside its reason. */
+interface Circumstances {
+  readonly by: RevokedBy
+  /** A guard: where it breaks, nothing is revoked. */
+  readonly onlyWhile?: readonly Command[]
+  /** Whether it is the word of the CA that issued, which needs no telling then. */
+  readonly isWordOfItsCa?: boolean
+}
 
 async function revocationCommands(
   deps: RevokeDeps,
   row: CertificateRow,
   reason: RevocationReason | null,
-  by: RevokedBy,
+  { by, onlyWhile = [] }: Circumstances,
 ): Promise<Command[]> {
   const now = deps.clock()
   return [
+    ...onlyWhile,
     ...revokeCertificateRow(row.id, row.request, now),
     ...revokeStatus({ authority: row.authority, serialNumber: row.serialNumber }, now, reason),
     ...deps.onCertificatesEnded([row.id]),
@@ -42,10 +63,31 @@ async function revocationCommands(
   ]
 }
 
+/** Revokes one certificate in one batch; nothing happens where it has ended meanwhile. */
+async function revokeOne(
+  deps: RevokeDeps,
+  row: CertificateRow,
+  reason: RevocationReason | null,
+  circumstances: Circumstances,
+): Promise<void> {
+  const toItsCa = circumstances.isWordOfItsCa === true ? [] : await queueRevocationAtIssuer(deps, row, reason)
+  try {
+    await deps.database.batch([...(await revocationCommands(deps, row, reason, circumstances)), ...toItsCa])
+  } catch (error) {
+    if (error instanceof GuardBroken) return
+    throw error
+  }
+  deps.mail.sendSoon()
+  if (toItsCa.length > 0) deps.tellCasSoon()
+  deps.events.certificateRevoked({ certificate: row.id, reason })
+  deps.audit.sealSoon()
+}
+
 /**
  * Revokes one certificate: the directory drops it in the same batch, OCSP says so at once, the next list within
- * minutes. A repeat, or one that has run out, changes nothing. A compromised key is blocked, and every other
- * certificate on it is revoked too. `onlyWhile` is a guard: where it breaks, nothing is revoked.
+ * minutes; a CA elsewhere that issued it is told soon, and again until it confirms. A repeat, or one that has run out,
+ * changes nothing. A compromised key is blocked, and every other certificate on it is revoked too. `onlyWhile` is a
+ * guard: where it breaks, nothing is revoked.
  */
 export async function revokeCertificate(
   deps: RevokeDeps,
@@ -54,19 +96,29 @@ export async function revokeCertificate(
   by: RevokedBy,
   onlyWhile: readonly Command[] = [],
 ): Promise<void> {
+  await revoke(deps, id, reason, { by, onlyWhile })
+}
+
+/** The same on the word of the CA elsewhere that issued it. */
+export async function followRevocation(
+  deps: RevokeDeps,
+  id: string,
+  reason: RevocationReason | null,
+  by: RevokedBy,
+): Promise<void> {
+  await revoke(deps, id, reason, { by, isWordOfItsCa: true })
+}
+
+async function revoke(
+  deps: RevokeDeps,
+  id: string,
+  reason: RevocationReason | null,
+  circumstances: Circumstances,
+): Promise<void> {
   const row = await readCertificate(deps.database, id)
   if (row === null) return
-  if (row.state === 'valid' || row.state === 'superseded') {
-    try {
-      await deps.database.batch([...onlyWhile, ...(await revocationCommands(deps, row, reason, by))])
-      deps.mail.sendSoon()
-      deps.events.certificateRevoked({ certificate: id, reason })
-      deps.audit.sealSoon()
-    } catch (error) {
-      if (!(error instanceof GuardBroken)) throw error
-    }
-  }
-  if (reason === 'keyCompromise') await revokeKey(deps, row.spkiSha256, 'revocation', by)
+  if (row.state === 'valid' || row.state === 'superseded') await revokeOne(deps, row, reason, circumstances)
+  if (reason === 'keyCompromise') await revokeKey(deps, row.spkiSha256, 'revocation', circumstances.by)
 }
 
 /**
@@ -81,13 +133,7 @@ export async function revokeKey(
 ): Promise<void> {
   await blockKeyOnce(deps, spkiSha256, source, by)
   for (const row of await readCertificatesWithKey(deps.database, spkiSha256)) {
-    try {
-      await deps.database.batch(await revocationCommands(deps, row, 'keyCompromise', by))
-      deps.mail.sendSoon()
-      deps.events.certificateRevoked({ certificate: row.id, reason: 'keyCompromise' })
-    } catch (error) {
-      if (!(error instanceof GuardBroken)) throw error
-    }
+    await revokeOne(deps, row, 'keyCompromise', { by })
   }
 }
 

@@ -1,10 +1,18 @@
 import type { DeviceCaller } from '../../api/room.ts'
-import { toEach } from '../../ports/bounded.ts'
+import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
+import { DomainError } from '../../errors.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { EnrolmentDeps } from '../deps.ts'
-import { claimProvedRequest, failUnprovedRequest, readProvedRequests, readUnprovedRequests } from './store.ts'
-import { takeUpRequest } from '../submit.ts'
+import type { Engine } from '../engine/engine.ts'
+import { readRequest } from '../store.ts'
+import {
+  continueProvedRequest,
+  failUnprovedRequest,
+  readProvedRequests,
+  readUnprovedRequests,
+  sendRequestBack,
+} from './store.ts'
 
 const dayMilliseconds = 86_400_000
 /** Policy rule 13, SBR 4.2.1: a proof of a mailbox is good for 30 days of issuance. */
@@ -47,12 +55,41 @@ async function take(deps: EnrolmentDeps, commands: readonly Command[]): Promise<
   }
 }
 
-/** Takes the requests on to the CA whose mailbox has been proved. */
-export async function continueProvedRequests(deps: EnrolmentDeps): Promise<void> {
+/** Takes the requests on whose mailbox has been proved: to those who approve them, or to the CA. */
+export async function continueProvedRequests(deps: EnrolmentDeps, engine: Pick<Engine, 'workOff'>): Promise<void> {
   const since = provedAfter(deps.clock())
-  await toEach(await readProvedRequests(deps.database, since, requestsPerRun), async ({ id }) => {
-    if (await take(deps, claimProvedRequest(id, since, deps.clock()))) await takeUpRequest(deps, id)
+  const connections = new Set<string>()
+  await toEach(await readProvedRequests(deps.database, since, requestsPerRun), async ({ id, connection }) => {
+    if (await take(deps, continueProvedRequest(id, since, deps.clock()))) connections.add(connection)
   })
+  await toEachAtOnce([...connections], connections.size, (connection) => engine.workOff(connection))
+}
+
+/**
+ * Has a request wait for a proof of its mailbox that has come to the front of its queue after the last proof had grown
+ * too old (policy rule 13), and has a token mailed. Whose subscriber has asked for too many proofs lately waits without
+ * one, and holds up nobody: a repeat of the request has it mailed. One that waits for something else stays as it is;
+ * resolves to whether the request has left the queue.
+ */
+export async function sendBackToProof(deps: EnrolmentDeps, id: string): Promise<boolean> {
+  const row = await readRequest(deps.database, id)
+  if (row?.state !== 'received') return false
+  const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
+  const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
+  const since = provedAfter(deps.clock())
+  if (mailbox === undefined || mailbox.state !== 'active' || mailbox.verifiedAt > since) return false
+  const back = sendRequestBack(id, deps.clock())
+  const caller = { subscriberId: row.subscriber, deviceId: row.device }
+  try {
+    await deps.registration.challengeUnlessAsked(caller, mailbox, (commands) =>
+      deps.database.batch([...back, ...commands]),
+    )
+    return true
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'too_many_requests') return take(deps, back)
+    if (error instanceof GuardBroken) return false
+    throw error
+  }
 }
 
 /** Gives up the requests whose mailbox nobody has proved for seven days. */

@@ -1,0 +1,141 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+import { requestState } from '../store.ts'
+
+export type Decision = 'approved' | 'rejected'
+
+/** A request as those see it who decide on it, and what `administrator` has said of it. */
+export const readDecidable = (database: Database, request: string, administrator: string) =>
+  database.first(
+    query(
+      {
+        state: requestState,
+        reason: nullable(text),
+        connection: text,
+        rule: nullable(text),
+        ruleAuthor: nullable(text),
+        needed: integer,
+        given: integer,
+        decision: nullable(oneOf('approved', 'rejected')),
+      },
+      `SELECT r.state, r.reason, r.connection, r.rule, r.rule_author AS ruleAuthor, r.approvals_needed AS needed,
+              (SELECT COUNT(*) FROM request_approvals a WHERE a.request = r.id AND a.decision = 'approved') AS given,
+              (SELECT a.decision FROM request_approvals a WHERE a.request = r.id AND a.administrator = ?) AS decision
+       FROM certificate_requests r WHERE r.id = ?`,
+      administrator,
+      request,
+    ),
+  )
+export type Decidable = NonNullable<Awaited<ReturnType<typeof readDecidable>>>
+
+/** What stands around a request, in the tables that it leads to. */
+export const readBackground = (database: Database, request: string) =>
+  database.first(
+    query(
+      {
+        id: text,
+        createdAt: integer,
+        provedBy: oneOf('csr', 'public_key'),
+        csrSealed: blob,
+        spkiSha256: text,
+        accountType: oneOf('imap', 'exchange'),
+        mailboxProvedAt: integer,
+        subscriberSince: integer,
+        deviceSince: integer,
+        connectionName: nullable(text),
+        rule: nullable(text),
+        ruleAuthor: nullable(text),
+        rulePosition: nullable(integer),
+        ruleChangedAt: nullable(integer),
+      },
+      `SELECT r.id, r.created_at AS createdAt, r.proved_by AS provedBy, r.csr_sealed AS csrSealed,
+              r.spki_sha256 AS spkiSha256, m.account_type AS accountType, m.verified_at AS mailboxProvedAt,
+              s.created_at AS subscriberSince, d.created_at AS deviceSince, k.name AS connectionName, r.rule,
+              r.rule_author AS ruleAuthor, u.position AS rulePosition, u.changed_at AS ruleChangedAt
+       FROM certificate_requests r
+       JOIN mailboxes m ON m.id = r.mailbox JOIN subscribers s ON s.id = r.subscriber JOIN devices d ON d.id = r.device
+       LEFT JOIN ca_connections k ON k.id = r.connection LEFT JOIN routing_rules u ON u.id = r.rule
+       WHERE r.id = ?`,
+      request,
+    ),
+  )
+export type BackgroundRow = NonNullable<Awaited<ReturnType<typeof readBackground>>>
+
+/** What somebody says of a request. `localOperator`: the actor that is no person of its own. */
+export interface Vote {
+  readonly request: string
+  readonly administrator: string
+  readonly localOperator: string
+  readonly at: number
+}
+
+/**
+ * Notes an approval, and with the last one that is needed sends the request on its way. The guard `not_approvable`
+ * breaks where the request does not wait for one, where this administrator has decided already, where mailbox or device
+ * has ended, and where two persons are needed and this is the author of the rule, or no person of its own.
+ */
+export const approve = (vote: Vote): Command[] => [
+  command(
+    `INSERT INTO request_approvals (request, administrator, decision, at)
+     SELECT r.id, ?, 'approved', ?
+     FROM certificate_requests r JOIN mailboxes m ON m.id = r.mailbox JOIN devices d ON d.id = r.device
+     WHERE r.id = ? AND r.state = 'awaiting_approval' AND m.ended_at IS NULL AND d.ended_at IS NULL
+       AND (r.approvals_needed < 2 OR (? <> ? AND r.rule_author IS NOT ?))
+       AND NOT EXISTS (SELECT 1 FROM request_approvals a WHERE a.request = r.id AND a.administrator = ?)`,
+    vote.administrator,
+    vote.at,
+    vote.request,
+    vote.administrator,
+    vote.localOperator,
+    vote.administrator,
+    vote.administrator,
+  ),
+  requireOneChange('not_approvable'),
+  command(
+    `UPDATE certificate_requests SET state = 'received', due_at = ?, updated_at = ?
+     WHERE id = ? AND state = 'awaiting_approval'
+       AND approvals_needed <= (
+         SELECT COUNT(*) FROM request_approvals a
+         WHERE a.request = certificate_requests.id AND a.decision = 'approved'
+       )`,
+    vote.at,
+    vote.at,
+    vote.request,
+  ),
+]
+
+/**
+ * Notes a rejection, which ends the request. The guard `not_rejectable` breaks where the request waits for no approval,
+ * and where this administrator has approved it.
+ */
+export const reject = (vote: Omit<Vote, 'localOperator'>, explanationSealed: Uint8Array): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = 'rejected', reason = 'rejected_by_approver', explanation_sealed = ?, due_at = NULL, updated_at = ?
+     WHERE id = ? AND state = 'awaiting_approval'
+       AND NOT EXISTS (
+         SELECT 1 FROM request_approvals a WHERE a.request = certificate_requests.id AND a.administrator = ?
+       )`,
+    explanationSealed,
+    vote.at,
+    vote.request,
+    vote.administrator,
+  ),
+  requireOneChange('not_rejectable'),
+  command(
+    `INSERT INTO request_approvals (request, administrator, decision, at) VALUES (?, ?, 'rejected', ?)`,
+    vote.request,
+    vote.administrator,
+    vote.at,
+  ),
+]

@@ -1,0 +1,124 @@
+import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
+import type { Command } from '../../ports/database.ts'
+import { randomId } from '../../ports/runtime.ts'
+import type { FoundOutcome } from '../ca/contract.ts'
+import type { EnrolmentDeps } from '../deps.ts'
+import { readRequest } from '../store.ts'
+import { carryOut, caStateOf, type Question } from './answer.ts'
+import { commitUnlessTaken } from './commit.ts'
+import { leaseMilliseconds } from './delays.ts'
+import { openRequest, type OpenRequest } from './order.ts'
+import { atOnce } from './queue.ts'
+import {
+  claimLook,
+  leaveToOperators,
+  readDue,
+  readLost,
+  settle,
+  settleLost,
+  type DueRequest,
+  type LookedAfter,
+} from './store.ts'
+import { askCa } from './submit.ts'
+
+const perRun = 200
+
+/** Takes requests from workers that are gone: what their CA made of them is unknown, unless it keeps nothing. */
+export async function findLost(deps: EnrolmentDeps): Promise<void> {
+  const now = deps.clock()
+  const lost = [
+    ...(await readLost(deps.database, 'submitting', now, perRun)),
+    ...(await readLost(deps.database, 'pending', now, perRun)),
+  ]
+  await toEach(lost, async ({ id, connection, claim }) => {
+    const keepsNothing = (await deps.connections.open(connection))?.adapter.describe().keepsNothing === true
+    if (keepsNothing) {
+      await commitUnlessTaken(deps, settleLost(id, claim, { state: 'received', lastFailure: null }, now))
+      return
+    }
+    const failure = 'worker_lost'
+    const found = await commitUnlessTaken(deps, [
+      ...settleLost(id, claim, { state: 'outcome_unknown', lastFailure: failure }, now),
+      ...deps.audit.record({
+        action: 'certificate.outcome_unknown',
+        actorKind: 'service',
+        actor: null,
+        subjectKind: 'certificate request',
+        subject: id,
+        facts: { connection, failure },
+      }),
+    ])
+    if (!found) return
+    deps.audit.sealSoon()
+    deps.events.certificateOutcomeUnknown({ request: id, connection, failure })
+  })
+}
+
+/** The CA has certainly not issued: the request is sent again, as if it never had been. */
+const settleAbsent = (id: string, claim: string, now: number): Command[] =>
+  settle(
+    id,
+    claim,
+    {
+      state: 'received',
+      reason: null,
+      dueAt: now,
+      attempts: 0,
+      openAtCa: 0,
+      waitsFor: null,
+      lastFailure: null,
+      caStateSealed: null,
+      caSaidSealed: null,
+      returnedSealed: null,
+    },
+    now,
+  )
+
+interface Look {
+  readonly question: Question
+  ask(): Promise<FoundOutcome>
+}
+
+/**
+ * How a CA is asked about an order; null where only somebody who looks at the CA can tell. `lost`: a worker was gone
+ * that had asked already, and asking the same way again may issue twice.
+ */
+function lookAt(deps: EnrolmentDeps, request: OpenRequest, state: LookedAfter, lost: boolean): Look | null {
+  const { adapter } = request.connection
+  const { order, row } = request
+  const known = caStateOf(deps, row)
+  if (adapter.poll !== undefined && state !== 'outcome_unknown' && !lost) {
+    const { poll } = adapter
+    return { question: 'poll', ask: () => poll.call(adapter, order, known) }
+  }
+  if (adapter.find !== undefined) {
+    const { find } = adapter
+    return { question: 'find', ask: () => find.call(adapter, order, known) }
+  }
+  return adapter.describe().answersAgain ? { question: 'submit', ask: () => adapter.submit(order) } : null
+}
+
+async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, state: LookedAfter): Promise<void> {
+  const now = deps.clock()
+  const claim = { id: randomId(deps.random), now, until: now + leaseMilliseconds }
+  if (!(await commitUnlessTaken(deps, claimLook(id, state, claim)))) return
+  const row = await readRequest(deps.database, id)
+  if (row === null) return
+  const request = await openRequest(deps, row)
+  const how = lookAt(deps, request, state, lostTo !== null)
+  if (how === null) {
+    await commitUnlessTaken(deps, leaveToOperators(id, claim.id, now))
+    return
+  }
+  const found = await askCa(deps, request, how.ask)
+  if (found.kind === 'absent') await commitUnlessTaken(deps, settleAbsent(id, claim.id, deps.clock()))
+  else await carryOut(deps, request, claim.id, how.question, found)
+}
+
+/** Asks the CAs about the orders that they have, or may have; also of cancelled ones, whose certificates are revoked. */
+export async function lookAfter(deps: EnrolmentDeps): Promise<void> {
+  for (const state of ['pending', 'outcome_unknown', 'cancelled'] as const) {
+    const due = await readDue(deps.database, state, deps.clock(), perRun)
+    await toEachAtOnce(due, atOnce, (request) => look(deps, request, state))
+  }
+}

@@ -1,0 +1,314 @@
+import type { AuditEvent } from '../../audit/entries.ts'
+import type { CertificateFacts } from '../../pki/certificate-facts.ts'
+import { MalformedDer } from '../../pki/der.ts'
+import { equalBytes, sha256Hex } from '../../pki/encoding.ts'
+import { orderChain } from '../../pki/order-chain.ts'
+import { verifyIssuedCertificate, type IssuedFault } from '../../pki/verify-issued.ts'
+import { ConstraintFailed, GuardBroken, requireOneChange, type Command } from '../../ports/database.ts'
+import { randomId } from '../../ports/runtime.ts'
+import {
+  endCertificate,
+  insertCertificate,
+  readCertificateOfRequest,
+  readValidCertificateId,
+} from '../certificates/store.ts'
+import type { EnrolmentDeps } from '../deps.ts'
+import { queueCaRevocation } from '../forwarding/queue.ts'
+import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../present.ts'
+import { firstReminder } from '../renewal/when.ts'
+import { insertStatus } from '../status/store.ts'
+import { readRequest, readStanding, type RequestRow } from '../store.ts'
+import { termMilliseconds, type OpenRequest } from './order.ts'
+import { insertConnectedAuthority, settleIssued, settleRefused } from './store.ts'
+
+/** What a CA issued, or somebody brought from there. */
+export interface IssuedByCa {
+  readonly certificate: Uint8Array
+  /** In any order; may be empty. */
+  readonly chain: readonly Uint8Array[]
+}
+
+/** Who brought a certificate: the CA's answer (`service`), or an administrator. */
+export type BroughtBy = Pick<AuditEvent, 'actorKind' | 'actor'>
+export const byService: BroughtBy = { actorKind: 'service', actor: null }
+
+/** What became of a certificate that came back. */
+export type Kept =
+  | { readonly kept: true; readonly row: RequestRow; readonly certificate: OpenedCertificate }
+  /** `reason`: the rule that it breaks, or what has ended meanwhile. */
+  | { readonly kept: false; readonly row: RequestRow; readonly reason: string }
+
+interface Verified {
+  readonly facts: CertificateFacts
+  readonly authority: string
+  /** What must be kept beside it so that its chain can be shown. */
+  readonly commands: readonly Command[]
+}
+
+/** CAs count the last second, or do not, and set the beginning back beside. */
+const roundingMilliseconds = 3_600_000
+
+/** Longer ones are no certificates, and are not kept for anybody to look at. */
+const returnedBytes = 64 * 1024
+
+async function connectedAuthorities(
+  deps: Pick<EnrolmentDeps, 'crypto' | 'clock'>,
+  chain: readonly Uint8Array[],
+): Promise<{ authority: string; commands: Command[] }> {
+  const hashes = await Promise.all(chain.map((certificate) => sha256Hex(deps.crypto, certificate)))
+  const idAt = (position: number): string => `ca-${(hashes[position] ?? '').slice(0, 40)}`
+  const commands = chain.map((certificate, position) =>
+    insertConnectedAuthority({
+      id: idAt(position),
+      slot: `connected-${hashes[position]}`,
+      issuer: idAt(Math.min(position + 1, chain.length - 1)),
+      certificate,
+      createdAt: deps.clock(),
+    }),
+  )
+  return { authority: idAt(0), commands: commands.toReversed() }
+}
+
+/** Policy rule 15, with the chain put together from what the connection trusts and what came with it. */
+async function verify(
+  deps: EnrolmentDeps,
+  { connection, order, issuedAfter }: OpenRequest,
+  { certificate, chain: sent }: IssuedByCa,
+): Promise<{ ok: true; verified: Verified } | { ok: false; reason: IssuedFault }> {
+  const { trust } = connection
+  let chain: readonly Uint8Array[]
+  try {
+    chain = trust.prepared === undefined ? await orderChain(deps.crypto, certificate, trust, sent) : []
+  } catch (error) {
+    if (error instanceof MalformedDer) return { ok: false, reason: 'malformed' }
+    throw error
+  }
+  const verdict = await verifyIssuedCertificate(deps.crypto, {
+    certificate,
+    chain,
+    anchors: trust.anchors,
+    prepared: trust.prepared,
+    spki: order.spki,
+    mailbox: order.mailbox,
+    use: order.use,
+    notBefore: issuedAfter,
+    notAfter: order.notAfter,
+    at: new Date(deps.clock()),
+  })
+  if (!verdict.ok) return verdict
+  const term = verdict.facts.notAfter.getTime() - verdict.facts.notBefore.getTime()
+  if (term > termMilliseconds + roundingMilliseconds) return { ok: false, reason: 'validity_too_long' }
+  if (trust.prepared !== undefined) {
+    return { ok: true, verified: { facts: verdict.facts, authority: deps.authorities.issuing.id, commands: [] } }
+  }
+  return { ok: true, verified: { facts: verdict.facts, ...(await connectedAuthorities(deps, chain)) } }
+}
+
+/**
+ * Verifies what came back for a request, and keeps it while it is wanted. What breaks a rule fails the request, and is
+ * kept for operators to look at, unless an administrator brought it: they may have taken the wrong file, and the request
+ * stays. What is fit but not wanted any more is revoked where it was issued. The same certificate a second time changes
+ * nothing. `intent` inserts the request in the same batch, where no batch before it has.
+ */
+export async function keepIssued(
+  deps: EnrolmentDeps,
+  request: OpenRequest,
+  issued: IssuedByCa,
+  by: BroughtBy = byService,
+  noted: readonly Command[] = [],
+): Promise<Kept> {
+  const verdict = await verify(deps, request, issued)
+  if (verdict.ok) return keepVerified(deps, request, issued.certificate, verdict.verified, by, noted)
+  if (by.actorKind === 'administrator') return { kept: false, row: request.row, reason: verdict.reason }
+  return refuse(deps, request, verdict.reason, { returned: issued.certificate, revoke: null }, by, noted)
+}
+
+/** Ends a request without a certificate: the CA has answered, and its answer, or the request, is not fit. */
+export async function refuse(
+  deps: EnrolmentDeps,
+  { row, connection }: Pick<OpenRequest, 'row' | 'connection'>,
+  reason: string,
+  what: { readonly returned: Uint8Array | null; readonly revoke: Uint8Array | null },
+  by: BroughtBy = byService,
+  noted: readonly Command[] = [],
+): Promise<Kept> {
+  const { returned, revoke } = what
+  const place = { table: 'certificate_requests', column: 'returned_sealed', row: row.id }
+  const isKept = returned !== null && returned.length <= returnedBytes
+  const revocation =
+    revoke === null
+      ? []
+      : queueCaRevocation(deps, connection, {
+          request: row.id,
+          certificate: revoke,
+          certificateSha256: await sha256Hex(deps.crypto, revoke),
+          reason: 'cessationOfOperation',
+        })
+  await deps.database.batch([
+    ...noted,
+    settleRefused(row.id, reason, isKept ? deps.keys.main.seal(place, returned) : null, deps.clock()),
+    ...revocation,
+    ...deps.audit.record({
+      action: 'certificate.refused',
+      ...by,
+      subjectKind: 'certificate request',
+      subject: row.id,
+      facts: { reason },
+    }),
+  ])
+  deps.audit.sealSoon()
+  if (revocation.length > 0) deps.tellCasSoon()
+  deps.events.certificateRefused({ request: row.id, reason })
+  return { kept: false, row: (await readRequest(deps.database, row.id)) ?? row, reason }
+}
+
+async function keepVerified(
+  deps: EnrolmentDeps,
+  request: OpenRequest,
+  der: Uint8Array,
+  verified: Verified,
+  by: BroughtBy,
+  noted: readonly Command[],
+): Promise<Kept> {
+  const { row } = request
+  const certificate = openedCertificate(deps, request, der, verified)
+  const { id, use, notAfter } = certificate
+  const announcement = await deps.registration.announce(row, 'new_certificate', id, { use, at: deps.clock(), notAfter })
+  for (;;) {
+    const previous = await readValidCertificateId(deps.database, row)
+    try {
+      await deps.database.batch([
+        ...noted,
+        ...(previous === null ? [] : supersededCommands(deps, previous, certificate.id)),
+        ...verified.commands,
+        ...issuedCommands(deps, row, certificate, by),
+        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, certificate.id)),
+        ...announcement,
+      ])
+      break
+    } catch (error) {
+      if (isGuard(error, 'request_finished')) return keepUnwanted(deps, request, der, by)
+      if (isSerialReused(error)) return refuseReused(deps, request, der, by)
+      const raced =
+        isGuard(error, 'certificate_ended') ||
+        (error instanceof ConstraintFailed && error.constraint.includes('certificates.device'))
+      if (!raced) throw error
+    }
+  }
+  deps.mail.sendSoon()
+  deps.audit.sealSoon()
+  deps.events.certificateIssued({ request: row.id, certificate: certificate.id })
+  return { kept: true, row: { ...row, state: 'issued', reason: null, claim: null, dueAt: null }, certificate }
+}
+
+const isGuard = (error: unknown, code: string): boolean => error instanceof GuardBroken && error.code === code
+
+const isSerialReused = (error: unknown): boolean =>
+  isGuard(error, 'serial_number_reused') ||
+  (error instanceof ConstraintFailed && error.constraint.includes('certificates.serial_number'))
+
+/** Policy rule 15: an issuer gives no serial number twice. Revoking it would hit whoever had it first. */
+async function refuseReused(deps: EnrolmentDeps, request: OpenRequest, der: Uint8Array, by: BroughtBy): Promise<Kept> {
+  const existing = await readCertificateOfRequest(deps.database, request.row.id)
+  if (existing !== null) return keepUnwanted(deps, request, der, by)
+  if (by.actorKind === 'administrator') return { kept: false, row: request.row, reason: 'serial_number_reused' }
+  return refuse(deps, request, 'serial_number_reused', { returned: der, revoke: null }, by)
+}
+
+/**
+ * A fit certificate for a request that has an outcome, or must come to nothing. The one that it has already is no news;
+ * any other is revoked where it was issued, so that none is out that nobody here knows of.
+ */
+async function keepUnwanted(
+  deps: EnrolmentDeps,
+  request: OpenRequest,
+  der: Uint8Array,
+  by: BroughtBy,
+): Promise<Kept> {
+  const existing = await readCertificateOfRequest(deps.database, request.row.id)
+  const row = await readRequest(deps.database, request.row.id)
+  if (row === null) throw new Error('a request that was kept is gone')
+  const known = existing === null ? null : openCertificate(deps.keys, existing)
+  if (known !== null && equalBytes(known.certificate, der)) return { kept: true, row, certificate: known }
+  const reason = existing === null ? await whyUnwanted(deps, row) : 'issued_already'
+  return refuse(deps, { ...request, row }, reason, { returned: null, revoke: der }, by)
+}
+
+/** Why a certificate is not kept: what it was for has ended meanwhile, its key was blocked, or the request has an end. */
+async function whyUnwanted(deps: EnrolmentDeps, row: RequestRow): Promise<string> {
+  if (row.state !== 'submitting' && row.state !== 'pending' && row.state !== 'outcome_unknown') return row.state
+  const standing = await readStanding(deps.database, row)
+  if (standing === null || standing.mailboxEnd !== null) return 'mailbox_ended'
+  return standing.deviceEndedAt === null ? 'key_blocked' : 'device_ended'
+}
+
+const supersededCommands = (
+  deps: EnrolmentDeps,
+  previous: { readonly id: string; readonly request: string },
+  successor: string,
+): Command[] => [
+  ...endCertificate(previous.id, previous.request, 'superseded', deps.clock()),
+  ...deps.audit.record({
+    action: 'certificate.superseded',
+    actorKind: 'service',
+    actor: null,
+    subjectKind: 'certificate',
+    subject: previous.id,
+    facts: { successor },
+  }),
+]
+
+function openedCertificate(
+  deps: EnrolmentDeps,
+  { row, mailbox }: OpenRequest,
+  certificate: Uint8Array,
+  { authority, facts: { serialNumber, fingerprintSha256, issuer, notBefore, notAfter } }: Verified,
+): OpenedCertificate {
+  return {
+    id: randomId(deps.random),
+    use: row.use,
+    state: 'valid',
+    authority,
+    facts: { mailbox: mailbox.address, serialNumber, fingerprintSha256, issuer },
+    certificate,
+    notBefore: notBefore.getTime(),
+    notAfter: notAfter.getTime(),
+  }
+}
+
+const issuedCommands = (
+  deps: EnrolmentDeps,
+  row: RequestRow,
+  { id, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
+  by: BroughtBy,
+): Command[] => [
+  ...settleIssued(row.id, deps.clock()),
+  insertStatus({ authority, serialNumber: facts.serialNumber, notAfter }),
+  requireOneChange('serial_number_reused'),
+  insertCertificate({
+    id,
+    request: row.id,
+    subscriber: row.subscriber,
+    device: row.device,
+    mailbox: row.mailbox,
+    use: row.use,
+    authority,
+    serialNumber: facts.serialNumber,
+    spkiSha256: row.spkiSha256,
+    fingerprintSha256: facts.fingerprintSha256,
+    factsSealed: sealFacts(deps.keys, id, facts),
+    certificateSealed: sealCertificate(deps.keys, id, certificate),
+    notBefore,
+    notAfter,
+    remindAt: firstReminder(notBefore, notAfter),
+    createdAt: deps.clock(),
+  }),
+  ...deps.audit.record({
+    action: 'certificate.issued',
+    ...by,
+    subjectKind: 'certificate',
+    subject: id,
+    facts: { request: row.id, use: row.use },
+    personal: { mailbox: facts.mailbox, serialNumber: facts.serialNumber },
+  }),
+]

@@ -1,0 +1,61 @@
+import { toEachAtOnce } from '../../ports/bounded.ts'
+import { randomId } from '../../ports/runtime.ts'
+import type { EnrolmentDeps } from '../deps.ts'
+import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
+import { sendability } from './circuit.ts'
+import { leaseMilliseconds } from './delays.ts'
+import { claimWaiting, readClaimed, readQueue, readWaitingConnections } from './store.ts'
+import { takeUp } from './submit.ts'
+
+/** How many orders one process takes from the queue of one CA at a time. */
+export const atOnce = 8
+/** What one run takes up at most; the next one goes on. */
+const perRun = 400
+
+interface Claimed {
+  readonly claim: string
+  readonly ids: readonly string[]
+  /** Whether some were taken out of the queue instead, to wait for a proof of their mailbox. */
+  readonly sentBack: boolean
+}
+
+/** Takes the oldest requests that are due, if the connection can be sent to; null where none waits. */
+async function claimSome(deps: EnrolmentDeps, connection: string): Promise<Claimed | null> {
+  const now = deps.clock()
+  const { canSend, isSuspect } = await sendability(deps, connection)
+  if (!canSend) return null
+  const waiting = (await readQueue(deps.database, connection, now, isSuspect ? 1 : atOnce)).map(({ id }) => id)
+  if (waiting.length === 0) return null
+  const opened = await deps.connections.open(connection)
+  if (opened === null) return null
+  const claim = { id: randomId(deps.random), now, until: now + leaseMilliseconds }
+  const openAtCa = opened.adapter.describe().keepsNothing ? 0 : 1
+  await deps.database.batch([claimWaiting(waiting, claim, { provedAfter: provedAfter(now), openAtCa })])
+  const taken = new Set((await readClaimed(deps.database, waiting, claim.id)).map(({ id }) => id))
+  let sentBack = false
+  for (const id of waiting) if (!taken.has(id)) sentBack = (await sendBackToProof(deps, id)) || sentBack
+  return { claim: claim.id, ids: [...taken], sentBack }
+}
+
+/**
+ * Sends what waits for a connection, in the order in which it was asked for, until nothing is due or the CA fails. Many
+ * processes may do so at once: each takes others. What cannot be sent holds up no other; the failures are thrown together.
+ */
+export async function workOff(deps: EnrolmentDeps, connection: string): Promise<void> {
+  const failures: unknown[] = []
+  for (let sent = 0; sent < perRun; ) {
+    const claimed = await claimSome(deps, connection)
+    if (claimed === null || (claimed.ids.length === 0 && !claimed.sentBack)) break
+    await toEachAtOnce(claimed.ids, atOnce, (id) => takeUp(deps, id, claimed.claim)).catch((error: unknown) =>
+      failures.push(error),
+    )
+    sent += claimed.ids.length
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'requests could not be sent')
+}
+
+/** The same for every connection that something waits for; a CA that is slow holds up no other. */
+export async function workOffAll(deps: EnrolmentDeps): Promise<void> {
+  const connections = await readWaitingConnections(deps.database)
+  await toEachAtOnce(connections, connections.length, ({ connection }) => workOff(deps, connection))
+}

@@ -1,0 +1,400 @@
+import {
+  command,
+  integer,
+  nullable,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+import type { RequestState } from '../store.ts'
+
+/** Requests that wait to be sent through a connection and are due, the oldest first. */
+export const readQueue = (database: Database, connection: string, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, mailbox: text },
+      `SELECT id, mailbox FROM certificate_requests
+       WHERE connection = ? AND state = 'received' AND due_at <= ? ORDER BY created_at, id LIMIT ?`,
+      connection,
+      now,
+      limit,
+    ),
+  )
+
+/** The connections through which something waits to be sent. */
+export const readWaitingConnections = (database: Database) =>
+  database.all(
+    query({ connection: text }, `SELECT DISTINCT connection FROM certificate_requests WHERE state = 'received'`),
+  )
+
+/** A worker's hold of requests until `until`; whoever finds it past looks after them. */
+export interface Claim {
+  readonly id: string
+  readonly now: number
+  readonly until: number
+}
+
+/**
+ * Takes those of the requests that are still due and may be sent: the connection is in use and its circuit closed, and
+ * the mailbox was proved after `provedAfter`. `readClaimed` tells which. `openAtCa` is 0 for a CA that keeps nothing.
+ */
+export const claimWaiting = (
+  ids: readonly string[],
+  claim: Claim,
+  of: { provedAfter: number; openAtCa: 0 | 1 },
+): Command =>
+  command(
+    `UPDATE certificate_requests
+     SET state = 'submitting', claim = ?, due_at = ?, open_at_ca = ?, submitted_at = COALESCE(submitted_at, ?),
+         updated_at = ?
+     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'received' AND due_at <= ?
+       AND EXISTS (
+         SELECT 1 FROM ca_connections k
+         WHERE k.id = certificate_requests.connection AND k.state = 'active' AND k.open_until IS NULL
+       )
+       AND EXISTS (
+         SELECT 1 FROM mailboxes m
+         WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL AND m.verified_at > ?
+       )`,
+    claim.id,
+    claim.until,
+    of.openAtCa,
+    claim.now,
+    claim.now,
+    JSON.stringify(ids),
+    claim.now,
+    of.provedAfter,
+  )
+
+export const readClaimed = (database: Database, ids: readonly string[], claim: string) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificate_requests
+       WHERE id IN (SELECT value FROM json_each(?)) AND claim = ? ORDER BY created_at, id`,
+      JSON.stringify(ids),
+      claim,
+    ),
+  )
+
+/** The states in which a CA is asked again what has become of an order. */
+export type LookedAfter = 'pending' | 'outcome_unknown' | 'cancelled'
+
+/** Requests in one of these states whose CA is to be asked, and can be. */
+export const readDue = (database: Database, state: LookedAfter, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, claim: nullable(text) },
+      `SELECT id, claim FROM certificate_requests
+       WHERE state = ? AND due_at <= ? AND (state <> 'pending' OR claim IS NULL)
+         AND EXISTS (
+           SELECT 1 FROM ca_connections k
+           WHERE k.id = certificate_requests.connection AND k.state = 'active' AND k.open_until IS NULL
+         )
+       ORDER BY due_at LIMIT ?`,
+      state,
+      now,
+      limit,
+    ),
+  )
+export type DueRequest = Awaited<ReturnType<typeof readDue>>[number]
+
+/** Requests whose worker has not let go of them in time. */
+export const readLost = (database: Database, state: 'submitting' | 'pending', now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, connection: text, claim: text },
+      `SELECT id, connection, claim FROM certificate_requests
+       WHERE state = ? AND due_at <= ? AND claim IS NOT NULL ORDER BY due_at LIMIT ?`,
+      state,
+      now,
+      limit,
+    ),
+  )
+
+/** Takes one request to ask the CA about it; broken where another worker has, or it is further on. */
+export const claimLook = (id: string, state: LookedAfter, claim: Claim): Command[] => [
+  command(
+    `UPDATE certificate_requests SET claim = ?, due_at = ?
+     WHERE id = ? AND state = ? AND due_at <= ? AND (state <> 'pending' OR claim IS NULL)`,
+    claim.id,
+    claim.until,
+    id,
+    state,
+    claim.now,
+  ),
+  requireOneChange('request_taken'),
+]
+
+/** Lets go of a request that nothing here can move on. */
+export const leaveToOperators = (id: string, claim: string, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests SET claim = NULL, due_at = NULL, updated_at = ? WHERE id = ? AND claim = ?`,
+    now,
+    id,
+    claim,
+  ),
+  requireOneChange('request_taken'),
+]
+
+/** How a request stands after its CA was asked; what is left out of the sealed values is dropped. */
+export interface Settled {
+  readonly state: Extract<RequestState, 'received' | 'pending' | 'outcome_unknown' | 'rejected' | 'failed'>
+  readonly reason: string | null
+  readonly dueAt: number | null
+  readonly attempts: number
+  readonly openAtCa: 0 | 1
+  readonly waitsFor: 'ca_mailbox_challenge' | null
+  readonly lastFailure: string | null
+  readonly caStateSealed: Uint8Array | null
+  readonly caSaidSealed: Uint8Array | null
+  readonly returnedSealed: Uint8Array | null
+}
+
+/**
+ * Lets go of a request with what is known of it now; broken where this worker does not have it any more. One that was
+ * cancelled stays so, and is looked after until the CA has answered.
+ */
+export const settle = (id: string, claim: string, to: Settled, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = CASE WHEN state = 'cancelled' THEN state ELSE ? END,
+         reason = CASE WHEN state = 'cancelled' THEN reason ELSE ? END,
+         due_at = ?, claim = NULL, attempts = ?, open_at_ca = ?, waits_for = ?, last_failure = ?, ca_state_sealed = ?,
+         ca_said_sealed = ?, returned_sealed = ?, updated_at = ?
+     WHERE id = ? AND claim = ?`,
+    to.state,
+    to.reason,
+    to.dueAt,
+    to.attempts,
+    to.openAtCa,
+    to.waitsFor,
+    to.lastFailure,
+    to.caStateSealed,
+    to.caSaidSealed,
+    to.returnedSealed,
+    now,
+    id,
+    claim,
+  ),
+  requireOneChange('request_taken'),
+]
+
+/**
+ * Ends a request with its certificate, whoever brought that and however late, while it is wanted: mailbox and device are
+ * active, the key is not blocked, and the request has no outcome.
+ */
+export const settleIssued = (id: string, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = 'issued', reason = NULL, due_at = NULL, claim = NULL, open_at_ca = 0, waits_for = NULL,
+         last_failure = NULL, ca_state_sealed = NULL, ca_said_sealed = NULL, updated_at = ?
+     WHERE id = ? AND state IN ('received', 'submitting', 'pending', 'outcome_unknown')
+       AND NOT EXISTS (
+         SELECT 1 FROM blocked_keys b
+         WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
+       )
+       AND EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL)
+       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)`,
+    now,
+    id,
+  ),
+  requireOneChange('request_finished'),
+]
+
+/**
+ * Ends a request whose certificate is not wanted or not fit, whoever brought that; one that has an outcome, or is to be
+ * sent again, stays. The CA has done what it was asked for.
+ */
+export const settleRefused = (
+  id: string,
+  reason: string,
+  returnedSealed: Uint8Array | null,
+  now: number,
+): Command =>
+  command(
+    `UPDATE certificate_requests
+     SET state = CASE WHEN state IN ('submitting', 'pending', 'outcome_unknown') THEN 'failed' ELSE state END,
+         reason = CASE WHEN state IN ('submitting', 'pending', 'outcome_unknown') THEN ? ELSE reason END,
+         due_at = NULL, claim = NULL, open_at_ca = 0, returned_sealed = ?, updated_at = ?
+     WHERE id = ? AND state IN ('submitting', 'pending', 'outcome_unknown', 'cancelled', 'failed')`,
+    reason,
+    returnedSealed,
+    now,
+    id,
+  )
+
+/** Takes a request from a worker that is gone; what the CA made of it is not known, unless it keeps nothing. */
+export const settleLost = (
+  id: string,
+  claim: string,
+  to: { state: 'received' | 'outcome_unknown'; lastFailure: string | null },
+  now: number,
+): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = ?, claim = NULL, due_at = ?, last_failure = ?, updated_at = ?
+     WHERE id = ? AND claim = ? AND state IN ('submitting', 'pending') AND due_at <= ?`,
+    to.state,
+    now,
+    to.lastFailure,
+    now,
+    id,
+    claim,
+    now,
+  ),
+  requireOneChange('request_taken'),
+]
+
+/** Puts a request back into the queue that was taken and not sent. */
+export const release = (id: string, claim: string, dueAt: number, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = 'received', claim = NULL, due_at = ?, attempts = attempts + 1, open_at_ca = 0, updated_at = ?
+     WHERE id = ? AND claim = ?`,
+    dueAt,
+    now,
+    id,
+    claim,
+  ),
+  requireOneChange('request_taken'),
+]
+
+/** Requests in one state that were made before a time. */
+export const readOlder = (
+  database: Database,
+  state: 'received' | 'awaiting_approval' | 'pending',
+  before: number,
+  limit: number,
+) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificate_requests WHERE state = ? AND created_at <= ? ORDER BY created_at, id LIMIT ?`,
+      state,
+      before,
+      limit,
+    ),
+  )
+
+/** Gives up a request that nobody answers. What a CA may still do about it is kept in mind. */
+export const giveUp = (id: string, from: 'received' | 'awaiting_approval' | 'pending', reason: string, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = 'failed', reason = ?, due_at = NULL, claim = NULL, waits_for = NULL, updated_at = ?
+     WHERE id = ? AND state = ?`,
+    reason,
+    now,
+    id,
+    from,
+  ),
+  requireOneChange('request_taken'),
+]
+
+/**
+ * Marks the open requests of CAs elsewhere as unknown in an older copy of the data: they may have been sent, and
+ * answered, since it was made.
+ */
+export const forgetProgress = (now: number): Command =>
+  command(
+    `UPDATE certificate_requests
+     SET state = 'outcome_unknown', open_at_ca = 1, claim = NULL, due_at = ?, last_failure = 'worker_lost', updated_at = ?
+     WHERE connection <> ?
+       AND (
+         state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting')
+         OR (state = 'pending' AND due_at IS NOT NULL)
+       )`,
+    now,
+    now,
+    'embedded',
+  )
+
+/** What decides whether a request can be sent through a connection now. */
+export const readSendability = (database: Database, connection: string) =>
+  database.first(
+    query(
+      {
+        state: oneOf('active', 'paused', 'removed'),
+        failures: integer,
+        openUntil: nullable(integer),
+        waiting: integer,
+      },
+      `SELECT state, failures, open_until AS openUntil,
+              EXISTS (SELECT 1 FROM certificate_requests r WHERE r.connection = k.id AND r.state = 'received') AS waiting
+       FROM ca_connections k WHERE id = ?`,
+      connection,
+    ),
+  )
+
+/** Notes that a CA failed; with `openUntil` nothing is sent to it before. */
+export const noteFailure = (connection: string, failure: string, openUntil: number | null, now: number): Command =>
+  command(
+    `UPDATE ca_connections
+     SET failures = failures + 1, last_failure = ?, last_failure_at = ?, open_until = COALESCE(?, open_until)
+     WHERE id = ?`,
+    failure,
+    now,
+    openUntil,
+    connection,
+  )
+
+/** Notes that a CA does what it is asked for; written once a minute at most. */
+export const noteSuccess = (connection: string, now: number): Command =>
+  command(
+    `UPDATE ca_connections SET failures = 0, open_until = NULL, last_success_at = ?
+     WHERE id = ?
+       AND (failures > 0 OR open_until IS NOT NULL OR last_success_at IS NULL OR last_success_at < ?)`,
+    now,
+    connection,
+    now - 60_000,
+  )
+
+/** Connections whose circuit has been open for long enough. */
+export const readTrials = (database: Database, now: number) =>
+  database.all(
+    query(
+      { id: text, failures: integer },
+      `SELECT /* scan: a handful of connections */ id, failures
+       FROM ca_connections WHERE state = 'active' AND open_until <= ?`,
+      now,
+    ),
+  )
+
+/** Takes the trial of a connection; broken where another worker has. */
+export const claimTrial = (connection: string, until: number, now: number): Command[] => [
+  command(
+    `UPDATE ca_connections SET open_until = ? WHERE id = ? AND state = 'active' AND open_until <= ?`,
+    until,
+    connection,
+    now,
+  ),
+  requireOneChange('trial_taken'),
+]
+
+/** Closes a circuit after a trial; the failures stay counted until something is issued, so that the next one opens it longer. */
+export const closeCircuit = (connection: string, trialUntil: number): Command[] => [
+  command(`UPDATE ca_connections SET open_until = NULL WHERE id = ? AND open_until = ?`, connection, trialUntil),
+  requireOneChange('trial_taken'),
+]
+
+/** CAs of others that a kept certificate leads to; known ones stay as they are. */
+export const insertConnectedAuthority = (row: {
+  id: string
+  slot: string
+  issuer: string
+  certificate: Uint8Array
+  createdAt: number
+}): Command =>
+  command(
+    `INSERT INTO certificate_authorities (id, role, slot, issuer, key_kind, certificate, private_key_sealed, created_at)
+     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?)
+     ON CONFLICT (slot) DO NOTHING`,
+    row.id,
+    row.slot,
+    row.issuer,
+    row.certificate,
+    row.createdAt,
+  )

@@ -1,0 +1,121 @@
+import {
+  blob,
+  command,
+  integer,
+  nullable,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../../ports/database.ts'
+
+/** The lists that are to be fetched now, the longest due first. */
+export const readDueLists = (database: Database, now: number, limit: number) =>
+  database.all(
+    query(
+      { connection: text, url: text, thisUpdate: nullable(integer), dueAt: integer, failures: integer },
+      `SELECT connection, url, this_update AS thisUpdate, due_at AS dueAt, failures
+       FROM fetched_revocation_lists WHERE due_at <= ? ORDER BY due_at LIMIT ?`,
+      now,
+      limit,
+    ),
+  )
+export type DueList = Awaited<ReturnType<typeof readDueLists>>[number]
+
+/** Takes a list to fetch it; broken where another worker has. */
+export const claimList = ({ connection, url, dueAt }: DueList, until: number): Command[] => [
+  command(
+    `UPDATE fetched_revocation_lists SET due_at = ? WHERE connection = ? AND url = ? AND due_at = ?`,
+    until,
+    connection,
+    url,
+    dueAt,
+  ),
+  requireOneChange('list_taken'),
+]
+
+/** A list that was applied. */
+export interface AppliedList {
+  readonly thisUpdate: number
+  readonly nextUpdate: number | null
+  readonly sha256: string
+  /** What is wrong with it all the same. */
+  readonly failure: string | null
+  readonly failures: number
+}
+
+/** Notes that a list was applied; one that is older than the last changes nothing. */
+export const noteApplied = (
+  { connection, url }: Pick<DueList, 'connection' | 'url'>,
+  list: AppliedList,
+  now: number,
+  dueAt: number,
+): Command =>
+  command(
+    `UPDATE fetched_revocation_lists
+     SET this_update = ?, next_update = ?, list_sha256 = ?, applied_at = ?, due_at = ?, failures = ?, last_failure = ?
+     WHERE connection = ? AND url = ? AND (this_update IS NULL OR this_update <= ?)`,
+    list.thisUpdate,
+    list.nextUpdate,
+    list.sha256,
+    now,
+    dueAt,
+    list.failures,
+    list.failure,
+    connection,
+    url,
+    list.thisUpdate,
+  )
+
+/** Notes that no list could be had, or none that may be applied. */
+export const noteFailed = (
+  { connection, url }: Pick<DueList, 'connection' | 'url'>,
+  failure: string,
+  dueAt: number,
+): Command =>
+  command(
+    `UPDATE fetched_revocation_lists SET due_at = ?, failures = failures + 1, last_failure = ?
+     WHERE connection = ? AND url = ?`,
+    dueAt,
+    failure,
+    connection,
+    url,
+  )
+
+/** The CAs elsewhere that have issued what is kept here, or stand above one that has. */
+export const readConnectedAuthorities = (database: Database) =>
+  database.all(
+    query(
+      { id: text, certificate: blob },
+      `SELECT /* scan: a few for each connection */ id, certificate FROM certificate_authorities WHERE role = 'connected'`,
+    ),
+  )
+
+/** The certificates of an authority that can still be revoked, among these serial numbers. */
+export const readRevocableAmong = (database: Database, authority: string, serialNumbers: readonly string[]) =>
+  database.all(
+    query(
+      { id: text, serialNumber: text },
+      `SELECT c.id AS id, c.serial_number AS serialNumber
+       FROM json_each(?) l CROSS JOIN certificates c ON c.authority = ? AND c.serial_number = l.value
+       WHERE c.state IN ('valid', 'superseded')`,
+      JSON.stringify(serialNumbers),
+      authority,
+    ),
+  )
+
+/** Lists whose CA should have made the next one, and those that could not be had from the start. */
+export const readOverdue = (database: Database, now: number, failures: number) =>
+  database.all(
+    query(
+      { connection: text, name: text, url: text, nextUpdate: nullable(integer), lastFailure: nullable(text) },
+      `SELECT /* scan: a few for each connection */ l.connection AS connection, k.name AS name, l.url AS url,
+              l.next_update AS nextUpdate, l.last_failure AS lastFailure
+       FROM fetched_revocation_lists l JOIN ca_connections k ON k.id = l.connection
+       WHERE l.next_update < ? OR (l.applied_at IS NULL AND l.failures >= ?)
+       ORDER BY k.name, l.url`,
+      now,
+      failures,
+    ),
+  )

@@ -82,6 +82,21 @@ export const errorCodes = [
   'key_belongs_to_another',
   'key_already_used',
   'request_not_cancellable',
+  // which CA, and what it takes
+  'not_certified_here',
+  'ca_needs_csr',
+  'ca_key_unsupported',
+  // administrators: CA connections, rules, requests
+  'connection_name_taken',
+  'connection_changed',
+  'connection_in_use',
+  'connection_unfit',
+  'not_on_this_runtime',
+  'rule_position_taken',
+  'request_not_in_that_state',
+  'certificate_not_accepted',
+  'decided_already',
+  'another_person_required',
   // lookup
   'lookup_budget_spent',
   // publication

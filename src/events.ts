@@ -35,11 +35,28 @@ export interface Events {
   mailboxMoved(facts: { mailbox: string }): void
   /** Nobody proved the mailbox of a request in time. */
   certificateRequestGivenUp(facts: { request: string }): void
+  /** Approved as often as its rule wants, or rejected. */
+  certificateRequestDecided(facts: { request: string; decision: 'approved' | 'rejected' }): void
+  /** It was handed to the CA, and what became of it is not known. */
+  certificateOutcomeUnknown(facts: { request: string; connection: string; failure: string }): void
+  /** Nobody at the CA, or here, answered for too long. */
+  certificateRequestExpired(facts: { request: string; state: string }): void
   certificateIssued(facts: { request: string; certificate: string }): void
   certificateRefused(facts: { request: string; reason: string }): void
   certificatePublished(facts: { certificate: string; audience: string }): void
   certificateWithdrawn(facts: { certificate: string }): void
   certificateRevoked(facts: { certificate: string; reason: string | null }): void
+  /** A CA did not do what it was asked for. */
+  caFailed(facts: { connection: string; failure: string }): void
+  /** Nothing is sent to the CA until then. */
+  caCircuitOpened(facts: { connection: string; failure: string; until: string }): void
+  caCircuitClosed(facts: { connection: string }): void
+  /** The CA of a certificate has confirmed that it is revoked. */
+  caRevocationConfirmed(facts: { connection: string; revocation: string }): void
+  caRevocationDelayed(facts: { connection: string; revocation: string; failure: string }): void
+  /** A revocation list of a connected CA was applied. */
+  caListApplied(facts: { connection: string; revoked: number }): void
+  caListFailed(facts: { connection: string; failure: string }): void
   keyBlocked(facts: { source: string }): void
   privateKeyRefused(facts: { form: string; became: string }): void
   mailSent(facts: { mail: string; kind: string }): void
@@ -73,6 +90,15 @@ export const countedEvents = {
   mailbox_proved: { means: 'mailboxes that a subscriber proved', labels: [] },
   mailbox_moved: { means: 'mailboxes that left a subscriber for another', labels: [] },
   certificate_request_given_up: { means: 'requests whose mailbox nobody proved in time', labels: [] },
+  certificate_request_decided: { means: 'requests approved or rejected', labels: ['decision'] },
+  certificate_outcome_unknown: { means: 'requests whose outcome at the CA became unknown', labels: ['failure'] },
+  certificate_request_expired: { means: 'requests given up because nobody answered', labels: ['state'] },
+  ca_failed: { means: 'calls of a CA that failed', labels: ['connection', 'failure'] },
+  ca_circuit_opened: { means: 'times that nothing was sent to a CA for a while', labels: ['connection'] },
+  ca_revocation_confirmed: { means: 'revocations that the CA confirmed', labels: ['connection'] },
+  ca_revocation_delayed: { means: 'revocations that the CA did not confirm', labels: ['connection', 'failure'] },
+  ca_list_applied: { means: 'revocation lists of connected CAs applied', labels: ['connection'] },
+  ca_list_failed: { means: 'revocation lists of connected CAs that could not be used', labels: ['connection', 'failure'] },
   certificate_issued: { means: 'certificates issued', labels: [] },
   certificate_refused: { means: 'certificates that a CA returned and the service did not keep', labels: [] },
   certificate_published: { means: 'certificates published', labels: ['audience'] },
@@ -161,6 +187,16 @@ export function createEvents(
     mailboxProved: (facts) => emit('info', 'mailbox_proved', facts),
     mailboxMoved: (facts) => emit('warn', 'mailbox_moved', facts),
     certificateRequestGivenUp: (facts) => emit('info', 'certificate_request_given_up', facts),
+    certificateRequestDecided: (facts) => emit('info', 'certificate_request_decided', facts),
+    certificateOutcomeUnknown: (facts) => emit('error', 'certificate_outcome_unknown', facts),
+    certificateRequestExpired: (facts) => emit('warn', 'certificate_request_expired', facts),
+    caFailed: (facts) => emit('warn', 'ca_failed', facts),
+    caCircuitOpened: (facts) => emit('error', 'ca_circuit_opened', facts),
+    caCircuitClosed: (facts) => emit('info', 'ca_circuit_closed', facts),
+    caRevocationConfirmed: (facts) => emit('info', 'ca_revocation_confirmed', facts),
+    caRevocationDelayed: (facts) => emit('warn', 'ca_revocation_delayed', facts),
+    caListApplied: (facts) => emit('info', 'ca_list_applied', facts),
+    caListFailed: (facts) => emit('warn', 'ca_list_failed', facts),
     certificateIssued: (facts) => emit('info', 'certificate_issued', facts),
     certificateRefused: (facts) => emit('error', 'certificate_refused', facts),
     certificatePublished: (facts) => emit('info', 'certificate_published', facts),

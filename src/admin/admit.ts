@@ -19,7 +19,7 @@ function requireRole(caller: AdminCaller, allowed: readonly AdministratorRole[])
   throw new DomainError('role_required', `This takes one of these roles: ${allowed.join(', ')}.`)
 }
 
-type Method = 'get' | 'post' | 'patch' | 'delete'
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
 type RouteParts = Pick<RouteConfig, 'summary' | 'request' | 'responses'> & { readonly operationId: string }
 type Roles = readonly AdministratorRole[]
 

@@ -5,8 +5,13 @@ import { createAuthentication } from './authenticate.ts'
 import type { AdminDeps } from './deps.ts'
 import { personalData } from './personal-data.ts'
 import { administratorRoutes } from './routes/administrators.ts'
-import { certificateRoutes, requestRoutes } from './routes/certificates.ts'
+import { approvalRoutes } from './routes/approvals.ts'
+import { certificateRoutes } from './routes/certificates.ts'
+import { connectionRoutes } from './routes/connections.ts'
 import { logRoutes, overviewRoutes } from './routes/logs.ts'
+import { requestRoutes } from './routes/requests.ts'
+import { revocationRoutes } from './routes/revocations.ts'
+import { routingRoutes } from './routes/routing.ts'
 import { subscriberRoutes } from './routes/subscribers.ts'
 import { dropNamesEndedBefore } from './store.ts'
 
@@ -31,7 +36,11 @@ export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): 
       overviewRoutes(deps, adminRoute),
       subscriberRoutes(deps, adminRoute),
       requestRoutes(deps, adminRoute),
+      approvalRoutes(deps, adminRoute),
       certificateRoutes(deps, adminRoute),
+      connectionRoutes(deps, adminRoute),
+      routingRoutes(deps, adminRoute),
+      revocationRoutes(deps, adminRoute),
       logRoutes(deps, adminRoute),
     ],
     jobs: [

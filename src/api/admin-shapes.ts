@@ -158,19 +158,62 @@ export const listedRequest = z
     subscriberId: z.string(),
     deviceId: z.string(),
     provedBy: z.enum(['csr', 'public_key']),
+    connectionId: z.string(),
+    /** The rule that caught it; null where none did. */
+    ruleId: z.string().nullable(),
+    attempts: z.number(),
+    /** Why the CA did not issue when it was last asked. */
+    lastFailure: z.string().nullable(),
+    /** When it is looked at again; null where only somebody can move it on, or it has an outcome. */
+    dueAt: z.string().nullable(),
     createdAt: z.string(),
     updatedAt: z.string(),
   })
   .meta({ id: 'ListedRequest' })
 export type ListedRequest = z.infer<typeof listedRequest>
 
-/** `mailbox` is null for roles that handle no requests. */
+/** `mailbox`, `explanation`, `caSaid` and `returnedCertificate` are null for roles that handle no requests. */
 export const requestReading = listedRequest
   .extend({
     mailbox: z.string().nullable(),
+    accountType: z.enum(['imap', 'exchange']),
+    mailboxProvedAt: z.string(),
+    subscriberSince: z.string(),
+    deviceSince: z.string(),
+    /** What is to be certified: the kind of key, and SHA-256 of its SPKI. */
+    key: z.object({ algorithm: z.string(), spkiSha256: z.string() }),
+    /** Null where the connection was removed long ago. */
+    connectionName: z.string().nullable(),
+    /** The rule that caught it, with who had written it as it was then; `state` and `position` are those of today. */
+    rule: z.union([
+      z.object({
+        id: z.string(),
+        author: z.string(),
+        position: z.number().nullable(),
+        state: z.enum(['unchanged', 'changed', 'gone']),
+      }),
+      z.null(),
+    ]),
     certificateId: z.string().nullable(),
+    /** The CA's own profile that the rule names. */
+    profile: z.string().nullable(),
+    submittedAt: z.string().nullable(),
+    waitsFor: z.enum(['ca_mailbox_challenge']).nullable(),
+    /** Whether the CA may still have or issue a certificate for it that is not kept here. */
+    openAtCa: z.boolean(),
+    approvals: z.object({
+      needed: z.number(),
+      given: z.array(
+        z.object({ administratorId: z.string(), decision: z.enum(['approved', 'rejected']), at: z.string() }),
+      ),
+    }),
+    /** What an approver said; what the CA said last; and a certificate (PEM) that the CA returned and that was not kept. */
+    explanation: z.string().nullable(),
+    caSaid: z.string().nullable(),
+    returnedCertificate: z.string().nullable(),
   })
   .meta({ id: 'RequestReading' })
+export type RequestReading = z.infer<typeof requestReading>
 
 /** SHA-256 or a serial number in hexadecimal, as tools print them: in capitals, with colons, with leading zeros. */
 const hexadecimal = (most: number) =>

@@ -1,3 +1,5 @@
+import { caExamples } from './ca-examples.ts'
+
 /** An example of one operation, by its name; a test lints it against the shapes. */
 export interface Example {
   readonly request?: unknown
@@ -40,7 +42,28 @@ const issued = {
   mailbox: 'alice@example.com',
   use: 'dual',
   reason: null,
+  explanation: null,
+  forwarded: null,
+  waitingFor: null,
   certificate: ownCertificate,
+}
+const underWay = {
+  ...issued,
+  state: 'pending',
+  forwarded: { to: 'Example Trust Services GmbH', at: time },
+  waitingFor: {
+    kind: 'ca_mailbox_challenge',
+    sender: 'validation@ca.example',
+    whatToDo: 'The certificate authority has the mailbox prove itself once more: …',
+  },
+  certificate: null,
+}
+const rejected = {
+  ...issued,
+  state: 'rejected',
+  reason: 'rejected_by_approver',
+  explanation: 'Shared mailboxes get no certificate.',
+  certificate: null,
 }
 const signChallenge = {
   id: 'c2FtcGxlLWNoYWxsZW5nZQ',
@@ -74,10 +97,19 @@ const ownDevice = {
   createdAt: time,
   lastSeenAt: '2026-11-21T00:00:00.000Z',
 }
+/** How a request stands after an administrator did something to it. */
+const standing = {
+  id: 'c2FtcGxlLXJlcXVlc3QtaWQ',
+  state: 'pending',
+  reason: null,
+  certificateId: null,
+  approvals: { needed: 0, given: 0 },
+}
 const reason = 'the subscriber asked for it by letter'
 const publicKey = 'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE'
 
 export const examples: Readonly<Record<string, Example>> = {
+  ...caExamples,
   startRegistration: {
     request: { email: 'alice@example.com', accountType: 'imap', policyVersion: consentVersion, device },
     answer: { id, deviceSecret: 'cb_reg_…', userCode: 'ABCD-2345', expiresAt: tomorrow },
@@ -118,13 +150,13 @@ export const examples: Readonly<Record<string, Example>> = {
   refuseByLink: { request: { token: 'what the link carries behind #' }, answer: { state: 'ended' } },
   listDevices: { answer: { items: [ownDevice], next: null } },
   rotateCredential: { answer: { credential: 'cb_dev_…' } },
-  checkIn: { request: device, answer: { nextInSeconds: 300, renew: [id] } },
+  checkIn: { request: device, answer: { nextInSeconds: 300, renew: [id], renewNow: [] } },
   requestCertificate: {
     request: { csr: '-----BEGIN CERTIFICATE REQUEST-----\n…', use: 'dual', mailbox: 'alice@example.com' },
     answer: issued,
   },
-  getCertificateRequest: { answer: issued },
-  listCertificateRequests: { answer: { items: [issued], next: null } },
+  getCertificateRequest: { answer: underWay },
+  listCertificateRequests: { answer: { items: [underWay, rejected, issued], next: null } },
   submitPublicKey: { request: { publicKey, use: 'encrypt' }, answer: signChallenge },
   provePublicKey: { request: { proof: 'MEUCIQDs' }, answer: issued },
   listCertificates: { answer: { items: [ownCertificate], next: null } },
@@ -178,6 +210,31 @@ export const examples: Readonly<Record<string, Example>> = {
       ],
     },
   },
+  takeCsrOfRequest: {
+    answer: {
+      csr: '-----BEGIN CERTIFICATE REQUEST-----\n…',
+      mailbox: 'alice@example.com',
+      use: 'dual',
+      profile: null,
+      spkiSha256: sha256,
+    },
+  },
+  bringCertificateOfRequest: {
+    request: { certificate: '-----BEGIN CERTIFICATE-----\n…' },
+    answer: { ...standing, state: 'issued', certificateId: id },
+  },
+  settleCertificateRequest: { request: { outcome: 'submit_again' }, answer: { ...standing, state: 'received' } },
+  approveCertificateRequest: { answer: { ...standing, state: 'received', approvals: { needed: 1, given: 1 } } },
+  rejectCertificateRequest: {
+    request: { reason: 'Shared mailboxes get no certificate.' },
+    answer: {
+      ...standing,
+      state: 'rejected',
+      reason: 'rejected_by_approver',
+      approvals: { needed: 1, given: 0 },
+    },
+  },
+  cancelCertificateRequestAsAdministrator: { answer: { ...standing, state: 'cancelled' } },
   searchCertificates: { request: { serialNumber: directoryCertificate.serialNumber } },
   revokeCertificateAsAdministrator: { request: { reason: 'privilegeWithdrawn' } },
   importBlocklist: { request: { fingerprints: [sha256] } },

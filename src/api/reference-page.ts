@@ -49,6 +49,11 @@ const isSecured = (operation: Operation): 'always' | 'sometimes' | 'never' => {
   return security.some((requirement) => Object.keys(requirement).length === 0) ? 'sometimes' : 'always'
 }
 
+const requiredHeaders = (document: OpenApiDocument, operation: Operation): string[] =>
+  (operation.parameters ?? [])
+    .map((parameter) => resolved(document, parameter))
+    .flatMap(({ in: place, required, name }) => (place === 'header' && required === true ? [String(name)] : []))
+
 const curl = (document: OpenApiDocument, method: Method, path: string, operation: Operation): string => {
   const url = `${document.servers?.[0]?.url ?? ''}${path.replaceAll(/\{(\w+)\}/g, '<$1>')}`
   const { content } = resolved(document, operation.requestBody)
@@ -57,6 +62,7 @@ const curl = (document: OpenApiDocument, method: Method, path: string, operation
   return [
     `curl ${method === 'get' ? '' : `-X ${method.toUpperCase()} `}${quoted(url)}`,
     ...(isSecured(operation) === 'never' ? [] : [`  -H 'Authorization: Bearer <credential>'`]),
+    ...requiredHeaders(document, operation).map((name) => `  -H '${name}: <value>'`),
     ...(type === undefined ? [] : [`  -H 'Content-Type: ${type}'`]),
     ...(example !== undefined ? [`  --data ${quoted(JSON.stringify(example))}`] : []),
     ...(type !== undefined && example === undefined ? [`  --data-binary @file`] : []),

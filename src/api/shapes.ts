@@ -10,7 +10,7 @@ import * as z from 'zod'
 const addressText = z.string().min(1).max(1_000)
 const shortText = z.string().min(1).max(100)
 
-const accountType = z.enum(['imap', 'exchange']).meta({ id: 'AccountType' })
+export const accountType = z.enum(['imap', 'exchange']).meta({ id: 'AccountType' })
 export type AccountType = z.infer<typeof accountType>
 
 export const certificateUse = z.enum(['sign', 'encrypt', 'dual']).meta({ id: 'CertificateUse' })
@@ -164,7 +164,13 @@ export const rotatedCredential = z.object({ credential: z.string() }).meta({ id:
 
 /** A device's report at start and every five minutes. `renew`: certificates whose renewal is due. */
 export const checkInAnswer = z
-  .object({ nextInSeconds: z.number(), renew: z.array(z.string()) })
+  .object({
+    nextInSeconds: z.number(),
+    /** Certificates with less than a third of their term left, and 30 days at most. */
+    renew: z.array(z.string()),
+    /** Those of them with less than a twelfth left, and 7 days at most. */
+    renewNow: z.array(z.string()),
+  })
   .meta({ id: 'CheckInAnswer' })
 
 export const certificateRequest = z
@@ -241,6 +247,20 @@ export const certificateRequestAnswer = z
     mailbox: z.string(),
     use: certificateUse,
     reason: z.string().nullable(),
+    /** What a person said who rejected it. */
+    explanation: z.string().nullable(),
+    /** To which CA it was passed on, and when first; null while it has not been. */
+    forwarded: z.union([z.object({ to: z.string(), at: z.string() }), z.null()]),
+    /** What the CA waits for beside itself, and what is to be done. */
+    waitingFor: z.union([
+      z.object({
+        kind: z.enum(['ca_mailbox_challenge']),
+        /** From whom the CA's own mail comes. */
+        sender: z.string().nullable(),
+        whatToDo: z.string(),
+      }),
+      z.null(),
+    ]),
     // Not nullable(): that would make the named schema itself nullable in the OpenAPI document.
     certificate: z.union([ownCertificate, z.null()]),
   })

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { ListenerBindings } from '../adapters/http-listener.ts'
-import { isLoopbackHost } from '../settings.ts'
+import { isLoopbackHost } from '../ports/network.ts'
 import { problemDocument } from '../api/shapes.ts'
 import { withFiles } from './files.ts'
 import { CommandFailed, exitCodes, Refused } from './terminal.ts'
@@ -12,9 +12,11 @@ export interface ServiceOptions {
 
 /** One call of the API; `body` makes it JSON. */
 interface Call {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: unknown
+  /** The version that was read, where a change rests on it. */
+  readonly ifVersion?: number
 }
 
 /** Speaks to one service with one credential, over HTTPS or in this process. */
@@ -37,8 +39,9 @@ type Send = (path: string, init: RequestInit) => Promise<Response>
 const isAboutTheThing = (status: number, code: string): boolean =>
   [404, 409, 422].includes(status) && code !== 'invalid_request'
 
-const requestOf = ({ method, body }: Call, credential: string | null): RequestInit => {
+const requestOf = ({ method, body, ifVersion }: Call, credential: string | null): RequestInit => {
   const headers: Record<string, string> = { Accept: 'application/json' }
+  if (ifVersion !== undefined) headers['If-Match'] = `"${ifVersion}"`
   if (credential !== null) headers['Authorization'] = `Bearer ${credential}`
   if (body === undefined) return { method, headers }
   const text = JSON.stringify(body)
@@ -118,7 +121,8 @@ const sendTo = (base: string): Send => {
   }
 }
 
-const setting = (name: string): string | null => {
+/** A setting of the environment; empty means unset. */
+export const setting = (name: string): string | null => {
   const value = process.env[name]
   return value === undefined || value === '' ? null : value
 }

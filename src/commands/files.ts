@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { text as wholeText } from 'node:stream/consumers'
 import { isHalfRestored } from '../adapters/backup-swap.ts'
 import { dataDirectoryAt, holdsDatabase, type DataDirectory } from '../adapters/data-directory.ts'
 import { readConfig, type Config } from '../config.ts'
@@ -33,11 +34,15 @@ export function readNamedFile(path: string): Buffer {
   }
 }
 
+/** The text of a file that was named on the command line, or of standard input where the name is `-`. Throws `CommandFailed`. */
+export const readNamedText = async (path: string): Promise<string> =>
+  path === '-' ? wholeText(process.stdin) : readNamedFile(path).toString('utf8')
+
 /** Opens the service's files for one command, beside a service that may be running. */
 export async function withFiles<T>(act: (node: NodeService) => Promise<T>): Promise<T> {
   const config = commandConfig()
   requireData(config)
-  const node = await openNodeService(config, { beside: true, leaveMail: true, writeLog: hint })
+  const node = await openNodeService(config, { beside: true, leaveOutgoing: true, writeLog: hint })
   try {
     return await act(node)
   } finally {

@@ -8,10 +8,13 @@ import { blocklistCommand } from './blocklist.ts'
 import { caCommand } from './ca.ts'
 import { certificateCommand } from './certificate.ts'
 import { configCommand } from './config.ts'
+import { connectionCommand } from './connection.ts'
 import { lookupCommand } from './lookup.ts'
 import { queryLogCommand } from './query-log.ts'
 import { requestCommand } from './request.ts'
 import { restoreCommand } from './restore.ts'
+import { revocationCommand } from './revocation.ts'
+import { ruleCommand } from './rule.ts'
 import { serveCommand } from './serve.ts'
 import { subscriberCommand } from './subscriber.ts'
 import { CommandFailed, exitCodes, hint } from './terminal.ts'
@@ -45,8 +48,11 @@ export function createProgram(): Command {
     adminCommand(),
     subscriberCommand(),
     caCommand(),
+    connectionCommand(),
+    ruleCommand(),
     requestCommand(),
     certificateCommand(),
+    revocationCommand(),
     blocklistCommand(),
     queryLogCommand(),
     auditCommand(),

@@ -1,7 +1,9 @@
 import { Command } from 'commander'
-import { listedRequest, requestReading } from '../api/admin-shapes.ts'
+import { listedRequest, requestReading, type RequestReading } from '../api/admin-shapes.ts'
 import { pageOf } from '../api/shapes.ts'
+import { approvalCommands } from './approval.ts'
 import { asAdministrator, withQuery, type ServiceOptions } from './caller.ts'
+import { byHandCommands } from './request-by-hand.ts'
 import { cursorOption, group, jsonOption, limitOption, urlOption } from './options.ts'
 import { answer, answerPage, table, type OutputOptions } from './terminal.ts'
 
@@ -18,11 +20,23 @@ const list = (options: ListOptions): Promise<void> =>
     answerPage(options, page, (row) => [row.id, row.state, row.use, row.createdAt, row.reason ?? ''])
   })
 
+/** A certificate stands on many lines, which no table holds. */
+const described = ({ approvals, returnedCertificate, key, rule, ...found }: RequestReading): string[] => [
+  ...table([
+    ...Object.entries(found).map(([name, value]) => [name, String(value ?? '-')]),
+    ['key', `${key.algorithm}, SHA-256 ${key.spkiSha256}`],
+    ['rule', rule === null ? '-' : `at ${rule.position ?? '-'} by ${rule.author}, ${rule.state} since`],
+    ['approvals', `${approvals.given.filter(({ decision }) => decision === 'approved').length} of ${approvals.needed}`],
+    ...approvals.given.map(({ administratorId, decision, at }) => [decision, `${administratorId}, ${at}`]),
+  ]),
+  ...(returnedCertificate === null ? [] : ['what the CA returned, and was not kept:', returnedCertificate.trimEnd()]),
+]
+
 const show = (id: string, options: Options): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const path = `${requests}/${encodeURIComponent(id)}`
     const found = await caller.ask(requestReading, { method: 'GET', path })
-    answer(options, found, () => table(Object.entries(found).map(([name, value]) => [name, value ?? '-'])))
+    answer(options, found, () => described(found))
   })
 
 export const requestCommand = (): Command =>
@@ -41,4 +55,6 @@ export const requestCommand = (): Command =>
       .addOption(urlOption())
       .addOption(jsonOption())
       .action(show),
+    ...approvalCommands(),
+    ...byHandCommands(),
   ])

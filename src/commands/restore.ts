@@ -81,7 +81,7 @@ async function proveAndBringForward(staged: StagedBackup, dataKey: Uint8Array, o
   let clock = (): number => backupTime(staged.manifest.at)
   const node = await openNodeService(
     { ...commandConfig(), dataDir: staged.directory.path, dataKey },
-    { leaveMail: true, writeLog: hint, clock: () => clock() },
+    { leaveOutgoing: true, writeLog: hint, clock: () => clock() },
   )
   try {
     const samples = openSealed(staged, node)

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { readConfig, type Config } from '../config.ts'
 import { serveNode, type RunningServer } from '../node.ts'
-import { isLoopbackHost } from '../settings.ts'
+import { isLoopbackHost } from '../ports/network.ts'
 import { hint } from './terminal.ts'
 
 const hints = (server: RunningServer, config: Config, warnings: readonly string[]): string[] => {

@@ -27,8 +27,10 @@ export interface PrivacyWords {
     readonly heading: string
     readonly introduction: string
     readonly gets: string
+    /** Of one that is connected no more. */
+    readonly got: string
     readonly embedded: string
-    readonly external: string
+    readonly external: (connection: string) => string
   }
   readonly rights: {
     readonly heading: string
@@ -96,9 +98,10 @@ const english: PrivacyWords = {
   authorities: {
     heading: 'Certificate authorities',
     introduction: 'To have a certificate issued, the address of the mailbox and the public key are passed to:',
-    gets: 'gets the address and the public key of each certificate request',
+    gets: 'gets the address and the public key of each certificate request that the rules of the service send there',
+    got: 'got them until it was disconnected, and gets none any more',
     embedded: 'run by the controller as a part of this service',
-    external: 'run by somebody else',
+    external: (connection) => `connected as “${connection}”`,
   },
   rights: {
     heading: 'Your rights',
@@ -182,9 +185,10 @@ const german: PrivacyWords = {
     heading: 'Zertifizierungsstellen',
     introduction:
       'Damit ein Zertifikat ausgestellt werden kann, gehen Adresse und öffentlicher Schlüssel des Postfachs an:',
-    gets: 'erhält Adresse und öffentlichen Schlüssel jeder Zertifikatsanfrage',
+    gets: 'erhält Adresse und öffentlichen Schlüssel jeder Zertifikatsanfrage, die nach den Regeln des Dienstes dorthin geht',
+    got: 'erhielt sie, bis die Verbindung entfernt wurde, und erhält keine mehr',
     embedded: 'betrieben vom Verantwortlichen als Teil dieses Dienstes',
-    external: 'betrieben von jemand anderem',
+    external: (connection) => `angebunden als „${connection}“`,
   },
   rights: {
     heading: 'Ihre Rechte',

@@ -3,14 +3,18 @@ import type { DeclaredWords, TableDeclaration } from '../ports/personal-data.ts'
 import { privacyWords, type PrivacyWords } from './page-words.ts'
 import { promises } from './promises.ts'
 
-/** A certificate authority to which requests are passed. */
+/** A certificate authority to which requests are passed, or were. */
 interface NamedAuthority {
-  readonly name: string
-  /** Run by the controller as a part of the service, or by somebody else. */
-  readonly kind: 'embedded' | 'external'
+  /** Who runs it; of the one inside its own name. */
+  readonly recipient: string
+  /** ISO 3166-1 alpha-2. */
+  readonly country: string | null
+  /** By which administrators know it; null for the one inside, which the controller runs. */
+  readonly connection: string | null
+  readonly state: 'active' | 'paused' | 'removed'
 }
 
-/** What the operator has set, as far as the page shows it. */
+/** What the operator has set, as far as the page shows it, and to whom requests go at the moment. */
 export interface PrivacyFacts {
   readonly controller: string | null
   readonly dpoContact: string | null
@@ -78,8 +82,17 @@ const listOf = (items: readonly Html[]): Html =>
     ${items.map((item) => markup`<li>${item}</li> `)}
   </ul>`
 
-const authorityList = (facts: PrivacyFacts, words: PrivacyWords['authorities']): Html =>
-  listOf(facts.authorities.map(({ name, kind }) => markup`<strong>${name}</strong>, ${words[kind]}: ${words.gets}.`))
+const countryName = (country: string, language: PageLanguage): string =>
+  new Intl.DisplayNames([language], { type: 'region' }).of(country) ?? country
+
+const authorityItem = (authority: NamedAuthority, language: PageLanguage): Html => {
+  const words = privacyWords[language].authorities
+  const { recipient, country, connection, state } = authority
+  if (connection === null) return markup`<strong>${recipient}</strong>, ${words.embedded}: ${words.gets}.`
+  const place = country === null ? '' : ` (${countryName(country, language)})`
+  const gets = state === 'removed' ? words.got : words.gets
+  return markup`<strong>${recipient}</strong>${place}, ${words.external(connection)}: ${gets}.`
+}
 
 /**
  * The privacy page: from the declarations of all rooms, which it lists one by one, and from what the operator has
@@ -113,7 +126,7 @@ export function privacyPage(
     <p>${isPublic ? words.directory.public : words.directory.members} ${words.directory.choice}</p>
     <h2>${words.authorities.heading}</h2>
     <p>${words.authorities.introduction}</p>
-    ${authorityList(facts, words.authorities)}
+    ${listOf(facts.authorities.map((authority) => authorityItem(authority, language)))}
     <h2>${words.held.heading}</h2>
     <p>${words.held.introduction}</p>
     ${group('contract', declarations, language)} ${group('use', declarations, language)}

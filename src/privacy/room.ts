@@ -12,15 +12,18 @@ import { registerFaults } from './register.ts'
 export function createPrivacyRoom(deps: {
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly declarations: readonly TableDeclaration[]
-  readonly facts: PrivacyFacts
+  readonly facts: Omit<PrivacyFacts, 'authorities'>
+  /** To whom requests can go at the moment; asked each time that the page is shown. */
+  readonly authorities: () => Promise<PrivacyFacts['authorities']>
   readonly clock: Clock
 }): Room {
   const all = [...deps.declarations, ...personalData]
   const routes = createRoutes()
-  routes.get('/privacy', (context) => {
+  routes.get('/privacy', async (context) => {
     const language = pageLanguage(context.req.header('Accept-Language'))
     const day = new Date(deps.clock()).toISOString().slice(0, 10)
-    return pageAnswer(context, privacyPage(all, deps.facts, language, day))
+    const facts = { ...deps.facts, authorities: await deps.authorities() }
+    return pageAnswer(context, privacyPage(all, facts, language, day))
   })
   return {
     routes: [routes],

@@ -4,9 +4,6 @@ import {
   blocklistImportRequest,
   certificateReading,
   certificateSearch,
-  listedRequest,
-  requestListQuery,
-  requestReading,
   type AdministratorRole,
   type CertificateReading,
 } from '../../api/admin-shapes.ts'
@@ -18,8 +15,7 @@ import type { AdminCaller } from '../authenticate.ts'
 import type { AdminDeps } from '../deps.ts'
 import { noteLooks } from '../look.ts'
 
-/** Who works with requests, or with certificates, sees whose they are; who only audits sees ids. */
-const seesMailboxOfRequest: readonly AdministratorRole[] = ['operator', 'approver']
+/** Who works with certificates sees whose they are; who only audits sees ids. */
 const seesMailboxOfCertificate: readonly AdministratorRole[] = ['operator', 'privacy']
 
 const mayBe = (caller: AdminCaller, roles: readonly AdministratorRole[]): boolean =>
@@ -43,45 +39,6 @@ async function shown(
 }
 
 const noSuchCertificate = (): DomainError => new DomainError('not_found', 'There is no such certificate.')
-
-/** Certificate requests, for who watches and approves them. */
-export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
-  const routes = createRoutes()
-  const { administration } = deps.enrolment
-
-  routes.openapi(
-    adminRoute('get', '/v1/admin/certificate-requests', {
-      operationId: 'listCertificateRequestsAsAdministrator',
-      summary: 'All certificate requests, newest first',
-      request: { query: requestListQuery },
-      responses: { 200: jsonAnswer('One page', pageOf(listedRequest)) },
-    }),
-    async (context) => context.json(await administration.requests(context.req.valid('query')), 200),
-  )
-
-  routes.openapi(
-    adminRoute('get', '/v1/admin/certificate-requests/{id}', {
-      operationId: 'readCertificateRequest',
-      summary: 'One request; where its mailbox is shown, to operators and approvers, the look is audited',
-      request: { params: idInPath },
-      responses: { 200: jsonAnswer('The request', requestReading), 404: notFound },
-    }),
-    async (context) => {
-      const caller = context.get('administrator')
-      const found = await administration.request(context.req.valid('param').id)
-      if (found === null) throw new DomainError('not_found', 'There is no such request.')
-      if (!mayBe(caller, seesMailboxOfRequest)) return context.json({ ...found, mailbox: null }, 200)
-      await noteLooks(deps, caller, {
-        action: 'certificate_request.read',
-        subjectKind: 'certificate request',
-        subject: found.id,
-      })
-      return context.json(found, 200)
-    },
-  )
-
-  return routes
-}
 
 /** Certificates and blocked keys. */
 export function certificateRoutes(deps: AdminDeps, adminRoute: AdminRoute) {

@@ -1,5 +1,6 @@
 import type { EventLevel } from './events.ts'
-import { environmentShape, isLoopbackHost, settingNames, type Settings } from './settings.ts'
+import { isLoopbackHost } from './ports/network.ts'
+import { environmentShape, settingNames, type Settings } from './settings.ts'
 
 /** How the embedded CA's certificates are shaped. */
 type CaProfile = 'sbr-strict' | 'private'

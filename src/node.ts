@@ -21,6 +21,7 @@ import { Listeners } from './adapters/listeners.ts'
 import { MailFolder } from './adapters/mail-folder.ts'
 import { databaseSizes, PrometheusMetrics } from './adapters/metrics.ts'
 import { migrate } from './adapters/migrations.ts'
+import { createOutgoingHttps } from './adapters/outgoing-https.ts'
 import { Scheduler } from './adapters/scheduler.ts'
 import { openSqliteFile, Sqlite } from './adapters/sqlite.ts'
 import { certificateWarnings, TlsCertificateFiles } from './adapters/tls-certificate.ts'
@@ -30,6 +31,7 @@ import type { Connection } from './ports/connection.ts'
 import { singleGauge, type Gauge } from './ports/meter.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
 import type { Mailer } from './ports/mailer.ts'
+import type { OutgoingHttps } from './ports/outgoing-https.ts'
 import type { Background, Clock } from './ports/runtime.ts'
 import { problemResponse } from './problem.ts'
 import type { RecordLookup } from './query-log/record.ts'
@@ -40,10 +42,14 @@ export interface NodeOptions {
   readonly clock?: Clock
   readonly writeLog?: (line: string) => void
   readonly mailer?: Mailer
+  readonly outgoing?: OutgoingHttps
   /** Opens the files beside a service that holds the lock, for a command that ends soon. */
   readonly beside?: boolean
-  /** Leaves queued mail to the service: a command may lack the settings of the mail system. */
-  readonly leaveMail?: boolean
+  /**
+   * Leaves what goes out to others to the service: a command may lack the settings of the mail system, and would end
+   * with the answer of a CA outstanding.
+   */
+  readonly leaveOutgoing?: boolean
   /** The bench's measure of what the query log costs. */
   readonly recordLookup?: RecordLookup
   readonly limits?: Partial<ListenerLimits>
@@ -81,9 +87,10 @@ const reachedThrough = (trustedProxies: readonly string[]) => {
     connectionOf({ ...context.env, header: (name) => context.req.header(name) }, proxies)
 }
 
-const leavingMail = (background: Background): Background => ({
+const outgoingWork: ReadonlySet<string> = new Set(['mail-send', 'requests-send', 'ca-revocations'])
+const leavingOutgoing = (background: Background): Background => ({
   run: (name, task) => {
-    if (name !== 'mail-send') background.run(name, task)
+    if (!outgoingWork.has(name)) background.run(name, task)
   },
 })
 
@@ -137,11 +144,12 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         keys,
         sha256,
         mailer: options.mailer ?? mailer,
+        outgoing: options.outgoing ?? createOutgoingHttps(),
         crypto,
         brainpool: brainpoolCrypto,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
         clock,
-        background: options.leaveMail === true ? leavingMail(background) : background,
+        background: options.leaveOutgoing === true ? leavingOutgoing(background) : background,
         events,
         connectionOf: reachedThrough(config.trustedProxies),
         otherDatabases: [],

@@ -7,16 +7,20 @@ import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
 import { openAuthorities } from './enrolment/authorities.ts'
 import { createEmbeddedCa } from './enrolment/ca/embedded.ts'
+import { createConnections } from './enrolment/connections/registry.ts'
 import { createEnrolmentRoom } from './enrolment/room.ts'
 import type { AdoptedList } from './enrolment/status/adopt-list.ts'
 import { metricsRoutes } from './edge/metrics.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
+import { parseCertificate } from './pki/certificate.ts'
+import { nameToString } from './pki/names.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
 import type { Database } from './ports/database.ts'
 import type { Journal } from './ports/journal.ts'
 import type { Keys, Sha256 } from './ports/keys.ts'
 import type { Mailer } from './ports/mailer.ts'
+import type { OutgoingHttps } from './ports/outgoing-https.ts'
 import { singleGauge, type Exposition, type Gauge } from './ports/meter.ts'
 import type { TableDeclaration } from './ports/personal-data.ts'
 import type { DatabaseRole } from './ports/schema.ts'
@@ -35,6 +39,7 @@ export interface Adapters {
   readonly keys: Keys
   readonly sha256: Sha256
   readonly mailer: Mailer
+  readonly outgoing: OutgoingHttps
   readonly crypto: Crypto
   /** What computes on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
   readonly brainpool: Crypto | null
@@ -82,6 +87,9 @@ export interface Service {
   readonly administration: Pick<AdminRoom, 'localOperator'>
 }
 
+/** Within the patience of people and of proxies; who asks a CA that takes longer is told to ask again. */
+const patienceMilliseconds = 8_000
+
 const profileOf = (config: Config): CertificateProfile => {
   if (config.caProfile === 'sbr-strict') return { kind: 'sbr-strict' }
   if (config.caPolicyOid === null) throw new Error('the private profile has no policy OID')
@@ -110,12 +118,12 @@ const warningsOf = async (rooms: readonly Room[], events: Events): Promise<strin
 
 /**
  * Gathers the rooms, once for all entries and tests. `recordLookup` replaces the query log: the bench measures with
- * it what the log costs, and nothing else may pass it.
+ * it what the log costs, and nothing else may pass it. `patienceMilliseconds` is for tests of slow CAs.
  */
 export async function createService(
   adapters: Adapters,
   config: Config,
-  replaced: { recordLookup?: RecordLookup } = {},
+  replaced: { recordLookup?: RecordLookup; patienceMilliseconds?: number } = {},
 ): Promise<Service> {
   const { main: database, journal, crypto } = adapters
   const common = { ...adapters, database }
@@ -143,7 +151,17 @@ export async function createService(
   const profile = profileOf(config)
   const { pkiUrl, caKey } = config
   const authorities = await openAuthorities({ ...common, recordAudit: audit.record, caKey, profile, pkiUrl })
-  const ca = await createEmbeddedCa({ crypto, authorities, profile, pkiUrl })
+  const embedded = await createEmbeddedCa({ crypto, authorities, profile, pkiUrl })
+  const connections = createConnections({
+    ...common,
+    audit,
+    embedded: {
+      ...embedded,
+      name: nameToString(parseCertificate(authorities.issuing.certificate).subject),
+      keyPolicy: config.caProfile,
+    },
+    onConnectionUsable: (id) => enrolment.wake(id),
+  })
   const directory: DirectoryRoom = createDirectoryRoom({
     ...common,
     audit,
@@ -155,16 +173,16 @@ export async function createService(
     directoryAccess: config.directoryAccess,
     lookupBudgets: config.lookupBudgets,
     recordLookup: replaced.recordLookup ?? queryLog.record,
-    chainOf: (authority) => ca.chainOf(authority),
+    chainOf: (authority) => connections.chainOf(authority),
   })
   const enrolment = createEnrolmentRoom({
     ...common,
     audit,
     mail,
     registration,
-    ca,
+    connections,
     authorities,
-    profile: config.caProfile,
+    patienceMilliseconds: replaced.patienceMilliseconds ?? patienceMilliseconds,
     origin: new URL(config.publicUrl).origin,
     onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
     onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
@@ -222,8 +240,8 @@ export async function createService(
       supervisoryAuthority: config.supervisoryAuthority,
       queryLogDays: config.queryLogDays,
       directoryAccess: config.directoryAccess,
-      authorities: [{ name: ca.name, kind: 'embedded' }],
     },
+    authorities: () => connections.recipients(),
   })
   const all = [...rooms, privacy]
   const warnings = async (): Promise<readonly string[]> => [
@@ -263,6 +281,7 @@ export async function createService(
       const entry = { action: 'service.restored', actorKind: 'service', actor: null } as const
       const [givenUp] = await database.batch([
         mail.giveUpQueued('restored from a backup'),
+        enrolment.forgetProgress(),
         ...audit.record({ ...entry, subjectKind: 'backup', subject: backup }),
       ])
       const revocations = revocationList === null ? null : await enrolment.adoptRevocationList(revocationList)

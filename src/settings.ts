@@ -1,10 +1,6 @@
 import { z } from 'zod'
 import { eventLevels } from './events.ts'
-
-const loopbackHosts = ['::1', '[::1]', 'localhost']
-/** Whether a host, of a socket or of a URL, is this machine itself. */
-export const isLoopbackHost = (host: string): boolean =>
-  loopbackHosts.includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+import { isLoopbackHost } from './ports/network.ts'
 
 const url = (protocols: readonly string[], example: string, fault = `must be a URL such as ${example}`) =>
   z.string().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), fault)

@@ -5,17 +5,17 @@ import { JournalShards } from './adapters/journal-d1.ts'
 import { openKeyRing, sha256 } from './adapters/key-ring.ts'
 import { KeyRingDatabase } from './adapters/key-ring-d1.ts'
 import { MailHook } from './adapters/mail-hook.ts'
+import { outgoingFetch } from './adapters/outgoing-fetch.ts'
 import { readConfig, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
 import { readAuthorities } from './enrolment/store.ts'
 import type { Connection } from './ports/connection.ts'
 import type { Database } from './ports/database.ts'
 import type { Background } from './ports/runtime.ts'
-import { truncatedNetwork } from './ports/network.ts'
+import { isLoopbackHost, truncatedNetwork } from './ports/network.ts'
 import { problemResponse } from './problem.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
 import { createService, type Service } from './service.ts'
-import { isLoopbackHost } from './settings.ts'
 
 /** The Worker's entry: the same rooms over D1, waking with the first request of an isolate. */
 
@@ -112,6 +112,7 @@ async function open(environment: Environment): Promise<{ service: Service; event
       keys,
       sha256,
       mailer: new MailHook(config.mailHookUrl, config.mailHookToken),
+      outgoing: outgoingFetch,
       crypto,
       brainpool: null,
       random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },

@@ -661,6 +661,9 @@ class CertificateRequestAnswer(
     val mailbox: String,
     val use: CertificateUse,
     val reason: String?,
+    val explanation: String?,
+    val forwarded: CertificateRequestAnswerForwarded?,
+    val waitingFor: CertificateRequestAnswerWaitingFor?,
     val certificate: OwnCertificate?
 ) {
     internal companion object {
@@ -672,6 +675,9 @@ class CertificateRequestAnswer(
                 mailbox = fields.text("mailbox"),
                 use = CertificateUse(fields.any("use") as String),
                 reason = fields.textOrNull("reason"),
+                explanation = fields.textOrNull("explanation"),
+                forwarded = fields.any("forwarded")?.let { CertificateRequestAnswerForwarded.fromJson(it) },
+                waitingFor = fields.any("waitingFor")?.let { CertificateRequestAnswerWaitingFor.fromJson(it) },
                 certificate = fields.any("certificate")?.let { OwnCertificate.fromJson(it) }
             )
         }
@@ -684,6 +690,39 @@ data class CertificateUse(val value: String) {
         val SIGN = CertificateUse("sign")
         val ENCRYPT = CertificateUse("encrypt")
         val DUAL = CertificateUse("dual")
+    }
+}
+
+class CertificateRequestAnswerForwarded(
+    val to: String,
+    val at: String
+) {
+    internal companion object {
+        fun fromJson(value: Any?): CertificateRequestAnswerForwarded {
+            val fields = Fields(value)
+            return CertificateRequestAnswerForwarded(
+                to = fields.text("to"),
+                at = fields.text("at")
+            )
+        }
+    }
+}
+
+class CertificateRequestAnswerWaitingFor(
+    /** Known values: ca_mailbox_challenge. */
+    val kind: String,
+    val sender: String?,
+    val whatToDo: String
+) {
+    internal companion object {
+        fun fromJson(value: Any?): CertificateRequestAnswerWaitingFor {
+            val fields = Fields(value)
+            return CertificateRequestAnswerWaitingFor(
+                kind = fields.text("kind"),
+                sender = fields.textOrNull("sender"),
+                whatToDo = fields.text("whatToDo")
+            )
+        }
     }
 }
 
@@ -997,14 +1036,16 @@ class DirectoryCertificate(
 
 class CheckInAnswer(
     val nextInSeconds: Double,
-    val renew: List<String>
+    val renew: List<String>,
+    val renewNow: List<String>
 ) {
     internal companion object {
         fun fromJson(value: Any?): CheckInAnswer {
             val fields = Fields(value)
             return CheckInAnswer(
                 nextInSeconds = fields.number("nextInSeconds"),
-                renew = fields.list("renew").map { it as String }
+                renew = fields.list("renew").map { it as String },
+                renewNow = fields.list("renewNow").map { it as String }
             )
         }
     }
@@ -1138,7 +1179,7 @@ class CertbookCalls(baseUrl: String, private val transport: HttpTransport = UrlC
     fun getCertificateRequest(bearer: String, id: String): CertificateRequestAnswer =
         answer(send("GET", "/v1/certificate-requests/${encoded(id)}", bearer, null)) { CertificateRequestAnswer.fromJson(it) }
 
-    /** Cancel a certificate request that is not with the CA yet. */
+    /** Cancel a certificate request; what the CA issues for it all the same is revoked. */
     fun cancelCertificateRequest(bearer: String, id: String) {
         send("DELETE", "/v1/certificate-requests/${encoded(id)}", bearer, null)
     }

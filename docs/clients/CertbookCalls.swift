@@ -263,6 +263,9 @@ public struct CertificateRequestAnswer: Decodable {
   public let mailbox: String
   public let use: CertificateUse
   public let reason: String?
+  public let explanation: String?
+  public let forwarded: CertificateRequestAnswerForwarded?
+  public let waitingFor: CertificateRequestAnswerWaitingFor?
   public let certificate: OwnCertificate?
 }
 
@@ -273,6 +276,18 @@ public struct CertificateUse: RawRepresentable, Codable, Hashable {
   public static let sign = CertificateUse(rawValue: "sign")
   public static let encrypt = CertificateUse(rawValue: "encrypt")
   public static let dual = CertificateUse(rawValue: "dual")
+}
+
+public struct CertificateRequestAnswerForwarded: Decodable {
+  public let to: String
+  public let at: String
+}
+
+public struct CertificateRequestAnswerWaitingFor: Decodable {
+  /// Known values: ca_mailbox_challenge.
+  public let kind: String
+  public let sender: String?
+  public let whatToDo: String
 }
 
 public struct OwnCertificate: Decodable {
@@ -449,6 +464,7 @@ public struct DirectoryCertificate: Decodable {
 public struct CheckInAnswer: Decodable {
   public let nextInSeconds: Double
   public let renew: [String]
+  public let renewNow: [String]
 }
 
 public struct AuthoritiesAnswer: Decodable {
@@ -578,7 +594,7 @@ public final class CertbookCalls {
     try decoded(try await send("GET", "/v1/certificate-requests/\(encoded(id))", bearer: bearer, body: nil))
   }
 
-  /// Cancel a certificate request that is not with the CA yet.
+  /// Cancel a certificate request; what the CA issues for it all the same is revoked.
   public func cancelCertificateRequest(bearer: String, id: String) async throws {
     _ = try await send("DELETE", "/v1/certificate-requests/\(encoded(id))", bearer: bearer, body: nil)
   }

@@ -49,7 +49,7 @@ export class Account {
 
   /**
    * Reports this device: at its start, and again after `nextInSeconds`. `renew` are the ids of its certificates whose
-   * renewal is due. Send a serial number from an Android device only.
+   * renewal is due; `renewNow` are those of them that run out within days. Send a serial number from an Android device only.
    */
   async checkIn(device: DeviceFacts, signal?: AbortSignal): Promise<CheckIn> {
     const call = { ...this.#of('/v1/check-ins'), method: 'POST', body: device, answer: checkInAnswer, signal } as const

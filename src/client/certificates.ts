@@ -42,6 +42,12 @@ export interface RequestByPublicKey {
   prove(challenge: KeyChallenge): Promise<Uint8Array>
 }
 
+/** How long an app waits for a certificate, and what it is told meanwhile. */
+export interface WaitingForCertificate extends Waiting {
+  /** Told at each look that the request is under way: its `state`, and in `waitingFor` what somebody has to do. */
+  readonly underWay?: (request: CertificateRequestAnswer) => void
+}
+
 export interface CertificatesOptions {
   readonly crypto: Crypto
   /** UTC milliseconds. */
@@ -132,29 +138,29 @@ export class Certificates {
   }
 
   /**
-   * Resolves to the request once it is decided; the state is then `issued`, `rejected`, `failed` or `cancelled`.
-   * `request` is what `certify` resolved to. Rejects as that does.
+   * Resolves to the request once it is decided; the state is then `issued`, `rejected` (with an `explanation` where a
+   * person said why), `failed` or `cancelled`. `request` is what `certify` resolved to. Rejects as that does. Where
+   * persons approve requests, this can take days: then rather `read` it now and then with `readRequest`.
    */
   async waitForCertificate(
     request: Pick<CertificateRequestAnswer, 'id' | 'mailbox'>,
     keyPair: DeviceKeyPair,
-    waiting: Waiting = {},
+    waiting: WaitingForCertificate = {},
   ): Promise<CertificateRequestAnswer> {
-    const { signal } = waiting
-    const call = {
-      ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request.id)}`),
-      method: 'GET',
-      signal,
-    } as const
+    const { signal, underWay } = waiting
+    const call = { ...this.#oneRequest(request.id), signal }
     const decided = await poll(this.#connection.retries, waiting, async () => {
-      const { value, retryAfterSeconds } = await this.#connection.ask({
-        ...call,
-        answer: certificateRequestAnswer,
-        repeating: 'repeatable',
-      })
-      return undecided.has(value.state) ? { done: false, retryAfterSeconds } : { done: true, value }
+      const { value, retryAfterSeconds } = await this.#connection.ask(call)
+      if (!undecided.has(value.state)) return { done: true, value }
+      underWay?.(value)
+      return { done: false, retryAfterSeconds }
     })
     return await inCodes(() => this.#requireOwn(decided, keyPair, request.mailbox))
+  }
+
+  /** One request as it stands now. What comes back with it is not judged here. */
+  async readRequest(request: string, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
+    return await this.#connection.call({ ...this.#oneRequest(request), signal })
   }
 
   /** The requests of this subscriber, newest first. */
@@ -272,6 +278,15 @@ export class Certificates {
 
   #of(path: string) {
     return { path, credential: this.#credential }
+  }
+
+  #oneRequest(request: string) {
+    return {
+      ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request)}`),
+      method: 'GET',
+      answer: certificateRequestAnswer,
+      repeating: 'repeatable',
+    } as const
   }
 
   #one(certificate: string, step = '') {

@@ -12,7 +12,13 @@ export { findChallenge, type FoundChallenge, type MailHeaders } from './challeng
 export type { CredentialChoice, DeviceCredential, PendingRegistration, Registrations } from './registration.ts'
 export type { Account, CheckIn, OwnDevice, Subscriber } from './account.ts'
 export type { Mailboxes, OwnMailbox, PendingMailbox } from './mailboxes.ts'
-export type { Certificates, RequestByCsr, RequestByPublicKey, RevocationReason } from './certificates.ts'
+export type {
+  Certificates,
+  RequestByCsr,
+  RequestByPublicKey,
+  RevocationReason,
+  WaitingForCertificate,
+} from './certificates.ts'
 export type { LookupResult, LookupResults, RejectedCertificate } from './directory.ts'
 export { rejectionReasons, type RejectionReason, type TrustedCertificate } from './judge.ts'
 export type { DeviceKeyPair, KeyChoice, KeyOptions, KeyUse } from './keys.ts'

@@ -39,5 +39,5 @@ export interface DirectoryDeps {
   readonly directoryAccess: 'members' | 'public'
   readonly lookupBudgets: LookupLimits
   readonly recordLookup: RecordLookup
-  readonly chainOf: (authority: string) => readonly Uint8Array[]
+  readonly chainOf: (authority: string) => Promise<readonly Uint8Array[]>
 }

@@ -73,11 +73,13 @@ export function createLookup(deps: DirectoryDeps): Lookup {
   // their mailbox, so the keys may too, and an address that is found again needs no blind index.
   const cache = new StateCache<Rendered>(deps.database, renderedKept)
 
-  const render = (rows: readonly PublishedRow[]): Rendered => {
-    const opened = rows.map((row) => openCertificate(deps.keys, row))
+  const render = async (rows: readonly PublishedRow[]): Promise<Rendered> => {
+    const opened = await Promise.all(
+      rows.map(async (row) => ({ ...openCertificate(deps.keys, row), chain: await deps.chainOf(row.authority) })),
+    )
     return {
-      certificates: opened.map(({ certificate, authority }) => ({ certificate, chain: deps.chainOf(authority) })),
-      json: JSON.stringify(opened.map((certificate) => presentOpened(deps.chainOf, certificate))),
+      certificates: opened.map(({ certificate, chain }) => ({ certificate, chain })),
+      json: JSON.stringify(opened.map((certificate) => presentOpened(certificate.chain, certificate))),
       until: Math.min(...rows.map((row) => row.notAfter)),
     }
   }
@@ -102,7 +104,7 @@ export function createLookup(deps: DirectoryDeps): Lookup {
     const rows = await readPublished(deps.database.reading('primary'), [...missing.keys()], use, audience, now)
     const byKey = Map.groupBy(rows, (row) => missing.get(toHex(row.addressIndex)) ?? '')
     for (const [key, ofAddress] of byKey) {
-      const rendered = render(newestPerDevice(ofAddress))
+      const rendered = await render(newestPerDevice(ofAddress))
       found.set(key, rendered)
       cache.set(stamp, place(key), rendered)
     }

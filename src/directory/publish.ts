@@ -54,7 +54,7 @@ export async function publishCertificate(
   deps.mail.sendSoon()
   deps.audit.sealSoon()
   deps.events.certificatePublished({ certificate: id, audience })
-  return { ...presentCertificate(deps.keys, deps.chainOf, row), published: true }
+  return { ...presentCertificate(deps.keys, await deps.chainOf(row.authority), row), published: true }
 }
 
 /**

@@ -20,6 +20,12 @@ export const mailContent = z.discriminatedUnion('kind', [
   mail('new_publication', { audience: z.enum(['members', 'public']), at: time }),
   mail('mailbox_moved', { which: z.enum(['this', 'another']), at: time, until: time }),
   mail('revocation', { reason: z.string().nullable(), at: time }),
+  mail('running_out', {
+    use: z.enum(['sign', 'encrypt', 'dual']),
+    which: z.enum(['third', 'twelfth']),
+    at: time,
+    notAfter: time,
+  }),
 ])
 export type MailContent = z.infer<typeof mailContent>
 

@@ -28,5 +28,12 @@ export interface MailParameters {
    */
   readonly mailbox_moved: { readonly which: 'this' | 'another'; readonly at: number; readonly until: number }
   readonly revocation: { readonly reason: string | null; readonly at: number }
+  /** `which`: how much of the certificate's term is left, at most; `at`: when that was looked at. */
+  readonly running_out: {
+    readonly use: 'sign' | 'encrypt' | 'dual'
+    readonly which: 'third' | 'twelfth'
+    readonly at: number
+    readonly notAfter: number
+  }
 }
 export type MailKind = keyof MailParameters

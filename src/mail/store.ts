@@ -1,6 +1,14 @@
 import { blob, command, integer, nullable, oneOf, query, text, type Command, type Database } from '../ports/database.ts'
 
-const kind = oneOf('challenge', 'new_device', 'new_certificate', 'new_publication', 'mailbox_moved', 'revocation')
+const kind = oneOf(
+  'challenge',
+  'new_device',
+  'new_certificate',
+  'new_publication',
+  'mailbox_moved',
+  'revocation',
+  'running_out',
+)
 
 export interface QueuedMailRow {
   readonly id: string

@@ -50,6 +50,8 @@ const wordsOf = (words: Words, mail: MailSubject, publicUrl: string): MailWords 
       return words.mailbox_moved(mail.parameters)
     case 'revocation':
       return words.revocation(mail.parameters)
+    case 'running_out':
+      return words.running_out(mail.parameters)
   }
 }
 

@@ -14,8 +14,8 @@ import { recordCheckIn, type CheckInDeps } from './check-in.ts'
 
 export interface ReportsRouteDeps extends CheckInDeps {
   readonly authenticate: AuthenticateDevice
-  /** The ids of a device's certificates whose renewal is due. */
-  readonly certificatesToRenew: (device: string) => Promise<string[]>
+  /** The ids of a device's certificates whose renewal is due, and of those that run out soon. */
+  readonly certificatesToRenew: (device: string) => Promise<{ renew: string[]; renewNow: string[] }>
 }
 
 const secondsBetweenCheckIns = 300
@@ -28,7 +28,8 @@ const checkInRoute = createRoute({
   summary: 'Report this device at its start and every five minutes',
   description:
     'Only the latest report of a device is kept, and when it was last seen to the hour. `renew` lists the ' +
-    'certificates of this device with less than a third of their lifetime left, at most 30 days before they expire. ' +
+    'certificates of this device with less than a third of their lifetime left, at most 30 days before they expire; ' +
+    '`renewNow` those of them with less than a twelfth, at most 7 days. ' +
     'Send `serialNumber` from an Android device only, else null.',
   security: bearer,
   request: { body: jsonBody(deviceFacts) },
@@ -45,10 +46,8 @@ export function reportsRoutes(deps: ReportsRouteDeps) {
   routes.openapi(checkInRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
     await recordCheckIn(deps, caller, context.req.valid('json'))
-    return context.json(
-      { nextInSeconds: secondsBetweenCheckIns, renew: await deps.certificatesToRenew(caller.deviceId) },
-      200,
-    )
+    const { renew, renewNow } = await deps.certificatesToRenew(caller.deviceId)
+    return context.json({ nextInSeconds: secondsBetweenCheckIns, renew, renewNow }, 200)
   })
   return routes
 }

@@ -114,6 +114,38 @@ describe('a request that is not decided at once', () => {
     ).rejects.toMatchObject({ code: 'certificate_refused' })
   })
 
+  test('tells the app meanwhile what it waits for, and in the end what a person said', async () => {
+    const email = 'curious@example.com'
+    const waitingFor = { kind: 'ca_mailbox_challenge', sender: 'validation@ca.example', whatToDo: 'Open its mail.' }
+    const forwarded = { to: 'Example Trust Services GmbH', at: '2026-11-21T12:00:00.000Z' }
+    const before = { certificate: null, state: 'pending' }
+    const answers: Json[] = [
+      { ...before, state: 'awaiting_approval' },
+      { ...before, forwarded },
+      { ...before, forwarded, waitingFor },
+      { ...before, state: 'rejected', reason: 'rejected_by_approver', explanation: 'Shared mailboxes get none.' },
+    ]
+    const telling = altering(/certificate-requests/, (answer) => ({ ...answer, ...answers.shift() }))
+    const client = await newDevice(email, telling)
+    const keyPair = await client.makeKeyPair('sign')
+    const request = await client.certificates.certify(keyPair, email)
+    expect(request.state).toBe('awaiting_approval')
+    const seen: Json[] = []
+    const decided = await client.certificates.waitForCertificate(request, keyPair, {
+      underWay: (now) => seen.push([now.state, now.forwarded, now.waitingFor]),
+    })
+    expect(seen).toEqual([
+      ['pending', forwarded, null],
+      ['pending', forwarded, waitingFor],
+    ])
+    expect([decided.state, decided.reason, decided.explanation]).toEqual([
+      'rejected',
+      'rejected_by_approver',
+      'Shared mailboxes get none.',
+    ])
+    expect(await client.certificates.readRequest(request.id)).toMatchObject({ id: request.id, state: 'issued' })
+  })
+
   test('is refused where the service puts it, or its certificate, under another mailbox', async () => {
     const email = 'swapped@example.com'
     const unlike = { mailbox: 'mallory@example.com', state: 'pending', certificate: null }

@@ -38,7 +38,12 @@ describe('an answer without an end', () => {
   test('of fewer bytes is read as a whole, wherever its characters are cut', async () => {
     const [first = 0, ...rest] = new TextEncoder().encode('\u00fc')
     const at = (text: string): Uint8Array[] => [new TextEncoder().encode(text)]
-    const pieces = [...at('{"nextInSeconds":300,"renew":["'), Uint8Array.of(first), Uint8Array.from(rest), ...at('"]}')]
+    const pieces = [
+      ...at('{"nextInSeconds":300,"renew":["'),
+      Uint8Array.of(first),
+      Uint8Array.from(rest),
+      ...at('"],"renewNow":[]}'),
+    ]
     const stream = new ReadableStream<Uint8Array>({
       start: (controller) => {
         for (const part of pieces) controller.enqueue(part)
@@ -49,6 +54,7 @@ describe('an answer without an end', () => {
     expect(await client(async () => new Response(stream)).account.checkIn(device)).toEqual({
       nextInSeconds: 300,
       renew: ['\u00fc'],
+      renewNow: [],
     })
   })
 

@@ -136,7 +136,7 @@ describe('what is tried again, and when', () => {
   const broken = (): never => {
     throw new TypeError('fetch failed')
   }
-  const checkedIn = () => Response.json({ nextInSeconds: 300, renew: [] })
+  const checkedIn = () => Response.json({ nextInSeconds: 300, renew: [], renewNow: [] })
   const empty = (status: number) => () => new Response(null, { status })
 
   test('what may be repeated, with growing waits that are spread', async () => {
@@ -145,6 +145,7 @@ describe('what is tried again, and when', () => {
     ).toEqual({
       nextInSeconds: 300,
       renew: [],
+      renewNow: [],
     })
     expect(waits).toEqual([375, 750, 1500])
   })

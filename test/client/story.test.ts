@@ -113,7 +113,7 @@ describe('a mail app with the client library', () => {
 
   test('checks in, and learns when to do it again', async () => {
     const { client } = await settle(world, 'frank@example.com')
-    expect(await client.account.checkIn(deviceFacts)).toEqual({ nextInSeconds: 300, renew: [] })
+    expect(await client.account.checkIn(deviceFacts)).toEqual({ nextInSeconds: 300, renew: [], renewNow: [] })
   })
 
   test('rotates its credential: the new one ends the old one when it is used', async () => {

@@ -38,7 +38,7 @@ const files = new Set([
 /** Units that stand beside the order, and what they may import. */
 const beside: Readonly<Record<string, readonly string[]>> = {
   config: ['settings', 'api', 'ports', 'events', 'errors'],
-  settings: ['events', 'errors'],
+  settings: ['ports', 'events', 'errors'],
   problem: ['api', 'ports', 'events', 'errors'],
   adapters: ['ports', 'events', 'errors'],
   client: ['api', 'pki', 'mailbox', 'errors'],

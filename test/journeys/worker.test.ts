@@ -4,6 +4,7 @@ import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
 import { openKeyRing, sha256 } from '../../src/adapters/key-ring.ts'
 import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
+import { outgoingFetch } from '../../src/adapters/outgoing-fetch.ts'
 import { createEvents } from '../../src/events.ts'
 import { createService } from '../../src/service.ts'
 import { Api, askOver } from '../support/api.ts'
@@ -37,6 +38,7 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
         keys,
         sha256,
         mailer: { deliver: () => Promise.reject(new Error('nothing is sent from here')) },
+        outgoing: outgoingFetch,
         crypto,
         brainpool: null,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },

@@ -5,18 +5,19 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { startProcess, temporaryFolder } from '../support/node-process.ts'
+import { freePort } from '../support/odd-servers.ts'
 import { requireProgram } from './programs.ts'
 
 const run = promisify(execFile)
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 
-/** The README's own commands, as they stand there between two marks. */
-async function commandsOf(mark: string): Promise<string> {
-  const readme = await readFile(join(project, 'README.md'), 'utf8')
+/** A page's own commands, as they stand there between two marks. */
+async function commandsOf(mark: string, page = 'README.md'): Promise<string> {
+  const readme = await readFile(join(project, page), 'utf8')
   const between = new RegExp(`<!-- ${mark}:begin -->\\s*\`\`\`sh\\n([\\s\\S]*?)\`\`\`\\s*<!-- ${mark}:end -->`)
   const commands = between.exec(readme)?.[1]
-  if (commands === undefined) throw new Error(`README.md has no ${mark} between its marks`)
+  if (commands === undefined) throw new Error(`${page} has no ${mark} between its marks`)
   return commands
 }
 
@@ -53,6 +54,29 @@ test('the first administrator is made as it is printed, and nobody else can read
     const file = join(folder.path, 'data', 'olivia.credential')
     expect(await readFile(file, 'utf8')).toMatch(/^cb_adm_[\w-]{43}\n$/)
     expect((await stat(file)).mode & 0o077).toBe(0)
+    expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
+  } finally {
+    await service.end('SIGKILL')
+    await folder.remove()
+  }
+})
+
+test("a CA in five minutes, as the administrators' page prints it", async () => {
+  await requireProgram('curl', 'curl')
+  await requireProgram('cfssl', 'golang-cfssl')
+  const folder = await temporaryFolder()
+  for (const name of ['package.json', 'node_modules', 'src', 'db']) {
+    await symlink(join(project, name), join(folder.path, name))
+  }
+  const service = await startProcess(join(folder.path, 'data'))
+  try {
+    const commands = await commandsOf('cfssl', 'docs/ca-integration.md')
+    const { stdout } = await run('bash', ['-eu', '-o', 'pipefail', '-c', commands], {
+      cwd: folder.path,
+      env: { ...process.env, CFSSL_PORT: String(await freePort()) },
+    })
+    expect(stdout).toContain('The CA is there, and lets the service in.')
+    expect(stdout).toContain('To trial (active), 0 to approve.')
     expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
   } finally {
     await service.end('SIGKILL')

@@ -4,8 +4,10 @@ import type { Answer, Api, Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { holdKey } from '../support/key-holder.ts'
+import { toPem } from '../support/pem.ts'
 import { certify, deviceFacts, policyVersion, publish, register, startRegistration } from '../support/story.ts'
 import type { Registered } from '../support/story.ts'
+import { makeTestCa } from '../support/test-ca.ts'
 
 /**
  * Every operation of the OpenAPI document against every kind of credential. Who may do what is written here by hand: an
@@ -30,6 +32,7 @@ interface World {
 interface Call {
   readonly path: string
   readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /**
@@ -58,6 +61,25 @@ const operation = (
 
 const at = (path: string, body?: unknown) => (): Call => ({ path, ...(body === undefined ? {} : { body }) })
 const reason = 'a letter of the subscriber, by post'
+
+const ca = await makeTestCa('Matrix', () => Date.parse('2026-11-21T12:00:00Z'))
+let numbered = 0
+const newConnection = () => ({
+  kind: 'manual',
+  name: `No ${(numbered += 1)}`,
+  recipient: 'Example Trust GmbH',
+  anchors: toPem('CERTIFICATE', ca.root),
+})
+const newRule = () => ({ position: (numbered += 1), domain: 'nowhere.example', connectionId: 'embedded' })
+/** A call that names a thing of its own, which the machine's operator has made for it. */
+const ofFresh = (list: string, thing: () => object, more: (path: string) => Call) => async (): Promise<Call> => {
+  const made = await admin.post(list, thing())
+  expect(made.status, JSON.stringify(made.body)).toBe(201)
+  return more(`${list}/${made.body.id}`)
+}
+const ofConnection = (what = '', body?: unknown) =>
+  ofFresh('/v1/admin/ca-connections', newConnection, (path) => at(path + what, body)())
+const ofRule = () => ofFresh('/v1/admin/routing-rules', newRule, (path) => ({ path }))
 const everyRole = roles
 
 const operations: Readonly<Record<string, Operation>> = {
@@ -204,6 +226,73 @@ const operations: Readonly<Record<string, Operation>> = {
   'GET /v1/admin/certificate-requests/{id}': operation(['operator', 'approver', 'auditor'], 200, ({ request }) => ({
     path: `/v1/admin/certificate-requests/${request}`,
   })),
+  'POST /v1/admin/certificate-requests/{id}/approval': operation(['approver'], 409, ({ request }) => ({
+    path: `/v1/admin/certificate-requests/${request}/approval`,
+  })),
+  'POST /v1/admin/certificate-requests/{id}/rejection': operation(['approver'], 409, ({ request }) => ({
+    path: `/v1/admin/certificate-requests/${request}/rejection`,
+    body: { reason: 'a shared mailbox' },
+  })),
+  'POST /v1/admin/certificate-requests/{id}/csr': operation(['operator'], 409, ({ request }) => ({
+    path: `/v1/admin/certificate-requests/${request}/csr`,
+  })),
+  'POST /v1/admin/certificate-requests/{id}/certificate': operation(['operator'], 422, ({ request }) => ({
+    path: `/v1/admin/certificate-requests/${request}/certificate`,
+    body: { certificate: 'none' },
+  })),
+  'POST /v1/admin/certificate-requests/{id}/settlement': operation(['operator'], 409, ({ request }) => ({
+    path: `/v1/admin/certificate-requests/${request}/settlement`,
+    body: { outcome: 'failed' },
+  })),
+  'POST /v1/admin/certificate-requests/{id}/cancellation': operation(['operator'], 409, ({ request }) => ({
+    path: `/v1/admin/certificate-requests/${request}/cancellation`,
+  })),
+  'GET /v1/admin/ca-connections': operation(['operator', 'approver', 'auditor'], 200, at('/v1/admin/ca-connections')),
+  'POST /v1/admin/ca-connections': operation(['operator'], 201, () => ({
+    path: '/v1/admin/ca-connections',
+    body: newConnection(),
+  })),
+  'GET /v1/admin/ca-connections/{id}': operation(['operator', 'approver', 'auditor'], 200, ofConnection()),
+  'PUT /v1/admin/ca-connections/{id}': operation(
+    ['operator'],
+    200,
+    ofFresh('/v1/admin/ca-connections', newConnection, (path) => ({
+      path,
+      body: newConnection(),
+      headers: { 'If-Match': '"1"' },
+    })),
+  ),
+  'DELETE /v1/admin/ca-connections/{id}': operation(['operator'], 204, ofConnection()),
+  'POST /v1/admin/ca-connections/{id}/client-certificate': operation(
+    ['operator'],
+    422,
+    ofConnection('/client-certificate', { certificate: 'none' }),
+  ),
+  'POST /v1/admin/ca-connections/{id}/test': operation(['operator'], 200, ofConnection('/test')),
+  'POST /v1/admin/ca-connections/{id}/pause': operation(['operator'], 200, ofConnection('/pause')),
+  'POST /v1/admin/ca-connections/{id}/resumption': operation(['operator'], 200, ofConnection('/resumption')),
+  'GET /v1/admin/routing-rules': operation(['operator', 'approver', 'auditor'], 200, at('/v1/admin/routing-rules')),
+  'POST /v1/admin/routing-rules': operation(['operator'], 201, () => ({
+    path: '/v1/admin/routing-rules',
+    body: newRule(),
+  })),
+  'PUT /v1/admin/routing-rules/{id}': operation(
+    ['operator'],
+    200,
+    ofFresh('/v1/admin/routing-rules', newRule, (path) => ({ path, body: newRule() })),
+  ),
+  'DELETE /v1/admin/routing-rules/{id}': operation(['operator'], 204, ofRule()),
+  'POST /v1/admin/routing-rules/trial': operation(
+    ['operator', 'approver', 'auditor'],
+    200,
+    at('/v1/admin/routing-rules/trial', { address: 'a@nowhere.example', use: 'sign', algorithm: 'ec' }),
+  ),
+  'GET /v1/admin/ca-revocations': operation(['operator', 'auditor'], 200, at('/v1/admin/ca-revocations')),
+  'POST /v1/admin/ca-revocations/{id}/confirmation': operation(
+    ['operator'],
+    404,
+    at('/v1/admin/ca-revocations/nobody/confirmation'),
+  ),
   'POST /v1/admin/certificates/search': operation(['operator', 'privacy', 'auditor'], 200, ({ certificate }) => ({
     path: '/v1/admin/certificates/search',
     body: { serialNumber: certificate.serialNumber },
@@ -357,7 +446,7 @@ afterAll(() => harness.close())
 
 async function ask(named: string, kind: CredentialKind, world: World): Promise<Answer> {
   const [method = ''] = named.split(' ')
-  const { path, body } = (await operations[named]?.call(world)) ?? { path: '' }
+  const { path, body, headers } = (await operations[named]?.call(world)) ?? { path: '' }
   const credential =
     kind === 'own device'
       ? world.alice.credential
@@ -368,7 +457,7 @@ async function ask(named: string, kind: CredentialKind, world: World): Promise<A
             (await administrator([kind])).credential
           : credentials[kind]
   const api = credential === null ? harness.api : harness.api.with(credential)
-  return api.send(method, path, body)
+  return api.send(method, path, body, headers)
 }
 
 test('names every operation of the document, and none that is not there', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { blob, command, integer, query, text } from '../../src/ports/database.ts'
 import { openText } from '../../src/ports/keys.ts'
+import type { Json } from '../support/api.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, deviceFacts, register, type Registered } from '../support/story.ts'
 import { Answered, countRows, day, expectProblem, findLeaks, hour, minute, race } from './support.ts'
@@ -40,7 +41,7 @@ describe.each(engines)('check-ins on %s', (engine) => {
   test('the latest report is kept, sealed, to the hour, in the shard of the subscriber', async () => {
     const phone = await newcomer()
     const answer = await checkIn(phone, { appVersion: 'version-of-a-phone' })
-    expect([answer.status, answer.body]).toEqual([200, { nextInSeconds: 300, renew: [] }])
+    expect([answer.status, answer.body]).toEqual([200, { nextInSeconds: 300, renew: [], renewNow: [] }])
     const [row, ...more] = await kept(phone)
     expect(more).toEqual([])
     expect(row?.subscriber).toBe(phone.subscriberId)
@@ -147,6 +148,24 @@ describe.each(engines)('check-ins on %s', (engine) => {
     }
     await passUntil(expiry + minute, phone)
     expect(await renewals(phone)).toEqual([])
+  })
+
+  test('a renewal is urgent from seven days before the expiry on, and not after it', async () => {
+    const phone = await newcomer()
+    const certificate = await certify(phone)
+    const expiry = Date.parse(certificate.notAfter)
+    const urgent = async (): Promise<Json> => {
+      const { renew, renewNow } = (await checkIn(phone)).body
+      return { renew, renewNow }
+    }
+    await passUntil(expiry - 7 * day - minute, phone)
+    expect(await urgent()).toEqual({ renew: [certificate.id], renewNow: [] })
+    for (const before of [7 * day - minute, minute]) {
+      await passUntil(expiry - before, phone)
+      expect(await urgent()).toEqual({ renew: [certificate.id], renewNow: [certificate.id] })
+    }
+    await passUntil(expiry + minute, phone)
+    expect(await urgent()).toEqual({ renew: [], renewNow: [] })
   })
 
   test('a renewal is asked for of the device that has the certificate, unless it was revoked', async () => {

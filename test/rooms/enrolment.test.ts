@@ -77,6 +77,9 @@ describe.each(engines)('enrolment on %s', (engine) => {
           mailbox: alice.email,
           use: 'dual',
           reason: null,
+          explanation: null,
+          forwarded: null,
+          waitingFor: null,
         })
         const leaf = certificateOf(certificate.certificate)
         expect(certificate).toEqual({
@@ -534,19 +537,22 @@ describe.each(engines)('enrolment on %s', (engine) => {
   })
 
   describe('a request whose process died after the intent was kept', () => {
+    const leaseMilliseconds = 5 * 60_000
+
     /** Puts an issued request back to where it was while the CA was asked. */
     const strand = async (request: string): Promise<void> => {
       await harness.main.batch([
         command(`DELETE FROM certificates WHERE request = ?`, request),
         command(
-          `UPDATE certificate_requests SET state = 'submitting', updated_at = ? WHERE id = ?`,
+          `UPDATE certificate_requests SET state = 'submitting', claim = 'gone', due_at = ?, updated_at = ? WHERE id = ?`,
+          harness.clock.now + leaseMilliseconds,
           harness.clock.now,
           request,
         ),
       ])
     }
 
-    test('is pending, and the job takes it up once a minute has passed', async () => {
+    test('is pending, and the job takes it up once its lease is over', async () => {
       const alice = await newcomer()
       const keys = await makeKeys()
       const csr = await makeCsr({ keys })
@@ -556,7 +562,7 @@ describe.each(engines)('enrolment on %s', (engine) => {
       expect([repeated.status, repeated.body]).toEqual([200, { ...body, state: 'pending', certificate: null }])
       expect(repeated.headers.get('Location')).toBe(`/v1/certificate-requests/${body.id}`)
       expect(Number(repeated.headers.get('Retry-After'))).toBeGreaterThan(0)
-      harness.clock.now += 59_000
+      harness.clock.now += leaseMilliseconds - 1_000
       await harness.runJob('requests-resume')
       const path = `/v1/certificate-requests/${body.id}`
       expect((await alice.api.get(path)).body.state).toBe('pending')
@@ -579,7 +585,7 @@ describe.each(engines)('enrolment on %s', (engine) => {
         const answers: Answer[] = []
         const asking = ask(alice, csr).then((answer) => answers.push(answer))
         while (answers.length === 0) {
-          harness.clock.now += 61_000
+          harness.clock.now += leaseMilliseconds + 1
           await harness.runJob('requests-resume')
           await new Promise((resolve) => setImmediate(resolve))
         }
@@ -599,12 +605,12 @@ describe.each(engines)('enrolment on %s', (engine) => {
       harness.clock.now += 1
       await strand(sound)
       await harness.main.batch([command(`UPDATE certificate_requests SET csr_sealed = x'00' WHERE id = ?`, broken)])
-      harness.clock.now += 61_000
+      harness.clock.now += leaseMilliseconds + 1
       await harness.runJob('requests-resume').catch(() => undefined)
       harness.clock.now += 1_000
       await harness.runJob('requests-resume').catch(() => undefined)
       expect((await carol.api.get(`/v1/certificate-requests/${sound}`)).body.state).toBe('issued')
-      expect((await alice.api.get(`/v1/certificate-requests/${broken}`)).body.state).toBe('pending')
+      expect((await alice.api.get(`/v1/certificate-requests/${broken}`)).body.state).toBe('received')
     })
   })
 

@@ -15,7 +15,7 @@ import {
   register,
   type Registered,
 } from '../support/story.ts'
-import { Answered, countRows, day, minute, race } from './support.ts'
+import { Answered, countRows, day, minute, passUntil, race } from './support.ts'
 
 const publicUrl = 'https://keys.example.com'
 const controller = `Müller & Söhne <b>"GmbH"</b> 'Keys'`
@@ -269,6 +269,47 @@ describe.each(engines)('mail on %s', (engine) => {
       const [mail, ...more] = await mailsTo(email, subjects.revocation)
       expect(more).toEqual([])
       expect(mail!.text).toContain(language === 'de' ? 'vielleicht anderen bekannt' : 'may be known to others')
+    })
+  })
+
+  describe.each(languages)('a certificate that runs out, in %s', (language) => {
+    const subjects = {
+      en: [/^A certificate of this address runs out soon$/, /^A certificate of this address runs out very soon$/],
+      de: [/^Ein Zertifikat dieser Adresse läuft bald ab$/, /^Ein Zertifikat dieser Adresse läuft sehr bald ab$/],
+    }[language]
+    const words = {
+      en: { open: 'Open the mail app', last: 'not much time left', keep: 'Keep the private key' },
+      de: {
+        open: 'Öffnen Sie die Mail-App',
+        last: 'nicht mehr viel Zeit',
+        keep: 'Behalten Sie den privaten Schlüssel',
+      },
+    }[language]
+
+    test('a first time, and a last one, with when and what to do', async () => {
+      harness.clock.now = Date.parse('2026-11-21T12:00:00Z')
+      const email = `running-out.${language}@example.com`
+      const alice = await registerIn(language, email)
+      const certificate = await certify(alice, { use: 'sign' })
+      const expiry = Date.parse(certificate.notAfter)
+      const format = new Intl.DateTimeFormat(language === 'de' ? 'de-DE' : 'en-GB', {
+        dateStyle: 'long',
+        timeZone: 'UTC',
+      })
+      for (const [index, before] of [30 * day, 7 * day].entries()) {
+        await passUntil(harness, expiry - before, [alice])
+        await harness.runJob('renewal-reminders')
+        const [mail, ...more] = await mailsTo(email, subjects[index])
+        expect(more).toEqual([])
+        expectHonest(mail!, language)
+        expect(linksIn(mail!.text)).toEqual([])
+        expect(mail!.text).toContain(format.format(expiry))
+        expect(mail!.text).toContain(format.format(harness.clock.now))
+        expect(mail!.text).toContain(language === 'de' ? 'zum Signieren' : 'for signing')
+        expect(mail!.text).toContain(words.open)
+        expect(mail!.text).toContain(words.keep)
+        expect(mail!.text.includes(words.last)).toBe(index === 1)
+      }
     })
   })
 

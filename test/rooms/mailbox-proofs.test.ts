@@ -54,6 +54,9 @@ describe.each(engines)('requests for a mailbox whose proof is old, on %s', (engi
         mailbox: alice.email,
         use: 'dual',
         reason: null,
+        explanation: null,
+        forwarded: null,
+        waitingFor: null,
         certificate: null,
       },
     ])

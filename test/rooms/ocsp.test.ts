@@ -1,36 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DerSequence, encodeElement, readElement, tag } from '../../src/pki/der.ts'
+import { DerSequence, readElement, tag } from '../../src/pki/der.ts'
 import { ocspIssuer, type OcspIssuer } from '../../src/pki/ocsp.ts'
 import type { Json } from '../support/api.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { requestFor, type Hash } from '../support/ocsp-request.ts'
 import { certify, register, type Registered } from '../support/story.ts'
-
-type Hash = 'SHA-1' | 'SHA-256'
-
-const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))
-const sequence = (...parts: readonly Uint8Array[]): Uint8Array => encodeElement(tag.sequence, ...parts)
-
-/** OIDs as DER; the parameters of both are NULL. */
-const hashIdentifiers: Readonly<Record<Hash, Uint8Array>> = {
-  'SHA-1': sequence(hex('06052b0e03021a'), hex('0500')),
-  'SHA-256': sequence(hex('0609608648016503040201'), hex('0500')),
-}
-
-/** An OCSP request for serial numbers of one issuer, RFC 6960 4.1.1. */
-const requestFor = (issuer: OcspIssuer, hash: Hash, ...serialNumbers: readonly string[]): Uint8Array => {
-  const questions = serialNumbers.map((serialNumber) =>
-    sequence(
-      sequence(
-        hashIdentifiers[hash],
-        encodeElement(tag.octetString, hex(issuer.nameHash)),
-        encodeElement(tag.octetString, hex(issuer.keyHash)),
-        encodeElement(tag.integer, hex(`00${serialNumber}`.replace(/^00(?=[0-7])/, ''))),
-      ),
-    ),
-  )
-  return sequence(sequence(sequence(...questions)))
-}
 
 const responseStatus = (response: Uint8Array): number | undefined => {
   const parts = new DerSequence(readElement(response, tag.sequence))
@@ -100,7 +75,7 @@ describe.each(engines)('OCSP on %s', (engine) => {
   })
 
   test.each<[string, () => Uint8Array, number]>([
-    ['no request at all', () => hex('0500'), 1],
+    ['no request at all', () => Uint8Array.of(5, 0), 1],
     ['half a request', () => requestFor(issuers['SHA-1'], 'SHA-1', certificate.serialNumber).subarray(0, 40), 1],
     ['another issuer', () => requestFor({ nameHash: '00'.repeat(20), keyHash: '00'.repeat(20) }, 'SHA-1', '01'), 6],
     ['two questions', () => requestFor(issuers['SHA-1'], 'SHA-1', certificate.serialNumber, '01'), 6],

@@ -39,21 +39,32 @@ export class Api {
     return this.send('POST', path, body)
   }
 
-  put(path: string, body: unknown): Promise<Answer> {
-    return this.send('PUT', path, body)
+  put(path: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.send('PUT', path, body, headers)
   }
 
   delete(path: string): Promise<Answer> {
     return this.send('DELETE', path)
   }
 
-  async send(method: string, path: string, body?: unknown): Promise<Answer> {
-    return this.raw(method, path, body === undefined ? undefined : JSON.stringify(body), 'application/json')
+  async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    return this.raw(method, path, body === undefined ? undefined : JSON.stringify(body), 'application/json', headers)
   }
 
   /** Sends a body as it is. */
-  async raw(method: string, path: string, body: BodyInit | undefined, contentType: string): Promise<Answer> {
-    const headers: Record<string, string> = {}
+  async raw(
+    method: string,
+    path: string,
+    body: BodyInit | undefined,
+    contentType: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    const headers: Record<string, string> = { ...more }
     if (this.#credential !== null) headers['Authorization'] = `Bearer ${this.#credential}`
     if (body !== undefined) headers['Content-Type'] = contentType
     const response = await this.#ask(path, { method, headers, ...(body === undefined ? {} : { body }) })

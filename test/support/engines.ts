@@ -8,6 +8,7 @@ import { JournalThread } from '../../src/adapters/journal-thread.ts'
 import { openKeyRing, sha256, type KeyRing, type RingEntry } from '../../src/adapters/key-ring.ts'
 import { PrometheusMetrics } from '../../src/adapters/metrics.ts'
 import { migrate } from '../../src/adapters/migrations.ts'
+import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { ProcessBackground } from '../../src/adapters/background.ts'
 import { openSqliteFile, Sqlite } from '../../src/adapters/sqlite.ts'
 import type { Config } from '../../src/config.ts'
@@ -16,6 +17,7 @@ import type { Connection } from '../../src/ports/connection.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Journal } from '../../src/ports/journal.ts'
 import type { Mailer } from '../../src/ports/mailer.ts'
+import type { OutgoingHttps } from '../../src/ports/outgoing-https.ts'
 import type { DatabaseRole } from '../../src/ports/schema.ts'
 import { createService, type Service } from '../../src/service.ts'
 import { Api, type Ask } from './api.ts'
@@ -190,7 +192,10 @@ export async function openRoomHarness(
   options: {
     settings?: Readonly<Record<string, string>>
     mailer?: Mailer
+    outgoing?: OutgoingHttps
     connection?: Partial<Connection>
+    /** How long who asks for a certificate is kept waiting for a slow CA. */
+    patienceMilliseconds?: number
   } = {},
 ): Promise<RoomHarness> {
   const databases = await openDatabases(engine)
@@ -215,6 +220,7 @@ export async function openRoomHarness(
       keys,
       sha256,
       mailer: options.mailer ?? toPool,
+      outgoing: options.outgoing ?? createOutgoingHttps(),
       crypto,
       brainpool: brainpoolCrypto,
       random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
@@ -236,6 +242,7 @@ export async function openRoomHarness(
       gauges: () => [],
     },
     config,
+    options.patienceMilliseconds === undefined ? {} : { patienceMilliseconds: options.patienceMilliseconds },
   )
   const ask = async (path: string, init?: RequestInit): Promise<Response> => {
     const headers = new Headers(init?.headers)

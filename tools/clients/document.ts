@@ -17,7 +17,11 @@ const schema: z.ZodType<Schema> = z.lazy(() =>
   z.object({
     $ref: z.string().optional(),
     type: z.union([z.string().transform((type) => [type]), z.array(z.string())]).optional(),
-    enum: z.array(z.string()).optional(),
+    // A list that may be null has it in its type as well.
+    enum: z
+      .array(z.union([z.string(), z.null()]))
+      .transform((values) => values.filter((value) => value !== null))
+      .optional(),
     properties: z.record(z.string(), schema).optional(),
     required: z.array(z.string()).optional(),
     items: schema.optional(),

@@ -137,6 +137,27 @@ export const de: Words = {
       ],
     }
   },
+  running_out: ({ use, which, at: moment, notAfter }) => {
+    const isLast = which === 'twelfth'
+    return {
+      subject: isLast
+        ? 'Ein Zertifikat dieser Adresse läuft sehr bald ab'
+        : 'Ein Zertifikat dieser Adresse läuft bald ab',
+      paragraphs: [
+        `Ein Zertifikat dieser Adresse ${uses[use]} gilt nur noch bis zum ${am(notAfter)}. Am ${am(moment)} war noch ` +
+          'kein neues an seine Stelle getreten.',
+        'Öffnen Sie die Mail-App auf dem Gerät, für das es ausgestellt wurde: Apps erneuern Zertifikate von selbst, wenn ' +
+          'sie laufen.',
+        ...(isLast
+          ? [
+              'Zeigt die App, dass die Erneuerung auf jemanden wartet, fragen Sie dort nach: Es ist nicht mehr viel Zeit.',
+            ]
+          : []),
+        'Wenn Sie das Zertifikat nicht mehr brauchen, ist nichts zu tun. Behalten Sie den privaten Schlüssel trotzdem: ' +
+          'Mails, die für ihn verschlüsselt wurden, lassen sich mit nichts anderem öffnen.',
+      ],
+    }
+  },
   ending: ({ host, controller }) => [
     `Diese Nachricht kommt vom Dienst unter ${host}${controller === null ? '' : `, betrieben von ${controller}`}. ` +
       'Sie berichtet, was dort mit dieser Adresse geschieht, und nichts anderes.',

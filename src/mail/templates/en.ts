@@ -129,6 +129,24 @@ export const en: Words = {
       ],
     }
   },
+  running_out: ({ use, which, at: moment, notAfter }) => {
+    const isLast = which === 'twelfth'
+    return {
+      subject: isLast
+        ? 'A certificate of this address runs out very soon'
+        : 'A certificate of this address runs out soon',
+      paragraphs: [
+        `A certificate of this address ${uses[use]} is valid until ${at(notAfter)} only. On ${at(moment)} no new one had ` +
+          'taken its place yet.',
+        'Open the mail app on the device that it was issued for: apps renew certificates by themselves while they run.',
+        ...(isLast
+          ? ['If the app shows that the renewal waits for somebody, ask them: there is not much time left.']
+          : []),
+        'If you do not need the certificate any more, there is nothing to do. Keep the private key all the same: mail ' +
+          'that was encrypted for it opens with nothing else.',
+      ],
+    }
+  },
   ending: ({ host, controller }) => [
     `This message was sent by the service at ${host}${controller === null ? '' : `, which is run by ${controller}`}. ` +
       'It tells of what happens to this address there, and of nothing else.',

@@ -7,12 +7,16 @@ import { openssl } from '../test/support/openssl.ts'
 
 /** `cfssl serve` with a CA of its own in a folder, on a free port of this machine. */
 export class Cfssl {
+  /** Where it listens, without a path. */
+  readonly url: string
+  /** Its own certificate, PEM. */
+  readonly certificate: string
   readonly #child: ChildProcess
-  readonly #url: string
 
-  private constructor(child: ChildProcess, url: string) {
+  private constructor(child: ChildProcess, url: string, certificate: string) {
     this.#child = child
-    this.#url = url
+    this.url = url
+    this.certificate = certificate
   }
 
   static async start(folder: string): Promise<Cfssl> {
@@ -32,7 +36,7 @@ export class Cfssl {
     })
     // Once it listens, its end is expected, or an answer that does not come tells of it.
     missing.catch(() => undefined)
-    const cfssl = new Cfssl(child, `http://127.0.0.1:${port}/api/v1/cfssl`)
+    const cfssl = new Cfssl(child, `http://127.0.0.1:${port}`, await readFile(join(folder, 'ca.pem'), 'utf8'))
     try {
       await Promise.race([missing, cfssl.#listening()])
       return cfssl
@@ -44,7 +48,7 @@ export class Cfssl {
 
   /** Has one CSR signed for one mailbox. */
   async sign(csr: string, address: string): Promise<void> {
-    const response = await fetch(`${this.#url}/sign`, {
+    const response = await fetch(`${this.url}/api/v1/cfssl/sign`, {
       method: 'POST',
       body: JSON.stringify({ certificate_request: csr, hosts: [address], subject: { CN: address } }),
     })
@@ -69,7 +73,7 @@ export class Cfssl {
 
   async #listening(): Promise<void> {
     for (let tries = 0; tries < 200; tries += 1) {
-      const answer = await fetch(`${this.#url}/info`, { method: 'POST', body: '{}' }).catch(() => null)
+      const answer = await fetch(`${this.url}/api/v1/cfssl/info`, { method: 'POST', body: '{}' }).catch(() => null)
       await answer?.arrayBuffer()
       if (answer?.ok === true) return
       await new Promise((resolve) => setTimeout(resolve, 50))
@@ -78,15 +82,25 @@ export class Cfssl {
   }
 }
 
+const usages = {
+  sign: ['digital signature'],
+  encrypt: ['key agreement'],
+  dual: ['digital signature', 'key agreement'],
+} as const
+
+const profile = (use: keyof typeof usages) => ({
+  expiry: '9504h',
+  usages: [...usages[use], 'email protection'],
+  crl_url: 'http://pki.example.com/ca/issuing.crl',
+  ocsp_url: 'http://pki.example.com/ocsp/issuing',
+  issuer_urls: ['http://pki.example.com/ca/issuing.cer'],
+})
+
+/** One profile for each use of a P-256 key. */
 const config = {
   signing: {
-    default: {
-      expiry: '9528h',
-      usages: ['digital signature', 'key agreement', 'email protection'],
-      crl_url: 'http://pki.example.com/ca/issuing.crl',
-      ocsp_url: 'http://pki.example.com/ocsp/issuing',
-      issuer_urls: ['http://pki.example.com/ca/issuing.cer'],
-    },
+    default: profile('dual'),
+    profiles: { sign: profile('sign'), encrypt: profile('encrypt'), dual: profile('dual') },
   },
 }
 

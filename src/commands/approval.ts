@@ -11,7 +11,7 @@ const pathOf = (id: string, step: 'approval' | 'rejection'): string =>
   `/v1/admin/certificate-requests/${encodeURIComponent(id)}/${step}`
 
 const described = ({ id, state, approvals: { needed, given } }: RequestStanding): string[] => [
-  `${id} is ${state}, with ${given} of ${needed} approvals`,
+  `The request ${id} is ${state}; ${given} of ${needed} approvals are given.`,
 ]
 
 const approve = (id: string, options: Options): Promise<void> =>

@@ -135,7 +135,7 @@ type Said = { readonly kind: 'revoked'; readonly reason: RevocationReason | null
 function* readEntries(revoked: DerElement | undefined): Generator<ForeignEntry, void, undefined> {
   if (revoked === undefined) return
   let known: { readonly bytes: Uint8Array; readonly said: Said } | null = null
-  for (let rest = revoked.content; rest.length > 0; ) {
+  for (let rest = revoked.content; rest.length > 0;) {
     const entry = readFirstElement(rest)
     if (entry.tag !== tag.sequence) throw new MalformedDer('element of another type')
     rest = rest.subarray(entry.bytes.length)

@@ -230,6 +230,16 @@ describe('EJBCA', () => {
       expect(await find(adapter(), asked, state)).toEqual({ kind: 'absent' })
     })
 
+    test('that nobody wants any more ends where nothing came of it', async () => {
+      const asked = await order()
+      const state = `sent ${clock - 10 * minute}`
+      expect(await poll(adapter(), asked, state)).toMatchObject({ kind: 'permanent', failure: 'unknown_to_ca' })
+      expect(await poll(adapter(), asked, `sent ${clock}`)).toMatchObject({ kind: 'unknown' })
+      stub.mood.afterSigning = 'cut off'
+      await adapter().submit(asked)
+      expect(await faultOf(asked, await poll(adapter(), asked, state))).toBeNull()
+    })
+
     test.each(['blind', 'missing', 'forbidden', 'other keys'] as const)(
       'is never absent where the search is no help: %s',
       async (search) => {

@@ -100,7 +100,7 @@ describe('the process is killed after the CA has accepted and before that is kep
       return register(api, mails, 'alice@example.com')
     })
     await proxy.behave('hang')
-    const service = await startProcess(dataDir(), { settings: { LOG_LEVEL: 'warn' } })
+    const service = await startProcess(dataDir())
     const { key, csr } = await newCsr(alice.email)
     const asking = new Api(askOver(service.url))
       .with(alice.credential)

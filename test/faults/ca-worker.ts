@@ -1,5 +1,6 @@
 import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { openNodeService } from '../../src/node.ts'
+import { Api } from '../support/api.ts'
 import { testConfig } from '../support/node-process.ts'
 
 /**
@@ -8,10 +9,11 @@ import { testConfig } from '../support/node-process.ts'
  *
  *     node test/faults/ca-worker.ts <folder>
  *
- * Says `ready`; works when it is told to, and says how many orders it has sent.
+ * Says `ready`; when it is told to, works until nothing waits any more, and says how many orders it has sent.
  */
 const [, , dataDir = ''] = process.argv
 const outgoing = createOutgoingHttps()
+const decoder = new TextDecoder()
 let sent = 0
 const node = await openNodeService(testConfig(dataDir), {
   beside: true,
@@ -20,20 +22,31 @@ const node = await openNodeService(testConfig(dataDir), {
   outgoing: {
     ...outgoing,
     exchange: (request) => {
-      if (request.url.endsWith('/sign')) sent += 1
+      // A look at the CA asks to have what is no request signed.
+      if (decoder.decode(request.body ?? undefined).includes('CERTIFICATE REQUEST')) sent += 1
       return outgoing.exchange(request)
     },
   },
 })
 const resume = node.service.jobs.find(({ name }) => name === 'requests-resume')
 if (resume === undefined) throw new Error('there is no job requests-resume')
+const { run } = resume
 
-process.once('message', () => {
-  void (async () => {
-    await resume.run()
+const api = new Api(async (path, init) =>
+  node.service.fetch(new Request(`http://127.0.0.1${path}`, init), { peer: '127.0.0.1', encrypted: false, pkiOnly: false }),
+).with(node.service.administration.localOperator())
+
+const isWaiting = async (): Promise<boolean> =>
+  (await api.get('/v1/admin/certificate-requests?state=received&limit=1')).body.items.length > 0
+
+async function work(): Promise<void> {
+  do {
+    await run()
     await node.settled()
-    await node.close()
-    process.send?.({ sent }, () => process.disconnect())
-  })()
-})
+  } while (await isWaiting())
+  await node.close()
+  process.send?.({ sent }, () => process.disconnect())
+}
+
+process.once('message', () => void work())
 process.send?.('ready')

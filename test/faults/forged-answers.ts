@@ -71,7 +71,16 @@ export const forgedAnswers: readonly ToldLie[] = [
     lie: saying(({ status }) => text(status, '<'.repeat(1_000_000))),
     ends: ends(malformed),
   },
-  { name: 'half a body', lie: raw((said) => Buffer.concat([Buffer.from(head(said, [`content-length: ${bytesOf(said).length}`])), bytesOf(said).subarray(0, 200)])), ends: ends(unclear('connection_lost')) },
+  {
+    name: 'half a body',
+    lie: raw((said) =>
+      Buffer.concat([
+        Buffer.from(head(said, [`content-length: ${bytesOf(said).length}`])),
+        bytesOf(said).subarray(0, 200),
+      ]),
+    ),
+    ends: ends(unclear('connection_lost')),
+  },
   {
     name: 'half a body, as if it were the whole',
     lie: withBody((body) => body.subarray(0, body.length / 2)),
@@ -117,7 +126,9 @@ export const forgedAnswers: readonly ToldLie[] = [
   },
   {
     name: 'two lengths',
-    lie: raw((said) => Buffer.concat([Buffer.from(head(said, ['content-length: 100', 'content-length: 200'])), bytesOf(said)])),
+    lie: raw((said) =>
+      Buffer.concat([Buffer.from(head(said, ['content-length: 100', 'content-length: 200'])), bytesOf(said)]),
+    ),
     ends: ends(malformed),
   },
   { name: 'junk', lie: withBody(() => '!!! this is not what was asked for !!!'), ends: ends(malformed) },
@@ -190,16 +201,14 @@ export const forgedAnswers: readonly ToldLie[] = [
     lie: refusing((_honest, { form }) => turnedAway(form)),
     ends: ends(waiting('credential_refused')),
   },
-  ...(['99999999999', 'soon', '-5', 'Fri, 31 Dec 9999 23:59:59 GMT', ''] as const).map(
-    (retryAfter): ToldLie => ({
-      name: `to be asked again "${retryAfter}"`,
-      lie: refusing((_honest, { form }) => ({
-        ...(form === 'est' ? text(202, '') : json(202, { request_id: 77 })),
-        headers: { 'retry-after': retryAfter },
-      })),
-      ends: ends(pending, 'est', 'ejbca'),
-    }),
-  ),
+  ...(['99999999999', 'soon', '-5', 'Fri, 31 Dec 9999 23:59:59 GMT', ''] as const).map((retryAfter): ToldLie => ({
+    name: `to be asked again "${retryAfter}"`,
+    lie: refusing((_honest, { form }) => ({
+      ...(form === 'est' ? text(202, '') : json(202, { request_id: 77 })),
+      headers: { 'retry-after': retryAfter },
+    })),
+    ends: ends(pending, 'est', 'ejbca'),
+  })),
   {
     name: 'a number that is a path',
     lie: refusing(() => json(202, { request_id: '1/../../../v1/ca', link: 'https://attacker.example/77x/finalize' })),

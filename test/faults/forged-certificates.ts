@@ -23,8 +23,7 @@ const minute = 60_000
 const day = 24 * 60 * minute
 const stranger = 'mallory@attacker.example'
 
-const spkiOf = async (key: CryptoKey): Promise<Uint8Array> =>
-  new Uint8Array(await crypto.subtle.exportKey('spki', key))
+const spkiOf = async (key: CryptoKey): Promise<Uint8Array> => new Uint8Array(await crypto.subtle.exportKey('spki', key))
 const p256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const makeKeys = (): Promise<CryptoKeyPair> => crypto.subtle.generateKey(p256, true, ['sign', 'verify'])
 const rsa = {
@@ -47,10 +46,7 @@ const named = (names: (asked: Asked) => JsonGeneralNames): Issue =>
 
 /** The honest certificate with other parts, signed by the CA. */
 const rewritten =
-  (
-    replaced: (tools: LiarsTools) => Replaced,
-    way: keyof typeof signatures = 'ECDSA with SHA-256',
-  ): Issue =>
+  (replaced: (tools: LiarsTools) => Replaced, way: keyof typeof signatures = 'ECDSA with SHA-256'): Issue =>
   async (asked, tools) => {
     const { certificate, chain } = await honestly(asked, tools)
     return { certificate: resign(certificate, tools.ca.keys.issuing, replaced(tools), way), chain }
@@ -65,8 +61,7 @@ const garbled =
   }
 
 const integer = (...octets: readonly number[]): Uint8Array => encodeElement(tag.integer, Uint8Array.from(octets))
-const serialNumber = (...octets: readonly number[]): Issue =>
-  rewritten(() => ({ serialNumber: integer(...octets) }))
+const serialNumber = (...octets: readonly number[]): Issue => rewritten(() => ({ serialNumber: integer(...octets) }))
 
 const keyPurposes = encodeObjectIdentifier('2.5.29.37')
 const without =
@@ -124,7 +119,11 @@ export const forgedCertificates: readonly ToldLie[] = [
     lie: { issue: saying(async () => ({ spki: await spkiOf((await makeKeys()).publicKey) })) },
     ends: ends(unfit('spki_differs')),
   },
-  { name: 'another mailbox', lie: { issue: saying(() => ({ names: stranger })) }, ends: ends(unfit('mailbox_differs')) },
+  {
+    name: 'another mailbox',
+    lie: { issue: saying(() => ({ names: stranger })) },
+    ends: ends(unfit('mailbox_differs')),
+  },
   { name: 'no mailbox', lie: { issue: named(() => []) }, ends: ends(unfit('mailbox_differs')) },
   {
     name: 'a second mailbox',
@@ -138,7 +137,11 @@ export const forgedCertificates: readonly ToldLie[] = [
   },
   {
     name: 'a domain in capitals',
-    lie: { issue: named(({ address }) => [{ type: 'email', value: address.replace(/@.*/, (domain) => domain.toUpperCase()) }]) },
+    lie: {
+      issue: named(({ address }) => [
+        { type: 'email', value: address.replace(/@.*/, (domain) => domain.toUpperCase()) },
+      ]),
+    },
     ends: ends(unfit('mailbox_differs')),
   },
   {
@@ -161,7 +164,11 @@ export const forgedCertificates: readonly ToldLie[] = [
     },
     ends: ends(unfit('foreign_san_type')),
   },
-  { name: 'a foreign subject', lie: { issue: saying(() => ({ subject: 'CN=Mallory' })) }, ends: ends(unfit('subject_foreign')) },
+  {
+    name: 'a foreign subject',
+    lie: { issue: saying(() => ({ subject: 'CN=Mallory' })) },
+    ends: ends(unfit('subject_foreign')),
+  },
   {
     name: 'the mail address of another in the subject',
     lie: { issue: saying(({ address }) => ({ subject: `CN=${address},E=${stranger}` })) },
@@ -238,7 +245,11 @@ export const forgedCertificates: readonly ToldLie[] = [
     ends: ends(unfit('unknown_critical_extension')),
   },
   { name: 'the serial number zero', lie: { issue: serialNumber(0) }, ends: ends(unfit('serial_number_unfit')) },
-  { name: 'a negative serial number', lie: { issue: serialNumber(0xf1, 2, 3) }, ends: ends(unfit('serial_number_unfit')) },
+  {
+    name: 'a negative serial number',
+    lie: { issue: serialNumber(0xf1, 2, 3) },
+    ends: ends(unfit('serial_number_unfit')),
+  },
   {
     name: 'a serial number of 21 bytes',
     lie: { issue: serialNumber(...Array.from({ length: 21 }, () => 0x11)) },
@@ -296,7 +307,11 @@ export const forgedCertificates: readonly ToldLie[] = [
     lie: { issue: under(makeKeys, [new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true)]) },
     ends: ends(unfit('chain_untrusted'), ...sendChain),
   },
-  { name: 'an extension twice', lie: { issue: rewritten(() => ({ extensions: twice })) }, ends: ends(unclear('answer_malformed')) },
+  {
+    name: 'an extension twice',
+    lie: { issue: rewritten(() => ({ extensions: twice })) },
+    ends: ends(unclear('answer_malformed')),
+  },
   { name: 'BER', lie: { issue: garbled(asBer) }, ends: ends(unclear('answer_malformed')) },
   {
     name: 'a serial number that is not minimal',

@@ -29,7 +29,12 @@ export const unclear = (lastFailure: string): Ending => ({
 /** The CA says that it did not issue, and never will. */
 export const refused = (reason: string): Ending => ({ state: 'failed', reason, lastFailure: reason, returned: false })
 /** The CA says that it did not issue now. */
-export const waiting = (lastFailure: string): Ending => ({ state: 'received', reason: null, lastFailure, returned: false })
+export const waiting = (lastFailure: string): Ending => ({
+  state: 'received',
+  reason: null,
+  lastFailure,
+  returned: false,
+})
 export const issued: Ending = { state: 'issued', reason: null, lastFailure: null, returned: false }
 export const pending: Ending = { state: 'pending', reason: null, lastFailure: null, returned: false }
 

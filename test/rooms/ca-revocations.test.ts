@@ -42,8 +42,7 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     expect(faults).toEqual([])
   })
 
-  const someone = (): Promise<Registered> =>
-    register(harness.api, harness.mails, `person-${(people += 1)}@example.com`)
+  const someone = (): Promise<Registered> => register(harness.api, harness.mails, `person-${(people += 1)}@example.com`)
   const revoke = async (by: Registered, certificate: Json, reason = 'superseded'): Promise<void> => {
     const answer = await by.api.post(`/v1/certificates/${certificate.id}/revocation`, { reason })
     expect([answer.status, answer.body.state]).toEqual([200, 'revoked'])
@@ -108,11 +107,10 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     const second = await joinDevice(harness.api, harness.mails, carol)
     const ofDevice = await certify(second)
     expect((await carol.api.delete(`/v1/me/devices/${second.deviceId}`)).status).toBe(204)
-    const { privateKey, publicKey } = await crypto.subtle.generateKey(
-      { name: 'ECDSA', namedCurve: 'P-256' },
-      true,
-      ['sign', 'verify'],
-    )
+    const { privateKey, publicKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
+      'sign',
+      'verify',
+    ])
     const leaked = await certify(carol, { csr: await makeCsr({ keys: { privateKey, publicKey } }) })
     const pem = toPem('PRIVATE KEY', new Uint8Array(await crypto.subtle.exportKey('pkcs8', privateKey)))
     expect((await harness.api.post('/v1/key-compromise', { privateKey: pem })).status).toBe(200)
@@ -175,7 +173,7 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     const auditor = await makeAdministrator(harness, 'auditor')
     expectProblem(await auditor.api.post(confirmation), 403, 'role_required')
     const confirmed = await race(3, () => operator.api.post(confirmation))
-    expect(confirmed.map(({ status, body }) => [status, body.state])).toEqual(Array(3).fill([200, 'confirmed']))
+    for (const { status, body } of confirmed) expect([status, body.state]).toEqual([200, 'confirmed'])
     harness.clock.now += minute
     const again = await operator.api.post(confirmation)
     expect(again.body).toEqual(confirmed[0]?.body)
@@ -199,9 +197,7 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
 
   test('a paused connection is told, one whose circuit is open is not, unless it is paused too', async () => {
     const openUntil = async (until: number | null): Promise<void> => {
-      await harness.main.batch([
-        command(`UPDATE ca_connections SET open_until = ? WHERE id = ?`, until, connection.id),
-      ])
+      await harness.main.batch([command(`UPDATE ca_connections SET open_until = ? WHERE id = ?`, until, connection.id)])
     }
     const path = `/v1/admin/ca-connections/${connection.id}`
     const frank = await someone()
@@ -236,6 +232,32 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     await race(4, () => harness.runJob('ca-revocations'))
     expect(toldTimes()).toBe(before + 1)
     expect((await revocationOf(certificate)).state).toBe('confirmed')
+  })
+
+  test('a worker that is gone, or slower than its claim lasts, keeps no other from it', async () => {
+    ca.mood.revokes = 'database_fails'
+    const mallory = await someone()
+    const certificate = await certify(mallory)
+    await revoke(mallory, certificate)
+    await harness.settled()
+    ca.mood.revokes = 'done'
+    harness.clock.now += hour
+    const { promise, resolve } = Promise.withResolvers<void>()
+    ca.mood.held = promise
+    const before = toldTimes()
+    const slow = harness.runJob('ca-revocations')
+    await expect.poll(toldTimes).toBe(before + 1)
+    await harness.runJob('ca-revocations')
+    expect(toldTimes()).toBe(before + 1)
+    harness.clock.now += 6 * minute
+    const next = harness.runJob('ca-revocations')
+    await expect.poll(toldTimes).toBe(before + 2)
+    ca.mood.held = null
+    resolve()
+    await Promise.all([slow, next])
+    const { id, state } = await revocationOf(certificate)
+    expect(state).toBe('confirmed')
+    expect(await audited(id)).toHaveLength(1)
   })
 
   test('a CA that is down is told when it is back', async () => {
@@ -294,5 +316,6 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     await harness.settled()
     expect(await revocationOf(certificate)).toMatchObject({ state: 'by_hand', reason: null })
     expect(toldTimes()).toBe(before)
+    expect(await warnings()).toContain('At the CA connection Mail CA 1 revocation waits to be made by hand')
   })
 })

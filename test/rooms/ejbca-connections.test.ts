@@ -185,10 +185,38 @@ describe.each(engines)('a CA that is EJBCA, on %s', (engine) => {
     expect(atCa()).toBe(1)
   })
 
+  describe('a request that is cancelled while its outcome is unknown', () => {
+    const cancelled = async (mood: Partial<EjbcaMood>) => {
+      Object.assign(stub.mood, mood)
+      const request = await ask()
+      expect(await request.operatorsView()).toMatchObject({ state: 'outcome_unknown' })
+      expect((await request.by.api.delete(`/v1/certificate-requests/${request.asked.id}`)).status).toBe(204)
+      Object.assign(stub.mood, usual)
+      for (let waited = 0; waited < 4; waited += 1) await runLater(30 * minute)
+      return request
+    }
+
+    test('has the certificate revoked that came of it', async () => {
+      const revoked = stub.revoked.size
+      const { operatorsView, read, atCa } = await cancelled({ afterSigning: 'cut off' })
+      await harness.runJob('ca-revocations')
+      expect(await operatorsView()).toMatchObject({ state: 'cancelled', openAtCa: false, certificateId: null })
+      expect(await read()).toMatchObject({ state: 'cancelled', certificate: null })
+      expect(atCa()).toBe(1)
+      expect(stub.revoked.size).toBe(revoked + 1)
+    })
+
+    test('is not sent again where nothing came of it', async () => {
+      const { operatorsView, atCa } = await cancelled({ portal: true })
+      expect(await operatorsView()).toMatchObject({ state: 'cancelled', openAtCa: false, dueAt: null })
+      expect(atCa()).toBe(0)
+    })
+  })
+
   test.each([503, 400] as const)('is waited for while its token is offline, said with %i', async (status) => {
     stub.mood.offline = status
     const { asked, operatorsView, read, atCa } = await ask()
-    expect(asked).toMatchObject({ state: 'pending' })
+    expect(asked).toMatchObject({ state: 'received' })
     expect(await operatorsView()).toMatchObject({ state: 'received', lastFailure: 'ca_offline' })
     stub.mood.offline = null
     await runLater(hour)

@@ -1,6 +1,5 @@
 import 'reflect-metadata'
 import { randomBytes } from 'node:crypto'
-import { CRLReasons } from '@peculiar/asn1-x509'
 import { Extension, X509CrlReason } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { integer, nullable, query, text } from '../../src/ports/database.ts'
@@ -49,8 +48,7 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
     expect(faults).toEqual([])
   })
 
-  const someone = (): Promise<Registered> =>
-    register(harness.api, harness.mails, `person-${(people += 1)}@example.com`)
+  const someone = (): Promise<Registered> => register(harness.api, harness.mails, `person-${(people += 1)}@example.com`)
   /** A list of the CA, made now. */
   const listOf = (more: Partial<TestList> = {}): Promise<Uint8Array> =>
     makeList({ ca: ca.ca, thisUpdate: new Date(harness.clock.now), ...more })
@@ -118,7 +116,8 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
   })
 
   test('each reason becomes what is said here; a hold is for good, and removeFromCRL says nothing', async () => {
-    const { keyCompromise, certificateHold, cACompromise, removeFromCRL, privilegeWithdrawn, unspecified } = CRLReasons
+    const { keyCompromise, certificateHold, cACompromise, removeFromCRL, privilegeWithdrawn, unspecified } =
+      X509CrlReason
     const codes = [keyCompromise, certificateHold, cACompromise, removeFromCRL, privilegeWithdrawn, unspecified]
     const carol = await someone()
     const certificates: Json[] = []
@@ -150,7 +149,9 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
     const certificate = await certify(dave, { csr: await makeCsr({ keys }) })
     await show(await listOf({ serialNumbers: [certificate.serialNumber], reason: X509CrlReason.keyCompromise }))
     expect(await stateOf(dave, certificate)).toBe('revoked')
-    const again = await (await someone()).api.post('/v1/certificate-requests', {
+    const again = await (
+      await someone()
+    ).api.post('/v1/certificate-requests', {
       csr: await makeCsr({ keys }),
       use: 'dual',
     })
@@ -217,7 +218,10 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
       await refused(changed, 'list_signature_invalid')
     })
     test('when it is from the future', async () => {
-      await refused(await naming({ thisUpdate: new Date(harness.clock.now + nextFetch + 6 * minute) }), 'list_not_yet_valid')
+      await refused(
+        await naming({ thisUpdate: new Date(harness.clock.now + nextFetch + 6 * minute) }),
+        'list_not_yet_valid',
+      )
     })
     test('when it is older than the one before it', async () => {
       await refused(await naming({ thisUpdate: new Date(harness.clock.now - 30 * day) }), 'list_older')
@@ -283,7 +287,9 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
     await show(list)
     expect(await stateOf(heidi, certificate)).toBe('revoked')
     expect(await standing()).toMatchObject({ failures: 1, lastFailure: 'list_expired' })
-    expect(await warnings()).toMatch(/The revocation list \S+mail\.crl of the CA connection Mail CA is overdue since .*list_expired/)
+    expect(await warnings()).toMatch(
+      /The revocation list \S+mail\.crl of the CA connection Mail CA is overdue since .*list_expired/,
+    )
     if (engine === 'sqlite') {
       const metrics = await (await harness.ask('/metrics')).text()
       expect(metrics).toContain(`certbook_ca_lists_overdue{connection="${connection.id}"} 1`)
@@ -321,7 +327,9 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
     const judy = await someone()
     const certificate = await certify(judy)
     const others = Array.from({ length: 6_000 }, () => randomBytes(16).toString('hex'))
-    await show(await listOf({ serialNumbers: [...others.slice(0, 5_500), certificate.serialNumber, ...others.slice(5_500)] }))
+    await show(
+      await listOf({ serialNumbers: [...others.slice(0, 5_500), certificate.serialNumber, ...others.slice(5_500)] }),
+    )
     expect(await standing()).toMatchObject({ lastFailure: null })
     expect(await stateOf(judy, certificate)).toBe('revoked')
   }, 60_000)

@@ -122,10 +122,12 @@ describe.each(engines)('renewal on %s', (engine) => {
 
     test('is told once by many workers at once', async () => {
       const alice = await newcomer()
-      const { notAfter } = await certify(alice)
+      const { id, notAfter } = await certify(alice)
       await until(Date.parse(notAfter) - 20 * day, alice)
       await race(10, remind)
       expect(await told(alice)).toEqual(['soon'])
+      const entries = `audit_entries WHERE subject = ? AND action = 'certificate.running_out'`
+      expect(await countRows(harness.main, entries, id)).toBe(1)
     })
 
     test('is told once where both times have passed while nobody looked', async () => {

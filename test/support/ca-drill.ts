@@ -8,6 +8,7 @@ import type { EjbcaStub } from './ejbca-stub.ts'
 import type { RoomHarness } from './engines.ts'
 import { toPem } from './pem.ts'
 import type { Registered } from './story.ts'
+import type { TestCa } from './test-ca.ts'
 
 /** What fault drills of CA connections have in common: a CA that is connected, requests, and who can be held to account. */
 
@@ -20,12 +21,17 @@ export interface Asked {
   readonly by: Registered
 }
 
+/** What certificates of a CA lead to. */
+interface Anchored {
+  readonly ca: Pick<TestCa, 'root' | 'issuing'>
+}
+
 /** The settings of a connection to a counting CA, as CFSSL or as EST. */
-export const cfsslAt = (ca: Pick<CountingCa, 'ca'>, url: string) => ({
+export const cfsslAt = (ca: Anchored, url: string) => ({
   kind: 'cfssl',
   ...commonOf(ca, url),
 })
-export const estAt = (ca: Pick<CountingCa, 'ca'>, url: string, more: { answersAgain?: boolean; password?: string } = {}) => ({
+export const estAt = (ca: Anchored, url: string, more: { answersAgain?: boolean; password?: string } = {}) => ({
   kind: 'est',
   ...commonOf(ca, url),
   authentication: 'password',
@@ -44,7 +50,7 @@ export const ejbcaAt = ({ ca, token, names }: EjbcaStub, url: string) => ({
   token,
 })
 
-const commonOf = ({ ca }: Pick<CountingCa, 'ca'>, url: string) => ({
+const commonOf = ({ ca }: Anchored, url: string) => ({
   name: 'Mail CA',
   recipient: 'Example CA Ltd',
   url,

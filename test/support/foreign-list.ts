@@ -2,7 +2,13 @@ import 'reflect-metadata'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { X509Certificate, X509CrlGenerator, X509CrlReason, type Extension, type X509CrlEntryParams } from '@peculiar/x509'
+import {
+  X509Certificate,
+  X509CrlGenerator,
+  type Extension,
+  type X509CrlEntryParams,
+  type X509CrlReason,
+} from '@peculiar/x509'
 import type { TestCa } from './test-ca.ts'
 
 /** A revocation list of a test's CA; what is not given is as a CA would have it. */

@@ -197,5 +197,4 @@ const stepCa = (ca: TestCa): WireForm => ({
 })
 
 /** A wire form with a CA behind it. */
-export const wireForm = (form: Form, ca: TestCa): WireForm =>
-  ({ cfssl, est, ejbca, 'step-ca': stepCa })[form](ca)
+export const wireForm = (form: Form, ca: TestCa): WireForm => ({ cfssl, est, ejbca, 'step-ca': stepCa })[form](ca)

@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text as wholeText } from 'node:stream/consumers'
-import { wireForm, type Asked, type Call, type Form, type Signed, type WireAnswer, type WireForm } from './lying-ca-forms.ts'
+import {
+  wireForm,
+  type Asked,
+  type Call,
+  type Form,
+  type Signed,
+  type WireAnswer,
+  type WireForm,
+} from './lying-ca-forms.ts'
 import { serveHttp, serveHttps } from './odd-servers.ts'
 import { toPem } from './pem.ts'
 import { makeTestCa, type TestCa } from './test-ca.ts'
@@ -28,6 +36,8 @@ export interface Lie {
   readonly say?: (honest: WireAnswer, tools: LiarsTools, asked: Asked) => WireAnswer
   /** How it sends that. */
   readonly send?: (response: ServerResponse, said: WireAnswer) => void | Promise<void>
+  /** What it says to calls that bring no order. */
+  readonly show?: (honest: WireAnswer, call: Call, tools: LiarsTools) => WireAnswer
 }
 
 /** A CA that answers orders as a test wants it to, and everything else honestly. */
@@ -71,9 +81,13 @@ export async function startLyingCa(form: Form, now: () => number): Promise<Lying
 
   const answer = async (call: Call, response: ServerResponse): Promise<void> => {
     const order = wire.orderIn(call)
-    if (order === null) return plainly(response, wire.other(call, (username) => byName.get(username) ?? []))
-    const { issue = honestly, say = (honest: WireAnswer) => honest, send = plainly } = lie
     const tools: LiarsTools = { form, wire, ca, namesake, now: now(), before: [...issued] }
+    const same = (honest: WireAnswer): WireAnswer => honest
+    const { issue = honestly, say = same, send = plainly, show = same } = lie
+    if (order === null) {
+      const honest = wire.other(call, (username) => byName.get(username) ?? [])
+      return plainly(response, show(honest, call, tools))
+    }
     const signed = await issue(order.asked, tools)
     if (signed !== null) {
       issued.push(signed.certificate)

@@ -13,6 +13,7 @@ import {
 export interface Replaced {
   readonly serialNumber?: Uint8Array
   readonly issuer?: Uint8Array
+  readonly subject?: Uint8Array
   /** From the extensions as they are, in order. */
   readonly extensions?: (extensions: readonly Uint8Array[]) => readonly Uint8Array[]
 }
@@ -56,7 +57,7 @@ export function resign(
     algorithm,
     replaced.issuer ?? issuer,
     validity,
-    subject,
+    replaced.subject ?? subject,
     spki,
     encodeElement(
       contextConstructed(3),

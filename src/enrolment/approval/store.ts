@@ -72,7 +72,7 @@ export const readBackground = (database: Database, request: string) =>
 export type BackgroundRow = NonNullable<Awaited<ReturnType<typeof readBackground>>>
 
 /** What somebody says of a request. `localOperator`: the actor that is no person of its own. */
-export interface Vote {
+interface Vote {
   readonly request: string
   readonly administrator: string
   readonly localOperator: string

@@ -4,14 +4,13 @@ import { sha256Hex, toBase64, toBufferSource, toHex } from '../../pki/encoding.t
 import { readAuthorityKeyIdentifier } from '../../pki/extensions.ts'
 import { fromHex } from '../../pki/hexadecimal.ts'
 import { toInteger } from '../../pki/integers.ts'
-import { nameToString } from '../../pki/names.ts'
 import { oid } from '../../pki/object-identifiers.ts'
 import { readCertificates, toPem } from '../../pki/pem.ts'
 import type { OutgoingHttps } from '../../ports/outgoing-https.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { isDone, readInfo, readRefusal, readSigned, recordNotFound } from './cfssl-answers.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from './contract.ts'
-import { callCa, retryAfterSeconds, type CaAnswer, type CaEndpoint } from './endpoint.ts'
+import { callCa, nameSaid, retryAfterSeconds, type CaAnswer, type CaEndpoint } from './endpoint.ts'
 import { refusedByGo } from './go-limits.ts'
 
 interface CfsslDeps {
@@ -118,7 +117,7 @@ async function check(crypto: Crypto, settings: CfsslSettings, call: Call, sign: 
   return {
     kind: 'ready',
     facts: {
-      issuer: nameToString(subject),
+      issuer: nameSaid(subject),
       issuerSha256: await sha256Hex(crypto, info.issuer),
       usages: info.usages,
       term: info.term,

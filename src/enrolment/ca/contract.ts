@@ -22,29 +22,27 @@ export interface CertificateOrder {
 }
 
 /** Why a CA did not do what it was asked for; operators see it. */
-export const caFailures = [
+export type CaFailure =
   // There is no answer, or none that can be used; see `ExchangeFailed`.
-  'unreachable',
-  'tls_refused',
-  'timed_out',
-  'connection_lost',
-  'answer_too_large',
-  'answer_malformed',
+  | 'unreachable'
+  | 'tls_refused'
+  | 'timed_out'
+  | 'connection_lost'
+  | 'answer_too_large'
+  | 'answer_malformed'
   // What the CA answered.
-  'credential_refused',
-  'busy',
-  'ca_offline',
-  'ca_error',
-  'request_refused',
-  'profile_refused',
-  'key_refused',
-  'rejected_by_ca',
-  'expired_at_ca',
-  'unknown_to_ca',
-  // Here: the connection is paused, or its worker is gone.
-  'worker_lost',
-] as const
-export type CaFailure = (typeof caFailures)[number]
+  | 'credential_refused'
+  | 'busy'
+  | 'ca_offline'
+  | 'ca_error'
+  | 'request_refused'
+  | 'profile_refused'
+  | 'key_refused'
+  | 'rejected_by_ca'
+  | 'expired_at_ca'
+  | 'unknown_to_ca'
+  // Here: the worker that had it is gone.
+  | 'worker_lost'
 
 /** What came of an order, or is known of it now. */
 export type CaOutcome =
@@ -126,10 +124,10 @@ export interface CaAdapter {
   check(): Promise<CaCheck>
   submit(order: CertificateOrder): Promise<CaOutcome>
   /** Asks for an order that was `pending`, with the state that came with it. */
-  poll?(order: CertificateOrder, state: string | null): Promise<CaOutcome>
+  readonly poll?: (order: CertificateOrder, state: string | null) => Promise<CaOutcome>
   /** Looks for what became of an order whose outcome is unknown. */
-  find?(order: CertificateOrder, state: string | null): Promise<FoundOutcome>
-  revoke?(revocation: CaRevocation): Promise<CaRevocationOutcome>
+  readonly find?: (order: CertificateOrder, state: string | null) => Promise<FoundOutcome>
+  readonly revoke?: (revocation: CaRevocation) => Promise<CaRevocationOutcome>
 }
 
 /** Whom a connection trusts to have issued. */

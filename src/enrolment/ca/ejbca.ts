@@ -37,7 +37,7 @@ import {
   type EjbcaDeps,
 } from './ejbca-calls.ts'
 import { chainOf, issuerOf, ownCriteria, search, searchFor } from './ejbca-search.ts'
-import { retryAfterSeconds } from './endpoint.ts'
+import { retryAfterSeconds, said, textOf } from './endpoint.ts'
 
 /**
  * How long the server may still be at work on an order whose answer was lost: its transactions end after five minutes,
@@ -106,9 +106,9 @@ const sentAt = (state: string): number | null => {
 const held = 'held'
 const isNumber = (state: string | null): state is string => state !== null && /^-?\d{1,20}$/.test(state)
 
-/** Asks for an order that waited for an approval at the CA. */
+/** Asks for an order that the CA has: one with a number waited for an approval there. */
 async function finish(ejbca: Ejbca, order: CertificateOrder, state: string | null): Promise<CaOutcome> {
-  if (!isNumber(state)) return unclear('answer_malformed', null, state)
+  if (!isNumber(state)) return orNever(await find(ejbca, order, state))
   const called = await post(ejbca, `/v1/certificate/${encodeURIComponent(state)}/finalize`, {
     password: await passwordOf(ejbca, order),
     response_format: 'DER',
@@ -118,6 +118,10 @@ async function finish(ejbca: Ejbca, order: CertificateOrder, state: string | nul
   if (answer.status === 202) return pending(ejbca, state, answer)
   return (await issuedBy(ejbca, answer)) ?? (await ended(ejbca, order, answer, state))
 }
+
+/** For one that nobody wants any more, and whose outcome was unknown: what is absent then is never asked for again. */
+const orNever = (found: FoundOutcome): CaOutcome =>
+  found.kind === 'absent' ? { kind: 'permanent', failure: 'unknown_to_ca', caSaid: null } : found
 
 function pending(ejbca: Ejbca, number: string, answer: OutgoingAnswer | null): Extract<CaOutcome, { kind: 'pending' }> {
   return {
@@ -148,7 +152,7 @@ async function refused(
     const turnedAway = readTurnedAway(answer)
     const failure = answer.status >= 500 ? 'ca_error' : 'answer_malformed'
     return turnedAway === null
-      ? unclear(failure, null, state)
+      ? unclear(failure, said(textOf(answer)), state)
       : { kind: 'transient', failure: turnedAway, caSaid: null, retryAfterSeconds: waitAsked(ejbca, answer) }
   }
   return settled(ejbca, order, refusal, waitAsked(ejbca, answer), state)

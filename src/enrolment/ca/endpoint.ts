@@ -1,3 +1,5 @@
+import { MalformedDer, type DerElement } from '../../pki/der.ts'
+import { nameToString } from '../../pki/names.ts'
 import {
   ExchangeFailed,
   type ClientCertificate,
@@ -84,6 +86,16 @@ export function said(text: string | null | undefined): string | null {
     .replace(pemBlock, '(PEM)')
     .trim()
   return readable === '' ? null : readable.slice(0, saidCharacters)
+}
+
+/** A name (RFC 4514) that a CA shows, as an operator may read it; empty where it cannot be read. */
+export function nameSaid(name: DerElement): string {
+  try {
+    return said(nameToString(name)) ?? ''
+  } catch (error) {
+    if (error instanceof MalformedDer) return ''
+    throw error
+  }
 }
 
 /** RFC 9110 section 10.2.3: seconds, or a date; null where there is none or it cannot be read. */

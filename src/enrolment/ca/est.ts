@@ -1,14 +1,12 @@
 import type { EstSettings } from '../../api/ca-shapes.ts'
 import { DomainError } from '../../errors.ts'
 import type { Certificate } from '../../pki/certificate.ts'
-import { MalformedDer, type DerElement } from '../../pki/der.ts'
 import { sha256Hex, toBase64 } from '../../pki/encoding.ts'
-import { nameToString } from '../../pki/names.ts'
 import { readCertificates as readAnchors } from '../../pki/pem.ts'
 import type { ClientCertificate, OutgoingHttps } from '../../ports/outgoing-https.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CertificateOrder } from './contract.ts'
-import { callCa, said, type CaAnswer, type CaEndpoint } from './endpoint.ts'
+import { callCa, nameSaid, type CaAnswer, type CaEndpoint } from './endpoint.ts'
 import { readCertificates, readEnrolment, wordsOf } from './est-answers.ts'
 
 interface EstDeps {
@@ -157,20 +155,11 @@ const notReady = ({
 
 async function factsOf(crypto: Crypto, certificates: readonly Certificate[]): Promise<Record<string, string>> {
   const named = certificates.slice(0, factsShown).map(async ({ der, subject }, position) => {
-    const [name, fingerprint] = [nameOf(subject), await sha256Hex(crypto, der)]
+    const [name, fingerprint] = [nameSaid(subject), await sha256Hex(crypto, der)]
     return [
       [`ca${position + 1}`, name],
       [`ca${position + 1}Sha256`, fingerprint],
     ] as const
   })
   return Object.fromEntries((await Promise.all(named)).flat())
-}
-
-function nameOf(subject: DerElement): string {
-  try {
-    return said(nameToString(subject)) ?? ''
-  } catch (error) {
-    if (error instanceof MalformedDer) return ''
-    throw error
-  }
 }

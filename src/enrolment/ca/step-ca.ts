@@ -6,7 +6,7 @@ import { revocationReasonCodes } from '../../pki/revocation-reason.ts'
 import type { OutgoingHttps } from '../../ports/outgoing-https.ts'
 import type { Clock, Random } from '../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from './contract.ts'
-import { callCa, retryAfterSeconds, type CaAnswer, type CaEndpoint } from './endpoint.ts'
+import { callCa, retryAfterSeconds, said, type CaAnswer, type CaEndpoint } from './endpoint.ts'
 import { refusedByGo } from './go-limits.ts'
 import { isOk, isRevokedAlready, isTermTooLong, readProvisioners, readRefusal, readSigned } from './step-ca-answers.ts'
 import { createTokens, provisionerJwk } from './step-ca-token.ts'
@@ -155,7 +155,7 @@ async function check(ca: StepCa): Promise<CaCheck> {
       ({ type, name, key }) => type === 'JWK' && name === ca.settings.provisioner && key?.kid === kid,
     )
     if (own !== undefined) {
-      const longestTerm = own.claims?.maxTLSCertDuration
+      const longestTerm = said(own.claims?.maxTLSCertDuration)
       return { kind: 'ready', facts: { provisioner: own.name, key: kid, ...(longestTerm ? { longestTerm } : {}) } }
     }
     if (!found.nextCursor) break

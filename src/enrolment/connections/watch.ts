@@ -16,12 +16,17 @@ const plural = (count: number, one: string, more: string): string => `${count} $
 export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
   const counts = await countRequests(deps)
   const byHand = new Map((await countByHand(deps.database)).map((row) => [row.connection, row.revocations]))
-  const rows = (await readConnections(deps.database)).filter(({ state }) => state !== 'removed')
+  const rows = await readConnections(deps.database)
   return rows.flatMap((row) => [
-    ...ofCircuit(row),
-    ...ofCredentials(deps, row),
-    ...ofCertificates(deps, row),
-    ...ofRequests(row, counts.get(row.id)),
+    ...(row.state === 'removed'
+      ? []
+      : [
+          ...ofCircuit(row),
+          ...ofCredentials(deps, row),
+          ...ofCertificates(deps, row),
+          ...ofRequests(row, counts.get(row.id)),
+        ]),
+    // What a CA has issued outlives the connection to it.
     ...ofRevocations(row, byHand.get(row.id) ?? 0),
   ])
 }
@@ -74,7 +79,10 @@ function ofRequests({ name, state }: ConnectionRow, counts: RequestCounts | unde
 function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {
   if (byHand === 0) return []
   const waiting = plural(byHand, 'revocation waits', 'revocations wait')
-  return [`At the CA connection ${name} ${waiting} to be made by hand: revoke there, then confirm it here.`]
+  return [
+    `At the CA connection ${name} ${waiting} to be made by hand: revoke there, then confirm it here; ` +
+      'certbook revocation list --state by_hand.',
+  ]
 }
 
 /** Figures by the id of the connection. */

@@ -1,6 +1,6 @@
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import { timestamp } from '../../api/room.ts'
-import type { CaFailure, CaOutcome } from '../ca/contract.ts'
+import type { CaCheck, CaFailure, CaOutcome } from '../ca/contract.ts'
 import { embeddedConnection, type OpenConnection } from '../connections/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { circuitDelay } from './delays.ts'
@@ -92,6 +92,16 @@ export async function sendability(deps: Pick<EnrolmentDeps, 'database'>, connect
   }
 }
 
+/** An adapter that throws is at fault itself; no other connection has to wait for that. */
+async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConnection): Promise<CaCheck> {
+  try {
+    return await adapter.check()
+  } catch (error) {
+    deps.events.jobFailed({ job: 'ca-call', error })
+    return { kind: 'not_ready', failure: 'ca_error', caSaid: null }
+  }
+}
+
 async function tryOne(
   deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>,
   id: string,
@@ -105,7 +115,7 @@ async function tryOne(
   }
   const connection = await deps.connections.open(id)
   if (connection === null) return false
-  const found = await connection.adapter.check()
+  const found = await lookAt(deps, connection)
   if (found.kind === 'not_ready') {
     const note = await failureNote(deps, id, found.failure, true)
     await deps.database.batch(note.commands)

@@ -76,7 +76,7 @@ const settleAbsent = (id: string, claim: string, now: number): Command[] =>
 
 interface Look {
   readonly question: Question
-  ask(): Promise<FoundOutcome>
+  readonly ask: () => Promise<FoundOutcome>
 }
 
 /**
@@ -85,16 +85,13 @@ interface Look {
  */
 function lookAt(deps: EnrolmentDeps, request: OpenRequest, state: LookedAfter, lost: boolean): Look | null {
   const { adapter } = request.connection
+  const { poll, find } = adapter
   const { order, row } = request
   const known = caStateOf(deps, row)
-  if (adapter.poll !== undefined && state !== 'outcome_unknown' && !lost) {
-    const { poll } = adapter
-    return { question: 'poll', ask: () => poll.call(adapter, order, known) }
+  if (poll !== undefined && state !== 'outcome_unknown' && !lost) {
+    return { question: 'poll', ask: () => poll(order, known) }
   }
-  if (adapter.find !== undefined) {
-    const { find } = adapter
-    return { question: 'find', ask: () => find.call(adapter, order, known) }
-  }
+  if (find !== undefined) return { question: 'find', ask: () => find(order, known) }
   return adapter.describe().answersAgain ? { question: 'submit', ask: () => adapter.submit(order) } : null
 }
 

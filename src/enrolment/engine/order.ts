@@ -50,7 +50,9 @@ export function openRequestWith(
     notAfter: new Date(from(now) + termMilliseconds),
     profile: row.caProfile,
   }
-  return { row, mailbox, connection, order, issuedAfter: new Date(from(row.submittedAt ?? now)) }
+  // The clock may have been set back since.
+  const issuedAfter = new Date(from(Math.min(row.submittedAt ?? now, now)))
+  return { row, mailbox, connection, order, issuedAfter }
 }
 
 /** What the device sent, as it is kept. */

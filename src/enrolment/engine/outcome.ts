@@ -16,7 +16,7 @@ import type { EnrolmentDeps } from '../deps.ts'
 import { queueCaRevocation } from '../forwarding/queue.ts'
 import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../present.ts'
 import { firstReminder } from '../renewal/when.ts'
-import { insertStatus } from '../status/store.ts'
+import { insertStatus, readStatus } from '../status/store.ts'
 import { readRequest, readStanding, type RequestRow } from '../store.ts'
 import { termMilliseconds, type OpenRequest } from './order.ts'
 import { insertConnectedAuthority, settleIssued, settleRefused } from './store.ts'
@@ -30,7 +30,7 @@ export interface IssuedByCa {
 
 /** Who brought a certificate: the CA's answer (`service`), or an administrator. */
 export type BroughtBy = Pick<AuditEvent, 'actorKind' | 'actor'>
-export const byService: BroughtBy = { actorKind: 'service', actor: null }
+const byService: BroughtBy = { actorKind: 'service', actor: null }
 
 /** What became of a certificate that came back. */
 export type Kept =
@@ -48,8 +48,8 @@ interface Verified {
 /** CAs count the last second, or do not, and set the beginning back beside. */
 const roundingMilliseconds = 3_600_000
 
-/** Longer ones are no certificates, and are not kept for anybody to look at. */
-const returnedBytes = 64 * 1024
+/** Longer ones are no certificates, whatever they say, and are not kept for anybody to look at. */
+const certificateBytes = 64 * 1024
 
 async function connectedAuthorities(
   deps: Pick<EnrolmentDeps, 'crypto' | 'clock'>,
@@ -75,6 +75,7 @@ async function verify(
   { connection, order, issuedAfter }: OpenRequest,
   { certificate, chain: sent }: IssuedByCa,
 ): Promise<{ ok: true; verified: Verified } | { ok: false; reason: IssuedFault }> {
+  if (certificate.length > certificateBytes) return { ok: false, reason: 'malformed' }
   const { trust } = connection
   let chain: readonly Uint8Array[]
   try {
@@ -134,7 +135,7 @@ export async function refuse(
 ): Promise<Kept> {
   const { returned, revoke } = what
   const place = { table: 'certificate_requests', column: 'returned_sealed', row: row.id }
-  const isKept = returned !== null && returned.length <= returnedBytes
+  const isKept = returned !== null && returned.length <= certificateBytes
   const revocation =
     revoke === null
       ? []
@@ -187,8 +188,8 @@ async function keepVerified(
       ])
       break
     } catch (error) {
-      if (isGuard(error, 'request_finished')) return keepUnwanted(deps, request, der, by)
-      if (isSerialReused(error)) return refuseReused(deps, request, der, by)
+      if (isGuard(error, 'request_finished')) return keepUnwanted(deps, request, der, verified, by)
+      if (isSerialReused(error)) return refuseReused(deps, request, der, verified, by)
       const raced =
         isGuard(error, 'certificate_ended') ||
         (error instanceof ConstraintFailed && error.constraint.includes('certificates.device'))
@@ -208,21 +209,29 @@ const isSerialReused = (error: unknown): boolean =>
   (error instanceof ConstraintFailed && error.constraint.includes('certificates.serial_number'))
 
 /** Policy rule 15: an issuer gives no serial number twice. Revoking it would hit whoever had it first. */
-async function refuseReused(deps: EnrolmentDeps, request: OpenRequest, der: Uint8Array, by: BroughtBy): Promise<Kept> {
+async function refuseReused(
+  deps: EnrolmentDeps,
+  request: OpenRequest,
+  der: Uint8Array,
+  verified: Verified,
+  by: BroughtBy,
+): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
-  if (existing !== null) return keepUnwanted(deps, request, der, by)
+  if (existing !== null) return keepUnwanted(deps, request, der, verified, by)
   if (by.actorKind === 'administrator') return { kept: false, row: request.row, reason: 'serial_number_reused' }
   return refuse(deps, request, 'serial_number_reused', { returned: der, revoke: null }, by)
 }
 
 /**
  * A fit certificate for a request that has an outcome, or must come to nothing. The one that it has already is no news;
- * any other is revoked where it was issued, so that none is out that nobody here knows of.
+ * any other is revoked where it was issued, so that none is out that nobody here knows of. One with the serial number of
+ * a certificate that is kept is for operators to look at: CAs revoke by that number.
  */
 async function keepUnwanted(
   deps: EnrolmentDeps,
   request: OpenRequest,
   der: Uint8Array,
+  { authority, facts: { serialNumber } }: Verified,
   by: BroughtBy,
 ): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
@@ -231,7 +240,9 @@ async function keepUnwanted(
   const known = existing === null ? null : openCertificate(deps.keys, existing)
   if (known !== null && equalBytes(known.certificate, der)) return { kept: true, row, certificate: known }
   const reason = existing === null ? await whyUnwanted(deps, row) : 'issued_already'
-  return refuse(deps, { ...request, row }, reason, { returned: null, revoke: der }, by)
+  const isReused = (await readStatus(deps.database, authority, serialNumber)) !== null
+  const what = isReused ? { returned: der, revoke: null } : { returned: null, revoke: der }
+  return refuse(deps, { ...request, row }, reason, what, by)
 }
 
 /** Why a certificate is not kept: what it was for has ended meanwhile, its key was blocked, or the request has an end. */

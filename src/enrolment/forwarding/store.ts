@@ -219,6 +219,9 @@ export const countOpen = (database: Database) =>
       { connection: text, revocations: integer },
       `SELECT /* scan: a handful of connections, each by the index of what is open */ k.id AS connection,
               (SELECT COUNT(*) FROM ca_revocations v WHERE v.connection = k.id AND v.state <> 'confirmed') AS revocations
-       FROM ca_connections k WHERE k.kind <> 'embedded' AND k.state <> 'removed'`,
+       FROM ca_connections k
+       WHERE k.kind <> 'embedded'
+         AND (k.state <> 'removed'
+              OR EXISTS (SELECT 1 FROM ca_revocations o WHERE o.connection = k.id AND o.state <> 'confirmed'))`,
     ),
   )

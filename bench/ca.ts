@@ -1,0 +1,109 @@
+import { join } from 'node:path'
+import { openNodeService } from '../src/node.ts'
+import { Api } from '../test/support/api.ts'
+import { newCsr } from '../test/support/ca-drill.ts'
+import { testConfig } from '../test/support/node-process.ts'
+import { Cfssl } from './cfssl.ts'
+import { ServerProcess } from './processes.ts'
+import { askFrom, stockSubscribers } from './stock.ts'
+
+/** One round: the same number of requests through the product and straight to the same CFSSL. */
+export interface ThroughCaRound {
+  /** Requests per second of the clock on the wall, answered with their certificates. */
+  readonly through: number
+  readonly direct: number
+  /** CPU of the product's process for one request, in microseconds, sealing of the audit log included. */
+  readonly microseconds: number
+}
+
+export const requestsThroughCa = 300
+const warmUpRounds = 3
+const requestsAtOnce = 16
+const uses = ['sign', 'encrypt', 'dual'] as const
+
+interface Task {
+  readonly csr: string
+  readonly use: (typeof uses)[number]
+  readonly credential: string
+  readonly address: string
+}
+
+/** Connects CFSSL in the files of a data directory, with a rule for each use. */
+async function connect(dataDir: string, cfssl: Cfssl): Promise<void> {
+  const node = await openNodeService(testConfig(dataDir))
+  try {
+    const operator = new Api(askFrom(node.service, 0)).with(node.service.administration.localOperator())
+    const made = await operator.post('/v1/admin/ca-connections', {
+      kind: 'cfssl',
+      name: 'CFSSL',
+      recipient: 'the bench',
+      url: cfssl.url,
+      anchors: cfssl.certificate,
+    })
+    if (made.status !== 201) throw new Error(`certbook connects no CFSSL: ${JSON.stringify(made.body)}`)
+    for (const [index, use] of uses.entries()) {
+      const rule = { position: index + 1, use, profile: use, connectionId: made.body.id }
+      const ruled = await operator.post('/v1/admin/routing-rules', rule)
+      if (ruled.status !== 201) throw new Error(`certbook takes no rule: ${JSON.stringify(ruled.body)}`)
+    }
+  } finally {
+    await node.settled()
+    await node.close()
+  }
+}
+
+async function makeTasks(dataDir: string, count: number): Promise<Task[]> {
+  const tasks: Task[] = []
+  for (const { credential, email } of await stockSubscribers(dataDir, Math.ceil(count / uses.length))) {
+    for (const use of uses) tasks.push({ csr: (await newCsr(email)).csr, use, credential, address: email })
+  }
+  return tasks
+}
+
+/** Does all tasks, a number of them at once; resolves to how many were done in a second. */
+async function perSecond(tasks: readonly Task[], act: (task: Task) => Promise<void>): Promise<number> {
+  const before = performance.now()
+  const left = tasks.values()
+  const work = async (): Promise<void> => {
+    for (const task of left) await act(task)
+  }
+  await Promise.all(Array.from({ length: requestsAtOnce }, work))
+  return (tasks.length * 1_000) / (performance.now() - before)
+}
+
+async function requestOf(server: ServerProcess, { csr, use, credential }: Task): Promise<void> {
+  const response = await fetch(`${server.url}/v1/certificate-requests`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${credential}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ csr, use }),
+  })
+  const answer = await response.text()
+  if (response.status !== 201) throw new Error(`certbook issues nothing: ${answer}`)
+}
+
+/** Measures both in turn, with the same CSRs; CFSSL keeps no database, so nothing holds it up. */
+export async function measureThroughCa(folder: string, rounds: number): Promise<ThroughCaRound[]> {
+  const dataDir = join(folder, 'through-ca')
+  const cfssl = await Cfssl.start(join(folder, 'cfssl-behind'))
+  let server: ServerProcess | null = null
+  try {
+    const tasks = await makeTasks(dataDir, (rounds + warmUpRounds) * requestsThroughCa)
+    await connect(dataDir, cfssl)
+    server = await ServerProcess.start('with-log', dataDir)
+    const certbook = server
+    const measured: ThroughCaRound[] = []
+    for (let round = 0; round < rounds + warmUpRounds; round += 1) {
+      const part = tasks.slice(round * requestsThroughCa, (round + 1) * requestsThroughCa)
+      const before = await certbook.cpuMicroseconds()
+      const through = await perSecond(part, (task) => requestOf(certbook, task))
+      await certbook.settle()
+      const microseconds = ((await certbook.cpuMicroseconds()) - before) / part.length
+      const direct = await perSecond(part, ({ csr, address }) => cfssl.sign(csr, address))
+      measured.push({ through, direct, microseconds })
+    }
+    return measured.slice(warmUpRounds)
+  } finally {
+    await server?.stop()
+    await cfssl.stop()
+  }
+}

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openSqliteFile } from '../src/adapters/sqlite.ts'
 import { startProcess, temporaryFolder } from '../test/support/node-process.ts'
+import { measureThroughCa, requestsThroughCa, type ThroughCaRound } from './ca.ts'
 import { measureEnumeration, type Comparison } from './enumeration.ts'
 import { certificatesPerRound, measureIssuing, type IssuingRound } from './issuing.ts'
 import { askOnce, measure, warmUp, type Round } from './measure.ts'
@@ -176,6 +177,32 @@ const issuingFiguresOf = (issuing: readonly IssuingRound[]): Figure[] => {
   ]
 }
 
+const throughCaFiguresOf = (measured: readonly ThroughCaRound[]): Figure[] => {
+  const each = (read: (round: ThroughCaRound) => number): number[] => measured.map(read)
+  return [
+    {
+      name: 'requests through certbook to cfssl / straight to cfssl',
+      unit: 'of its requests per second',
+      values: each(({ through, direct }) => through / direct),
+      digits: 2,
+      aim: { text: 'at least 0.50', met: (value) => value >= 0.5 },
+    },
+    {
+      name: 'requests through certbook to cfssl',
+      unit: 'requests/s',
+      values: each(({ through }) => through),
+      digits: 0,
+    },
+    { name: 'requests straight to cfssl', unit: 'requests/s', values: each(({ direct }) => direct), digits: 0 },
+    {
+      name: 'CPU of certbook, request to cfssl',
+      unit: 'µs',
+      values: each(({ microseconds }) => microseconds),
+      digits: 0,
+    },
+  ]
+}
+
 const enumerationFiguresOf = (comparisons: readonly Comparison[]): Figure[] =>
   comparisons.map(({ name, ratios }) => ({
     name,
@@ -201,6 +228,7 @@ try {
   const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
   // First, so that a missing cfssl is said at once.
   const issuing = issuingFiguresOf(await measureIssuing(folder.path, rounds))
+  const throughCa = throughCaFiguresOf(await measureThroughCa(folder.path, rounds))
   const stocked = join(folder.path, 'stock')
   const stock = await stockDirectory(stocked, subscribers)
   for (const copy of ['with-log', 'without-log']) await cp(stocked, join(folder.path, copy), { recursive: true })
@@ -212,7 +240,7 @@ try {
   const figures = figuresOf(trios, starts)
   const enumeration = enumerationFiguresOf(await measureEnumeration(join(folder.path, 'enumeration'), rounds))
   if (options.json) {
-    const results = [...figures, ...issuing, ...enumeration].map(({ aim, ...figure }) => ({
+    const results = [...figures, ...issuing, ...throughCa, ...enumeration].map(({ aim, ...figure }) => ({
       ...figure,
       median: median(figure.values),
       ...(aim === undefined ? {} : { aim: aim.text, met: aim.met(median(figure.values)) }),
@@ -232,6 +260,11 @@ try {
     )
     console.log('save for the library alone, which checks and signs in a loop. CPU of the process that issues.\n')
     console.log(tableOf(issuing))
+    console.log(
+      `\nThrough a connected CA: ${requestsThroughCa} new keys a round, 16 at once, to certbook, which has cfssl sign`,
+    )
+    console.log('and keeps the certificate before it answers, and then the same CSRs straight to that cfssl.\n')
+    console.log(tableOf(throughCa))
     console.log('\nWhat the time of an answer tells: the kinds take turns within one process, without a socket.\n')
     console.log(tableOf(enumeration))
   }

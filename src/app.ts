@@ -29,6 +29,8 @@ interface AppParts {
   readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<string>
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly warnings: () => Promise<readonly string[]>
+  /** Whether a caller is shown the warnings of `/readyz` in words. */
+  readonly mayReadWarnings: (context: Context) => boolean
 }
 
 /** Has a disclosed key blocked. Where that fails, the refusal stands all the same. */
@@ -50,6 +52,10 @@ const toDomainError = (error: Error): Error => {
   if (error.status === 415) return wrongType()
   return error.status === 400 ? new DomainError('malformed_json', 'The body is not JSON.', { cause: error }) : error
 }
+
+/** Said to strangers: what warnings say of CAs, requests and failures is the operator's business. */
+const warningsElsewhere =
+  'Something is not as it should be: administrators read it at /v1/admin/overview, and this machine here.'
 
 /** The pattern that a request matched, for the log: the path itself may hold whatever somebody typed. */
 const routeOf = (context: Context<Env>): string => routePath(context, -1)
@@ -102,8 +108,10 @@ export function createApp(parts: AppParts): OpenAPIHono {
       }
     }
     const ready = unusable.length === 0
+    const warnings = await parts.warnings()
+    const shown = warnings.length === 0 || parts.mayReadWarnings(context) ? warnings : [warningsElsewhere]
     return context.json(
-      { status: ready ? 'ready' : 'not_ready', unusable, warnings: await parts.warnings() },
+      { status: ready ? 'ready' : 'not_ready', unusable, warnings: shown },
       ready ? 200 : 503,
     )
   })

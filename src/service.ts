@@ -10,7 +10,7 @@ import { createEmbeddedCa } from './enrolment/ca/embedded.ts'
 import { createConnections } from './enrolment/connections/registry.ts'
 import { createEnrolmentRoom } from './enrolment/room.ts'
 import type { AdoptedList } from './enrolment/status/adopt-list.ts'
-import { metricsRoutes } from './edge/metrics.ts'
+import { mayReadWarnings, metricsRoutes } from './edge/metrics.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
 import { parseCertificate } from './pki/certificate.ts'
@@ -201,6 +201,7 @@ export async function createService(
     registration,
     enrolment,
     bootstrapSha256: config.adminBootstrapSha256,
+    warnings: () => warnings(),
   })
   const standards = createStandardsRoom({
     crypto,
@@ -268,6 +269,7 @@ export async function createService(
     onPrivateKey: enrolment.blockDisclosedKey,
     databases,
     warnings,
+    mayReadWarnings: (context) => mayReadWarnings(context, { token: config.metricsToken, sha256: adapters.sha256 }),
   })
   return {
     fetch: (request, env) => app.fetch(request, env),

@@ -13,6 +13,9 @@ CREATE TABLE certificate_authorities (
   certificate BLOB NOT NULL,
   private_key_sealed BLOB,
   created_at INTEGER NOT NULL,
+  -- Of connected ones: SHA-256 of name and key. A CA whose certificate was made anew goes on counting its serial numbers.
+  identity TEXT,
+  CONSTRAINT certificate_authorities_identity_of_connected CHECK ((role = 'connected') = (identity IS NOT NULL)),
   CONSTRAINT certificate_authorities_key_of_own CHECK (
     (role = 'connected') = (private_key_sealed IS NULL) AND (role = 'connected') = (key_kind IS NULL)
   )
@@ -22,6 +25,7 @@ INSERT INTO certificate_authorities (id, role, slot, issuer, key_kind, certifica
   FROM certificate_authorities_kept;
 DROP TABLE certificate_authorities_kept;
 CREATE INDEX certificate_authorities_by_issuer ON certificate_authorities (issuer);
+CREATE INDEX certificate_authorities_by_identity ON certificate_authorities (identity) WHERE identity IS NOT NULL;
 
 CREATE TABLE ca_connections (
   id TEXT PRIMARY KEY,

@@ -184,7 +184,9 @@ async function bodyOf(incoming: IncomingMessage, maxBytes: number): Promise<Uint
     if (length > maxBytes) throw new ExchangeFailed('answer_too_large', 'maybe')
     pieces.push(piece)
   }
-  return new Uint8Array(Buffer.concat(pieces))
+  // Not a copy of it: a revocation list is long.
+  const { buffer, byteOffset, byteLength } = Buffer.concat(pieces)
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 const answerOf = (incoming: IncomingMessage, body: Uint8Array): OutgoingAnswer => ({

@@ -21,4 +21,6 @@ export interface AdminDeps {
   readonly enrolment: Pick<EnrolmentRoom, 'administration'>
   /** SHA-256, in hex, of the secret that makes the first administrator; null where none may. */
   readonly bootstrapSha256: string | null
+  /** What is not as it should be, as `/readyz` says it to this machine. */
+  readonly warnings: () => Promise<readonly string[]>
 }

@@ -93,6 +93,8 @@ export const overviewAnswer = z
       /** Within the last two days. */
       givenUp: z.number(),
     }),
+    /** What makes the service usable but not as it should be, each with what to do. */
+    warnings: z.array(z.string()),
   })
   .meta({ id: 'OverviewAnswer' })
 

@@ -15,22 +15,32 @@ const identifier = z.string().min(1).max(64)
 /** One or more certificates, PEM. */
 const certificates = z.string().min(1).max(200_000)
 
-/** Of a CA: TLS, or this machine itself. What stands before its paths; without credentials, query or fragment. */
+const hasNoCredentials = (value: string): boolean => {
+  if (!URL.canParse(value)) return true
+  const { username, password } = new URL(value)
+  return username === '' && password === ''
+}
+
+/**
+ * Of a CA: TLS, or this machine itself. What stands before its paths; without credentials, query or fragment, not even
+ * an empty one, which would make those paths a part of it.
+ */
 const baseUrl = z
   .string()
   .max(500)
   .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an https: URL')
-  .refine((value) => {
-    if (!URL.canParse(value)) return true
-    const { username, password, search, hash } = new URL(value)
-    return username === '' && password === '' && search === '' && hash === ''
-  }, 'must have no user, password, query or fragment: credentials have fields of their own')
-  .transform((value) => value.replace(/\/+$/, ''))
+  .refine(
+    (value) => !/[?#]/.test(value) && hasNoCredentials(value),
+    'must have no user, password, query or fragment: credentials have fields of their own',
+  )
+  .transform((value) => (URL.canParse(value) ? new URL(value).href : value).replace(/\/+$/, ''))
 
 const listUrl = z
   .string()
   .max(500)
   .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an http: or https: URL')
+  .refine((value) => hasNoCredentials(value), 'must have no user and password: a list is for everybody')
+  .transform((value) => (URL.canParse(value) ? new URL(value).href : value))
 
 /** What every connection to a CA elsewhere has. */
 const common = {
@@ -65,7 +75,7 @@ const remote = {
 
 /** The sender of the mail with which the CA itself has the mailbox prove something; null where it sends none. */
 const mailboxChallenge = z
-  .strictObject({ sender: z.string().trim().min(1).max(200) })
+  .strictObject({ sender: shortText })
   .nullable()
   .default(null)
 

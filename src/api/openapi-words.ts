@@ -96,7 +96,10 @@ export const plainOperations: Paths = {
       tags: ['Operation'],
       summary: 'Whether the databases can be used, and what is not as it should be',
       responses: {
-        200: body('Usable; `warnings` says what is not as it should be', 'application/json'),
+        200: body(
+          'Usable; `warnings` says what is not as it should be, in words to this machine and with METRICS_TOKEN only',
+          'application/json',
+        ),
         503: body('A database cannot be used', 'application/json'),
       },
     },

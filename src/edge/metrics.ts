@@ -13,15 +13,30 @@ interface MetricsParts {
   readonly sha256: Sha256
 }
 
+/** By what the reader of figures and warnings is known. */
+type ReaderParts = Pick<MetricsParts, 'token' | 'sha256'>
+
 const encoder = new TextEncoder()
+
+function isMetricsToken({ token, sha256 }: ReaderParts, given: string): boolean {
+  const hash = (text: string): Uint8Array => sha256(encoder.encode(text))
+  return token !== null && equalSecrets(hash(given), hash(token))
+}
+
+/**
+ * Whether who asks is shown what is not as it should be, which tells of CAs, requests and failures: this machine, and
+ * the holder of METRICS_TOKEN.
+ */
+export function mayReadWarnings(context: Context, parts: ReaderParts): boolean {
+  if (context.get('client').local) return true
+  return isMetricsToken(parts, (context.req.header('Authorization') ?? '').replace(/^Bearer /i, ''))
+}
 
 /** Lets this machine and the holder of METRICS_TOKEN pass; throws `credential_required`, `credential_invalid`. */
 function requireReader(context: Context, parts: MetricsParts): void {
   const authorization = context.req.header('Authorization')
   if (authorization === undefined && context.get('client').local) return
-  const given = bearerToken(authorization)
-  const hash = (text: string): Uint8Array => parts.sha256(encoder.encode(text))
-  if (parts.token !== null && equalSecrets(hash(given), hash(parts.token))) return
+  if (isMetricsToken(parts, bearerToken(authorization))) return
   throw new DomainError('credential_invalid', 'Send the METRICS_TOKEN of this service, or ask from its own machine.')
 }
 

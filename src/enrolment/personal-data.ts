@@ -30,6 +30,7 @@ export const personalData: readonly TableDeclaration[] = [
       certificate: impersonal('its certificate, DER'),
       private_key_sealed: impersonal('its private key, PKCS#8, encrypted'),
       created_at: impersonal('time, UTC milliseconds'),
+      identity: impersonal('hash of name and key of a connected one'),
     },
   },
   {

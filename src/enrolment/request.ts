@@ -14,6 +14,7 @@ import { leaseMilliseconds } from './engine/delays.ts'
 import type { Engine } from './engine/engine.ts'
 import { openRequestWith } from './engine/order.ts'
 import { sendRequest } from './engine/submit.ts'
+import { beyondLimits, requestLimits } from './request-limits.ts'
 import { checkCsr, type ProvedKey, type RoutedKey } from './proved-key.ts'
 import type { OpenedCertificate } from './present.ts'
 import { awaitProof, provedAfter, remindOfProof } from './waiting/mailbox-proof.ts'
@@ -171,7 +172,7 @@ function newRequest(
 }
 
 const intentCommands = (deps: EnrolmentDeps, row: NewRequest): Command[] => [
-  ...insertRequest(row),
+  ...insertRequest(row, requestLimits(row.createdAt)),
   ...deps.audit.record({
     action: 'certificate.requested',
     actorKind: 'device',
@@ -183,8 +184,8 @@ const intentCommands = (deps: EnrolmentDeps, row: NewRequest): Command[] => [
 ]
 
 /**
- * Says why the guard broke: mailbox or device has ended just now, the key is another subscriber's, or it has served
- * here before. Policy rule 9.
+ * Says why the guard broke: mailbox or device has ended just now, too much was asked for, the key is another
+ * subscriber's, or it has served here before. Policy rule 9.
  */
 async function refusal(
   deps: EnrolmentDeps,
@@ -200,6 +201,8 @@ async function refusal(
   if ((await deps.connections.open(row.connection)) === null) {
     return new DomainError('not_certified_here', 'The CA for this mailbox was just removed. Ask again.', { cause })
   }
+  const beyond = await beyondLimits(deps, row, cause)
+  if (beyond !== null) return beyond
   await requireNotBlocked(deps, proved)
   const foreign = await readForeignUse(deps.database, proved.spkiSha256, row.subscriber)
   return foreign === null

@@ -44,6 +44,8 @@ const derOrPem = {
   'application/x-pem-file': { schema: z.string() },
 }
 
+const tooMany = problemAnswer('Too many requests within a day, or too many of this device without an outcome')
+
 const requestRoute = createRoute({
   operationId: 'requestCertificate',
   tags: ['Certificate requests'],
@@ -63,6 +65,7 @@ const requestRoute = createRoute({
     409: problemAnswer('The key cannot be used again'),
     415: problemAnswer('Send JSON, application/pkcs10 or application/x-pem-file'),
     422: problemAnswer('The request or its key is refused'),
+    429: tooMany,
   },
 })
 
@@ -97,6 +100,7 @@ const publicKeyProofRoute = createRoute({
     403: problemAnswer('The proof is wrong'),
     409: problemAnswer('The key cannot be used again'),
     410: problemAnswer('The challenge was used, has expired, or is not yours'),
+    429: tooMany,
   },
 })
 

@@ -12,6 +12,7 @@ import {
 } from '../ports/database.ts'
 import { requestState as requestStates } from '../api/admin-shapes.ts'
 import { certificateUse, type CertificateUse } from '../api/shapes.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 export const use = oneOf(...certificateUse.options)
 
@@ -44,10 +45,11 @@ export interface NewRequest {
 /**
  * Inserts a request, and with `submitting` its intent to be submitted. The guard `request_refused` breaks where mailbox
  * or device has ended, where its CA connection was removed, where the key is another subscriber's or one of its
- * certificates has ended (policy rule 9: unless that was for a mailbox that has moved to this subscriber since), and
- * where the key is blocked. A live request for the same key, device, mailbox and use breaks the unique index instead.
+ * certificates has ended (policy rule 9: unless that was for a mailbox that has moved to this subscriber since), where
+ * the key is blocked, and where device or subscriber has as many requests as `limits` says. A live request for the same
+ * key, device, mailbox and use breaks the unique index instead.
  */
-export const insertRequest = (row: NewRequest): Command[] => [
+export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[] => [
   command(
     `INSERT INTO certificate_requests
        (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, connection, ca_profile, rule,
@@ -65,7 +67,14 @@ export const insertRequest = (row: NewRequest): Command[] => [
              WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = ? AND n.ended_at IS NULL
            )
        )
-       AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = ?)`,
+       AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = ?)
+       AND ? > (
+         SELECT COUNT(*) FROM certificate_requests o
+         WHERE o.device = ?
+           AND o.state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting', 'pending',
+                           'outcome_unknown')
+       )
+       AND ? > (SELECT COUNT(*) FROM certificate_requests n WHERE n.subscriber = ? AND n.created_at > ?)`,
     row.id,
     row.subscriber,
     row.device,
@@ -95,6 +104,11 @@ export const insertRequest = (row: NewRequest): Command[] => [
     row.device,
     row.subscriber,
     row.spkiSha256,
+    limits.openPerDevice,
+    row.device,
+    limits.perSubscriber,
+    row.subscriber,
+    limits.since,
   ),
   requireOneChange('request_refused'),
 ]
@@ -108,6 +122,32 @@ export const readStanding = (database: Database, of: { mailbox: string; device: 
        FROM mailboxes m JOIN devices d ON d.subscriber = m.subscriber WHERE m.id = ? AND d.id = ?`,
       of.mailbox,
       of.device,
+    ),
+  )
+
+/** How many requests of a device have no outcome; only asked to explain a broken guard. */
+export const countOpenOf = (database: Database, device: string) =>
+  database.first(
+    query(
+      { requests: integer },
+      `SELECT COUNT(*) AS requests FROM certificate_requests
+       WHERE device = ?
+         AND state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting', 'pending',
+                       'outcome_unknown')`,
+      device,
+    ),
+  )
+
+/** When the newest but `passed` requests of a subscriber since a time was made; only asked to explain a broken guard. */
+export const readNewestBut = (database: Database, subscriber: string, since: number, passed: number) =>
+  database.first(
+    query(
+      { createdAt: integer },
+      `SELECT created_at AS createdAt FROM certificate_requests
+       WHERE subscriber = ? AND created_at > ? ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ?`,
+      subscriber,
+      since,
+      passed,
     ),
   )
 

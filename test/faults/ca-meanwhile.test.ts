@@ -71,25 +71,28 @@ describe.each(engines)('what happens while a CA has a request, on %s', (engine) 
     test.each([
       ['ahead', day, 'not_yet_valid'],
       ['behind', -day, 'validity_too_long'],
-    ] as const)("the CA's is %s: each request ends by name, and the same key is certified once they agree", async (_, by, reason) => {
-      await connectCa(operator, cfsslAt(ca, ca.url))
-      ahead = by
-      const asked = await askForOne(alice)
-      expect(await ownView(asked)).toMatchObject({ state: 'failed', reason, certificate: null })
-      const shown = await operatorsView(operator, asked.id)
-      expect(shown).toMatchObject({ state: 'failed', reason, openAtCa: false })
-      expect(serialOf(new X509Certificate(shown.returnedCertificate).raw)).toBe(serialOf(ca.issuedFor(asked.key)[0]))
-      expect(ca.count()).toBe(1)
-      await passMinutes(harness, 10)
-      expect(ca.count()).toBe(1)
+    ] as const)(
+      "the CA's is %s: each request ends by name, and the same key is certified once they agree",
+      async (_, by, reason) => {
+        await connectCa(operator, cfsslAt(ca, ca.url))
+        ahead = by
+        const asked = await askForOne(alice)
+        expect(await ownView(asked)).toMatchObject({ state: 'failed', reason, certificate: null })
+        const shown = await operatorsView(operator, asked.id)
+        expect(shown).toMatchObject({ state: 'failed', reason, openAtCa: false })
+        expect(serialOf(new X509Certificate(shown.returnedCertificate).raw)).toBe(serialOf(ca.issuedFor(asked.key)[0]))
+        expect(ca.count()).toBe(1)
+        await passMinutes(harness, 10)
+        expect(ca.count()).toBe(1)
 
-      ahead = 0
-      const again = await alice.api.post('/v1/certificate-requests', { csr: asked.csr, use: 'dual' })
-      expect([again.status, again.body.state]).toEqual([201, 'issued'])
-      expect(again.body.id).not.toBe(asked.id)
-      expect(ca.issuedFor(asked.key)).toHaveLength(2)
-      await expectSound()
-    })
+        ahead = 0
+        const again = await alice.api.post('/v1/certificate-requests', { csr: asked.csr, use: 'dual' })
+        expect([again.status, again.body.state]).toEqual([201, 'issued'])
+        expect(again.body.id).not.toBe(asked.id)
+        expect(ca.issuedFor(asked.key)).toHaveLength(2)
+        await expectSound()
+      },
+    )
 
     test("this service's was a day ahead: what waits goes on as soon as the operator says so", async () => {
       const connection = await connectCa(operator, cfsslAt(ca, ca.url))

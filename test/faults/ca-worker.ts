@@ -9,31 +9,35 @@ import { testConfig } from '../support/node-process.ts'
  *
  *     node test/faults/ca-worker.ts <folder>
  *
- * Says `ready`; when it is told to, works until nothing waits any more, and says how many orders it has sent.
+ * Says `ready`; when it is told to, works until nothing waits any more, and says how many certificates it got.
  */
 const [, , dataDir = ''] = process.argv
 const outgoing = createOutgoingHttps()
 const decoder = new TextDecoder()
-let sent = 0
+let got = 0
 const node = await openNodeService(testConfig(dataDir), {
   beside: true,
-  leaveMail: true,
   writeLog: () => undefined,
   outgoing: {
     ...outgoing,
-    exchange: (request) => {
-      // A look at the CA asks to have what is no request signed.
-      if (decoder.decode(request.body ?? undefined).includes('CERTIFICATE REQUEST')) sent += 1
-      return outgoing.exchange(request)
+    exchange: async (request) => {
+      const answer = await outgoing.exchange(request)
+      // `sign` and `authsign`
+      if (request.url.endsWith('sign') && decoder.decode(answer.body).includes('BEGIN CERTIFICATE')) got += 1
+      return answer
     },
   },
 })
 const resume = node.service.jobs.find(({ name }) => name === 'requests-resume')
 if (resume === undefined) throw new Error('there is no job requests-resume')
-const { run } = resume
+const run = (): Promise<void> => resume.run()
 
 const api = new Api(async (path, init) =>
-  node.service.fetch(new Request(`http://127.0.0.1${path}`, init), { peer: '127.0.0.1', encrypted: false, pkiOnly: false }),
+  node.service.fetch(new Request(`http://127.0.0.1${path}`, init), {
+    peer: '127.0.0.1',
+    encrypted: false,
+    pkiOnly: false,
+  }),
 ).with(node.service.administration.localOperator())
 
 const isWaiting = async (): Promise<boolean> =>
@@ -45,7 +49,7 @@ async function work(): Promise<void> {
     await node.settled()
   } while (await isWaiting())
   await node.close()
-  process.send?.({ sent }, () => process.disconnect())
+  process.send?.({ got }, () => process.disconnect())
 }
 
 process.once('message', () => void work())

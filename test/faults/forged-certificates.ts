@@ -225,6 +225,12 @@ export const forgedCertificates: readonly ToldLie[] = [
     ends: ends(unfit('eku_unprofiled')),
   },
   {
+    name: 'the certificate of the CA itself',
+    lie: { issue: async (_asked, { ca }) => ({ certificate: ca.issuing, chain: [ca.root] }) },
+    // In a list of CAs there is none for the order.
+    ends: { ...ends(unfit('spki_differs')), est: unclear('answer_malformed') },
+  },
+  {
     name: 'any purpose',
     lie: { issue: saying(() => ({ purposes: ['2.5.29.37.0'] })) },
     ends: ends(unfit('eku_unprofiled')),

@@ -433,6 +433,7 @@ describe.each(engines)('the overview on %s', (engine) => {
         certificates: { valid: 0 },
         certificateRequests: {},
         mail: { queued: 0, oldestQueuedAt: null, givenUp: 0 },
+        warnings: [],
       })
       await startRegistration(harness.api, 'waiting@example.com')
       await harness.settled()

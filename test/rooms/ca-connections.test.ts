@@ -183,7 +183,7 @@ describe.each(engines)('CA connections on %s', (engine) => {
         action: 'ca_connection.created',
         actor: operator.id,
         subject: made.id,
-        facts: JSON.stringify({ kind: 'cfssl', recipient: 'Example Trust GmbH' }),
+        facts: JSON.stringify({ kind: 'cfssl', recipient: 'Example Trust GmbH', url: server.url }),
       })
     })
 

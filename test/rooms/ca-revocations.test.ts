@@ -51,6 +51,11 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
   const revocationOf = async ({ id }: Json): Promise<Json> =>
     (await all()).find(({ certificateId }) => certificateId === id)
   const toldTimes = (): number => ca.asked.filter((path) => path.endsWith('/revoke')).length
+  const setCircuit = async (openUntil: number | null): Promise<void> => {
+    await harness.main.batch([
+      command(`UPDATE ca_connections SET open_until = ? WHERE id = ?`, openUntil, connection.id),
+    ])
+  }
   const warnings = async (): Promise<string> => (await harness.service.warnings()).join('\n')
   const audited = (subject: string) =>
     harness.main.all(
@@ -196,9 +201,6 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
   })
 
   test('a paused connection is told, one whose circuit is open is not, unless it is paused too', async () => {
-    const openUntil = async (until: number | null): Promise<void> => {
-      await harness.main.batch([command(`UPDATE ca_connections SET open_until = ? WHERE id = ?`, until, connection.id)])
-    }
     const path = `/v1/admin/ca-connections/${connection.id}`
     const frank = await someone()
     const [first, second, third] = [await certify(frank), await certify(frank), await certify(frank)]
@@ -207,13 +209,13 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     await harness.settled()
     expect((await revocationOf(first)).state).toBe('confirmed')
     await operator.api.post(`${path}/resumption`)
-    await openUntil(harness.clock.now + hour)
+    await setCircuit(harness.clock.now + hour)
     await revoke(frank, second)
     await harness.runJob('ca-revocations')
     await harness.settled()
     expect(await revocationOf(second)).toMatchObject({ state: 'waiting', attempts: 0 })
     await operator.api.post(`${path}/pause`)
-    await openUntil(harness.clock.now + hour)
+    await setCircuit(harness.clock.now + hour)
     await revoke(frank, third)
     await harness.settled()
     expect([(await revocationOf(second)).state, (await revocationOf(third)).state]).toEqual(['confirmed', 'confirmed'])
@@ -260,16 +262,25 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     expect(await audited(id)).toHaveLength(1)
   })
 
-  test('a CA that is down is told when it is back', async () => {
+  test('a CA that is down is not asked for each, and told of all when it is back', async () => {
     const heidi = await someone()
-    const certificate = await certify(heidi)
-    await ca.goDown()
-    await revoke(heidi, certificate)
+    const certificates: Json[] = []
+    for (let number = 0; number < 10; number += 1) certificates.push(await certify(heidi))
+    await setCircuit(harness.clock.now + hour)
+    for (const certificate of certificates) await revoke(heidi, certificate)
     await harness.settled()
-    expect(await revocationOf(certificate)).toMatchObject({ state: 'waiting', lastFailure: 'unreachable' })
+    await ca.goDown()
+    await setCircuit(null)
+    await harness.runJob('ca-revocations')
+    const standing = await Promise.all(certificates.map(revocationOf))
+    const asked = standing.filter(({ attempts }) => attempts > 0)
+    expect(asked.length).toBeGreaterThan(0)
+    expect(asked.length).toBeLessThanOrEqual(4)
+    expect(new Set(asked.map(({ lastFailure }) => lastFailure))).toEqual(new Set(['unreachable']))
     await ca.comeBack()
     await passMinutes(harness, 1, ['ca-revocations'])
-    expect((await revocationOf(certificate)).state).toBe('confirmed')
+    const after = await Promise.all(certificates.map(revocationOf))
+    expect(after.map(({ state }) => state)).toEqual(certificates.map(() => 'confirmed'))
   })
 
   test('lists and OCSP of the service say nothing of certificates of others', async () => {

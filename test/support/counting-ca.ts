@@ -122,7 +122,8 @@ export async function startCountingCa(now: () => number = Date.now): Promise<Cou
   }
 
   const revoke = (body: string): Reply => {
-    if (mood.revokes === 'database_fails') return json(400, null, [{ code: 11000, message: 'certificate store: locked' }])
+    if (mood.revokes === 'database_fails')
+      return json(400, null, [{ code: 11000, message: 'certificate store: locked' }])
     if (mood.revokes === 'not_known') return json(400, null, [{ code: 11200, message: 'certificate not found' }])
     revoked.add(revokeBody.parse(JSON.parse(body)).serial)
     return json(200, {})
@@ -135,7 +136,8 @@ export async function startCountingCa(now: () => number = Date.now): Promise<Cou
   ]
 
   const enrol = async (body: string, authorization: string | undefined): Promise<Reply> => {
-    const allowed = mood.password === null ? null : `Basic ${Buffer.from(`certbook:${mood.password}`).toString('base64')}`
+    const allowed =
+      mood.password === null ? null : `Basic ${Buffer.from(`certbook:${mood.password}`).toString('base64')}`
     if (allowed !== null && authorization !== allowed) return [401, { 'www-authenticate': 'Basic' }, 'wrong password']
     const csr = readCsr(body.replaceAll(/\s/g, ''))
     if (ordersLeft <= 0) {
@@ -159,7 +161,11 @@ export async function startCountingCa(now: () => number = Date.now): Promise<Cou
     asked.push(path)
     switch (path) {
       case '/api/v1/cfssl/info':
-        return json(200, { certificate: toPem('CERTIFICATE', ca.issuing), usages: ['email protection'], expiry: '2160h' })
+        return json(200, {
+          certificate: toPem('CERTIFICATE', ca.issuing),
+          usages: ['email protection'],
+          expiry: '2160h',
+        })
       case '/api/v1/cfssl/sign':
         return sign(body)
       case '/api/v1/cfssl/revoke':

@@ -87,7 +87,7 @@ export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('get', '/v1/admin/overview', {
       operationId: 'readOverview',
-      summary: 'How many of everything, and whether mail leaves',
+      summary: 'How many of everything, whether mail leaves, and what is not as it should be',
       responses: { 200: jsonAnswer('The numbers', overviewAnswer) },
     }),
     async (context) => {
@@ -101,6 +101,7 @@ export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
           certificates: { valid: validCertificates },
           certificateRequests: requests,
           mail: { queued, oldestQueuedAt: oldestQueuedAt === null ? null : timestamp(oldestQueuedAt), givenUp },
+          warnings: [...(await deps.warnings())],
         },
         200,
       )

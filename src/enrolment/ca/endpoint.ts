@@ -35,7 +35,12 @@ interface CaCall {
 /** An answer, or why there is none that can be used: `transient` where nothing was sent, else `unknown`. */
 export type CaAnswer =
   | { readonly kind: 'answer'; readonly answer: OutgoingAnswer }
-  | { readonly kind: 'transient' | 'unknown'; readonly failure: CaFailure; readonly caSaid: null; readonly retryAfterSeconds: null }
+  | {
+      readonly kind: 'transient' | 'unknown'
+      readonly failure: CaFailure
+      readonly caSaid: null
+      readonly retryAfterSeconds: null
+    }
 
 /** One exchange with a CA. Never throws for what the CA does. */
 export async function callCa(endpoint: CaEndpoint, call: CaCall): Promise<CaAnswer> {

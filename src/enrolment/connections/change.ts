@@ -40,6 +40,9 @@ const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'
   facts,
 })
 
+/** To where requests go: somebody who sent them elsewhere for a while must not be able to hide it. */
+const urlOf = (request: CaConnectionRequest): string | null => ('url' in request ? request.url : null)
+
 export const noSuchConnection = (): DomainError => new DomainError('not_found', 'There is no such CA connection.')
 
 const changedMeanwhile = (): DomainError =>
@@ -103,7 +106,9 @@ export async function makeConnection(deps: ConnectionDeps, request: CaConnection
     [
       insertConnection({ ...valuesOf(deps, id, request, credentials), kind: request.kind, createdBy: by }, now),
       ...replaceLists(id, request.revocationLists, now),
-      ...deps.audit.record(entry('created', by, id, { kind: request.kind, recipient: request.recipient })),
+      ...deps.audit.record(
+        entry('created', by, id, { kind: request.kind, recipient: request.recipient, url: urlOf(request) }),
+      ),
     ],
     async () => changedMeanwhile(),
   )
@@ -138,7 +143,11 @@ export async function changeConnection(
       ...updateConnection(valuesOf(deps, id, request, credentials), version, now),
       ...replaceLists(id, request.revocationLists, now),
       ...deps.audit.record(
-        entry('changed', by, id, { fields: changedFields(before.settings, request), recipient: request.recipient }),
+        entry('changed', by, id, {
+          fields: changedFields(before.settings, request),
+          recipient: request.recipient,
+          url: urlOf(request),
+        }),
       ),
     ],
     async () => changedMeanwhile(),

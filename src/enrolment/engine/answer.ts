@@ -28,6 +28,9 @@ export type Question = 'submit' | 'poll' | 'find'
 
 type NotIssued = Exclude<CaOutcome, { kind: 'issued' }>
 
+/** A request that has failed so often goes behind those that came after it: it may be what the CA fails at. */
+const attemptsInTurn = 3
+
 const open = { reason: null, openAtCa: 1, waitsFor: null, lastFailure: null, returnedSealed: null } as const
 
 function settledPending(
@@ -80,8 +83,9 @@ function settled(
   }
   if (outcome.kind === 'transient' && question === 'submit' && !isResent) {
     const wait = Math.max(later, now + (outcome.retryAfterSeconds ?? 0) * 1_000)
-    // The circuit says when; of those that wait for it the oldest is to be the first again.
-    return { ...kept, state: 'received', dueAt: circuitOpens ? now : wait, attempts, openAtCa: 0 }
+    // The circuit says when; of those that wait for it the oldest is to be the first again, unless it may be the cause.
+    const isFirstAgain = circuitOpens && row.attempts < attemptsInTurn
+    return { ...kept, state: 'received', dueAt: isFirstAgain ? now : wait, attempts, openAtCa: 0 }
   }
   if (outcome.kind === 'transient' && question === 'poll') {
     return { ...kept, state: 'pending', dueAt: later, attempts, waitsFor: row.waitsFor }

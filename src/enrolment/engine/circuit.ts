@@ -102,10 +102,7 @@ async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConn
   }
 }
 
-async function tryOne(
-  deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>,
-  id: string,
-): Promise<boolean> {
+async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id: string): Promise<boolean> {
   const until = deps.clock() + trialMilliseconds
   try {
     await deps.database.batch(claimTrial(id, until, deps.clock()))

@@ -1,10 +1,11 @@
 import type { AuditEvent } from '../../audit/entries.ts'
 import type { CertificateFacts } from '../../pki/certificate-facts.ts'
+import { parseCertificate } from '../../pki/certificate.ts'
 import { MalformedDer } from '../../pki/der.ts'
 import { equalBytes, sha256Hex } from '../../pki/encoding.ts'
 import { orderChain } from '../../pki/order-chain.ts'
 import { verifyIssuedCertificate, type IssuedFault } from '../../pki/verify-issued.ts'
-import { ConstraintFailed, GuardBroken, requireOneChange, type Command } from '../../ports/database.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
 import {
   endCertificate,
@@ -16,7 +17,7 @@ import type { EnrolmentDeps } from '../deps.ts'
 import { queueCaRevocation } from '../forwarding/queue.ts'
 import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../present.ts'
 import { firstReminder } from '../renewal/when.ts'
-import { insertStatus, readStatus } from '../status/store.ts'
+import { insertFreshStatus, readSerialNumberUse } from '../status/store.ts'
 import { readRequest, readStanding, type RequestRow } from '../store.ts'
 import { termMilliseconds, type OpenRequest } from './order.ts'
 import { insertConnectedAuthority, settleIssued, settleRefused } from './store.ts'
@@ -51,20 +52,29 @@ const roundingMilliseconds = 3_600_000
 /** Longer ones are no certificates, whatever they say, and are not kept for anybody to look at. */
 const certificateBytes = 64 * 1024
 
+/** A CA by its name and its key, whichever certificate of its own it shows. */
+async function identityOf(crypto: Crypto, certificate: Uint8Array): Promise<string> {
+  const { subject, spki } = parseCertificate(certificate)
+  return sha256Hex(crypto, Uint8Array.from([...subject.bytes, ...spki]))
+}
+
 async function connectedAuthorities(
   deps: Pick<EnrolmentDeps, 'crypto' | 'clock'>,
   chain: readonly Uint8Array[],
 ): Promise<{ authority: string; commands: Command[] }> {
   const hashes = await Promise.all(chain.map((certificate) => sha256Hex(deps.crypto, certificate)))
   const idAt = (position: number): string => `ca-${(hashes[position] ?? '').slice(0, 40)}`
-  const commands = chain.map((certificate, position) =>
-    insertConnectedAuthority({
-      id: idAt(position),
-      slot: `connected-${hashes[position]}`,
-      issuer: idAt(Math.min(position + 1, chain.length - 1)),
-      certificate,
-      createdAt: deps.clock(),
-    }),
+  const commands = await Promise.all(
+    chain.map(async (certificate, position) =>
+      insertConnectedAuthority({
+        id: idAt(position),
+        slot: `connected-${hashes[position]}`,
+        issuer: idAt(Math.min(position + 1, chain.length - 1)),
+        certificate,
+        identity: await identityOf(deps.crypto, certificate),
+        createdAt: deps.clock(),
+      }),
+    ),
   )
   return { authority: idAt(0), commands: commands.toReversed() }
 }
@@ -240,7 +250,7 @@ async function keepUnwanted(
   const known = existing === null ? null : openCertificate(deps.keys, existing)
   if (known !== null && equalBytes(known.certificate, der)) return { kept: true, row, certificate: known }
   const reason = existing === null ? await whyUnwanted(deps, row) : 'issued_already'
-  const isReused = (await readStatus(deps.database, authority, serialNumber)) !== null
+  const isReused = (await readSerialNumberUse(deps.database, authority, serialNumber)) !== null
   const what = isReused ? { returned: der, revoke: null } : { returned: null, revoke: der }
   return refuse(deps, { ...request, row }, reason, what, by)
 }
@@ -294,8 +304,7 @@ const issuedCommands = (
   by: BroughtBy,
 ): Command[] => [
   ...settleIssued(row.id, deps.clock()),
-  insertStatus({ authority, serialNumber: facts.serialNumber, notAfter }),
-  requireOneChange('serial_number_reused'),
+  ...insertFreshStatus({ authority, serialNumber: facts.serialNumber, notAfter }),
   insertCertificate({
     id,
     request: row.id,

@@ -43,7 +43,7 @@ async function claimSome(deps: EnrolmentDeps, connection: string): Promise<Claim
  */
 export async function workOff(deps: EnrolmentDeps, connection: string): Promise<void> {
   const failures: unknown[] = []
-  for (let sent = 0; sent < perRun; ) {
+  for (let sent = 0; sent < perRun;) {
     const claimed = await claimSome(deps, connection)
     if (claimed === null || (claimed.ids.length === 0 && !claimed.sentBack)) break
     await toEachAtOnce(claimed.ids, atOnce, (id) => takeUp(deps, id, claimed.claim)).catch((error: unknown) =>

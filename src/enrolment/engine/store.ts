@@ -17,7 +17,7 @@ export const readQueue = (database: Database, connection: string, now: number, l
     query(
       { id: text, mailbox: text },
       `SELECT id, mailbox FROM certificate_requests
-       WHERE connection = ? AND state = 'received' AND due_at <= ? ORDER BY created_at, id LIMIT ?`,
+       WHERE connection = ? AND state = 'received' AND +due_at <= ? ORDER BY created_at, id LIMIT ?`,
       connection,
       now,
       limit,
@@ -38,8 +38,8 @@ export interface Claim {
 }
 
 /**
- * Takes those of the requests that are still due and may be sent: the connection is in use and its circuit closed, and
- * the mailbox was proved after `provedAfter`. `readClaimed` tells which. `openAtCa` is 0 for a CA that keeps nothing.
+ * Takes those of the requests that are still due and may be sent: the connection is in use and its circuit closed, the
+ * device is active, and the mailbox was proved after `provedAfter`. `readClaimed` tells which. `openAtCa` is 0 for a CA that keeps nothing.
  */
 export const claimWaiting = (
   ids: readonly string[],
@@ -50,7 +50,7 @@ export const claimWaiting = (
     `UPDATE certificate_requests
      SET state = 'submitting', claim = ?, due_at = ?, open_at_ca = ?, submitted_at = COALESCE(submitted_at, ?),
          updated_at = ?
-     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'received' AND due_at <= ?
+     WHERE id IN (SELECT value FROM json_each(?)) AND +state = 'received' AND +due_at <= ?
        AND EXISTS (
          SELECT 1 FROM ca_connections k
          WHERE k.id = certificate_requests.connection AND k.state = 'active' AND k.open_until IS NULL
@@ -58,7 +58,8 @@ export const claimWaiting = (
        AND EXISTS (
          SELECT 1 FROM mailboxes m
          WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL AND m.verified_at > ?
-       )`,
+       )
+       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)`,
     claim.id,
     claim.until,
     of.openAtCa,
@@ -301,7 +302,8 @@ export const giveUp = (id: string, from: 'received' | 'awaiting_approval' | 'pen
 export const forgetProgress = (now: number): Command =>
   command(
     `UPDATE certificate_requests
-     SET state = 'outcome_unknown', open_at_ca = 1, claim = NULL, due_at = ?, last_failure = 'worker_lost', updated_at = ?
+     SET state = 'outcome_unknown', open_at_ca = 1, claim = NULL, due_at = ?, last_failure = 'worker_lost', updated_at = ?,
+         submitted_at = COALESCE(submitted_at, created_at)
      WHERE connection <> ?
        AND (
          state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting')
@@ -386,15 +388,18 @@ export const insertConnectedAuthority = (row: {
   slot: string
   issuer: string
   certificate: Uint8Array
+  identity: string
   createdAt: number
 }): Command =>
   command(
-    `INSERT INTO certificate_authorities (id, role, slot, issuer, key_kind, certificate, private_key_sealed, created_at)
-     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?)
+    `INSERT INTO certificate_authorities
+       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, identity, created_at)
+     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?, ?)
      ON CONFLICT (slot) DO NOTHING`,
     row.id,
     row.slot,
     row.issuer,
     row.certificate,
+    row.identity,
     row.createdAt,
   )

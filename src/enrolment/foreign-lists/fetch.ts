@@ -3,7 +3,7 @@ import { ExchangeFailed, type OutgoingAnswer, type OutgoingHttps } from '../../p
 
 /** Half a million entries. */
 const listBytes = 32 * 1024 * 1024
-const timeoutMilliseconds = 60_000
+const timeoutMilliseconds = 30_000
 
 /** The bytes of a list, or why there are none. */
 export type FetchedList =

@@ -1,7 +1,7 @@
 import { toEachAtOnce } from '../../ports/bounded.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
-import type { CaAdapter, CaRevocationOutcome } from '../ca/contract.ts'
+import type { CaAdapter, CaFailure, CaRevocation, CaRevocationOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { leaseMilliseconds, retryDelay } from '../engine/delays.ts'
 import { revocationPlace } from './queue.ts'
@@ -21,6 +21,17 @@ const atOnce = 4
 const perRun = 400
 /** However long a CA wishes to be left alone. */
 const longestWished = 3_600_000
+
+/** Whatever is told to a CA that fails so would fail so too. */
+const failuresOfAll: ReadonlySet<CaFailure> = new Set([
+  'unreachable',
+  'tls_refused',
+  'timed_out',
+  'connection_lost',
+  'credential_refused',
+  'busy',
+  'ca_offline',
+])
 
 type ForwardingDeps = Pick<
   EnrolmentDeps,
@@ -100,28 +111,39 @@ async function settle(
   }
 }
 
-/** Tells one CA of one revocation, unless another worker is about to. */
-async function deliver(
-  deps: ForwardingDeps,
-  connection: string,
-  revoke: NonNullable<CaAdapter['revoke']>,
-  due: DueRevocation,
-): Promise<void> {
-  if (!(await commitUnlessSettled(deps, claimRevocation(due, deps.clock() + leaseMilliseconds)))) return
-  const certificate = deps.keys.main.open(revocationPlace(due.id), due.certificateSealed)
-  await settle(deps, connection, due, await revoke({ certificate, reason: due.reason }))
+type Revoke = NonNullable<CaAdapter['revoke']>
+
+/** An adapter that throws is at fault itself: nothing is known of what its CA did, and a repeat does no harm. */
+async function tell(deps: ForwardingDeps, revoke: Revoke, revocation: CaRevocation): Promise<CaRevocationOutcome> {
+  try {
+    return await revoke(revocation)
+  } catch (error) {
+    deps.events.jobFailed({ job: 'ca-call', error })
+    return { kind: 'transient', failure: 'ca_error', caSaid: null, retryAfterSeconds: null }
+  }
 }
 
-/** Tells one CA of what is due; where it cannot be told any more, it is left to operators. */
+/** Tells one CA of one revocation, unless another worker is about to. Resolves to whether the CA can be spoken to. */
+async function deliver(deps: ForwardingDeps, connection: string, revoke: Revoke, due: DueRevocation): Promise<boolean> {
+  if (!(await commitUnlessSettled(deps, claimRevocation(due, deps.clock() + leaseMilliseconds)))) return true
+  const certificate = deps.keys.main.open(revocationPlace(due.id), due.certificateSealed)
+  const outcome = await tell(deps, revoke, { certificate, reason: due.reason })
+  await settle(deps, connection, due, outcome)
+  return outcome.kind !== 'transient' || !failuresOfAll.has(outcome.failure)
+}
+
+/**
+ * Tells one CA of what is due, until it cannot be spoken to; the next run tries again. Where there is nothing to tell it
+ * with any more, it is left to operators.
+ */
 async function deliverTo(deps: ForwardingDeps, connection: string): Promise<void> {
   const due = await readDue(deps.database, connection, deps.clock(), perRun)
-  const adapter = (await deps.connections.open(connection))?.adapter
-  const revoke = adapter?.revoke?.bind(adapter)
-  await toEachAtOnce(due, atOnce, (revocation) =>
-    revoke === undefined
-      ? leave(deps, connection, revocation.id, 'connection_removed')
-      : deliver(deps, connection, revoke, revocation),
-  )
+  const revoke = (await deps.connections.open(connection))?.adapter.revoke
+  let isThere = true
+  await toEachAtOnce(due, atOnce, async (revocation) => {
+    if (revoke === undefined) await leave(deps, connection, revocation.id, 'connection_removed')
+    else if (isThere && !(await deliver(deps, connection, revoke, revocation))) isThere = false
+  })
 }
 
 /** What tells the CAs elsewhere of revocations, until each has confirmed. */

@@ -31,6 +31,44 @@ export const insertStatus = (row: { authority: string; serialNumber: string; not
     row.notAfter,
   )
 
+/**
+ * Notes the serial number of a certificate that is new, and breaks where the same CA gave it to another one, also under
+ * another certificate of its own: RFC 5280 section 4.1.2.2.
+ */
+export const insertFreshStatus = (row: { authority: string; serialNumber: string; notAfter: number }): Command[] => [
+  command(
+    `INSERT INTO certificate_statuses (authority, serial_number, not_after)
+     SELECT ?, ?, ?
+     WHERE NOT EXISTS (
+       SELECT 1 FROM certificate_authorities a
+       JOIN certificate_authorities b ON b.identity = a.identity
+       JOIN certificate_statuses s ON s.authority = b.id AND s.serial_number = ?
+       WHERE a.id = ?
+     )
+     ON CONFLICT (authority, serial_number) DO NOTHING`,
+    row.authority,
+    row.serialNumber,
+    row.notAfter,
+    row.serialNumber,
+    row.authority,
+  ),
+  requireOneChange('serial_number_reused'),
+]
+
+/** Whether a connected CA has given a serial number to a certificate that is known here. */
+export const readSerialNumberUse = (database: Database, authority: string, serialNumber: string) =>
+  database.first(
+    query(
+      { authority: text },
+      `SELECT s.authority AS authority FROM certificate_authorities a
+       JOIN certificate_authorities b ON b.identity = a.identity
+       JOIN certificate_statuses s ON s.authority = b.id AND s.serial_number = ?
+       WHERE a.id = ? LIMIT 1`,
+      serialNumber,
+      authority,
+    ),
+  )
+
 /** Forgets what nobody asks for any more. */
 export const deleteStatusesExpiredBefore = (before: number): Command =>
   command(`DELETE FROM certificate_statuses /* scan: once a day */ WHERE not_after < ?`, before)

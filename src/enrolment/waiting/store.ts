@@ -2,13 +2,19 @@ import { command, query, requireOneChange, text, type Command, type Database } f
 
 /**
  * Cancels a request that has no outcome; broken where it has one, or is being sent. What a CA has, or may have, is asked
- * about further, so that a certificate that comes all the same is revoked.
+ * about further, so that a certificate that comes all the same is revoked. A worker that asks just now keeps its hold, so
+ * that its answer counts; whatever was not known of the order before stays marked as somebody's hold that is lost.
  */
 export const cancelRequest = (id: string, now: number): Command[] => [
   command(
     `UPDATE certificate_requests
-     SET state = 'cancelled', claim = NULL, due_at = CASE WHEN open_at_ca = 1 THEN due_at ELSE NULL END, waits_for = NULL,
-         updated_at = ?
+     SET state = 'cancelled',
+         claim = CASE
+           WHEN open_at_ca = 0 OR due_at IS NULL THEN NULL
+           WHEN state = 'outcome_unknown' THEN COALESCE(claim, 'before')
+           ELSE claim
+         END,
+         due_at = CASE WHEN open_at_ca = 1 THEN due_at ELSE NULL END, waits_for = NULL, updated_at = ?
      WHERE id = ? AND state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'pending', 'outcome_unknown')`,
     now,
     id,

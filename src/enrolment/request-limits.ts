@@ -1,0 +1,45 @@
+import { DomainError } from '../errors.ts'
+import type { EnrolmentDeps } from './deps.ts'
+import { countOpenOf, readNewestBut } from './store.ts'
+
+const dayMilliseconds = 86_400_000
+
+/** Requests without an outcome, of one device: two for each of as many mailboxes as anybody has. */
+const openPerDevice = 50
+/** New requests of one subscriber within 24 hours, whatever became of them: a CA may charge for each. */
+const perSubscriberAndDay = 100
+/** What is open ends when a CA, or a person, says so. */
+const openRetrySeconds = 3_600
+
+/** How much one subscriber may ask of a CA, as `insertRequest` holds it. */
+export const requestLimits = (now: number) => ({
+  openPerDevice,
+  perSubscriber: perSubscriberAndDay,
+  since: now - dayMilliseconds,
+})
+export type RequestLimits = ReturnType<typeof requestLimits>
+
+/** Why a request goes beyond what one subscriber may ask for; null where it does not. */
+export async function beyondLimits(
+  deps: Pick<EnrolmentDeps, 'database' | 'clock'>,
+  of: { readonly subscriber: string; readonly device: string },
+  cause: unknown,
+): Promise<DomainError | null> {
+  const { since } = requestLimits(deps.clock())
+  // The oldest of the last so many: once it is a day old, there is room for one.
+  const oldest = await readNewestBut(deps.database, of.subscriber, since, perSubscriberAndDay - 1)
+  if (oldest !== null) {
+    const retryAfterSeconds = Math.max(1, Math.ceil((oldest.createdAt - since) / 1_000))
+    return new DomainError('too_many_requests', 'You have asked for too many certificates within a day.', {
+      retryAfterSeconds,
+      cause,
+    })
+  }
+  const open = await countOpenOf(deps.database, of.device)
+  if ((open?.requests ?? 0) < openPerDevice) return null
+  return new DomainError(
+    'too_many_requests',
+    'Too many requests of this device have no outcome yet: wait for them, or cancel what is not needed.',
+    { retryAfterSeconds: openRetrySeconds, cause },
+  )
+}

@@ -1,0 +1,173 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Api, Json } from '../support/api.ts'
+import { localOperator } from '../support/administrators.ts'
+import {
+  askForOne,
+  bringIn,
+  cfsslAt,
+  connectCa,
+  estAt,
+  notExactlyOne,
+  operatorsView,
+  passMinutes,
+  statesOf,
+} from '../support/ca-drill.ts'
+import { startCountingCa, type CountingCa } from '../support/counting-ca.ts'
+import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { startLossyProxy } from '../support/lossy-proxy.ts'
+import { register, type Registered } from '../support/story.ts'
+
+const hour = 3_600_000
+
+describe.each(engines)('the request engine, on %s', (engine) => {
+  let harness: RoomHarness
+  let ca: CountingCa
+  let operator: Api
+  let alice: Registered
+  let bob: Registered
+
+  beforeEach(async () => {
+    harness = await openRoomHarness(engine)
+    ca = await startCountingCa(() => harness.clock.now)
+    operator = localOperator(harness)
+    alice = await register(harness.api, harness.mails, 'alice@example.com')
+    bob = await register(harness.api, harness.mails, 'bob@example.com')
+  })
+  afterEach(async () => {
+    await harness.close()
+    await ca.close()
+  })
+
+  const expectSound = async (): Promise<void> => expect(await harness.service.check()).toEqual([])
+  const enrolledSince = async (csr: string): Promise<void> => {
+    const body = csr.replaceAll(/-----[^-]+-----|\s/g, '')
+    expect((await fetch(`${ca.url}/.well-known/est/simpleenroll`, { method: 'POST', body })).status).toBe(200)
+  }
+  /** Connects a CA by these rules. */
+  const connectBy = async (settings: unknown, ...rules: readonly object[]): Promise<void> => {
+    const made = await operator.post('/v1/admin/ca-connections', settings)
+    for (const [at, rule] of rules.entries()) {
+      const body = { position: at + 1, connectionId: made.body.id, ...rule }
+      const added = await operator.post('/v1/admin/routing-rules', body)
+      expect(added.status, JSON.stringify(added.body)).toBe(201)
+    }
+  }
+  const settle = (id: string, outcome: 'submit_again' | 'failed') =>
+    operator.post(`/v1/admin/certificate-requests/${id}/settlement`, { outcome })
+  const pause = (connection: Json) => operator.post(`/v1/admin/ca-connections/${connection.id}/pause`)
+  const resume = (connection: Json) => operator.post(`/v1/admin/ca-connections/${connection.id}/resumption`)
+
+  test('a request that comes back into the queue after its mailbox moved ends, and holds up nobody', async () => {
+    const proxy = await startLossyProxy(ca.port)
+    try {
+      await connectCa(operator, cfsslAt(ca, `http://127.0.0.1:${proxy.port}`))
+      await proxy.behave('drop-answer')
+      const lost = await askForOne(alice)
+      await harness.settled()
+      await proxy.behave('pass')
+      await register(harness.api, harness.mails, alice.email)
+      expect((await settle(lost.id, 'submit_again')).status).toBe(200)
+      await harness.settled()
+      expect(await operatorsView(operator, lost.id)).toMatchObject({ state: 'cancelled', reason: 'mailbox_ended' })
+      const next = await askForOne(bob)
+      await passMinutes(harness, 3)
+      expect(await statesOf(operator, [next])).toEqual({ issued: 1 })
+      expect(ca.issuedFor(lost.key)).toHaveLength(1)
+      await expectSound()
+    } finally {
+      await proxy.close()
+    }
+  })
+
+  test('an order that its CA never takes does not keep those behind it waiting', async () => {
+    await connectBy(estAt(ca, ca.url), { domain: 'example.org', profile: 'no-such-label' }, {})
+    const carol = await register(harness.api, harness.mails, 'carol@example.org')
+    const poisoned = await askForOne(carol)
+    await passMinutes(harness, 5)
+    expect((await operatorsView(operator, poisoned.id)).state).toBe('received')
+    const others = [await askForOne(bob), await askForOne(alice)]
+    await passMinutes(harness, 30)
+    expect(await statesOf(operator, others)).toEqual({ issued: 2 })
+    expect((await operatorsView(operator, poisoned.id)).state).toBe('received')
+  })
+
+  describe('the data goes back to an older copy', () => {
+    test.each([
+      ['one that answers again', true],
+      ['any other', false],
+    ] as const)('what waited for an approval is sent to no CA without it: %s', async (_, answersAgain) => {
+      await connectBy(estAt(ca, ca.url, { answersAgain }), { approvals: 1 })
+      const asked = await askForOne(alice)
+      expect((await operatorsView(operator, asked.id)).state).toBe('awaiting_approval')
+      await harness.service.afterRestore('the copy of the test', null)
+      await passMinutes(harness, 5)
+      expect(ca.arrivals).toHaveLength(0)
+      expect((await operatorsView(operator, asked.id)).state).toBe('outcome_unknown')
+      expect((await settle(asked.id, 'submit_again')).status).toBe(200)
+      await passMinutes(harness, 5)
+      expect(ca.arrivals).toHaveLength(0)
+      expect((await operatorsView(operator, asked.id)).state).toBe('awaiting_approval')
+      const approved = await operator.post(`/v1/admin/certificate-requests/${asked.id}/approval`)
+      expect(approved.status, JSON.stringify(approved.body)).toBe(200)
+      await passMinutes(harness, 1)
+      expect((await operatorsView(operator, asked.id)).state).toBe('issued')
+      expect(notExactlyOne(ca, [asked])).toEqual({})
+      await expectSound()
+    })
+
+    test('what the CA has made since the copy is taken, however long ago that was', async () => {
+      const connection = await connectCa(operator, cfsslAt(ca, ca.url))
+      await pause(connection)
+      const asked = await askForOne(alice)
+      const body = JSON.stringify({ certificate_request: asked.csr, hosts: [alice.email] })
+      await fetch(`${ca.url}/api/v1/cfssl/sign`, { method: 'POST', body })
+      harness.clock.now += 5 * hour
+      await harness.service.afterRestore('the copy of the test', null)
+      const [issued] = ca.issuedFor(asked.key)
+      const brought = await bringIn(operator, asked.id, issued ?? new Uint8Array())
+      expect(brought.status, JSON.stringify(brought.body)).toBe(200)
+      expect(brought.body.state).toBe('issued')
+      await expectSound()
+    })
+
+    test('what is cancelled before its CA was asked is not ordered there once more', async () => {
+      ca.mood.makesWait = true
+      const connection = await connectCa(operator, estAt(ca, ca.url))
+      const asked = await askForOne(alice)
+      await pause(connection)
+      ca.mood.makesWait = false
+      await enrolledSince(asked.csr)
+      await harness.service.afterRestore('the copy of the test', null)
+      expect((await alice.api.delete(`/v1/certificate-requests/${asked.id}`)).status).toBe(204)
+      await resume(connection)
+      await passMinutes(harness, 20)
+      expect(notExactlyOne(ca, [asked])).toEqual({})
+      expect(await operatorsView(operator, asked.id)).toMatchObject({ state: 'cancelled', openAtCa: true })
+      expect((await settle(asked.id, 'failed')).status).toBe(200)
+      await expectSound()
+    })
+  })
+
+  test('what is cancelled while its CA is asked, and whose answer is lost, is not ordered there once more', async () => {
+    ca.mood.makesWait = true
+    await connectCa(operator, estAt(ca, ca.url))
+    const asked = await askForOne(alice)
+    ca.mood.makesWait = false
+    const answers = Promise.withResolvers<void>()
+    ca.mood.held = answers.promise
+    harness.clock.now += 120_000
+    const asking = harness.runJob('requests-resume')
+    await ca.arrived(2)
+    expect((await alice.api.delete(`/v1/certificate-requests/${asked.id}`)).status).toBe(204)
+    await ca.goDown()
+    answers.resolve()
+    ca.mood.held = null
+    await asking
+    await harness.settled()
+    await ca.comeBack()
+    await passMinutes(harness, 20)
+    expect(notExactlyOne(ca, [asked])).toEqual({})
+    expect(await operatorsView(operator, asked.id)).toMatchObject({ state: 'cancelled', openAtCa: true })
+    await expectSound()
+  })
+})

@@ -110,10 +110,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
     const ready = unusable.length === 0
     const warnings = await parts.warnings()
     const shown = warnings.length === 0 || parts.mayReadWarnings(context) ? warnings : [warningsElsewhere]
-    return context.json(
-      { status: ready ? 'ready' : 'not_ready', unusable, warnings: shown },
-      ready ? 200 : 503,
-    )
+    return context.json({ status: ready ? 'ready' : 'not_ready', unusable, warnings: shown }, ready ? 200 : 503)
   })
 
   // For people who open the service in a browser; no call of the API, so it is not in its document.

@@ -9,6 +9,7 @@ import { ExchangeFailed, type OutgoingRequest } from '../ports/outgoing-https.ts
 const ofTheMachineItself = [
   /^169\.254\./,
   /^100\.100\.100\.200$/,
+  /^\[(?:::ffff|64:ff9b:):6464:64c8\]$/,
   /^\[fe[89ab][0-9a-f]:/,
   /^\[::ffff:a9fe:/,
   /^\[64:ff9b::a9fe:/,

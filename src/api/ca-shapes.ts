@@ -74,10 +74,7 @@ const remote = {
 }
 
 /** The sender of the mail with which the CA itself has the mailbox prove something; null where it sends none. */
-const mailboxChallenge = z
-  .strictObject({ sender: shortText })
-  .nullable()
-  .default(null)
+const mailboxChallenge = z.strictObject({ sender: shortText }).nullable().default(null)
 
 const secret = z.string().min(1).max(1_000)
 

@@ -270,6 +270,8 @@ describe.each([
     'http://169.254.169.254/latest/',
     'https://[fe80::1]/',
     'https://[::ffff:169.254.169.254]/',
+    'https://[::ffff:100.100.100.200]/',
+    'https://[64:ff9b::100.100.100.200]/',
     'https://[fd00:ec2::254]/',
     'http://2852039166/',
   ])('nothing goes to an address of the machine itself: %s', async (url) => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Api } from '../support/api.ts'
+import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
+import type { Api, Json } from '../support/api.ts'
 import { localOperator } from '../support/administrators.ts'
 import {
   askForMany,
@@ -8,6 +9,7 @@ import {
   connectCa,
   estAt,
   kept,
+  minutesUntil,
   notExactlyOne,
   passMinutes,
   statesOf,
@@ -17,19 +19,34 @@ import {
 import { startCountingCa, type CountingCa } from '../support/counting-ca.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { tokenIn } from '../support/mail.ts'
-import { register, type Registered } from '../support/story.ts'
+import { proveMailbox, register, type Registered } from '../support/story.ts'
 
 /** How many orders a service has at a CA at a time: so far one can be ahead of another that was asked for before it. */
 const atOnce = 8
-const day = 86_400_000
+const hour = 3_600_000
+const day = 24 * hour
+/** So many tokens a subscriber has mailed within an hour. */
+const challengesAnHour = 20
 
 describe.each(engines)('a CA that is down, on %s', (engine) => {
   let harness: RoomHarness
   let ca: CountingCa
   let operator: Api
+  /** What the service has asked for, or tried to. */
+  let called: string[]
 
   beforeEach(async () => {
-    harness = await openRoomHarness(engine, { settings: { LOG_LEVEL: 'info' } })
+    called = []
+    const outgoing = createOutgoingHttps()
+    harness = await openRoomHarness(engine, {
+      outgoing: {
+        ...outgoing,
+        exchange: (request) => {
+          called.push(new URL(request.url).pathname)
+          return outgoing.exchange(request)
+        },
+      },
+    })
     ca = await startCountingCa(() => harness.clock.now)
     operator = localOperator(harness)
   })
@@ -45,6 +62,8 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
     }
     return all
   }
+  const addMailbox = async ({ api }: Registered, email: string): Promise<Json> =>
+    (await api.post('/v1/me/mailboxes', { email, accountType: 'imap' })).body
   const metric = async (name: string, connection: string): Promise<string | undefined> => {
     const text = await (await harness.ask('/metrics')).text()
     return new RegExp(`^${name}\\{connection="${connection}"\\} (\\S+)$`, 'm').exec(text)?.[1]
@@ -80,8 +99,12 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
         expect(await metric('certbook_ca_requests_waiting', connection.id)).toBe(String(people * each))
       }
 
+      called = []
       await passMinutes(harness, 60)
       expect(await statesOf(operator, asked)).toEqual({ received: people * each })
+      // Looks that issue nothing, less and less often.
+      expect(new Set(called)).toEqual(new Set(['/api/v1/cfssl/info']))
+      expect(called.length).toBeLessThan(30)
       expect(ca.asked).toEqual([])
 
       await ca.comeBack()
@@ -100,22 +123,22 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
     ca.mood.password = 'as agreed'
     const connection = await connectCa(operator, estAt(ca, ca.url))
     const path = `/v1/admin/ca-connections/${connection.id}`
-    const subscribers = await registerSome(10)
+    const subscribers = await registerSome(6)
     expect((await operator.post(`${path}/pause`)).status).toBe(200)
     const asked = await askForMany(subscribers, 3)
-    expect(await statesOf(operator, asked)).toEqual({ received: 30 })
+    expect(await statesOf(operator, asked)).toEqual({ received: 18 })
     expect(await warnings()).toEqual([
-      'The CA connection Mail CA is paused, and 30 requests wait: certbook connection resume.',
+      'The CA connection Mail CA is paused, and 18 requests wait: certbook connection resume.',
     ])
 
-    ca.expireAfter(12)
+    ca.expireAfter(10)
     expect((await operator.post(`${path}/resumption`)).status).toBe(200)
     await harness.settled()
     const before = ca.count()
-    expect(before).toBe(12)
+    expect(before).toBe(10)
     const states = await statesOf(operator, asked)
-    expect(states).toMatchObject({ received: 18 })
-    expect(kept(states)).toBe(12)
+    expect(states).toMatchObject({ received: 8 })
+    expect(kept(states)).toBe(10)
     const shown = (await operator.get(path)).body
     expect(shown.circuit).toMatchObject({ state: 'open', lastFailure: 'credential_refused' })
     expect(await warnings()).toEqual([expect.stringContaining('credential_refused')])
@@ -133,7 +156,7 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
     })
     expect(changed.status, JSON.stringify(changed.body)).toBe(200)
     await harness.settled()
-    expect(kept(await statesOf(operator, asked))).toBe(30)
+    expect(kept(await statesOf(operator, asked))).toBe(18)
     expect(notExactlyOne(ca, asked)).toEqual({})
     expect(await warnings()).toEqual([])
     expect(await harness.service.check()).toEqual([])
@@ -142,7 +165,7 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
   test('paused in mid-queue: what is under way ends, the rest waits until the connection is resumed', async () => {
     const connection = await connectCa(operator, cfsslAt(ca, ca.url))
     const path = `/v1/admin/ca-connections/${connection.id}`
-    const subscribers = await registerSome(6)
+    const subscribers = await registerSome(3)
     await operator.post(`${path}/pause`)
     const asked = await askForMany(subscribers, 4)
     const answers = Promise.withResolvers<void>()
@@ -158,14 +181,14 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
 
     await operator.post(`${path}/resumption`)
     await harness.settled()
-    expect(kept(await statesOf(operator, asked))).toBe(24)
+    expect(kept(await statesOf(operator, asked))).toBe(12)
     expect(notExactlyOne(ca, asked)).toEqual({})
     expect(await harness.service.check()).toEqual([])
   })
 
   test('for so long that the proofs of the mailboxes grow old: they are given again, and only then it goes on', async () => {
     await connectCa(operator, cfsslAt(ca, ca.url))
-    const subscribers = await registerSome(20)
+    const subscribers = await registerSome(10)
     await ca.goDown()
     const asked = await askForMany(subscribers, 1)
     harness.clock.now += 31 * day
@@ -174,7 +197,7 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
     const fresh = await askForMany([newcomer], 1)
     await ca.comeBack()
     await passMinutes(harness, 6)
-    expect(await statesOf(operator, asked)).toEqual({ awaiting_mailbox_proof: 20 })
+    expect(await statesOf(operator, asked)).toEqual({ awaiting_mailbox_proof: 10 })
     // Who is proved does not wait for those who are not.
     expect(await statesOf(operator, fresh)).toEqual({ issued: 1 })
     expect(ca.count()).toBe(1)
@@ -189,17 +212,57 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
     }
     await harness.settled()
     await passMinutes(harness, 1)
-    expect(await statesOf(operator, asked)).toEqual({ issued: 19, awaiting_mailbox_proof: 1 })
+    expect(await statesOf(operator, asked)).toEqual({ issued: 9, awaiting_mailbox_proof: 1 })
     await passMinutes(harness, 1, ['requests-unproved'])
     harness.clock.now += 8 * day
     await passMinutes(harness, 1, ['requests-unproved', 'requests-resume'])
-    expect(await statesOf(operator, asked)).toEqual({ issued: 19, failed: 1 })
+    expect(await statesOf(operator, asked)).toEqual({ issued: 9, failed: 1 })
     expect(
       notExactlyOne(
         ca,
         asked.filter(({ by }) => by !== late),
       ),
     ).toEqual({})
+    expect(await harness.service.check()).toEqual([])
+  })
+
+  test('for so long, and one subscriber has had too many proofs mailed already: theirs waits, and holds up nobody', async () => {
+    await connectCa(operator, cfsslAt(ca, ca.url))
+    const [busy] = await registerSome(1)
+    if (busy === undefined) throw new Error('nobody has registered')
+    await ca.goDown()
+    const [first] = await askForMany([busy], 1)
+    if (first === undefined) throw new Error('nothing was asked for')
+    const other = await addMailbox(busy, 'busy.elsewhere@example.com')
+    const answered = { token: tokenIn(await harness.mails.challengeOf(other.id)) }
+    expect((await busy.api.post(`/v1/me/mailboxes/${other.id}/proof`, answered)).status).toBe(200)
+    harness.clock.now += 31 * day
+    await proveMailbox(busy, harness.mails, 'busy.elsewhere@example.com')
+    for (let number = 0; number < challengesAnHour; number += 1) {
+      await addMailbox(busy, `more.${number}@example.com`)
+    }
+    const again = await register(harness.api, harness.mails, 'proved.lately@example.com')
+    const others = await askForMany([again], 3)
+    const { mailboxes } = (await busy.api.get('/v1/me')).body
+    const mailbox = mailboxes.find(({ address }: Json) => address === busy.email)
+    await ca.comeBack()
+    await minutesUntil(harness, async () => kept(await statesOf(operator, others)) === others.length)
+    expect(await statesOf(operator, [first])).toEqual({ awaiting_mailbox_proof: 1 })
+    expect(harness.mails.challengesOf(mailbox.id)).toBe(0)
+
+    harness.clock.now += hour
+    const repeated = await busy.api.post('/v1/certificate-requests', {
+      csr: first.csr,
+      use: first.use,
+      mailbox: busy.email,
+    })
+    expect(repeated.body).toMatchObject({ id: first.id, state: 'awaiting_mailbox_proof' })
+    const token = tokenIn(await harness.mails.challengeOf(mailbox.id))
+    expect((await busy.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, { token })).status).toBe(200)
+    await harness.settled()
+    await passMinutes(harness, 1)
+    expect(await statesOf(operator, [first])).toEqual({ issued: 1 })
+    expect(notExactlyOne(ca, [first, ...others])).toEqual({})
     expect(await harness.service.check()).toEqual([])
   })
 })

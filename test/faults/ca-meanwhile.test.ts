@@ -284,6 +284,23 @@ describe.each(engines)('what happens while a CA has a request, on %s', (engine) 
       await expectSound()
     })
 
+    test('what was cancelled while it waited at the CA may have been issued: it is not asked for a second time', async () => {
+      ca.mood.makesWait = true
+      await connectCa(operator, estAt(ca, ca.url))
+      const asked = await askForOne(alice)
+      expect((await alice.api.delete(`/v1/certificate-requests/${asked.id}`)).status).toBe(204)
+      ca.mood.makesWait = false
+      await sentSince('/.well-known/est/simpleenroll', asked.csr.replaceAll(/-----[^-]+-----|\s/g, ''))
+      await harness.service.afterRestore('the copy of the test', null)
+      await passMinutes(harness, 10)
+      expect(await operatorsView(operator, asked.id)).toMatchObject({ state: 'cancelled', openAtCa: true, dueAt: null })
+      const [made = new Uint8Array()] = ca.issuedFor(asked.key)
+      await bringIn(operator, asked.id, made)
+      expect(await revocations()).toMatchObject([{ requestId: asked.id, state: 'by_hand' }])
+      expect(notExactlyOne(ca, [asked])).toEqual({})
+      await expectSound()
+    })
+
     test.each([
       ['one that answers again is asked', true, 'issued'],
       ['of any other the operator has to say', false, 'outcome_unknown'],

@@ -393,6 +393,7 @@ describe.each(engines)('CA connections on %s', (engine) => {
       expect(JSON.parse((await lastEntry())?.facts ?? '')).toEqual({
         fields: 'recipient country profile',
         recipient: 'Another Trust AG',
+        url: server.url,
       })
       const raced = await race(4, () => change(made.id, 2, body))
       expect(statusesOf(raced)).toEqual([200, 409, 409, 409])

@@ -14,6 +14,7 @@ import {
 } from '../support/ca-drill.ts'
 import { startCountingCa, type CountingCa } from '../support/counting-ca.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { command } from '../../src/ports/database.ts'
 import { startLossyProxy } from '../support/lossy-proxy.ts'
 import { register, type Registered } from '../support/story.ts'
 
@@ -157,7 +158,7 @@ describe.each(engines)('the request engine, on %s', (engine) => {
     ca.mood.held = answers.promise
     harness.clock.now += 120_000
     const asking = harness.runJob('requests-resume')
-    await ca.arrived(2)
+    await expect.poll(() => ca.count()).toBe(1)
     expect((await alice.api.delete(`/v1/certificate-requests/${asked.id}`)).status).toBe(204)
     await ca.goDown()
     answers.resolve()
@@ -168,6 +169,45 @@ describe.each(engines)('the request engine, on %s', (engine) => {
     await passMinutes(harness, 20)
     expect(notExactlyOne(ca, [asked])).toEqual({})
     expect(await operatorsView(operator, asked.id)).toMatchObject({ state: 'cancelled', openAtCa: true })
+    await expectSound()
+  })
+  test('a connection that cannot be opened any more keeps no other from its work', async () => {
+    const broken = await connectCa(operator, cfsslAt(ca, ca.url))
+    await pause(broken)
+    const stuck = await askForOne(alice)
+    const body = { ...estAt(ca, ca.url), name: 'Another CA' }
+    const other = (await operator.post('/v1/admin/ca-connections', body)).body
+    await pause(other)
+    const rules = (await operator.get('/v1/admin/routing-rules')).body
+    await operator.put(`/v1/admin/routing-rules/${rules.items[0].id}`, { position: 1, connectionId: other.id })
+    const next = await askForOne(bob)
+    expect(next.answer.body.state).toBe('received')
+    await harness.main.batch([
+      command(`UPDATE ca_connections SET settings = '{}', version = 99, open_until = 1, state = 'active' WHERE id = ?`, broken.id),
+      command(
+        `UPDATE certificate_requests SET state = 'submitting', claim = 'gone', due_at = 1, open_at_ca = 1 WHERE id = ?`,
+        stuck.id,
+      ),
+      command(`UPDATE ca_connections SET state = 'active' WHERE id = ?`, other.id),
+    ])
+    harness.clock.now += 60_000
+    await expect(harness.runJob('requests-resume')).rejects.toThrow()
+    await harness.settled()
+    expect((await operatorsView(operator, next.id)).state).toBe('issued')
+  })
+  test('a certificate that its CA is to revoke is kept for no later request with the same CSR', async () => {
+    ca.mood.makesWait = true
+    ca.mood.answersAgain = true
+    await connectCa(operator, estAt(ca, ca.url, { answersAgain: true }))
+    const asked = await askForOne(alice)
+    expect((await alice.api.delete(`/v1/certificate-requests/${asked.id}`)).status).toBe(204)
+    ca.mood.makesWait = false
+    await passMinutes(harness, 5)
+    const [revocation] = (await operator.get('/v1/admin/ca-revocations')).body.items
+    expect(revocation).toMatchObject({ requestId: asked.id, state: 'by_hand' })
+    const again = await alice.api.post('/v1/certificate-requests', { csr: asked.csr, use: 'dual' })
+    expect(again.body).toMatchObject({ state: 'failed', reason: 'revoked_at_ca', certificate: null })
+    expect((await alice.api.get('/v1/certificates')).body.items).toEqual([])
     await expectSound()
   })
 })

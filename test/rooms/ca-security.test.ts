@@ -102,11 +102,15 @@ describe.each(engines)('what subscribers may ask of CAs on %s', (engine) => {
     expectProblem(await ask(alice), 429, 'too_many_requests')
   })
 
-  test('what a device has open is no other device\'s affair; what a subscriber asked for within a day is', async () => {
+  test("what a device has open is no other device's affair; what a subscriber asked for within a day is", async () => {
     const alice = await somebody()
     const tablet = await joinDevice(harness.api, harness.mails, alice)
     const bob = await somebody()
-    await insertRequests(harness, alice, { count: 50, state: 'awaiting_approval', createdAt: harness.clock.now - 2 * day })
+    await insertRequests(harness, alice, {
+      count: 50,
+      state: 'awaiting_approval',
+      createdAt: harness.clock.now - 2 * day,
+    })
     expectProblem(await ask(alice), 429, 'too_many_requests')
     expect((await ask(tablet)).status).toBe(202)
     await insertRequests(harness, bob, { count: 100, state: 'issued', createdAt: harness.clock.now - hour })
@@ -193,6 +197,41 @@ describe.each(engines)('a request that its CA fails at, on %s', (engine) => {
   })
 })
 
+describe.each(engines)('a CA that asks for patience without end, on %s', (engine) => {
+  test.each([
+    ['in seconds', '999999999'],
+    ['by the last date that there is', '+275760-09-13T00:00:00.000Z'],
+    ['by a date in the usual form', 'Fri, 31 Dec 9999 23:59:59 GMT'],
+  ])('%s puts nothing off for more than a day, and its lists can be read', async (_how, retryAfter) => {
+    const busy = { status: 503, headers: { 'retry-after': retryAfter }, body: new Uint8Array() }
+    const outgoing = createOutgoingHttps()
+    let isBusy = true
+    const exchange: OutgoingHttps['exchange'] = async (request) =>
+      isBusy && request.url.endsWith('/simpleenroll') ? busy : outgoing.exchange(request)
+    const harness = await openRoomHarness(engine, { outgoing: { can: outgoing.can, exchange } })
+    const ca = await startCountingCa(() => harness.clock.now)
+    try {
+      const operator = await makeAdministrator(harness, 'operator')
+      const made = await operator.api.post(connections, estAt(ca, ca.url))
+      const rule = await operator.api.post('/v1/admin/routing-rules', { position: 1, connectionId: made.body.id })
+      expect(rule.status).toBe(201)
+      const alice = await register(harness.api, harness.mails, 'alice@example.com')
+      const asked = await ask(alice)
+      expect(asked.body.state).toBe('received')
+      const list = await operator.api.get('/v1/admin/certificate-requests')
+      expect(list.status, JSON.stringify(list.body)).toBe(200)
+      expect(Date.parse(list.body.items[0].dueAt) - harness.clock.now).toBeLessThanOrEqual(day)
+      isBusy = false
+      harness.clock.now += day
+      await passMinutes(harness, 1)
+      expect((await alice.api.get(`/v1/certificate-requests/${asked.body.id}`)).body.state).toBe('issued')
+    } finally {
+      await harness.close()
+      await ca.close()
+    }
+  })
+})
+
 describe.each(engines)('what strangers and logs are told of CAs on %s', (engine) => {
   const token = 'a-token-for-monitoring'
 
@@ -222,7 +261,9 @@ describe.each(engines)('what strangers and logs are told of CAs on %s', (engine)
         expect(body.warnings).toEqual([expect.stringContaining('Something is not as it should be')])
         expect(JSON.stringify(body)).not.toMatch(/Merger|est\.internal|client certificate/)
       }
-      const inWords = [expect.stringContaining('The CA connection Merger with Example AG has no client certificate yet')]
+      const inWords = [
+        expect.stringContaining('The CA connection Merger with Example AG has no client certificate yet'),
+      ]
       expect((await owner.api.get('/v1/admin/overview')).body.warnings).toEqual(inWords)
       if (engine === 'sqlite') expect((await harness.api.with(token).get('/readyz')).body.warnings).toEqual(inWords)
     } finally {
@@ -333,13 +374,12 @@ describe.each(engines)('what operators with bad intent try on %s', (engine) => {
     expect(body.settings.url).toBe('https://ca.example.com/c')
   })
 
-  test.each([
-    'http://user:password@crl.example.com/a.crl',
-    'gopher://crl.example.com/a.crl',
-    'file:///etc/passwd',
-  ])('a revocation list at %s is refused', async (url) => {
-    expectProblem(await make(cfssl({ revocationLists: [url] })), 422, 'invalid_request')
-  })
+  test.each(['http://user:password@crl.example.com/a.crl', 'gopher://crl.example.com/a.crl', 'file:///etc/passwd'])(
+    'a revocation list at %s is refused',
+    async (url) => {
+      expectProblem(await make(cfssl({ revocationLists: [url] })), 422, 'invalid_request')
+    },
+  )
 
   test('what terminals and pages would obey does not come into names', async () => {
     const escape = '\u001B]0;owned\u0007'
@@ -425,7 +465,9 @@ describe.each(engines)('what operators with bad intent try on %s', (engine) => {
         randomBytes(121).toString('base64url'),
         `eyJhbGciOiJIUzI1NiJ9.${randomBytes(200).toString('base64url')}.${randomBytes(32).toString('base64url')}`,
       ]) {
-        const made = await make(ejbca({ token, tlsAnchors: certificatePem(ca.root), intermediates: certificatePem(ca.issuing) }))
+        const made = await make(
+          ejbca({ token, tlsAnchors: certificatePem(ca.root), intermediates: certificatePem(ca.issuing) }),
+        )
         expect(made.status, JSON.stringify(made.body)).toBe(201)
       }
     })

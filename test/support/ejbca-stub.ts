@@ -140,7 +140,7 @@ export async function startEjbcaStub(now: () => number = Date.now): Promise<Ejbc
       case 'gateway timeout':
         return { status: 504, body: '<html>Gateway Timeout</html>', type: 'text/html' }
       case 500:
-        return fault(500, 'General failure.')
+        return fault(500, `The certificate of the CA '${names.ca}' could not be published: unknown failure.`)
       case 400:
         return fault(400, 'The chain of the CA could not be loaded')
       case 'answer':

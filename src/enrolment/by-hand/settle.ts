@@ -2,6 +2,7 @@ import { DomainError } from '../../errors.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
+import { awaitMissingApprovals } from '../engine/store.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { cancelFor } from '../waiting/cancel.ts'
 import { closeAtCa, settleNotIssued } from './store.ts'
@@ -19,7 +20,7 @@ function settlement(deps: SettleDeps, row: RequestRow, outcome: 'submit_again' |
   if (row.state !== 'outcome_unknown' && outcome === 'failed') return closeAtCa(row.id, now)
   return outcome === 'failed'
     ? settleNotIssued(row.id, { state: 'failed', reason: 'not_issued', dueAt: null }, now)
-    : settleNotIssued(row.id, { state: 'received', reason: null, dueAt: now }, now)
+    : [...settleNotIssued(row.id, { state: 'received', reason: null, dueAt: now }, now), awaitMissingApprovals(row.id)]
 }
 
 /**

@@ -29,7 +29,8 @@ export const closeAtCa = (id: string, now: number): Command[] => [
   command(
     `UPDATE certificate_requests
      SET due_at = NULL, claim = NULL, open_at_ca = 0, ca_state_sealed = NULL, updated_at = ?
-     WHERE id = ? AND state IN ('cancelled', 'failed') AND open_at_ca = 1 AND (claim IS NULL OR due_at <= ?)`,
+     WHERE id = ? AND state IN ('cancelled', 'failed') AND open_at_ca = 1
+       AND (claim IS NULL OR claim = 'before' OR due_at <= ?)`,
     now,
     id,
     now,

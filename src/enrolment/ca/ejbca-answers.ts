@@ -115,8 +115,9 @@ const meanings: readonly (readonly [RegExp, EjbcaRefusal['kind'], CaFailure])[] 
   [/\boff-?line\b|\bunavailable\b|not active|isn't activated|not activated/i, 'transient', 'ca_offline'],
   // An approval that stands there already is one whose number was lost.
   [/waiting for approval|approval.*(?:already|exists)|already.*approval/i, 'unknown', 'busy'],
+  // These count without a search, so that they say nothing else: a CA's name stands in the words of other faults too.
   [
-    /(?:profile|\bCA\b|certificate authority).*(?:not exist|doesn't exist|not found|unknown)|(?:no|unknown) .*(?:profile|\bCA\b)/i,
+    /\b(?:profile|CA|certificate authority)\b.*(?:\bnot exist|n't exist|\bnot found)|\b(?:no|unknown) (?:such )?(?:(?:certificate |end entity )?profile|CA|certificate authority)\b/i,
     'transient',
     'profile_refused',
   ],

@@ -103,11 +103,13 @@ export function nameSaid(name: DerElement): string {
   }
 }
 
-/** RFC 9110 section 10.2.3: seconds, or a date; null where there is none or it cannot be read. */
+/** No CA can put anything off for longer at a time, by malice or by mistake. */
+const longestRetrySeconds = 86_400
+
+/** RFC 9110 section 10.2.3: seconds, or a date, a day at most; null where there is none or it cannot be read. */
 export function retryAfterSeconds({ headers }: OutgoingAnswer, now: number): number | null {
   const value = headers['retry-after']?.trim()
   if (value === undefined || value === '') return null
-  if (/^\d{1,9}$/.test(value)) return Number(value)
-  const at = Date.parse(value)
-  return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - now) / 1_000))
+  const asked = /^\d{1,9}$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - now) / 1_000)
+  return Number.isNaN(asked) ? null : Math.min(longestRetrySeconds, Math.max(0, asked))
 }

@@ -5,7 +5,7 @@ import type { EnrolmentDeps } from '../deps.ts'
 import type { OpenedCertificate } from '../present.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { noteOutcome } from './circuit.ts'
-import { pollDelay, retryDelay } from './delays.ts'
+import { attemptsInTurn, pollDelay, retryDelay } from './delays.ts'
 import type { OpenRequest } from './order.ts'
 import { keepIssued } from './outcome.ts'
 import { settle, type Settled } from './store.ts'
@@ -27,9 +27,6 @@ export const caStateOf = (deps: Pick<EnrolmentDeps, 'keys'>, row: RequestRow): s
 export type Question = 'submit' | 'poll' | 'find'
 
 type NotIssued = Exclude<CaOutcome, { kind: 'issued' }>
-
-/** A request that has failed so often goes behind those that came after it: it may be what the CA fails at. */
-const attemptsInTurn = 3
 
 const open = { reason: null, openAtCa: 1, waitsFor: null, lastFailure: null, returnedSealed: null } as const
 

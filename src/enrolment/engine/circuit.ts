@@ -1,5 +1,6 @@
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import { timestamp } from '../../api/room.ts'
+import { toEachAtOnce } from '../../ports/bounded.ts'
 import type { CaCheck, CaFailure, CaOutcome } from '../ca/contract.ts'
 import { embeddedConnection, type OpenConnection } from '../connections/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -102,39 +103,37 @@ async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConn
   }
 }
 
-async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id: string): Promise<boolean> {
+async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id: string): Promise<void> {
   const until = deps.clock() + trialMilliseconds
   try {
     await deps.database.batch(claimTrial(id, until, deps.clock()))
   } catch (error) {
-    if (error instanceof GuardBroken) return false
+    if (error instanceof GuardBroken) return
     throw error
   }
   const connection = await deps.connections.open(id)
-  if (connection === null) return false
+  if (connection === null) return
   const found = await lookAt(deps, connection)
   if (found.kind === 'not_ready') {
     const note = await failureNote(deps, id, found.failure, true)
     await deps.database.batch(note.commands)
     note.tell()
-    return false
+    return
   }
   try {
     await deps.database.batch(closeCircuit(id, until))
   } catch (error) {
-    if (error instanceof GuardBroken) return false
+    if (error instanceof GuardBroken) return
     throw error
   }
   deps.events.caCircuitClosed({ connection: id })
-  return true
 }
 
 /**
  * Looks at the CAs whose circuit has been open for long enough, without leaving anything behind there, and closes it for
- * those that answer well. Resolves to their connections.
+ * those that answer well.
  */
-export async function tryOpenCircuits(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>): Promise<string[]> {
+export async function tryOpenCircuits(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>): Promise<void> {
   const trials = await readTrials(deps.database, deps.clock())
-  const closed = await Promise.all(trials.map(async ({ id }) => ((await tryOne(deps, id)) ? [id] : [])))
-  return closed.flat()
+  await toEachAtOnce(trials, trials.length, ({ id }) => tryOne(deps, id))
 }

@@ -3,6 +3,12 @@ import type { Random } from '../../ports/runtime.ts'
 /** A request that is taken and not let go of for so long has lost its worker. Longer than all calls of one order take. */
 export const leaseMilliseconds = 5 * 60_000
 
+/** For how long one run begins new work at one CA; the next one goes on, and what is due elsewhere does not wait for it. */
+export const perRunMilliseconds = 50_000
+
+/** A request that has failed so often goes behind those that came after it: it may be what the CA fails at. */
+export const attemptsInTurn = 3
+
 /** Half of it up to all of it, so that what failed together does not come back together. */
 const jittered = (random: Random, milliseconds: number): number => {
   const [byte = 0] = random.bytes(1)

@@ -1,3 +1,4 @@
+import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
 import type { Command } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { Answered } from './answer.ts'
@@ -41,6 +42,9 @@ async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T |
     clearTimeout(timer)
   }
 }
+
+const workOffAndLookAfter = (deps: EnrolmentDeps): Promise<void> =>
+  toEachAtOnce([workOffAll, lookAfter], 2, (part) => part(deps))
 
 export function createEngine(deps: EnrolmentDeps): Engine {
   const atCa = new Map<string, number>()
@@ -100,9 +104,8 @@ export function createEngine(deps: EnrolmentDeps): Engine {
     wake,
     workOff: (connection) => workOff(deps, connection),
     run: async () => {
-      await tryOpenCircuits(deps)
-      await findLost(deps)
-      await Promise.all([workOffAll(deps), lookAfter(deps)])
+      // What is broken at one connection must not keep the others from what comes later.
+      await toEach([tryOpenCircuits, findLost, workOffAndLookAfter], (part) => part(deps))
     },
     expire: () => expireRequests(deps),
     forgetProgress: () => forgetProgress(deps.clock()),

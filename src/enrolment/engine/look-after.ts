@@ -5,15 +5,18 @@ import type { FoundOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { readRequest } from '../store.ts'
 import { carryOut, caStateOf, type Question } from './answer.ts'
+import { provedAfter } from '../waiting/mailbox-proof.ts'
 import { commitUnlessTaken } from './commit.ts'
-import { leaseMilliseconds } from './delays.ts'
+import { leaseMilliseconds, perRunMilliseconds } from './delays.ts'
 import { openRequest, type OpenRequest } from './order.ts'
 import { atOnce } from './queue.ts'
 import {
+  awaitMissingApprovals,
   claimLook,
   leaveToOperators,
   readDue,
   readLost,
+  readMayBeSentAgain,
   settle,
   settleLost,
   type DueRequest,
@@ -54,9 +57,9 @@ export async function findLost(deps: EnrolmentDeps): Promise<void> {
   })
 }
 
-/** The CA has certainly not issued: the request is sent again, as if it never had been. */
-const settleAbsent = (id: string, claim: string, now: number): Command[] =>
-  settle(
+/** The CA has certainly not issued: the request is sent again, as if it never had been, once it has its approvals. */
+const settleAbsent = (id: string, claim: string, now: number): Command[] => [
+  ...settle(
     id,
     claim,
     {
@@ -72,7 +75,9 @@ const settleAbsent = (id: string, claim: string, now: number): Command[] =>
       returnedSealed: null,
     },
     now,
-  )
+  ),
+  awaitMissingApprovals(id),
+]
 
 interface Look {
   readonly question: Question
@@ -95,6 +100,10 @@ function lookAt(deps: EnrolmentDeps, request: OpenRequest, state: LookedAfter, l
   return adapter.describe().answersAgain ? { question: 'submit', ask: () => adapter.submit(order) } : null
 }
 
+/** Whether an order may be sent again to learn what became of it: the CA may never have got it, and issues then. */
+const mayBeSentAgain = async (deps: EnrolmentDeps, id: string): Promise<boolean> =>
+  (await readMayBeSentAgain(deps.database, id, provedAfter(deps.clock()))) !== null
+
 async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, state: LookedAfter): Promise<void> {
   const now = deps.clock()
   const claim = { id: randomId(deps.random), now, until: now + leaseMilliseconds }
@@ -103,7 +112,8 @@ async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, stat
   if (row === null) return
   const request = await openRequest(deps, row)
   const how = lookAt(deps, request, state, lostTo !== null)
-  if (how === null) {
+  const isRefused = how?.question === 'submit' && !(await mayBeSentAgain(deps, id))
+  if (how === null || isRefused) {
     await commitUnlessTaken(deps, leaveToOperators(id, claim.id, now))
     return
   }
@@ -112,10 +122,20 @@ async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, stat
   else await carryOut(deps, request, claim.id, how.question, found)
 }
 
-/** Asks the CAs about the orders that they have, or may have; also of cancelled ones, whose certificates are revoked. */
+/**
+ * Asks the CAs about the orders that they have, or may have; also of cancelled ones, whose certificates are revoked. A CA
+ * that is slow holds up no other, and is asked nothing more once its circuit has opened.
+ */
 export async function lookAfter(deps: EnrolmentDeps): Promise<void> {
+  const end = deps.clock() + perRunMilliseconds
+  const due: (DueRequest & { readonly state: LookedAfter })[] = []
   for (const state of ['pending', 'outcome_unknown', 'cancelled'] as const) {
-    const due = await readDue(deps.database, state, deps.clock(), perRun)
-    await toEachAtOnce(due, atOnce, (request) => look(deps, request, state))
+    due.push(...(await readDue(deps.database, state, deps.clock(), perRun)).map((one) => ({ ...one, state })))
   }
+  const ofEach = [...Map.groupBy(due, ({ connection }) => connection).values()]
+  await toEachAtOnce(ofEach, ofEach.length, (ofOne) =>
+    toEachAtOnce(ofOne, atOnce, async (request) => {
+      if (deps.clock() < end) await look(deps, request, request.state)
+    }),
+  )
 }

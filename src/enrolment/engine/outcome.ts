@@ -15,6 +15,7 @@ import {
 } from '../certificates/store.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { queueCaRevocation } from '../forwarding/queue.ts'
+import { readRevocationOf } from '../forwarding/store.ts'
 import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../present.ts'
 import { firstReminder } from '../renewal/when.ts'
 import { insertFreshStatus, readSerialNumberUse } from '../status/store.ts'
@@ -241,7 +242,7 @@ async function keepUnwanted(
   deps: EnrolmentDeps,
   request: OpenRequest,
   der: Uint8Array,
-  { authority, facts: { serialNumber } }: Verified,
+  { authority, facts: { serialNumber, fingerprintSha256 } }: Verified,
   by: BroughtBy,
 ): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
@@ -249,18 +250,19 @@ async function keepUnwanted(
   if (row === null) throw new Error('a request that was kept is gone')
   const known = existing === null ? null : openCertificate(deps.keys, existing)
   if (known !== null && equalBytes(known.certificate, der)) return { kept: true, row, certificate: known }
-  const reason = existing === null ? await whyUnwanted(deps, row) : 'issued_already'
+  const reason = existing === null ? await whyUnwanted(deps, row, fingerprintSha256) : 'issued_already'
   const isReused = (await readSerialNumberUse(deps.database, authority, serialNumber)) !== null
   const what = isReused ? { returned: der, revoke: null } : { returned: null, revoke: der }
   return refuse(deps, { ...request, row }, reason, what, by)
 }
 
 /** Why a certificate is not kept: what it was for has ended meanwhile, its key was blocked, or the request has an end. */
-async function whyUnwanted(deps: EnrolmentDeps, row: RequestRow): Promise<string> {
+async function whyUnwanted(deps: EnrolmentDeps, row: RequestRow, certificateSha256: string): Promise<string> {
   if (row.state !== 'submitting' && row.state !== 'pending' && row.state !== 'outcome_unknown') return row.state
   const standing = await readStanding(deps.database, row)
   if (standing === null || standing.mailboxEnd !== null) return 'mailbox_ended'
-  return standing.deviceEndedAt === null ? 'key_blocked' : 'device_ended'
+  if (standing.deviceEndedAt !== null) return 'device_ended'
+  return (await readRevocationOf(deps.database, certificateSha256)) === null ? 'key_blocked' : 'revoked_at_ca'
 }
 
 const supersededCommands = (
@@ -303,7 +305,7 @@ const issuedCommands = (
   { id, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
   by: BroughtBy,
 ): Command[] => [
-  ...settleIssued(row.id, deps.clock()),
+  ...settleIssued(row.id, facts.fingerprintSha256, deps.clock()),
   ...insertFreshStatus({ authority, serialNumber: facts.serialNumber, notAfter }),
   insertCertificate({
     id,

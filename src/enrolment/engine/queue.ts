@@ -3,8 +3,16 @@ import { randomId } from '../../ports/runtime.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
 import { sendability } from './circuit.ts'
-import { leaseMilliseconds } from './delays.ts'
-import { claimWaiting, readClaimed, readQueue, readWaitingConnections } from './store.ts'
+import { commitUnlessTaken } from './commit.ts'
+import { leaseMilliseconds, perRunMilliseconds } from './delays.ts'
+import {
+  cancelEnded,
+  claimWaiting,
+  readClaimed,
+  readQueue,
+  readQueueOfTired,
+  readWaitingConnections,
+} from './store.ts'
 import { takeUp } from './submit.ts'
 
 /** How many orders one process takes from the queue of one CA at a time. */
@@ -15,8 +23,8 @@ const perRun = 400
 interface Claimed {
   readonly claim: string
   readonly ids: readonly string[]
-  /** Whether some were taken out of the queue instead, to wait for a proof of their mailbox. */
-  readonly sentBack: boolean
+  /** Whether some were taken out of the queue instead: to wait for a proof of their mailbox, or for good. */
+  readonly hasLeft: boolean
 }
 
 /** Takes the oldest requests that are due, if the connection can be sent to; null where none waits. */
@@ -24,7 +32,7 @@ async function claimSome(deps: EnrolmentDeps, connection: string): Promise<Claim
   const now = deps.clock()
   const { canSend, isSuspect } = await sendability(deps, connection)
   if (!canSend) return null
-  const waiting = (await readQueue(deps.database, connection, now, isSuspect ? 1 : atOnce)).map(({ id }) => id)
+  const waiting = await readNext(deps, connection, now, isSuspect ? 1 : atOnce)
   if (waiting.length === 0) return null
   const opened = await deps.connections.open(connection)
   if (opened === null) return null
@@ -32,9 +40,33 @@ async function claimSome(deps: EnrolmentDeps, connection: string): Promise<Claim
   const openAtCa = opened.adapter.describe().keepsNothing ? 0 : 1
   await deps.database.batch([claimWaiting(waiting, claim, { provedAfter: provedAfter(now), openAtCa })])
   const taken = new Set((await readClaimed(deps.database, waiting, claim.id)).map(({ id }) => id))
-  let sentBack = false
-  for (const id of waiting) if (!taken.has(id)) sentBack = (await sendBackToProof(deps, id)) || sentBack
-  return { claim: claim.id, ids: [...taken], sentBack }
+  let hasLeft = false
+  for (const id of waiting) if (!taken.has(id)) hasLeft = (await takeOut(deps, id)) || hasLeft
+  return { claim: claim.id, ids: [...taken], hasLeft }
+}
+
+/** What is sent next: what has failed often comes after everything else, lest it hold up what the CA would do. */
+async function readNext(deps: EnrolmentDeps, connection: string, now: number, limit: number): Promise<string[]> {
+  const first = await readQueue(deps.database, connection, now, limit)
+  const left = limit - first.length
+  const tired = left === 0 ? [] : await readQueueOfTired(deps.database, connection, now, left)
+  return [...first, ...tired].map(({ id }) => id)
+}
+
+/** Takes a request out of the queue that must not be sent; resolves to whether it has left. */
+async function takeOut(deps: EnrolmentDeps, id: string): Promise<boolean> {
+  const isEnded = await commitUnlessTaken(deps, [
+    ...cancelEnded(id, deps.clock()),
+    ...deps.audit.record({
+      action: 'certificate.request_cancelled',
+      actorKind: 'service',
+      actor: null,
+      subjectKind: 'certificate request',
+      subject: id,
+    }),
+  ])
+  if (isEnded) deps.audit.sealSoon()
+  return isEnded || (await sendBackToProof(deps, id))
 }
 
 /**
@@ -43,9 +75,10 @@ async function claimSome(deps: EnrolmentDeps, connection: string): Promise<Claim
  */
 export async function workOff(deps: EnrolmentDeps, connection: string): Promise<void> {
   const failures: unknown[] = []
-  for (let sent = 0; sent < perRun;) {
+  const end = deps.clock() + perRunMilliseconds
+  for (let sent = 0; sent < perRun && deps.clock() < end;) {
     const claimed = await claimSome(deps, connection)
-    if (claimed === null || (claimed.ids.length === 0 && !claimed.sentBack)) break
+    if (claimed === null || (claimed.ids.length === 0 && !claimed.hasLeft)) break
     await toEachAtOnce(claimed.ids, atOnce, (id) => takeUp(deps, id, claimed.claim)).catch((error: unknown) =>
       failures.push(error),
     )

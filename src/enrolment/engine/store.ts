@@ -10,16 +10,32 @@ import {
   type Database,
 } from '../../ports/database.ts'
 import type { RequestState } from '../store.ts'
+import { attemptsInTurn } from './delays.ts'
 
-/** Requests that wait to be sent through a connection and are due, the oldest first. */
+/** Requests that wait to be sent through a connection and are due, the oldest first, but for those that failed often. */
 export const readQueue = (database: Database, connection: string, now: number, limit: number) =>
   database.all(
     query(
       { id: text, mailbox: text },
       `SELECT id, mailbox FROM certificate_requests
-       WHERE connection = ? AND state = 'received' AND +due_at <= ? ORDER BY created_at, id LIMIT ?`,
+       WHERE connection = ? AND state = 'received' AND +due_at <= ? AND attempts < ? ORDER BY created_at, id LIMIT ?`,
       connection,
       now,
+      attemptsInTurn,
+      limit,
+    ),
+  )
+
+/** The same of those that have failed too often to go before the others. */
+export const readQueueOfTired = (database: Database, connection: string, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, mailbox: text },
+      `SELECT id, mailbox FROM certificate_requests
+       WHERE connection = ? AND state = 'received' AND +due_at <= ? AND attempts >= ? ORDER BY created_at, id LIMIT ?`,
+      connection,
+      now,
+      attemptsInTurn,
       limit,
     ),
   )
@@ -27,7 +43,11 @@ export const readQueue = (database: Database, connection: string, now: number, l
 /** The connections through which something waits to be sent. */
 export const readWaitingConnections = (database: Database) =>
   database.all(
-    query({ connection: text }, `SELECT DISTINCT connection FROM certificate_requests WHERE state = 'received'`),
+    query(
+      { connection: text },
+      `SELECT /* scan: a handful of connections */ k.id AS connection FROM ca_connections k
+       WHERE EXISTS (SELECT 1 FROM certificate_requests r WHERE r.connection = k.id AND r.state = 'received')`,
+    ),
   )
 
 /** A worker's hold of requests until `until`; whoever finds it past looks after them. */
@@ -88,8 +108,8 @@ export type LookedAfter = 'pending' | 'outcome_unknown' | 'cancelled'
 export const readDue = (database: Database, state: LookedAfter, now: number, limit: number) =>
   database.all(
     query(
-      { id: text, claim: nullable(text) },
-      `SELECT id, claim FROM certificate_requests
+      { id: text, connection: text, claim: nullable(text) },
+      `SELECT id, connection, claim FROM certificate_requests
        WHERE state = ? AND due_at <= ? AND (state <> 'pending' OR claim IS NULL)
          AND EXISTS (
            SELECT 1 FROM ca_connections k
@@ -116,11 +136,15 @@ export const readLost = (database: Database, state: 'submitting' | 'pending', no
     ),
   )
 
-/** Takes one request to ask the CA about it; broken where another worker has, or it is further on. */
+/** Takes one request to ask the CA about it; broken where another worker has, it is further on, or the CA cannot be asked. */
 export const claimLook = (id: string, state: LookedAfter, claim: Claim): Command[] => [
   command(
     `UPDATE certificate_requests SET claim = ?, due_at = ?
-     WHERE id = ? AND state = ? AND due_at <= ? AND (state <> 'pending' OR claim IS NULL)`,
+     WHERE id = ? AND state = ? AND due_at <= ? AND (state <> 'pending' OR claim IS NULL)
+       AND EXISTS (
+         SELECT 1 FROM ca_connections k
+         WHERE k.id = certificate_requests.connection AND k.state = 'active' AND k.open_until IS NULL
+       )`,
     claim.id,
     claim.until,
     id,
@@ -128,6 +152,60 @@ export const claimLook = (id: string, state: LookedAfter, claim: Claim): Command
     claim.now,
   ),
   requireOneChange('request_taken'),
+]
+
+/**
+ * Whether an order may be handed to its CA once more while its outcome is unknown, which has it issued where the CA never
+ * got it: the request is wanted and approved, its mailbox was proved after `provedAfter`, and its key is not blocked.
+ */
+export const readMayBeSentAgain = (database: Database, id: string, provedAfter: number) =>
+  database.first(
+    query(
+      { id: text },
+      `SELECT r.id AS id FROM certificate_requests r
+       JOIN mailboxes m ON m.id = r.mailbox JOIN devices d ON d.id = r.device
+       WHERE r.id = ? AND r.state = 'outcome_unknown' AND m.ended_at IS NULL AND m.verified_at > ? AND d.ended_at IS NULL
+         AND r.approvals_needed <= (
+           SELECT COUNT(*) FROM request_approvals a WHERE a.request = r.id AND a.decision = 'approved'
+         )
+         AND NOT EXISTS (
+           SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = r.spki_sha256
+         )`,
+      id,
+      provedAfter,
+    ),
+  )
+
+/** Has a request wait for the approvals that it lacks, in the batch that puts it back into the queue. */
+export const awaitMissingApprovals = (id: string): Command =>
+  command(
+    `UPDATE certificate_requests SET state = 'awaiting_approval', due_at = NULL
+     WHERE id = ? AND state = 'received'
+       AND approvals_needed > (
+         SELECT COUNT(*) FROM request_approvals a
+         WHERE a.request = certificate_requests.id AND a.decision = 'approved'
+       )`,
+    id,
+  )
+
+/** Ends a request in the queue whose mailbox or device has ended; broken where both are active, or it has left the queue. */
+export const cancelEnded = (id: string, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests
+     SET state = 'cancelled', due_at = NULL, claim = NULL, updated_at = ?,
+         reason = CASE
+           WHEN EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NOT NULL)
+           THEN 'mailbox_ended' ELSE 'device_ended'
+         END
+     WHERE id = ? AND state = 'received'
+       AND (
+         EXISTS (SELECT 1 FROM mailboxes n WHERE n.id = certificate_requests.mailbox AND n.ended_at IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NOT NULL)
+       )`,
+    now,
+    id,
+  ),
+  requireOneChange('request_not_ended'),
 ]
 
 /** Lets go of a request that nothing here can move on. */
@@ -186,9 +264,10 @@ export const settle = (id: string, claim: string, to: Settled, now: number): Com
 
 /**
  * Ends a request with its certificate, whoever brought that and however late, while it is wanted: mailbox and device are
- * active, the key is not blocked, and the request has no outcome.
+ * active, the key is not blocked, the request has no outcome, and the CA is not to revoke this very certificate, which it
+ * may give to a later request with the same CSR.
  */
-export const settleIssued = (id: string, now: number): Command[] => [
+export const settleIssued = (id: string, certificateSha256: string, now: number): Command[] => [
   command(
     `UPDATE certificate_requests
      SET state = 'issued', reason = NULL, due_at = NULL, claim = NULL, open_at_ca = 0, waits_for = NULL,
@@ -199,9 +278,11 @@ export const settleIssued = (id: string, now: number): Command[] => [
          WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
        )
        AND EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL)
-       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)`,
+       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM ca_revocations v WHERE v.certificate_sha256 = ?)`,
     now,
     id,
+    certificateSha256,
   ),
   requireOneChange('request_finished'),
 ]
@@ -297,17 +378,19 @@ export const giveUp = (id: string, from: 'received' | 'awaiting_approval' | 'pen
 
 /**
  * Marks the open requests of CAs elsewhere as unknown in an older copy of the data: they may have been sent, and
- * answered, since it was made.
+ * answered, since it was made. Cancelled ones stay so, as ones whose worker is gone: to ask for them as if they still
+ * waited there may issue a second time.
  */
 export const forgetProgress = (now: number): Command =>
   command(
     `UPDATE certificate_requests
-     SET state = 'outcome_unknown', open_at_ca = 1, claim = NULL, due_at = ?, last_failure = 'worker_lost', updated_at = ?,
-         submitted_at = COALESCE(submitted_at, created_at)
+     SET state = CASE WHEN state = 'cancelled' THEN state ELSE 'outcome_unknown' END, open_at_ca = 1,
+         claim = CASE WHEN state = 'cancelled' THEN 'before' ELSE NULL END, due_at = ?, last_failure = 'worker_lost',
+         submitted_at = COALESCE(submitted_at, created_at), updated_at = ?
      WHERE connection <> ?
        AND (
          state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting')
-         OR (state = 'pending' AND due_at IS NOT NULL)
+         OR (state IN ('pending', 'cancelled') AND due_at IS NOT NULL)
        )`,
     now,
     now,

@@ -48,6 +48,12 @@ export const insertCaRevocation = (row: NewCaRevocation): Command =>
     row.requestedAt,
   )
 
+/** Whether the CA of a certificate is to revoke it, or has. */
+export const readRevocationOf = (database: Database, certificateSha256: string) =>
+  database.first(
+    query({ id: text }, `SELECT id FROM ca_revocations WHERE certificate_sha256 = ?`, certificateSha256),
+  )
+
 /** Through which connection a request went. */
 export const readConnectionOfRequest = (database: Database, request: string) =>
   database.first(query({ connection: text }, `SELECT connection FROM certificate_requests WHERE id = ?`, request))

@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
-/** Everything that needs no program that npm does not bring; the rest is in `test/peers`. */
+/** Everything that is short and needs no program that npm does not bring; the rest is in `test/peers` and `test/drills`. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/peers/**', 'node_modules/**'],
+    exclude: ['test/peers/**', 'test/drills/**', 'node_modules/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

@@ -259,13 +259,16 @@ describe('EJBCA', () => {
       expect(outcome).toMatchObject({ kind: 'unknown', failure: 'key_refused' })
     })
 
-    test.each([null, 'SMIME-sign'])('after the signature is no refusal, whatever its words sound like (%s)', async (profile) => {
-      stub.mood.search = 'missing'
-      stub.mood.afterSigning = 500
-      const asked = await order({ profile, ...(profile === null ? {} : { use: 'sign' }) })
-      expect(await adapter().submit(asked)).toMatchObject({ kind: 'unknown' })
-      expect(countOf(asked)).toBe(1)
-    })
+    test.each([null, 'SMIME-sign'])(
+      'after the signature is no refusal, whatever its words sound like (%s)',
+      async (profile) => {
+        stub.mood.search = 'missing'
+        stub.mood.afterSigning = 500
+        const asked = await order({ profile, ...(profile === null ? {} : { use: 'sign' }) })
+        expect(await adapter().submit(asked)).toMatchObject({ kind: 'unknown' })
+        expect(countOf(asked)).toBe(1)
+      },
+    )
   })
 
   describe('an order that wants an approval at the CA', () => {

@@ -346,6 +346,7 @@ describe('an answer that is lost after the CA has issued', () => {
     ['an error of the server', { status: 500, body: 'database gone' }, 'ca_error'],
     ['a gateway that lost it', { status: 502, body: '<h1>Bad Gateway</h1>' }, 'ca_error'],
     ['a gateway that lost it, with 503', { status: 503, body: 'upstream reset' }, 'ca_error'],
+    ['a gateway that lost it, with 503 and when to ask again', { status: 503, headers: { 'retry-after': '5' } }, 'busy'],
     ['a gateway that waited too long', { status: 504 }, 'ca_error'],
     ['a redirect', { status: 303, headers: { location: '/done' } }, 'answer_malformed'],
     [
@@ -423,7 +424,6 @@ describe('a refusal', () => {
     [{ status: 405 }, 'transient', 'ca_error', null],
     [{ status: 401, body: 'who?' }, 'transient', 'credential_refused', null],
     [{ status: 429, headers: { 'retry-after': '7' } }, 'transient', 'busy', 7],
-    [{ status: 503, headers: { 'retry-after': '30' } }, 'transient', 'busy', 30],
   ] as const)('before the CA has acted: %o', async (refusal, kind, failure, retryAfterSeconds) => {
     server.mood.refusal = refusal
     const before = total()

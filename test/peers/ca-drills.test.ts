@@ -20,7 +20,7 @@ import { startLossyProxy, type LossyProxy } from '../support/lossy-proxy.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 import { register, type Registered } from '../support/story.ts'
 
-/** The fault drills of `test/faults/ca-*` against a real CFSSL, counted in its own database. */
+/** The fault drills of `test/drills/ca-*` against a real CFSSL, counted in its own database. */
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let cfssl: CfsslServer

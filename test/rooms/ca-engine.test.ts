@@ -1,3 +1,4 @@
+import 'reflect-metadata'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Api, Json } from '../support/api.ts'
 import { localOperator } from '../support/administrators.ts'
@@ -6,6 +7,7 @@ import {
   bringIn,
   cfsslAt,
   connectCa,
+  ejbcaAt,
   estAt,
   notExactlyOne,
   operatorsView,
@@ -13,6 +15,7 @@ import {
   statesOf,
 } from '../support/ca-drill.ts'
 import { startCountingCa, type CountingCa } from '../support/counting-ca.ts'
+import { startEjbcaStub } from '../support/ejbca-stub.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { command } from '../../src/ports/database.ts'
 import { startLossyProxy } from '../support/lossy-proxy.ts'
@@ -144,7 +147,10 @@ describe.each(engines)('the request engine, on %s', (engine) => {
       await passMinutes(harness, 20)
       expect(notExactlyOne(ca, [asked])).toEqual({})
       expect(await operatorsView(operator, asked.id)).toMatchObject({ state: 'cancelled', openAtCa: true })
+      const warnings = async () => (await harness.api.get('/readyz')).body.warnings
+      expect(await warnings()).toEqual([expect.stringContaining('Of 1 request at the CA connection Mail CA that came')])
       expect((await settle(asked.id, 'failed')).status).toBe(200)
+      expect(await warnings()).toEqual([])
       await expectSound()
     })
   })
@@ -183,7 +189,10 @@ describe.each(engines)('the request engine, on %s', (engine) => {
     const next = await askForOne(bob)
     expect(next.answer.body.state).toBe('received')
     await harness.main.batch([
-      command(`UPDATE ca_connections SET settings = '{}', version = 99, open_until = 1, state = 'active' WHERE id = ?`, broken.id),
+      command(
+        `UPDATE ca_connections SET settings = '{}', version = 99, open_until = 1, state = 'active' WHERE id = ?`,
+        broken.id,
+      ),
       command(
         `UPDATE certificate_requests SET state = 'submitting', claim = 'gone', due_at = 1, open_at_ca = 1 WHERE id = ?`,
         stuck.id,
@@ -209,5 +218,58 @@ describe.each(engines)('the request engine, on %s', (engine) => {
     expect(again.body).toMatchObject({ state: 'failed', reason: 'revoked_at_ca', certificate: null })
     expect((await alice.api.get('/v1/certificates')).body.items).toEqual([])
     await expectSound()
+  })
+  test('a certificate that comes late does not take the place of one that was asked for after it', async () => {
+    const proxy = await startLossyProxy(ca.port)
+    try {
+      await connectCa(operator, cfsslAt(ca, `http://127.0.0.1:${proxy.port}`))
+      await proxy.behave('drop-answer')
+      const late = await askForOne(alice)
+      await harness.settled()
+      await proxy.behave('pass')
+      harness.clock.now += 60_000
+      const next = await askForOne(alice)
+      expect(next.answer.body.state).toBe('issued')
+      const [made] = ca.issuedFor(late.key)
+      expect((await bringIn(operator, late.id, made ?? new Uint8Array())).status).toBe(200)
+      expect(await statesOf(operator, [next])).toEqual({ issued: 1 })
+      expect(await statesOf(operator, [late])).toEqual({ ended: 1 })
+      const { items } = (await alice.api.get('/v1/certificates')).body
+      expect(items.map(({ id, state }: Json) => [id === next.answer.body.certificate.id, state]).toSorted()).toEqual([
+        [false, 'superseded'],
+        [true, 'valid'],
+      ])
+      await expectSound()
+    } finally {
+      await proxy.close()
+    }
+  })
+  test('a connection leads to no other CA while the one that it leads to may have a request', async () => {
+    const ejbca = await startEjbcaStub(() => harness.clock.now)
+    const other = await startEjbcaStub(() => harness.clock.now)
+    try {
+      const { id } = await connectCa(operator, ejbcaAt(ejbca, ejbca.url))
+      const path = `/v1/admin/ca-connections/${id}`
+      const moveAway = async () => {
+        const { version } = (await operator.get(path)).body
+        return operator.put(path, ejbcaAt(other, other.url), { 'If-Match': `"${version}"` })
+      }
+      Object.assign(ejbca.mood, { afterSigning: 'cut off', search: 'missing' })
+      const asked = await askForOne(alice)
+      await harness.settled()
+      const refused = await moveAway()
+      expect([refused.status, refused.body.code]).toEqual([409, 'connection_in_use'])
+      await passMinutes(harness, 30)
+      expect([...other.issued().values()]).toEqual([])
+      Object.assign(ejbca.mood, { afterSigning: 'answer', search: 'answers' })
+      await passMinutes(harness, 30)
+      expect(await statesOf(operator, [asked])).toEqual({ issued: 1 })
+      expect([...ejbca.issued().values()]).toEqual([1])
+      expect((await moveAway()).status).toBe(200)
+      await expectSound()
+    } finally {
+      await ejbca.close()
+      await other.close()
+    }
   })
 })

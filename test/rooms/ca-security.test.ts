@@ -157,7 +157,7 @@ function failingFor(poison: { key: string | null }): OutgoingHttps {
     can: outgoing.can,
     exchange: async (request) =>
       holds(request.body)
-        ? { status: 503, headers: { 'retry-after': '0' }, body: new TextEncoder().encode('database is locked') }
+        ? { status: 429, headers: { 'retry-after': '0' }, body: new TextEncoder().encode('try again') }
         : outgoing.exchange(request),
   }
 }
@@ -203,7 +203,7 @@ describe.each(engines)('a CA that asks for patience without end, on %s', (engine
     ['by the last date that there is', '+275760-09-13T00:00:00.000Z'],
     ['by a date in the usual form', 'Fri, 31 Dec 9999 23:59:59 GMT'],
   ])('%s puts nothing off for more than a day, and its lists can be read', async (_how, retryAfter) => {
-    const busy = { status: 503, headers: { 'retry-after': retryAfter }, body: new Uint8Array() }
+    const busy = { status: 429, headers: { 'retry-after': retryAfter }, body: new Uint8Array() }
     const outgoing = createOutgoingHttps()
     let isBusy = true
     const exchange: OutgoingHttps['exchange'] = async (request) =>
@@ -421,6 +421,26 @@ describe.each(engines)('what operators with bad intent try on %s', (engine) => {
       'https://elsewhere.example',
       'https://ca.example.com',
     ])
+  })
+
+  test('a person with a new credential, by rotation or from an owner, is no second person', async () => {
+    const rule = { position: 1, domain: 'four-eyes.example', connectionId: 'embedded', approvals: 2 }
+    expect((await operator.api.post('/v1/admin/routing-rules', rule)).status).toBe(201)
+    const approver = await makeAdministrator(harness, 'approver')
+    const owner = await makeAdministrator(harness, 'owner')
+    const alice = await register(harness.api, harness.mails, 'alice@four-eyes.example')
+    const asked = await ask(alice)
+    expect(asked.body.state).toBe('awaiting_approval')
+    const path = `/v1/admin/certificate-requests/${asked.body.id}/approval`
+    expect((await approver.api.post(path)).body.approvals).toEqual({ needed: 2, given: 1 })
+    const rotated = await approver.api.post('/v1/admin/credential')
+    const again = await harness.api.with(rotated.body.credential).post(path)
+    expect(again.body).toMatchObject({ state: 'awaiting_approval', approvals: { needed: 2, given: 1 } })
+    const replaced = await owner.api.post(`/v1/admin/administrators/${approver.id}/credential`)
+    const oncemore = await harness.api.with(replaced.body.credential).post(path)
+    expect(oncemore.body).toMatchObject({ state: 'awaiting_approval', approvals: { needed: 2, given: 1 } })
+    const second = await makeAdministrator(harness, 'approver')
+    expect((await second.api.post(path)).body.approvals).toEqual({ needed: 2, given: 2 })
   })
 
   describe('private keys', () => {

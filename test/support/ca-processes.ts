@@ -108,7 +108,7 @@ export function afterRestart<T>(dataDir: string, act: (opened: Opened) => Promis
   return withService(dataDir, work, () => now)
 }
 
-const workerScript = fileURLToPath(new URL('../faults/ca-worker.ts', import.meta.url))
+const workerScript = fileURLToPath(new URL('../drills/ca-worker.ts', import.meta.url))
 const workerReport = z.object({ got: z.int() })
 
 /** A worker process that is ready; `work` has it work the queue until nothing is left there, and tells how many certificates it got. */

@@ -76,8 +76,8 @@ function readSuccess(answer: OutgoingAnswer, spki: Uint8Array): CaOutcome {
  * is its decision on it.
  *
  * RFC 7030 section 4.2.3 has 4xx and 5xx for everything that goes wrong. Of these only the former say that the server
- * has not acted (RFC 9110 section 15.5), and 503 with Retry-After, by which a server says of itself that it did not
- * take the request and when it will; a 503 without one also comes from proxies that lost an answer.
+ * has not acted (RFC 9110 section 15.5). A 503 does not, not even with Retry-After: Varnish gives it that by itself where
+ * the server behind took the request and its answer was lost.
  */
 export function readEnrolment(
   answer: OutgoingAnswer,
@@ -96,7 +96,7 @@ export function readEnrolment(
   // What is at that URL serves no such path, or not this method, or is another host.
   if (status === 404 || status === 405 || status === 421) return { ...later, failure: 'ca_error' }
   if (status === 408 || status === 429) return { ...later, failure: 'busy' }
-  if (status === 503 && retryAfter !== null) return { ...later, failure: 'busy' }
+  if (status === 503 && retryAfter !== null) return { kind: 'unknown', failure: 'busy', caSaid }
   if (status >= 400 && status < 500) {
     return { kind: 'permanent', failure: about.isPoll ? 'rejected_by_ca' : 'request_refused', caSaid }
   }

@@ -29,8 +29,10 @@ export interface NewCertificate {
   readonly certificateSealed: Uint8Array
   readonly notBefore: number
   readonly notAfter: number
-  /** When its holder is told that it runs out. */
-  readonly remindAt: number
+  /** `superseded` where one that was asked for later is valid already. */
+  readonly state: 'valid' | 'superseded'
+  /** When its holder is told that it runs out; null for never. */
+  readonly remindAt: number | null
   readonly createdAt: number
 }
 
@@ -39,13 +41,14 @@ export const insertCertificate = (row: NewCertificate): Command =>
     `INSERT INTO certificates
        (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, fingerprint_sha256,
         facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, 'valid', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
     row.subscriber,
     row.device,
     row.mailbox,
     row.use,
+    row.state,
     row.authority,
     row.serialNumber,
     row.spkiSha256,
@@ -64,8 +67,10 @@ export const readValidCertificateId = (
 ) =>
   database.first(
     query(
-      { id: text, request: text },
-      `SELECT id, request FROM certificates WHERE device = ? AND mailbox = ? AND usage = ? AND state = 'valid'`,
+      { id: text, request: text, requestedAt: integer },
+      `SELECT c.id AS id, c.request AS request, r.created_at AS requestedAt
+       FROM certificates c JOIN certificate_requests r ON r.id = c.request
+       WHERE c.device = ? AND c.mailbox = ? AND c.usage = ? AND c.state = 'valid'`,
       of.device,
       of.mailbox,
       of.use,
@@ -82,6 +87,18 @@ export const endCertificate = (
   command(`UPDATE certificates SET state = ?, remind_at = NULL WHERE id = ? AND state = 'valid'`, state, id),
   requireOneChange('certificate_ended'),
   command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
+
+/** Ends a request whose certificate came when one that was asked for later was valid; broken where that has ended. */
+export const giveWay = (request: string, successor: string, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests SET state = 'ended', updated_at = ?
+     WHERE id = ? AND state = 'issued' AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = ? AND c.state = 'valid')`,
+    now,
+    request,
+    successor,
+  ),
+  requireOneChange('certificate_ended'),
 ]
 
 const certificateColumns = {

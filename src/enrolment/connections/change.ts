@@ -43,7 +43,18 @@ const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'
 /** To where requests go: somebody who sent them elsewhere for a while must not be able to hide it. */
 const urlOf = (request: CaConnectionRequest): string | null => ('url' in request ? request.url : null)
 
+/** The CA that requests go to, by where it is and what it is called there. */
+const caOf = (request: CaConnectionRequest): string =>
+  JSON.stringify([urlOf(request), 'certificateAuthority' in request ? request.certificateAuthority : null])
+
 export const noSuchConnection = (): DomainError => new DomainError('not_found', 'There is no such CA connection.')
+
+const requestsAreThere = (): DomainError =>
+  new DomainError(
+    'connection_in_use',
+    'Its CA may have certificates for requests that another one knows nothing of: pause it, and settle or cancel those ' +
+      'first; or make another connection.',
+  )
 
 const changedMeanwhile = (): DomainError =>
   new DomainError('connection_changed', 'Somebody changed the CA connection meanwhile. Read it again, then change it.')
@@ -117,7 +128,8 @@ export async function makeConnection(deps: ConnectionDeps, request: CaConnection
 
 /**
  * Gives a connection that is still in this version other settings, and closes its circuit. A secret that is left out
- * stays. Throws `not_found`, `connection_changed`, `connection_unfit`, `not_on_this_runtime`, `connection_name_taken`.
+ * stays. Throws `not_found`, `connection_changed`, `connection_unfit`, `connection_in_use`,
+ * `not_on_this_runtime`, `connection_name_taken`.
  */
 export async function changeConnection(
   deps: ConnectionDeps,
@@ -135,12 +147,13 @@ export async function changeConnection(
   await requireFit(deps, request)
   const before = { settings: readSettings(row), credentials: openCredentials(deps.keys, row) }
   const credentials = await nextCredentials(deps, request, before)
+  const movesAway = caOf(before.settings) !== caOf(request)
   requireAdapter(deps, request, credentials)
   const now = deps.clock()
   await write(
     deps,
     [
-      ...updateConnection(valuesOf(deps, id, request, credentials), version, now),
+      ...updateConnection({ ...valuesOf(deps, id, request, credentials), movesAway }, version, now),
       ...replaceLists(id, request.revocationLists, now),
       ...deps.audit.record(
         entry('changed', by, id, {
@@ -150,7 +163,10 @@ export async function changeConnection(
         }),
       ),
     ],
-    async () => changedMeanwhile(),
+    async () => {
+      const { version: present } = await requireConnection(deps, id)
+      return present === version ? requestsAreThere() : changedMeanwhile()
+    },
   )
   deps.onConnectionUsable(id)
 }

@@ -92,13 +92,26 @@ export const insertConnection = (
     now,
   )
 
-/** Changes a connection that is still in the version that was read, and closes its circuit. */
-export const updateConnection = (values: ConnectionValues, version: number, now: number): Command[] => [
+/**
+ * Changes a connection that is still in the version that was read, and closes its circuit. With `movesAway` it leads to
+ * another CA: that is broken while this one may have a request, of which the other one knows nothing.
+ */
+export const updateConnection = (
+  values: ConnectionValues & { readonly movesAway: boolean },
+  version: number,
+  now: number,
+): Command[] => [
   command(
     `UPDATE ca_connections
      SET name = ?, recipient = ?, country = ?, settings = ?, credentials_sealed = ?, version = version + 1,
          changed_at = ?, failures = 0, open_until = NULL
-     WHERE id = ? AND version = ? AND state <> 'removed'`,
+     WHERE id = ? AND version = ? AND state <> 'removed'
+       AND (
+         ? = 0
+         OR NOT EXISTS (
+           SELECT 1 FROM certificate_requests r WHERE r.connection = ca_connections.id AND r.open_at_ca = 1
+         )
+       )`,
     values.name,
     values.recipient,
     values.country,
@@ -107,6 +120,7 @@ export const updateConnection = (values: ConnectionValues, version: number, now:
     now,
     values.id,
     version,
+    values.movesAway ? 1 : 0,
   ),
   requireOneChange('connection_changed'),
 ]
@@ -246,6 +260,21 @@ export const countAtCas = (database: Database) =>
       { connection: text, state: oneOf('pending', 'outcome_unknown'), requests: integer },
       `SELECT connection, state, COUNT(*) AS requests FROM certificate_requests
        WHERE open_at_ca = 1 AND state IN ('pending', 'outcome_unknown') GROUP BY connection, state`,
+    ),
+  )
+
+/**
+ * Of how many requests that came to nothing here a CA may still make, or have made, a certificate, where nobody but an
+ * operator can learn of it.
+ */
+export const countLeftAtCas = (database: Database) =>
+  database.all(
+    query(
+      { connection: text, requests: integer },
+      `SELECT connection, COUNT(*) AS requests FROM certificate_requests
+       WHERE open_at_ca = 1 AND state IN ('cancelled', 'failed') AND due_at IS NULL
+         AND connection IN (SELECT /* scan: a handful of connections */ k.id FROM ca_connections k WHERE k.state <> 'removed')
+       GROUP BY connection`,
     ),
   )
 

@@ -4,7 +4,7 @@ import type { Opening } from './open.ts'
 import { countRequests, type RequestCounts } from './present.ts'
 import type { ConnectionDeps } from './registry.ts'
 import { credentialsStanding, openCredentials } from './settings.ts'
-import { countByHand, readConnections, type ConnectionRow } from './store.ts'
+import { countByHand, countLeftAtCas, readConnections, type ConnectionRow } from './store.ts'
 
 const warnedBefore = 30 * 86_400_000
 
@@ -15,6 +15,7 @@ const plural = (count: number, one: string, more: string): string => `${count} $
 /** What is not as it should be at the CAs that requests go to, each with what to do. */
 export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
   const counts = await countRequests(deps)
+  const left = new Map((await countLeftAtCas(deps.database)).map((row) => [row.connection, row.requests]))
   const byHand = new Map((await countByHand(deps.database)).map((row) => [row.connection, row.revocations]))
   const rows = await readConnections(deps.database)
   return rows.flatMap((row) => [
@@ -25,6 +26,7 @@ export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
           ...ofCredentials(deps, row),
           ...ofCertificates(deps, row),
           ...ofRequests(row, counts.get(row.id)),
+          ...ofLeft(row, left.get(row.id) ?? 0),
         ]),
     // What a CA has issued outlives the connection to it.
     ...ofRevocations(row, byHand.get(row.id) ?? 0),
@@ -74,6 +76,16 @@ function ofRequests({ name, state }: ConnectionRow, counts: RequestCounts | unde
     )
   }
   return found
+}
+
+function ofLeft({ name }: ConnectionRow, left: number): string[] {
+  if (left === 0) return []
+  const requests = plural(left, 'request', 'requests')
+  return [
+    `Of ${requests} at the CA connection ${name} that came to nothing here the CA may have made a certificate all the ` +
+      'same: look there, then bring it in to have it revoked, or settle the request as failed; ' +
+      'certbook request list --state cancelled, and --state failed.',
+  ]
 }
 
 function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {

@@ -95,7 +95,12 @@ function settled(
   return { ...kept, caStateSealed, state: 'outcome_unknown', dueAt: canFind(request) ? later : null, attempts }
 }
 
-const auditOf = (deps: EnrolmentDeps, { row, connection }: OpenRequest, to: Settled, wasUnknown: boolean): Command[] => {
+const auditOf = (
+  deps: EnrolmentDeps,
+  { row, connection }: OpenRequest,
+  to: Settled,
+  wasUnknown: boolean,
+): Command[] => {
   const entry = { actorKind: 'service', actor: null, subjectKind: 'certificate request', subject: row.id } as const
   if (to.state === 'failed' || to.state === 'rejected') {
     return deps.audit.record({ ...entry, action: 'certificate.refused', facts: { reason: to.reason } })

@@ -9,6 +9,7 @@ import { ConstraintFailed, GuardBroken, type Command } from '../../ports/databas
 import { randomId } from '../../ports/runtime.ts'
 import {
   endCertificate,
+  giveWay,
   insertCertificate,
   readCertificateOfRequest,
   readValidCertificateId,
@@ -183,18 +184,25 @@ async function keepVerified(
   noted: readonly Command[],
 ): Promise<Kept> {
   const { row } = request
-  const certificate = openedCertificate(deps, request, der, verified)
-  const { id, use, notAfter } = certificate
+  const opened = openedCertificate(deps, request, der, verified)
+  const { id, use, notAfter } = opened
+  let certificate: OpenedCertificate
   const announcement = await deps.registration.announce(row, 'new_certificate', id, { use, at: deps.clock(), notAfter })
   for (;;) {
-    const previous = await readValidCertificateId(deps.database, row)
+    const known = await readValidCertificateId(deps.database, row)
+    // What was asked for last counts, however late the answer to what was asked for before: the device may have dropped
+    // the key of then.
+    const isLate = known !== null && known.requestedAt > row.createdAt
+    const previous = isLate ? null : known
+    certificate = isLate ? { ...opened, state: 'superseded' } : opened
     try {
       await deps.database.batch([
         ...noted,
-        ...(previous === null ? [] : supersededCommands(deps, previous, certificate.id)),
+        ...(previous === null ? [] : supersededCommands(deps, previous, id)),
         ...verified.commands,
         ...issuedCommands(deps, row, certificate, by),
-        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, certificate.id)),
+        ...(isLate ? lateCommands(deps, row.id, id, known.id) : []),
+        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, id)),
         ...announcement,
       ])
       break
@@ -209,8 +217,9 @@ async function keepVerified(
   }
   deps.mail.sendSoon()
   deps.audit.sealSoon()
-  deps.events.certificateIssued({ request: row.id, certificate: certificate.id })
-  return { kept: true, row: { ...row, state: 'issued', reason: null, claim: null, dueAt: null }, certificate }
+  deps.events.certificateIssued({ request: row.id, certificate: id })
+  const state = certificate.state === 'valid' ? 'issued' : 'ended'
+  return { kept: true, row: { ...row, state, reason: null, claim: null, dueAt: null }, certificate }
 }
 
 const isGuard = (error: unknown, code: string): boolean => error instanceof GuardBroken && error.code === code
@@ -271,15 +280,24 @@ const supersededCommands = (
   successor: string,
 ): Command[] => [
   ...endCertificate(previous.id, previous.request, 'superseded', deps.clock()),
-  ...deps.audit.record({
+  ...supersededEntry(deps, previous.id, successor),
+]
+
+/** For a certificate that comes when its successor is there already. */
+const lateCommands = (deps: EnrolmentDeps, request: string, certificate: string, successor: string): Command[] => [
+  ...giveWay(request, successor, deps.clock()),
+  ...supersededEntry(deps, certificate, successor),
+]
+
+const supersededEntry = (deps: EnrolmentDeps, certificate: string, successor: string): Command[] =>
+  deps.audit.record({
     action: 'certificate.superseded',
     actorKind: 'service',
     actor: null,
     subjectKind: 'certificate',
-    subject: previous.id,
+    subject: certificate,
     facts: { successor },
-  }),
-]
+  })
 
 function openedCertificate(
   deps: EnrolmentDeps,
@@ -302,7 +320,7 @@ function openedCertificate(
 const issuedCommands = (
   deps: EnrolmentDeps,
   row: RequestRow,
-  { id, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
+  { id, state, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
   by: BroughtBy,
 ): Command[] => [
   ...settleIssued(row.id, facts.fingerprintSha256, deps.clock()),
@@ -322,7 +340,8 @@ const issuedCommands = (
     certificateSealed: sealCertificate(deps.keys, id, certificate),
     notBefore,
     notAfter,
-    remindAt: firstReminder(notBefore, notAfter),
+    state: state === 'valid' ? 'valid' : 'superseded',
+    remindAt: state === 'valid' ? firstReminder(notBefore, notAfter) : null,
     createdAt: deps.clock(),
   }),
   ...deps.audit.record({

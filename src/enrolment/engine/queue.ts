@@ -5,14 +5,7 @@ import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
 import { sendability } from './circuit.ts'
 import { commitUnlessTaken } from './commit.ts'
 import { leaseMilliseconds, perRunMilliseconds } from './delays.ts'
-import {
-  cancelEnded,
-  claimWaiting,
-  readClaimed,
-  readQueue,
-  readQueueOfTired,
-  readWaitingConnections,
-} from './store.ts'
+import { cancelEnded, claimWaiting, readClaimed, readQueue, readQueueOfTired, readWaitingConnections } from './store.ts'
 import { takeUp } from './submit.ts'
 
 /** How many orders one process takes from the queue of one CA at a time. */

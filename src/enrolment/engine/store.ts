@@ -291,12 +291,7 @@ export const settleIssued = (id: string, certificateSha256: string, now: number)
  * Ends a request whose certificate is not wanted or not fit, whoever brought that; one that has an outcome, or is to be
  * sent again, stays. The CA has done what it was asked for.
  */
-export const settleRefused = (
-  id: string,
-  reason: string,
-  returnedSealed: Uint8Array | null,
-  now: number,
-): Command =>
+export const settleRefused = (id: string, reason: string, returnedSealed: Uint8Array | null, now: number): Command =>
   command(
     `UPDATE certificate_requests
      SET state = CASE WHEN state IN ('submitting', 'pending', 'outcome_unknown') THEN 'failed' ELSE state END,
@@ -363,7 +358,12 @@ export const readOlder = (
   )
 
 /** Gives up a request that nobody answers. What a CA may still do about it is kept in mind. */
-export const giveUp = (id: string, from: 'received' | 'awaiting_approval' | 'pending', reason: string, now: number): Command[] => [
+export const giveUp = (
+  id: string,
+  from: 'received' | 'awaiting_approval' | 'pending',
+  reason: string,
+  now: number,
+): Command[] => [
   command(
     `UPDATE certificate_requests
      SET state = 'failed', reason = ?, due_at = NULL, claim = NULL, waits_for = NULL, updated_at = ?

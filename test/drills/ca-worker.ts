@@ -7,7 +7,7 @@ import { testConfig } from '../support/node-process.ts'
  * A worker of the queue over the files of a data directory, beside whoever else is there and without the lock of
  * `serve`, steered by its parent over IPC:
  *
- *     node test/faults/ca-worker.ts <folder>
+ *     node test/drills/ca-worker.ts <folder>
  *
  * Says `ready`; when it is told to, works until nothing waits any more, and says how many certificates it got.
  */

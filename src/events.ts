@@ -98,7 +98,10 @@ export const countedEvents = {
   ca_revocation_confirmed: { means: 'revocations that the CA confirmed', labels: ['connection'] },
   ca_revocation_delayed: { means: 'revocations that the CA did not confirm', labels: ['connection', 'failure'] },
   ca_list_applied: { means: 'revocation lists of connected CAs applied', labels: ['connection'] },
-  ca_list_failed: { means: 'revocation lists of connected CAs that could not be used', labels: ['connection', 'failure'] },
+  ca_list_failed: {
+    means: 'revocation lists of connected CAs that could not be used',
+    labels: ['connection', 'failure'],
+  },
   certificate_issued: { means: 'certificates issued', labels: [] },
   certificate_refused: { means: 'certificates that a CA returned and the service did not keep', labels: [] },
   certificate_published: { means: 'certificates published', labels: ['audience'] },

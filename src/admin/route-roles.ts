@@ -31,7 +31,11 @@ export const routeRoles = {
   '/v1/admin/certificate-requests/{id}/settlement': { post: ['operator'] },
 
   '/v1/admin/ca-connections': { get: ['operator', 'approver', 'auditor'], post: ['operator'] },
-  '/v1/admin/ca-connections/{id}': { get: ['operator', 'approver', 'auditor'], put: ['operator'], delete: ['operator'] },
+  '/v1/admin/ca-connections/{id}': {
+    get: ['operator', 'approver', 'auditor'],
+    put: ['operator'],
+    delete: ['operator'],
+  },
   '/v1/admin/ca-connections/{id}/client-certificate': { post: ['operator'] },
   '/v1/admin/ca-connections/{id}/test': { post: ['operator'] },
   '/v1/admin/ca-connections/{id}/pause': { post: ['operator'] },

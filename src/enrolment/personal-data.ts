@@ -93,7 +93,8 @@ export const personalData: readonly TableDeclaration[] = [
       holds: 'die Zertifizierungsstellen, an die Anfragen weitergegeben werden können',
       purpose: 'sie erreichen, und sie als Empfänger nennen',
       legalBasis: 'keine nötig: keine personenbezogenen Daten von Teilnehmern',
-      retention: 'solange Anfragen aufbewahrt werden, die dorthin gingen; Zugangsdaten bis zum Entfernen der Verbindung',
+      retention:
+        'solange Anfragen aufbewahrt werden, die dorthin gingen; Zugangsdaten bis zum Entfernen der Verbindung',
       recipients: ['alle: Die Datenschutzseite nennt sie'],
     },
     columns: {

@@ -31,7 +31,9 @@ export async function orderChain(
   trusted: { readonly anchors: readonly Uint8Array[]; readonly intermediates: readonly Uint8Array[] },
   sent: readonly Uint8Array[],
 ): Promise<Uint8Array[]> {
-  const candidates = [...trusted.anchors, ...trusted.intermediates, ...sent.slice(0, candidatesLooked)].flatMap(readable)
+  const candidates = [...trusted.anchors, ...trusted.intermediates, ...sent.slice(0, candidatesLooked)].flatMap(
+    readable,
+  )
   const chain: Uint8Array[] = []
   let below = parseCertificate(certificate)
   while (chain.length < longestChain) {

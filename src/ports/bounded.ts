@@ -22,7 +22,11 @@ export async function untilDone(round: () => Promise<number>): Promise<number> {
 }
 
 /** The same with up to `width` at a time, begun in their order. */
-export async function toEachAtOnce<T>(items: readonly T[], width: number, act: (item: T) => Promise<void>): Promise<void> {
+export async function toEachAtOnce<T>(
+  items: readonly T[],
+  width: number,
+  act: (item: T) => Promise<void>,
+): Promise<void> {
   const failures: unknown[] = []
   const remaining = items.values()
   const workOff = async (): Promise<void> => {
@@ -30,4 +34,17 @@ export async function toEachAtOnce<T>(items: readonly T[], width: number, act: (
   }
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, workOff))
   if (failures.length > 0) throw new AggregateError(failures, 'what was to be done to each failed for some')
+}
+
+/** What the promise resolves to, or null where it takes longer. */
+export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), milliseconds)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

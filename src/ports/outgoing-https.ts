@@ -49,7 +49,10 @@ export class ExchangeFailed extends Error {
   readonly sent: 'no' | 'maybe'
 
   constructor(failure: ExchangeFailure, sent: 'no' | 'maybe', options?: ErrorOptions) {
-    super(`no answer that can be used: ${failure} (${sent === 'no' ? 'nothing was sent' : 'it may have been sent'})`, options)
+    super(
+      `no answer that can be used: ${failure} (${sent === 'no' ? 'nothing was sent' : 'it may have been sent'})`,
+      options,
+    )
     this.name = 'ExchangeFailed'
     this.failure = failure
     this.sent = sent

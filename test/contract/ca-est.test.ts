@@ -346,7 +346,11 @@ describe('an answer that is lost after the CA has issued', () => {
     ['an error of the server', { status: 500, body: 'database gone' }, 'ca_error'],
     ['a gateway that lost it', { status: 502, body: '<h1>Bad Gateway</h1>' }, 'ca_error'],
     ['a gateway that lost it, with 503', { status: 503, body: 'upstream reset' }, 'ca_error'],
-    ['a gateway that lost it, with 503 and when to ask again', { status: 503, headers: { 'retry-after': '5' } }, 'busy'],
+    [
+      'a gateway that lost it, with 503 and when to ask again',
+      { status: 503, headers: { 'retry-after': '5' } },
+      'busy',
+    ],
     ['a gateway that waited too long', { status: 504 }, 'ca_error'],
     ['a redirect', { status: 303, headers: { location: '/done' } }, 'answer_malformed'],
     [

@@ -4,10 +4,10 @@ import type { CaOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { OpenedCertificate } from '../present.ts'
 import { readRequest, type RequestRow } from '../store.ts'
-import { noteOutcome } from './circuit.ts'
+import { noteOutcome } from './circuit/circuit.ts'
 import { attemptsInTurn, pollDelay, retryDelay } from './delays.ts'
 import type { OpenRequest } from './order.ts'
-import { keepIssued } from './outcome.ts'
+import { keepIssued } from './outcome/keep.ts'
 import { settle, type Settled } from './store.ts'
 
 /** A request after its CA was asked, and its certificate where it got one. */

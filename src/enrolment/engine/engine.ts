@@ -1,8 +1,8 @@
-import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
+import { toEach, toEachAtOnce, within } from '../../ports/bounded.ts'
 import type { Command } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { Answered } from './answer.ts'
-import { tryOpenCircuits } from './circuit.ts'
+import { tryOpenCircuits } from './circuit/circuit.ts'
 import { expireRequests } from './expire.ts'
 import { findLost, lookAfter } from './look-after.ts'
 import type { OpenRequest } from './order.ts'
@@ -28,19 +28,6 @@ export interface Engine {
   expire(): Promise<void>
   /** For an older copy of the data: what was under way may have come further since. */
   forgetProgress(): Command
-}
-
-/** What the promise resolves to, or null where it takes longer. */
-async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), milliseconds)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 const workOffAndLookAfter = (deps: EnrolmentDeps): Promise<void> =>

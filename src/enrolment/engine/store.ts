@@ -1,14 +1,4 @@
-import {
-  command,
-  integer,
-  nullable,
-  oneOf,
-  query,
-  requireOneChange,
-  text,
-  type Command,
-  type Database,
-} from '../../ports/database.ts'
+import { command, nullable, query, requireOneChange, text, type Command, type Database } from '../../ports/database.ts'
 import type { RequestState } from '../store.ts'
 import { attemptsInTurn } from './delays.ts'
 
@@ -262,48 +252,6 @@ export const settle = (id: string, claim: string, to: Settled, now: number): Com
   requireOneChange('request_taken'),
 ]
 
-/**
- * Ends a request with its certificate, whoever brought that and however late, while it is wanted: mailbox and device are
- * active, the key is not blocked, the request has no outcome, and the CA is not to revoke this very certificate, which it
- * may give to a later request with the same CSR.
- */
-export const settleIssued = (id: string, certificateSha256: string, now: number): Command[] => [
-  command(
-    `UPDATE certificate_requests
-     SET state = 'issued', reason = NULL, due_at = NULL, claim = NULL, open_at_ca = 0, waits_for = NULL,
-         last_failure = NULL, ca_state_sealed = NULL, ca_said_sealed = NULL, updated_at = ?
-     WHERE id = ? AND state IN ('received', 'submitting', 'pending', 'outcome_unknown')
-       AND NOT EXISTS (
-         SELECT 1 FROM blocked_keys b
-         WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
-       )
-       AND EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = certificate_requests.mailbox AND m.ended_at IS NULL)
-       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = certificate_requests.device AND d.ended_at IS NULL)
-       AND NOT EXISTS (SELECT 1 FROM ca_revocations v WHERE v.certificate_sha256 = ?)`,
-    now,
-    id,
-    certificateSha256,
-  ),
-  requireOneChange('request_finished'),
-]
-
-/**
- * Ends a request whose certificate is not wanted or not fit, whoever brought that; one that has an outcome, or is to be
- * sent again, stays. The CA has done what it was asked for.
- */
-export const settleRefused = (id: string, reason: string, returnedSealed: Uint8Array | null, now: number): Command =>
-  command(
-    `UPDATE certificate_requests
-     SET state = CASE WHEN state IN ('submitting', 'pending', 'outcome_unknown') THEN 'failed' ELSE state END,
-         reason = CASE WHEN state IN ('submitting', 'pending', 'outcome_unknown') THEN ? ELSE reason END,
-         due_at = NULL, claim = NULL, open_at_ca = 0, returned_sealed = ?, updated_at = ?
-     WHERE id = ? AND state IN ('submitting', 'pending', 'outcome_unknown', 'cancelled', 'failed')`,
-    reason,
-    returnedSealed,
-    now,
-    id,
-  )
-
 /** Takes a request from a worker that is gone; what the CA made of it is not known, unless it keeps nothing. */
 export const settleLost = (
   id: string,
@@ -395,94 +343,4 @@ export const forgetProgress = (now: number): Command =>
     now,
     now,
     'embedded',
-  )
-
-/** What decides whether a request can be sent through a connection now. */
-export const readSendability = (database: Database, connection: string) =>
-  database.first(
-    query(
-      {
-        state: oneOf('active', 'paused', 'removed'),
-        failures: integer,
-        openUntil: nullable(integer),
-        waiting: integer,
-      },
-      `SELECT state, failures, open_until AS openUntil,
-              EXISTS (SELECT 1 FROM certificate_requests r WHERE r.connection = k.id AND r.state = 'received') AS waiting
-       FROM ca_connections k WHERE id = ?`,
-      connection,
-    ),
-  )
-
-/** Notes that a CA failed; with `openUntil` nothing is sent to it before. */
-export const noteFailure = (connection: string, failure: string, openUntil: number | null, now: number): Command =>
-  command(
-    `UPDATE ca_connections
-     SET failures = failures + 1, last_failure = ?, last_failure_at = ?, open_until = COALESCE(?, open_until)
-     WHERE id = ?`,
-    failure,
-    now,
-    openUntil,
-    connection,
-  )
-
-/** Notes that a CA does what it is asked for; written once a minute at most. */
-export const noteSuccess = (connection: string, now: number): Command =>
-  command(
-    `UPDATE ca_connections SET failures = 0, open_until = NULL, last_success_at = ?
-     WHERE id = ?
-       AND (failures > 0 OR open_until IS NOT NULL OR last_success_at IS NULL OR last_success_at < ?)`,
-    now,
-    connection,
-    now - 60_000,
-  )
-
-/** Connections whose circuit has been open for long enough. */
-export const readTrials = (database: Database, now: number) =>
-  database.all(
-    query(
-      { id: text, failures: integer },
-      `SELECT /* scan: a handful of connections */ id, failures
-       FROM ca_connections WHERE state = 'active' AND open_until <= ?`,
-      now,
-    ),
-  )
-
-/** Takes the trial of a connection; broken where another worker has. */
-export const claimTrial = (connection: string, until: number, now: number): Command[] => [
-  command(
-    `UPDATE ca_connections SET open_until = ? WHERE id = ? AND state = 'active' AND open_until <= ?`,
-    until,
-    connection,
-    now,
-  ),
-  requireOneChange('trial_taken'),
-]
-
-/** Closes a circuit after a trial; the failures stay counted until something is issued, so that the next one opens it longer. */
-export const closeCircuit = (connection: string, trialUntil: number): Command[] => [
-  command(`UPDATE ca_connections SET open_until = NULL WHERE id = ? AND open_until = ?`, connection, trialUntil),
-  requireOneChange('trial_taken'),
-]
-
-/** CAs of others that a kept certificate leads to; known ones stay as they are. */
-export const insertConnectedAuthority = (row: {
-  id: string
-  slot: string
-  issuer: string
-  certificate: Uint8Array
-  identity: string
-  createdAt: number
-}): Command =>
-  command(
-    `INSERT INTO certificate_authorities
-       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, identity, created_at)
-     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?, ?)
-     ON CONFLICT (slot) DO NOTHING`,
-    row.id,
-    row.slot,
-    row.issuer,
-    row.certificate,
-    row.identity,
-    row.createdAt,
   )

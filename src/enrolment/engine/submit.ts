@@ -8,7 +8,7 @@ import { carryOut, type Answered } from './answer.ts'
 import { commitUnlessTaken } from './commit.ts'
 import { retryDelay } from './delays.ts'
 import { contentOf, openRequestWith, type OpenRequest } from './order.ts'
-import { refuse } from './outcome.ts'
+import { refuse } from './outcome/keep.ts'
 import { release } from './store.ts'
 
 /** Asks a CA. An adapter that throws is at fault itself; what the CA did meanwhile nobody knows. */

@@ -50,9 +50,7 @@ export const insertCaRevocation = (row: NewCaRevocation): Command =>
 
 /** Whether the CA of a certificate is to revoke it, or has. */
 export const readRevocationOf = (database: Database, certificateSha256: string) =>
-  database.first(
-    query({ id: text }, `SELECT id FROM ca_revocations WHERE certificate_sha256 = ?`, certificateSha256),
-  )
+  database.first(query({ id: text }, `SELECT id FROM ca_revocations WHERE certificate_sha256 = ?`, certificateSha256))
 
 /** Through which connection a request went. */
 export const readConnectionOfRequest = (database: Database, request: string) =>

@@ -2,7 +2,7 @@ import type { DeviceCaller } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
 import { GuardBroken } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
-import type { BroughtBy } from '../engine/outcome.ts'
+import type { BroughtBy } from '../engine/outcome/keep.ts'
 import { readRequest } from '../store.ts'
 import { cancelRequest } from './store.ts'
 

@@ -1,10 +1,10 @@
-import { GuardBroken, type Command } from '../../ports/database.ts'
-import { timestamp } from '../../api/room.ts'
-import { toEachAtOnce } from '../../ports/bounded.ts'
-import type { CaCheck, CaFailure, CaOutcome } from '../ca/contract.ts'
-import { embeddedConnection, type OpenConnection } from '../connections/contract.ts'
-import type { EnrolmentDeps } from '../deps.ts'
-import { circuitDelay } from './delays.ts'
+import { GuardBroken, type Command } from '../../../ports/database.ts'
+import { timestamp } from '../../../api/room.ts'
+import { toEachAtOnce, within } from '../../../ports/bounded.ts'
+import type { CaCheck, CaFailure, CaOutcome } from '../../ca/contract.ts'
+import { embeddedConnection, type OpenConnection } from '../../connections/contract.ts'
+import type { EnrolmentDeps } from '../../deps.ts'
+import { circuitDelay } from '../delays.ts'
 import { claimTrial, closeCircuit, noteFailure, noteSuccess, readSendability, readTrials } from './store.ts'
 
 /** So many failures in a row open the circuit: nothing more is sent until a look at the CA goes well. */
@@ -22,6 +22,8 @@ const tellsOfTheOrder: ReadonlySet<CaFailure> = new Set([
   'worker_lost',
 ])
 const trialMilliseconds = 3 * 60_000
+/** Well below a trial's hold, and short enough for the next run to begin soon. */
+const lookMilliseconds = 60_000
 
 type CircuitDeps = Pick<EnrolmentDeps, 'database' | 'clock' | 'random' | 'events'>
 
@@ -93,10 +95,11 @@ export async function sendability(deps: Pick<EnrolmentDeps, 'database'>, connect
   }
 }
 
-/** An adapter that throws is at fault itself; no other connection has to wait for that. */
+/** An adapter that throws is at fault itself, and one may make many calls; no other connection has to wait for that. */
 async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConnection): Promise<CaCheck> {
   try {
-    return await adapter.check()
+    const found = await within(adapter.check(), lookMilliseconds)
+    return found ?? { kind: 'not_ready', failure: 'timed_out', caSaid: null }
   } catch (error) {
     deps.events.jobFailed({ job: 'ca-call', error })
     return { kind: 'not_ready', failure: 'ca_error', caSaid: null }

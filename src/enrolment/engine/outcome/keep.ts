@@ -1,35 +1,24 @@
-import type { AuditEvent } from '../../audit/entries.ts'
-import type { CertificateFacts } from '../../pki/certificate-facts.ts'
-import { parseCertificate } from '../../pki/certificate.ts'
-import { MalformedDer } from '../../pki/der.ts'
-import { equalBytes, sha256Hex } from '../../pki/encoding.ts'
-import { orderChain } from '../../pki/order-chain.ts'
-import { verifyIssuedCertificate, type IssuedFault } from '../../pki/verify-issued.ts'
-import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
-import { randomId } from '../../ports/runtime.ts'
+import type { AuditEvent } from '../../../audit/entries.ts'
+import { equalBytes, sha256Hex } from '../../../pki/encoding.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../../../ports/database.ts'
+import { randomId } from '../../../ports/runtime.ts'
 import {
   endCertificate,
   giveWay,
   insertCertificate,
   readCertificateOfRequest,
   readValidCertificateId,
-} from '../certificates/store.ts'
-import type { EnrolmentDeps } from '../deps.ts'
-import { queueCaRevocation } from '../forwarding/queue.ts'
-import { readRevocationOf } from '../forwarding/store.ts'
-import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../present.ts'
-import { firstReminder } from '../renewal/when.ts'
-import { insertFreshStatus, readSerialNumberUse } from '../status/store.ts'
-import { readRequest, readStanding, type RequestRow } from '../store.ts'
-import { termMilliseconds, type OpenRequest } from './order.ts'
-import { insertConnectedAuthority, settleIssued, settleRefused } from './store.ts'
-
-/** What a CA issued, or somebody brought from there. */
-export interface IssuedByCa {
-  readonly certificate: Uint8Array
-  /** In any order; may be empty. */
-  readonly chain: readonly Uint8Array[]
-}
+} from '../../certificates/store.ts'
+import type { EnrolmentDeps } from '../../deps.ts'
+import { queueCaRevocation } from '../../forwarding/queue.ts'
+import { readRevocationOf } from '../../forwarding/store.ts'
+import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../../present.ts'
+import { firstReminder } from '../../renewal/when.ts'
+import { insertFreshStatus, readSerialNumberUse } from '../../status/store.ts'
+import { readRequest, readStanding, type RequestRow } from '../../store.ts'
+import type { OpenRequest } from '../order.ts'
+import { settleIssued, settleRefused } from './store.ts'
+import { certificateBytes, verifyFor, type IssuedByCa, type Verified } from './verify.ts'
 
 /** Who brought a certificate: the CA's answer (`service`), or an administrator. */
 export type BroughtBy = Pick<AuditEvent, 'actorKind' | 'actor'>
@@ -40,82 +29,6 @@ export type Kept =
   | { readonly kept: true; readonly row: RequestRow; readonly certificate: OpenedCertificate }
   /** `reason`: the rule that it breaks, or what has ended meanwhile. */
   | { readonly kept: false; readonly row: RequestRow; readonly reason: string }
-
-interface Verified {
-  readonly facts: CertificateFacts
-  readonly authority: string
-  /** What must be kept beside it so that its chain can be shown. */
-  readonly commands: readonly Command[]
-}
-
-/** CAs count the last second, or do not, and set the beginning back beside. */
-const roundingMilliseconds = 3_600_000
-
-/** Longer ones are no certificates, whatever they say, and are not kept for anybody to look at. */
-const certificateBytes = 64 * 1024
-
-/** A CA by its name and its key, whichever certificate of its own it shows. */
-async function identityOf(crypto: Crypto, certificate: Uint8Array): Promise<string> {
-  const { subject, spki } = parseCertificate(certificate)
-  return sha256Hex(crypto, Uint8Array.from([...subject.bytes, ...spki]))
-}
-
-async function connectedAuthorities(
-  deps: Pick<EnrolmentDeps, 'crypto' | 'clock'>,
-  chain: readonly Uint8Array[],
-): Promise<{ authority: string; commands: Command[] }> {
-  const hashes = await Promise.all(chain.map((certificate) => sha256Hex(deps.crypto, certificate)))
-  const idAt = (position: number): string => `ca-${(hashes[position] ?? '').slice(0, 40)}`
-  const commands = await Promise.all(
-    chain.map(async (certificate, position) =>
-      insertConnectedAuthority({
-        id: idAt(position),
-        slot: `connected-${hashes[position]}`,
-        issuer: idAt(Math.min(position + 1, chain.length - 1)),
-        certificate,
-        identity: await identityOf(deps.crypto, certificate),
-        createdAt: deps.clock(),
-      }),
-    ),
-  )
-  return { authority: idAt(0), commands: commands.toReversed() }
-}
-
-/** Policy rule 15, with the chain put together from what the connection trusts and what came with it. */
-async function verify(
-  deps: EnrolmentDeps,
-  { connection, order, issuedAfter }: OpenRequest,
-  { certificate, chain: sent }: IssuedByCa,
-): Promise<{ ok: true; verified: Verified } | { ok: false; reason: IssuedFault }> {
-  if (certificate.length > certificateBytes) return { ok: false, reason: 'malformed' }
-  const { trust } = connection
-  let chain: readonly Uint8Array[]
-  try {
-    chain = trust.prepared === undefined ? await orderChain(deps.crypto, certificate, trust, sent) : []
-  } catch (error) {
-    if (error instanceof MalformedDer) return { ok: false, reason: 'malformed' }
-    throw error
-  }
-  const verdict = await verifyIssuedCertificate(deps.crypto, {
-    certificate,
-    chain,
-    anchors: trust.anchors,
-    prepared: trust.prepared,
-    spki: order.spki,
-    mailbox: order.mailbox,
-    use: order.use,
-    notBefore: issuedAfter,
-    notAfter: order.notAfter,
-    at: new Date(deps.clock()),
-  })
-  if (!verdict.ok) return verdict
-  const term = verdict.facts.notAfter.getTime() - verdict.facts.notBefore.getTime()
-  if (term > termMilliseconds + roundingMilliseconds) return { ok: false, reason: 'validity_too_long' }
-  if (trust.prepared !== undefined) {
-    return { ok: true, verified: { facts: verdict.facts, authority: deps.authorities.issuing.id, commands: [] } }
-  }
-  return { ok: true, verified: { facts: verdict.facts, ...(await connectedAuthorities(deps, chain)) } }
-}
 
 /**
  * Verifies what came back for a request, and keeps it while it is wanted. What breaks a rule fails the request, and is
@@ -130,7 +43,7 @@ export async function keepIssued(
   by: BroughtBy = byService,
   noted: readonly Command[] = [],
 ): Promise<Kept> {
-  const verdict = await verify(deps, request, issued)
+  const verdict = await verifyFor(deps, request, issued)
   if (verdict.ok) return keepVerified(deps, request, issued.certificate, verdict.verified, by, noted)
   if (by.actorKind === 'administrator') return { kept: false, row: request.row, reason: verdict.reason }
   return refuse(deps, request, verdict.reason, { returned: issued.certificate, revoke: null }, by, noted)

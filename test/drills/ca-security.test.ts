@@ -11,7 +11,7 @@ import { engines, openRoomHarness, type RoomHarness } from '../support/engines.t
 import { toPem } from '../support/pem.ts'
 import { joinDevice, register, type Registered } from '../support/story.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
-import { countRows, day, expectProblem, findLeaks, hour, minute, race } from './support.ts'
+import { countRows, day, expectProblem, findLeaks, hour, minute, race } from '../rooms/support.ts'
 
 const connections = '/v1/admin/ca-connections'
 const certificatePem = (der: Uint8Array): string => toPem('CERTIFICATE', der)

@@ -9,7 +9,7 @@ import { engines, openRoomHarness, type RoomHarness } from '../support/engines.t
 import { toPem } from '../support/pem.ts'
 import { lookUp, publish, register } from '../support/story.ts'
 import { purpose } from '../support/test-ca.ts'
-import { day, hour, minute } from './support.ts'
+import { day, hour, minute } from '../rooms/support.ts'
 
 const usual: EjbcaMood = {
   offline: null,

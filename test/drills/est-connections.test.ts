@@ -5,7 +5,7 @@ import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { startEstServer, type EstServer } from '../support/est-server.ts'
 import { lookUp, publish, register } from '../support/story.ts'
-import { expectProblem, hour } from './support.ts'
+import { expectProblem, hour } from '../rooms/support.ts'
 
 describe.each(engines)('a CA that speaks EST, on %s', (engine) => {
   let harness: RoomHarness

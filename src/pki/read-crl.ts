@@ -13,7 +13,7 @@ import {
 import { equalBytes, toHex } from './encoding.ts'
 import { readExtensions } from './extensions.ts'
 import { oid } from './object-identifiers.ts'
-import { revocationReasonCodes, type RevocationReason } from './revocation-reason.ts'
+import { reasonOfCode } from './revocation-reason.ts'
 import type { SignedBytes } from './signature.ts'
 
 /** A revocation list taken apart; whether its signature verifies is the caller's to ask. */
@@ -26,16 +26,6 @@ export interface RevocationList {
   readonly entries: readonly CrlEntry[]
   readonly signature: SignedBytes
 }
-
-const reasons = new Map<number, RevocationReason>()
-for (const reason of [
-  'keyCompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'privilegeWithdrawn',
-] as const)
-  reasons.set(revocationReasonCodes[reason], reason)
 
 /** A number that was counted up from the time in seconds; one beyond the safe integers was not made here. */
 const readNumber = (value: Uint8Array): number => {
@@ -53,7 +43,7 @@ const readEntry = (element: DerElement): CrlEntry => {
   const code =
     extensions === undefined ? undefined : readExtensions(extensions).find(({ oid: id }) => id === oid.reasonCode)
   const reason = code === undefined ? undefined : readElement(code.value, tag.enumerated).content[0]
-  return { serialNumber, revokedAt, reason: reason === undefined ? null : (reasons.get(reason) ?? null) }
+  return { serialNumber, revokedAt, reason: reason === undefined ? null : reasonOfCode(reason) }
 }
 
 /** Takes a complete CRL of version 2 apart, as `createCrl` makes them (RFC 5280 section 5.1). Throws MalformedDer. */

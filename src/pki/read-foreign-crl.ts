@@ -15,7 +15,7 @@ import {
 import { equalBytes, toHex } from './encoding.ts'
 import { hasDuplicateExtension, readExtensions, type Extension } from './extensions.ts'
 import { oid } from './object-identifiers.ts'
-import { revocationReasonCodes, type RevocationReason } from './revocation-reason.ts'
+import { reasonOfCode, type RevocationReason } from './revocation-reason.ts'
 import type { SignedBytes } from './signature.ts'
 
 /** The list is of a kind that does not say of itself what is revoked, or says more than is understood here. */
@@ -118,15 +118,6 @@ function requireForPersons(value: Uint8Array): void {
   }
 }
 
-const reasons = new Map<number, RevocationReason>()
-for (const reason of [
-  'keyCompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'privilegeWithdrawn',
-] as const)
-  reasons.set(revocationReasonCodes[reason], reason)
 /** RFC 5280 section 5.3.1: it means something on delta lists only. */
 const removeFromCrl = 8
 
@@ -178,5 +169,5 @@ function readEntryExtensions(element: DerElement): Said {
 function readReason(value: Uint8Array): Said {
   const [code, ...more] = readElement(value, tag.enumerated).content
   if (code === undefined || more.length > 0) throw new MalformedDer('not a reason')
-  return code === removeFromCrl ? { kind: 'removed' } : { kind: 'revoked', reason: reasons.get(code) ?? null }
+  return code === removeFromCrl ? { kind: 'removed' } : { kind: 'revoked', reason: reasonOfCode(code) }
 }

@@ -11,3 +11,16 @@ export const revocationReasonCodes = {
 } as const
 
 export type RevocationReason = keyof typeof revocationReasonCodes
+
+const reasonsByCode = new Map<number, RevocationReason>()
+for (const reason of [
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+] as const)
+  reasonsByCode.set(revocationReasonCodes[reason], reason)
+
+/** The reason of a code; null for one that is never given here, and is read as no reason. */
+export const reasonOfCode = (code: number): RevocationReason | null => reasonsByCode.get(code) ?? null

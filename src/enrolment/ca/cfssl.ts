@@ -10,7 +10,7 @@ import type { OutgoingHttps } from '../../ports/outgoing-https.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { isDone, readInfo, readRefusal, readSigned, recordNotFound } from './cfssl-answers.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from './contract.ts'
-import { callCa, nameSaid, retryAfterSeconds, type CaAnswer, type CaEndpoint } from './endpoint.ts'
+import { callCa, nameSaid, retryAfterSeconds, type CaAnswer, type CaEndpoint, notReady } from './endpoint.ts'
 import { refusedByGo } from './go-limits.ts'
 
 interface CfsslDeps {
@@ -124,15 +124,6 @@ async function check(crypto: Crypto, settings: CfsslSettings, call: Call, sign: 
     },
   }
 }
-
-const notReady = ({
-  failure,
-  caSaid,
-}: Pick<Extract<CaCheck, { kind: 'not_ready' }>, 'failure' | 'caSaid'>): CaCheck => ({
-  kind: 'not_ready',
-  failure,
-  caSaid,
-})
 
 async function submit(clock: Clock, settings: CfsslSettings, order: CertificateOrder, sign: Sign): Promise<CaOutcome> {
   const unsent = refusedByGo(order)

@@ -6,7 +6,7 @@ import {
   type OutgoingAnswer,
   type OutgoingHttps,
 } from '../../ports/outgoing-https.ts'
-import type { CaFailure } from './contract.ts'
+import type { CaCheck, CaFailure } from './contract.ts'
 
 /** More than any answer of a CA: a certificate, its chain and some words. */
 const answerBytes = 1024 * 1024
@@ -63,6 +63,16 @@ export async function callCa(endpoint: CaEndpoint, call: CaCall): Promise<CaAnsw
     return { kind, failure: error.failure, caSaid: null, retryAfterSeconds: null }
   }
 }
+
+/** What a look at a CA tells that is not there, or does not let this service in. */
+export const notReady = ({
+  failure,
+  caSaid,
+}: Pick<Extract<CaCheck, { kind: 'not_ready' }>, 'failure' | 'caSaid'>): CaCheck => ({
+  kind: 'not_ready',
+  failure,
+  caSaid,
+})
 
 const decoder = new TextDecoder('utf-8', { fatal: false })
 

@@ -6,7 +6,7 @@ import { readCertificates as readAnchors } from '../../pki/pem.ts'
 import type { ClientCertificate, OutgoingHttps } from '../../ports/outgoing-https.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CertificateOrder } from './contract.ts'
-import { callCa, nameSaid, type CaAnswer, type CaEndpoint } from './endpoint.ts'
+import { callCa, nameSaid, type CaAnswer, type CaEndpoint, notReady } from './endpoint.ts'
 import { readCertificates, readEnrolment, wordsOf } from './est-answers.ts'
 
 interface EstDeps {
@@ -143,15 +143,6 @@ async function check(crypto: Crypto, shown: CaAnswer, tryCredential: () => Promi
   if (tried.answer.status === 404) return notReady({ failure: 'ca_error', caSaid: wordsOf(tried.answer) })
   return { kind: 'ready', facts: await factsOf(crypto, certificates) }
 }
-
-const notReady = ({
-  failure,
-  caSaid,
-}: Pick<Extract<CaCheck, { kind: 'not_ready' }>, 'failure' | 'caSaid'>): CaCheck => ({
-  kind: 'not_ready',
-  failure,
-  caSaid,
-})
 
 async function factsOf(crypto: Crypto, certificates: readonly Certificate[]): Promise<Record<string, string>> {
   const named = certificates.slice(0, factsShown).map(async ({ der, subject }, position) => {

@@ -6,7 +6,7 @@ import { revocationReasonCodes } from '../../pki/revocation-reason.ts'
 import type { OutgoingHttps } from '../../ports/outgoing-https.ts'
 import type { Clock, Random } from '../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from './contract.ts'
-import { callCa, retryAfterSeconds, said, type CaAnswer, type CaEndpoint } from './endpoint.ts'
+import { callCa, retryAfterSeconds, said, type CaAnswer, type CaEndpoint, notReady } from './endpoint.ts'
 import { refusedByGo } from './go-limits.ts'
 import { isOk, isRevokedAlready, isTermTooLong, readProvisioners, readRefusal, readSigned } from './step-ca-answers.ts'
 import { createTokens, provisionerJwk } from './step-ca-token.ts'
@@ -163,12 +163,3 @@ async function check(ca: StepCa): Promise<CaCheck> {
   }
   return { kind: 'not_ready', failure: 'credential_refused', caSaid: `no provisioner of that name has the key ${kid}` }
 }
-
-const notReady = ({
-  failure,
-  caSaid,
-}: Pick<Extract<CaCheck, { kind: 'not_ready' }>, 'failure' | 'caSaid'>): CaCheck => ({
-  kind: 'not_ready',
-  failure,
-  caSaid,
-})

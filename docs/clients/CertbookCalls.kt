@@ -709,7 +709,7 @@ class CertificateRequestAnswerForwarded(
 }
 
 class CertificateRequestAnswerWaitingFor(
-    /** Known values: ca_mailbox_challenge. */
+    /** Known values: ca_mailbox_challenge, ca_available. */
     val kind: String,
     val sender: String?,
     val whatToDo: String

@@ -284,7 +284,7 @@ public struct CertificateRequestAnswerForwarded: Decodable {
 }
 
 public struct CertificateRequestAnswerWaitingFor: Decodable {
-  /// Known values: ca_mailbox_challenge.
+  /// Known values: ca_mailbox_challenge, ca_available.
   public let kind: String
   public let sender: String?
   public let whatToDo: String

@@ -161,6 +161,8 @@ export const listedRequest = z
     deviceId: z.string(),
     provedBy: z.enum(['csr', 'public_key']),
     connectionId: z.string(),
+    /** Null where the connection was removed long ago. */
+    connectionName: z.string().nullable(),
     /** The rule that caught it; null where none did. */
     ruleId: z.string().nullable(),
     attempts: z.number(),
@@ -184,8 +186,6 @@ export const requestReading = listedRequest
     deviceSince: z.string(),
     /** What is to be certified: the kind of key, and SHA-256 of its SPKI. */
     key: z.object({ algorithm: z.string(), spkiSha256: z.string() }),
-    /** Null where the connection was removed long ago. */
-    connectionName: z.string().nullable(),
     /** The rule that caught it, with who had written it as it was then; `state` and `position` are those of today. */
     rule: z.union([
       z.object({
@@ -236,6 +236,9 @@ export const certificateSearch = z
   .meta({ id: 'CertificateSearch' })
 export type CertificateSearch = z.infer<typeof certificateSearch>
 
+/** `by_hand`: the CA cannot be told by a call; an operator revokes there and says so. */
+export const caRevocationState = z.enum(['waiting', 'by_hand', 'confirmed'])
+
 /** A certificate without its bytes; `mailbox` is null for roles that only audit. */
 export const certificateReading = z
   .object({
@@ -256,6 +259,10 @@ export const certificateReading = z
     revokedAt: z.string().nullable(),
     /** Null where it is not revoked, where none was given, and once the CA says nothing of it any more. */
     revocationReason: revocationReason.nullable(),
+    /** The connection through which its request went. */
+    connectionId: z.string(),
+    /** What its CA has to be told; null where that is the one inside, and where its CA has nothing to be told. */
+    caRevocation: z.union([z.object({ id: z.string(), state: caRevocationState }), z.null()]),
   })
   .meta({ id: 'CertificateReading' })
 export type CertificateReading = z.infer<typeof certificateReading>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { requestState } from './admin-shapes.ts'
+import { caRevocationState, requestState } from './admin-shapes.ts'
 import { accountType, certificateUse, pageQuery, revocationReason } from './shapes.ts'
 
 /** The wire shapes of CA integration under `/v1/admin`: connections, routing rules, what operators and approvers do. */
@@ -28,7 +28,10 @@ const hasNoCredentials = (value: string): boolean => {
 const baseUrl = z
   .string()
   .max(500)
-  .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an https: URL')
+  .refine(
+    (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol),
+    'must be an https: URL, or http: on this machine',
+  )
   .refine(
     (value) => !/[?#]/.test(value) && hasNoCredentials(value),
     'must have no user, password, query or fragment: credentials have fields of their own',
@@ -214,7 +217,10 @@ export const caConnectionAnswer = z
   .meta({ id: 'CaConnectionAnswer' })
 export type CaConnectionAnswer = z.infer<typeof caConnectionAnswer>
 
-/** What a look at the CA told; nothing was issued. */
+/**
+ * What a look at the CA told; nothing was issued. `facts` are there too where the CA is ready and what it would issue
+ * is not fit: `anchors_differ`, `profile_refused`.
+ */
 export const caCheckAnswer = z
   .object({
     ready: z.boolean(),
@@ -223,11 +229,15 @@ export const caCheckAnswer = z
     facts: z.record(z.string(), z.string()),
   })
   .meta({ id: 'CaCheckAnswer' })
+export type CaCheckAnswer = z.infer<typeof caCheckAnswer>
+
+/** The highest position that a rule can have. */
+export const lastPosition = 100_000
 
 /** What is left out or null fits everything. The first rule by position that fits a request decides. */
 export const routingRuleRequest = z
   .strictObject({
-    position: z.int().min(1).max(100_000),
+    position: z.int().min(1).max(lastPosition),
     /** `example.com` alone, or `*.example.com` for what is below it; kept in lower case, as A-labels. */
     domain: z.string().trim().min(1).max(255).nullable().default(null),
     // Not nullable(): that would make the named shapes themselves nullable in the OpenAPI document.
@@ -325,8 +335,9 @@ export const requestStanding = z
   .meta({ id: 'RequestStanding' })
 export type RequestStanding = z.infer<typeof requestStanding>
 
-/** `by_hand`: the CA cannot be told by a call; an operator revokes there and says so. */
-export const caRevocationState = z.enum(['waiting', 'by_hand', 'confirmed'])
+/** How a request stands after a decision; `repeated` where this administrator had said the same before. */
+export const decidedRequest = requestStanding.extend({ repeated: z.boolean() }).meta({ id: 'DecidedRequest' })
+export type DecidedRequest = z.infer<typeof decidedRequest>
 
 /** A revocation that a CA elsewhere has to be told of. */
 export const caRevocation = z

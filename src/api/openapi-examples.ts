@@ -224,7 +224,9 @@ export const examples: Readonly<Record<string, Example>> = {
     answer: { ...standing, state: 'issued', certificateId: id },
   },
   settleCertificateRequest: { request: { outcome: 'submit_again' }, answer: { ...standing, state: 'received' } },
-  approveCertificateRequest: { answer: { ...standing, state: 'received', approvals: { needed: 1, given: 1 } } },
+  approveCertificateRequest: {
+    answer: { ...standing, state: 'received', approvals: { needed: 1, given: 1 }, repeated: false },
+  },
   rejectCertificateRequest: {
     request: { reason: 'Shared mailboxes get no certificate.' },
     answer: {
@@ -232,6 +234,7 @@ export const examples: Readonly<Record<string, Example>> = {
       state: 'rejected',
       reason: 'rejected_by_approver',
       approvals: { needed: 1, given: 0 },
+      repeated: false,
     },
   },
   cancelCertificateRequestAsAdministrator: { answer: { ...standing, state: 'cancelled' } },

@@ -56,8 +56,48 @@ const inThings = (size: number | bigint, origin: string): string => {
   return thing === undefined ? String(size) : `${size} ${thing}${Number(size) === 1 ? '' : 's'}`
 }
 
+/** The types of values, as those know them who write JSON. */
+const typeWords: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+  null: 'null',
+}
+
+const oneOf = (values: readonly unknown[]): string => values.map(String).join(' or ')
+
+/** What the words of the library for the shapes begin with, where a shape has none of its own. */
+const isOwnMessage = ({ message }: z.core.$ZodIssue): boolean => !/^(?:Invalid |Too (?:big|small): )/.test(message)
+
+/** Of a value that may have one of several shapes: what each of them says, or by which field they are told apart. */
+function describeUnion(issue: z.core.$ZodIssueInvalidUnion): string {
+  if ('options' in issue && Array.isArray(issue.options)) return `must be ${oneOf(issue.options)}`
+  const said = issue.errors.flatMap(([first]) => (first === undefined ? [] : [describeIssue(first)]))
+  if (said.includes('missing')) return 'missing'
+  return said.length === 0 ? issue.message : [...new Set(said)].join(', or ')
+}
+
+/** A field as its place in the body; one that is no name of a field is not repeated, for it may be anything. */
+const fieldName = (place: string, key: string): string => {
+  if (!/^[A-Za-z]\w{0,29}$/.test(key)) return place === '' ? 'an unknown field' : `an unknown field of ${place}`
+  return place === '' ? key : `${place}.${key}`
+}
+
 /** What is wrong, as the shape says it itself, or for a size in plain words. */
 const describeIssue = (issue: z.core.$ZodIssue): string => {
+  if (issue.code === 'unrecognized_keys') return 'has an unknown field'
+  if (isOwnMessage(issue)) return issue.message
+  if (issue.code === 'invalid_type') {
+    return issue.message.endsWith('received undefined')
+      ? 'missing'
+      : `must be ${typeWords[issue.expected] ?? issue.expected}`
+  }
+  if (issue.code === 'invalid_value') return `must be ${oneOf(issue.values)}`
+  if (issue.code === 'invalid_union') return describeUnion(issue)
   if (!/^Too (?:big|small): /.test(issue.message)) return issue.message
   const { code } = issue
   if (code === 'too_big') return `at most ${inThings(issue.maximum, issue.origin)}`
@@ -65,14 +105,18 @@ const describeIssue = (issue: z.core.$ZodIssue): string => {
   return issue.message
 }
 
-/** The first fault of a request, in words; the value itself is never repeated. */
+/** How many faults are said, and how many unknown fields of one object. */
+const faultsSaid = 5
+
+/** The first faults of a request, in words; the value itself is never repeated. */
 export const describeFault = (error: z.core.$ZodError): string =>
   error.issues
-    .slice(0, 5)
+    .slice(0, faultsSaid)
     .map((issue) => {
-      const place = issue.path.length === 0 ? 'the body' : issue.path.join('.')
-      const names = issue.code === 'unrecognized_keys' ? ' (not a field of this request)' : ''
-      return `${place}: ${issue.code === 'unrecognized_keys' ? 'an unknown field' : describeIssue(issue)}${names}`
+      const place = issue.path.join('.')
+      if (issue.code !== 'unrecognized_keys') return `${place === '' ? 'the body' : place}: ${describeIssue(issue)}`
+      const names = issue.keys.slice(0, faultsSaid).map((key) => fieldName(place, key))
+      return `${[...new Set(names)].join(', ')}: not a field of this request`
     })
     .join('; ')
 

@@ -251,10 +251,10 @@ export const certificateRequestAnswer = z
     explanation: z.string().nullable(),
     /** To which CA it was passed on, and when first; null while it has not been. */
     forwarded: z.union([z.object({ to: z.string(), at: z.string() }), z.null()]),
-    /** What the CA waits for beside itself, and what is to be done. */
+    /** What it waits for, and what is to be done: the CA's own challenge, or the CA itself. */
     waitingFor: z.union([
       z.object({
-        kind: z.enum(['ca_mailbox_challenge']),
+        kind: z.enum(['ca_mailbox_challenge', 'ca_available']),
         /** From whom the CA's own mail comes. */
         sender: z.string().nullable(),
         whatToDo: z.string(),

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { requestStanding, type RequestStanding } from '../api/ca-shapes.ts'
+import { decidedRequest, type DecidedRequest } from '../api/ca-shapes.ts'
 import { asAdministrator, type ServiceOptions } from './caller.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { answer, type OutputOptions } from './terminal.ts'
@@ -10,25 +10,27 @@ type RejectOptions = Options & { readonly reason: string }
 const pathOf = (id: string, step: 'approval' | 'rejection'): string =>
   `/v1/admin/certificate-requests/${encodeURIComponent(id)}/${step}`
 
-const described = ({ id, state, approvals: { needed, given } }: RequestStanding): string[] => [
-  `The request ${id} is ${state}; ${given} of ${needed} approvals are given.`,
-]
+const described = (decided: DecidedRequest, decision: 'approved' | 'rejected'): string[] => {
+  const { id, state, approvals, repeated } = decided
+  const standing = `The request ${id} is ${state}; ${approvals.given} of ${approvals.needed} approvals are given.`
+  return [repeated ? `You have ${decision} it already. ${standing}` : standing]
+}
 
 const approve = (id: string, options: Options): Promise<void> =>
   asAdministrator(options, async (caller) => {
-    const standing = await caller.ask(requestStanding, { method: 'POST', path: pathOf(id, 'approval') })
-    answer(options, standing, () => described(standing))
+    const decided = await caller.ask(decidedRequest, { method: 'POST', path: pathOf(id, 'approval') })
+    answer(options, decided, () => described(decided, 'approved'))
   })
 
 const reject = (id: string, options: RejectOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const { reason } = options
-    const standing = await caller.ask(requestStanding, {
+    const decided = await caller.ask(decidedRequest, {
       method: 'POST',
       path: pathOf(id, 'rejection'),
       body: { reason },
     })
-    answer(options, standing, () => described(standing))
+    answer(options, decided, () => described(decided, 'rejected'))
   })
 
 /** What approvers do to requests. */

@@ -11,10 +11,15 @@ type Options = OutputOptions & ServiceOptions
 const certificates = '/v1/admin/certificates'
 const certificate = (id: string): string => `${certificates}/${encodeURIComponent(id)}`
 
+const described = ({ caRevocation, ...found }: z.output<typeof certificateReading>): string[][] => [
+  ...Object.entries(found).map(([name, value]) => [name, String(value ?? '-')]),
+  ['caRevocation', caRevocation === null ? '-' : `${caRevocation.id}, ${caRevocation.state}`],
+]
+
 const show = (id: string, options: Options): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const found = await caller.ask(certificateReading, { method: 'GET', path: certificate(id) })
-    answer(options, found, () => table(Object.entries(found).map(([name, value]) => [name, String(value ?? '-')])))
+    answer(options, found, () => table(described(found)))
   })
 
 async function find(options: Options & { serial?: string; fingerprint?: string }): Promise<void> {
@@ -39,12 +44,30 @@ const revokedBefore = (found: Reading, asked: string): string => {
   return asked === 'keyCompromise' ? `${said} Its key is blocked now.` : said
 }
 
+/** The id of the CA inside, in every answer of the API. */
+const embeddedConnection = 'embedded'
+
+/** Who else says that it is revoked: the CA inside by itself, others once they know. */
+function whereElse({ connectionId, caRevocation, serialNumber }: Reading): string {
+  if (connectionId === embeddedConnection) return 'OCSP says so at once, the revocation list within five minutes.'
+  switch (caRevocation?.state) {
+    case 'by_hand':
+      return `Its CA does not know yet: revoke ${serialNumber} there, then certbook revocation confirm ${caRevocation.id}`
+    case 'waiting':
+      return 'Its CA is being told: certbook revocation list'
+    case 'confirmed':
+      return 'Its CA has revoked it too.'
+    case undefined:
+      return 'Its CA knows, for it said so itself.'
+  }
+}
+
 /** What became of a revocation, in words; null is a certificate that does not exist. */
 const outcome = (id: string, asked: string, found: Reading | null): string => {
   if (found === null) return `There is no certificate ${id}.`
   if (found.state !== 'revoked') return `The certificate is ${found.state}: there is nothing to revoke.`
   if ((found.revocationReason ?? 'unspecified') !== asked) return revokedBefore(found, asked)
-  return `The certificate is revoked since ${found.revokedAt}: OCSP says so at once, the revocation list within five minutes.`
+  return `The certificate is revoked since ${found.revokedAt}, and out of the directory. ${whereElse(found)}`
 }
 
 async function readingAfterRevocation(caller: Caller, id: string, reason: string): Promise<Reading | null> {
@@ -60,8 +83,8 @@ async function readingAfterRevocation(caller: Caller, id: string, reason: string
 const revoke = (id: string, options: Options & { reason: string }): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const found = await readingAfterRevocation(caller, id, options.reason)
-    const { state = null, revokedAt = null, revocationReason: reason = null } = found ?? {}
-    answer(options, { certificate: id, state, revokedAt, revocationReason: reason }, () => [
+    const { state = null, revokedAt = null, revocationReason: reason = null, caRevocation = null } = found ?? {}
+    answer(options, { certificate: id, state, revokedAt, revocationReason: reason, caRevocation }, () => [
       outcome(id, options.reason, found),
     ])
     if (state !== 'revoked') notInOrder()

@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { caCheckAnswer, caConnectionAnswer, type CaConnectionAnswer } from '../api/ca-shapes.ts'
 import { pageOf } from '../api/shapes.ts'
 import { asAdministrator, setting, withQuery, type Caller, type ServiceOptions } from './caller.ts'
-import { readNamedFile, readNamedText } from './files.ts'
+import { readCertificateFile, readNamedText } from './files.ts'
 import { cursorOption, group, jsonOption, limitOption, urlOption } from './options.ts'
+import { describeTest } from './connection-test.ts'
 import { answer, answerPage, CommandFailed, hint, notInOrder, table, type OutputOptions } from './terminal.ts'
 
 type Options = OutputOptions & ServiceOptions
@@ -23,14 +24,27 @@ const list = (options: ListOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const path = withQuery(connections, { limit: String(options.limit), cursor: options.cursor })
     const page = await caller.ask(pageOf(caConnectionAnswer), { method: 'GET', path })
-    answerPage(options, page, ({ id, kind, state, circuit, requests, name }) => [
-      id,
-      kind,
-      circuit.state === 'open' ? `${state}, circuit open` : state,
-      `${requests.waiting} waiting, ${requests.pending} pending, ${requests.unknown} unknown`,
-      name,
-    ])
+    answerPage(
+      options,
+      page,
+      ({ id, kind, state, circuit, requests, name }) => [
+        id,
+        kind,
+        circuit.state === 'open' ? `${state}, circuit open` : state,
+        `${requests.waiting} waiting, ${requests.pending} pending, ${requests.unknown} unknown`,
+        name,
+      ],
+      ['ID', 'KIND', 'STATE', 'REQUESTS', 'NAME'],
+    )
   })
+
+/** The CA inside is there from the first day on, and was made by nobody. */
+const createdWhen = ({ kind, createdAt }: Pick<CaConnectionAnswer, 'kind' | 'createdAt'>): string =>
+  kind === 'embedded' ? '-' : createdAt
+
+/** CFSSL answers with an error for each revocation where it keeps no certificates, which no look at it tells. */
+const revokes = ({ kind, can }: Pick<CaConnectionAnswer, 'kind' | 'can'>): string =>
+  kind === 'cfssl' && can.revoke ? 'where it has a certificate database' : String(can.revoke)
 
 /** A connection in words: what stands on many lines comes last. */
 function described({
@@ -44,10 +58,14 @@ function described({
 }: CaConnectionAnswer): string[] {
   const inLine = (values: object): [string, string][] =>
     Object.entries(values)
-      .map(([name, value]): [string, string] => [name, String(value ?? '-')])
+      .map(([name, value]): [string, string] => [name, String(value ?? '-') || '-'])
       .filter(([, value]) => !value.includes('-----BEGIN '))
   return [
-    ...table([...inLine(found), ...inLine(can), ...inLine(requests)]),
+    ...table([
+      ...inLine({ ...found, createdAt: createdWhen(found) }),
+      ...inLine({ ...can, revoke: revokes({ kind: found.kind, can }) }),
+      ...inLine(requests),
+    ]),
     ...table(inLine(circuit).map(([name, value]) => ['circuit', name, value])),
     ...table(inLine(settings).map(([name, value]) => ['settings', name, value])),
     ...table(
@@ -71,7 +89,7 @@ async function readSettings(options: SettingOptions): Promise<Record<string, unk
   const given = file === undefined ? { data: {} } : settingsShape.safeParse(parsed(await readNamedText(file)))
   if (given.data === undefined) throw new CommandFailed('the settings are no JSON object; see --help')
   const certificates = Object.entries({ anchors, intermediates, tlsAnchors }).flatMap(([field, path]) =>
-    path === undefined ? [] : [[field, readNamedFile(path).toString('utf8')] as const],
+    path === undefined ? [] : [[field, readCertificateFile(path).toString('utf8')] as const],
   )
   return { ...given.data, ...Object.fromEntries(certificates) }
 }
@@ -122,8 +140,10 @@ const add = (options: SettingOptions): Promise<void> =>
 const change = (id: string, options: SettingOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const before = await caller.ask(caConnectionAnswer, { method: 'GET', path: connection(id) })
-    const settings = { ...before.settings, ...(await readSettings(options)) }
-    const body = { ...settings, ...secretFor(before.kind) }
+    const next = { ...(await readSettings(options)), ...secretFor(before.kind) }
+    if (Object.keys(next).length === 0)
+      throw new CommandFailed('nothing to change: say what with --settings; see --help')
+    const body = { ...before.settings, ...next }
     const call = { method: 'PUT', path: connection(id), body, ifVersion: before.version } as const
     const changed = await caller.ask(caConnectionAnswer, call)
     hintAtKey(options, changed)
@@ -132,12 +152,9 @@ const change = (id: string, options: SettingOptions): Promise<void> =>
 
 const test = (id: string, options: Options): Promise<void> =>
   asAdministrator(options, async (caller) => {
+    const tested = await caller.ask(caConnectionAnswer, { method: 'GET', path: connection(id) })
     const found = await caller.ask(caCheckAnswer, { method: 'POST', path: `${connection(id)}/test` })
-    answer(options, found, () =>
-      found.ready
-        ? ['The CA is there, and lets the service in.', ...table(Object.entries(found.facts))]
-        : [`The CA cannot be used: ${found.failure ?? 'unknown'}. ${found.caSaid ?? ''}`.trim()],
-    )
+    answer(options, found, () => describeTest(tested, found))
     if (!found.ready) notInOrder()
   })
 

@@ -4,10 +4,11 @@ import { isHalfRestored } from '../adapters/backup-swap.ts'
 import { dataDirectoryAt, holdsDatabase, type DataDirectory } from '../adapters/data-directory.ts'
 import { readConfig, type Config } from '../config.ts'
 import { openNodeService, type NodeService } from '../node.ts'
+import { findPrivateKey } from '../pki/private-keys/detect.ts'
 import { CommandFailed, exitCodes, hint, systemCode } from './terminal.ts'
 
-/** The settings of the environment, with a log that is quiet enough for a command. */
-export const commandConfig = (): Config => ({ ...readConfig(process.env, 'node'), logLevel: 'warn' })
+/** The settings of the environment, with a log that is quiet: what a command is refused, it says itself. */
+export const commandConfig = (): Config => ({ ...readConfig(process.env, 'node'), logLevel: 'error' })
 
 /** The service's folder, which must hold data, of one age. Throws `CommandFailed`. */
 export function requireData(config: Config): DataDirectory {
@@ -37,6 +38,18 @@ export function readNamedFile(path: string): Buffer {
 /** The text of a file that was named on the command line, or of standard input where the name is `-`. Throws `CommandFailed`. */
 export const readNamedText = async (path: string): Promise<string> =>
   path === '-' ? wholeText(process.stdin) : readNamedFile(path).toString('utf8')
+
+/**
+ * The content of a file that should hold certificates. A private key in it stays on this machine: the service would have
+ * to treat it as disclosed. Throws `CommandFailed`.
+ */
+export function readCertificateFile(path: string): Buffer {
+  const content = readNamedFile(path)
+  if (findPrivateKey(content) === null) return content
+  throw new CommandFailed(
+    `${path} holds a private key, and was not sent: name a file that holds certificates and nothing else`,
+  )
+}
 
 /** Opens the service's files for one command, beside a service that may be running. */
 export async function withFiles<T>(act: (node: NodeService) => Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { requestCsr, requestStanding, type RequestStanding } from '../api/ca-shapes.ts'
 import { toPem } from '../pki/pem.ts'
 import { asAdministrator, type ServiceOptions } from './caller.ts'
-import { readNamedFile } from './files.ts'
+import { readCertificateFile } from './files.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { answer, CommandFailed, exitCodes, hint, systemCode, type OutputOptions } from './terminal.ts'
 
@@ -52,14 +52,14 @@ async function act(id: string, action: string, options: Options, body?: unknown)
 }
 
 /** PEM as it is, and DER as PEM. */
-function readCertificateFile(file: string): string {
-  const content = readNamedFile(file)
+function readCertificate(file: string): string {
+  const content = readCertificateFile(file)
   const isDer = content[0] === 0x30 && content[1] !== 0x30
   return isDer ? toPem('CERTIFICATE', new Uint8Array(content)) : content.toString('utf8')
 }
 
 const bring = (id: string, file: string, options: Options): Promise<void> =>
-  act(id, 'certificate', options, { certificate: readCertificateFile(file) })
+  act(id, 'certificate', options, { certificate: readCertificate(file) })
 
 const settle = (id: string, options: Options & { readonly outcome: string }): Promise<void> =>
   act(id, 'settlement', options, { outcome: options.outcome })

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { listedRequest, requestReading, type RequestReading } from '../api/admin-shapes.ts'
 import { pageOf } from '../api/shapes.ts'
+import { commandLine } from '../audit/entries.ts'
 import { approvalCommands } from './approval.ts'
 import { asAdministrator, withQuery, type ServiceOptions } from './caller.ts'
 import { byHandCommands } from './request-by-hand.ts'
@@ -17,15 +18,32 @@ const list = (options: ListOptions): Promise<void> =>
     const { limit, cursor, state } = options
     const path = withQuery(requests, { limit: String(limit), cursor, state })
     const page = await caller.ask(pageOf(listedRequest), { method: 'GET', path })
-    answerPage(options, page, (row) => [row.id, row.state, row.use, row.createdAt, row.reason ?? ''])
+    answerPage(options, page, (row) => [
+      row.id,
+      row.state,
+      row.use,
+      row.createdAt,
+      row.connectionName ?? row.connectionId,
+      row.reason ?? row.lastFailure ?? '',
+    ])
   })
+
+const ruleNow = { unchanged: 'unchanged since', changed: 'changed since', gone: 'removed since' } as const
+
+/** The rule as it caught the request, and what has become of it. */
+function ruleInWords(rule: RequestReading['rule']): string {
+  if (rule === null) return '-'
+  const author = rule.author === commandLine ? 'the command line' : rule.author
+  const place = rule.position === null ? '' : `at position ${rule.position}, `
+  return `${place}written by ${author}, ${ruleNow[rule.state]} it caught the request`
+}
 
 /** A certificate stands on many lines, which no table holds. */
 const described = ({ approvals, returnedCertificate, key, rule, ...found }: RequestReading): string[] => [
   ...table([
     ...Object.entries(found).map(([name, value]) => [name, String(value ?? '-')]),
     ['key', `${key.algorithm}, SHA-256 ${key.spkiSha256}`],
-    ['rule', rule === null ? '-' : `at ${rule.position ?? '-'} by ${rule.author}, ${rule.state} since`],
+    ['rule', ruleInWords(rule)],
     ['approvals', `${approvals.given.filter(({ decision }) => decision === 'approved').length} of ${approvals.needed}`],
     ...approvals.given.map(({ administratorId, decision, at }) => [decision, `${administratorId}, ${at}`]),
   ]),

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import type { z } from 'zod'
-import { caRevocation, caRevocationState } from '../api/ca-shapes.ts'
+import { caRevocationState } from '../api/admin-shapes.ts'
+import { caRevocation } from '../api/ca-shapes.ts'
 import { pageOf } from '../api/shapes.ts'
 import { asAdministrator, withQuery, type ServiceOptions } from './caller.ts'
 import { cursorOption, group, jsonOption, limitOption, urlOption } from './options.ts'

@@ -1,7 +1,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { keyAlgorithm, routingAnswer, routingRule, type RoutingRule } from '../api/ca-shapes.ts'
+import {
+  caConnectionAnswer,
+  keyAlgorithm,
+  lastPosition,
+  routingAnswer,
+  routingRule,
+  type RoutingRule,
+} from '../api/ca-shapes.ts'
 import { accountType, certificateUse, pageOf } from '../api/shapes.ts'
-import { asAdministrator, withQuery, type ServiceOptions } from './caller.ts'
+import { asAdministrator, withQuery, type Caller, type ServiceOptions } from './caller.ts'
 import { cursorOption, group, jsonOption, limitOption, urlOption } from './options.ts'
 import { answer, answerPage, CommandFailed, notInOrder, table, type OutputOptions } from './terminal.ts'
 
@@ -27,15 +34,30 @@ type TrialOptions = Options & {
 
 const rules = '/v1/admin/routing-rules'
 
+type Names = ReadonlyMap<string, string>
+
+/** The names of the CA connections by their ids. */
+async function readNames(caller: Caller): Promise<Names> {
+  const names = new Map<string, string>()
+  let cursor: string | undefined
+  do {
+    const path = withQuery('/v1/admin/ca-connections', { limit: '200', cursor })
+    const page = await caller.ask(pageOf(caConnectionAnswer), { method: 'GET', path })
+    for (const { id, name } of page.items) names.set(id, name)
+    cursor = page.next ?? undefined
+  } while (cursor !== undefined)
+  return names
+}
+
 /** What a rule catches, and where it leads. */
-const described = (rule: RoutingRule): string[] => [
+const described = (rule: RoutingRule, names: Names): string[] => [
   rule.id,
   String(rule.position),
   rule.domain ?? 'every domain',
   rule.accountType ?? 'every account',
   rule.use ?? 'every use',
   rule.algorithm ?? 'every key',
-  rule.connectionId === null ? 'no certificate' : `to ${rule.connectionId}`,
+  rule.connectionId === null ? 'no certificate' : `to ${names.get(rule.connectionId) ?? rule.connectionId}`,
   rule.profile ?? '',
   rule.approvals === 0 ? '' : `${rule.approvals} to approve`,
 ]
@@ -43,7 +65,9 @@ const described = (rule: RoutingRule): string[] => [
 const list = (options: ListOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const path = withQuery(rules, { limit: String(options.limit), cursor: options.cursor })
-    answerPage(options, await caller.ask(pageOf(routingRule), { method: 'GET', path }), described)
+    const page = await caller.ask(pageOf(routingRule), { method: 'GET', path })
+    const names = await readNames(caller)
+    answerPage(options, page, (rule) => described(rule, names))
   })
 
 const bodyOf = (options: RuleOptions) => {
@@ -66,14 +90,16 @@ const bodyOf = (options: RuleOptions) => {
 const add = (options: RuleOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const made = await caller.ask(routingRule, { method: 'POST', path: rules, body: bodyOf(options) })
-    answer(options, made, () => table([described(made)]))
+    const names = await readNames(caller)
+    answer(options, made, () => table([described(made, names)]))
   })
 
 const change = (id: string, options: RuleOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const call = { method: 'PUT', path: `${rules}/${encodeURIComponent(id)}`, body: bodyOf(options) } as const
     const changed = await caller.ask(routingRule, call)
-    answer(options, changed, () => table([described(changed)]))
+    const names = await readNames(caller)
+    answer(options, changed, () => table([described(changed, names)]))
   })
 
 const remove = (id: string, options: Options): Promise<void> =>
@@ -104,16 +130,18 @@ const wholeNumber =
     throw new InvalidArgumentError(`It must be from ${least} to ${most}.`)
   }
 
-const useOption = (): Option => new Option('--use <use>', 'what the key is for').choices(certificateUse.options)
-const algorithmOption = (): Option => new Option('--algorithm <kind>', 'the kind of key').choices(keyAlgorithm.options)
+const useOption = (needed = ''): Option =>
+  new Option('--use <use>', `what the key is for${needed}`).choices(certificateUse.options)
+const algorithmOption = (needed = ''): Option =>
+  new Option('--algorithm <kind>', `the kind of key${needed}`).choices(keyAlgorithm.options)
 const accountTypeOption = (): Option =>
   new Option('--account-type <type>', 'the account of the mailbox').choices(accountType.options)
 
 const withRule = (command: Command): Command =>
   command
     .addOption(
-      new Option('--position <number>', 'the first rule by position that fits decides')
-        .argParser(wholeNumber(1, 100_000))
+      new Option('--position <number>', 'the first rule by position that fits decides; required')
+        .argParser(wholeNumber(1, lastPosition))
         .makeOptionMandatory(),
     )
     .addOption(new Option('--domain <domain>', 'example.com alone, or *.example.com for what is below it'))
@@ -155,8 +183,8 @@ export const ruleCommand = (): Command =>
     new Command('try')
       .description('show which rule would catch a request; nobody has to have that mailbox')
       .argument('<address>', 'the address of a mailbox')
-      .addOption(useOption().makeOptionMandatory())
-      .addOption(algorithmOption().makeOptionMandatory())
+      .addOption(useOption('; required').makeOptionMandatory())
+      .addOption(algorithmOption('; required').makeOptionMandatory())
       .addOption(accountTypeOption().default('imap'))
       .option('--public-key', 'as if the device sent a bare public key')
       .addOption(urlOption())

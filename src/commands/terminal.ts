@@ -70,13 +70,15 @@ export function answer(options: OutputOptions, value: unknown, words: () => read
   else for (const line of words()) say(line)
 }
 
-/** Answers with one page of a list; whether there is more is said beside the words. */
+/** Answers with one page of a list, in columns that can have headings; whether there is more is said beside the words. */
 export function answerPage<T>(
   options: OutputOptions,
   page: { readonly items: readonly T[]; readonly next: string | null },
   row: (item: T) => readonly string[],
+  headings: readonly string[] = [],
 ): void {
-  answer(options, page, () => table(page.items.map(row)))
+  const above = headings.length === 0 || page.items.length === 0 ? [] : [headings]
+  answer(options, page, () => table([...above, ...page.items.map(row)]))
   if (options.json !== true && page.next !== null) hint(`There are more: --cursor ${page.next}`)
 }
 

@@ -58,12 +58,16 @@ async function forwardedOf(deps: EnrolmentDeps, row: RequestRow): Promise<Certif
   return { to, at: timestamp(row.submittedAt) }
 }
 
-const whatToDo =
+const challengeWords =
   'The certificate authority has the mailbox prove itself once more: find the mail that it sends there, check that it ' +
   'comes from the sender named here, and do what it says. The request goes on by itself then.'
 
+const availableWords =
+  'The certificate authority cannot take the request just now. Nothing needs to be done: it is sent as soon as it can be.'
+
 async function waitingFor(deps: EnrolmentDeps, row: RequestRow): Promise<CertificateRequestAnswer['waitingFor']> {
+  if (row.state === 'received') return { kind: 'ca_available', sender: null, whatToDo: availableWords }
   if (row.waitsFor === null || row.state !== 'pending') return null
   const connection = await deps.connections.open(row.connection)
-  return { kind: row.waitsFor, sender: connection?.mailboxChallengeSender ?? null, whatToDo }
+  return { kind: row.waitsFor, sender: connection?.mailboxChallengeSender ?? null, whatToDo: challengeWords }
 }

@@ -467,6 +467,7 @@ describe('a look at the server', () => {
         ca2: 'CN=EST Root,O=Example,C=DE',
         ca2Sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
+      issuers: [expect.any(Uint8Array), expect.any(Uint8Array)],
     })
     expect(total()).toBe(before)
     expect(server.asked).toEqual(['GET /.well-known/est/cacerts', 'POST /.well-known/est/simpleenroll'])

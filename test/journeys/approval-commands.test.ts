@@ -69,7 +69,7 @@ describe('the commands of approvers', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('alice@one.example')
     expect(stdout).toMatch(/key +EC P-256, SHA-256 [0-9a-f]{64}/)
-    expect(stdout).toMatch(/rule +at 1 by [\w-]{22}, unchanged since/)
+    expect(stdout).toMatch(/rule +at position 1, written by [\w-]{22}, unchanged since it caught the request$/m)
     expect(stdout).toMatch(/approvals +0 of 1/)
     expect(stdout).not.toContain('[object')
   })
@@ -79,7 +79,8 @@ describe('the commands of approvers', () => {
     const { code, stdout, stderr } = await as('approver', 'approve', id)
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(new RegExp(`^The request ${id} is \\w+; 1 of 1 approvals are given\\.\n$`))
-    expect(await as('approver', 'approve', id)).toMatchObject({ code: 0 })
+    const again = await as('approver', 'approve', id)
+    expect([again.code, again.stdout]).toEqual([0, expect.stringMatching(/^You have approved it already\. .*1 of 1/)])
     const rejected = await as('approver', 'reject', id, '--reason', 'too late for that')
     expect([rejected.code, rejected.stdout]).toEqual([1, ''])
     expect(rejected.stderr).toContain('decided_already')
@@ -97,6 +98,7 @@ describe('the commands of approvers', () => {
         reason: 'rejected_by_approver',
         certificateId: null,
         approvals: { needed: 1, given: 0 },
+        repeated: false,
       },
     ])
     expect((await read(alice, id)).explanation).toBe('a shared mailbox')

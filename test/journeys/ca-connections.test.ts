@@ -69,11 +69,14 @@ test('a connection is made beside a running service, which shows it at once', as
   const [found] = (await json(['connection', 'list'])).items
   expect(found).toMatchObject({ name: 'internal', kind: 'cfssl', credentials: 'kept' })
   expect((await here(['connection', 'list'])).stdout).toMatch(
-    /cfssl +active +0 waiting, 0 pending, 0 unknown +internal/,
+    /^ID +KIND +STATE +REQUESTS +NAME\n[^]*cfssl +active +0 waiting, 0 pending, 0 unknown +internal/,
   )
   const shown = (await here(['connection', 'show', found.id])).stdout
   expect(shown).toContain(server.url)
   expect(shown).not.toContain(secret.CERTBOOK_CA_AUTH_KEY)
+  expect(shown).toMatch(/^revoke +where it has a certificate database$/m)
+  expect(shown).toMatch(/^settings +revocationLists +-$/m)
+  expect((await here(['connection', 'show', 'embedded'])).stdout).toMatch(/^createdAt +-$/m)
 })
 
 test('settings come from standard input too, and no secret from the command line', async () => {
@@ -98,8 +101,38 @@ test('a test looks at the CA, and its exit code tells', async () => {
   await closed.stop()
   await json(['connection', 'change', id, '--settings', await fileOf('tested', { url: closed.url })])
   const unready = await here(['connection', 'test', id])
-  expect([unready.code, unready.stdout]).toEqual([1, expect.stringContaining('The CA cannot be used: unreachable')])
+  expect([unready.code, unready.stdout]).toEqual([
+    1,
+    expect.stringContaining('The CA cannot be used: unreachable. It was not found, refused the connection'),
+  ])
   expect((await here(['connection', 'test', 'nobody'])).code).toBe(1)
+})
+
+test('a test says what to look at where the CA is not the one that was set up, and nothing of one asked by hand', async () => {
+  const other = join(folder.path, 'other.pem')
+  await writeFile(other, toPem('CERTIFICATE', (await makeTestCa('Other')).root))
+  const file = await fileOf('other anchors', { kind: 'cfssl', url: server.url })
+  const { id } = await json(['connection', 'add', '--settings', file, '--anchors', other])
+  const tested = await here(['connection', 'test', id])
+  expect(tested.code).toBe(1)
+  expect(tested.stdout).toMatch(/^The CA cannot be used: anchors_differ\. What it shows does not lead to the anchors/)
+  expect(tested.stdout).toMatch(/^issuer /m)
+
+  const path = await fileOf('on paper', { kind: 'manual' })
+  const manual = await json(['connection', 'add', '--settings', path, '--anchors', anchors])
+  const untested = await here(['connection', 'test', manual.id])
+  expect([untested.code, untested.stdout]).toEqual([0, 'Nothing to test: this CA is asked by hand.\n'])
+})
+
+test('a change of nothing makes no new version', async () => {
+  const { id } = await cfssl('the same')
+  const empty = join(folder.path, 'empty.json')
+  await writeFile(empty, '{}')
+  for (const args of [[], ['--settings', empty]]) {
+    const refused = await here(['connection', 'change', id, ...args])
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('nothing to change')])
+  }
+  expect((await json(['connection', 'show', id])).version).toBe(1)
 })
 
 test('a change keeps what it does not name, secrets too', async () => {
@@ -153,6 +186,8 @@ test('rules lead to a connection, which stays for as long as they do', async () 
   expect(rule).toMatchObject({ domain: 'example.com', connectionId: id, approvals: 1, author: 'command line' })
   const attempt = ['rule', 'try', 'alice@example.com', '--use', 'sign', '--algorithm', 'ec']
   expect(await json(attempt)).toMatchObject({ rule: { id: rule.id }, outcome: 'accepted', connectionName: 'ruled' })
+  expect((await here(['rule', 'list'])).stdout).toContain('to ruled')
+  expect((await certbook(['rule', 'try', '--help'], settings())).stdout).toMatch(/what the key is for; required/)
   const refused = await here([...attempt, '--public-key'])
   expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('Refused: ca_needs_csr.')])
 

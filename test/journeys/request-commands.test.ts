@@ -1,4 +1,5 @@
 import 'reflect-metadata'
+import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -86,7 +87,22 @@ describe('the commands for requests that are handled by hand', () => {
     await writeFile(file('wrong.pem'), toPem('CERTIFICATE', ca.issuing))
     const wrong = await as('operator', 'request', 'bring', id, file('wrong.pem'))
     expect([wrong.code, wrong.stdout]).toEqual([1, ''])
-    expect(wrong.stderr).toContain('certificate_not_accepted')
+    expect(wrong.stderr).toMatch(/It is a CA's own certificate.*certificate_not_accepted/)
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+    await writeFile(file('key.pem'), pair.export({ type: 'pkcs8', format: 'pem' }))
+    for (const env of [{ DATA_DIR: join(folder.path, 'data') }, null]) {
+      const args = ['request', 'bring', id, file('key.pem')]
+      const secret = env === null ? await as('operator', ...args) : await certbookHere(args, env)
+      expect([secret.code, secret.stdout]).toEqual([2, ''])
+      expect(secret.stderr).toMatch(/^\S+key\.pem holds a private key, and was not sent: [^\n]+\n$/)
+    }
+    const anchors = await as('operator', 'connection', 'add', '--anchors', file('key.pem'))
+    expect([anchors.code, anchors.stderr]).toEqual([
+      2,
+      expect.stringContaining('holds a private key, and was not sent'),
+    ])
+    const listed = await as('operator', 'request', 'list')
+    expect(listed.stdout).toMatch(new RegExp(`^${id} +pending .* Offline CA`, 'm'))
     const missing = await as('operator', 'request', 'bring', id, file('none.pem'))
     expect([missing.code, missing.stdout]).toEqual([2, ''])
     const settled = await as('operator', 'request', 'settle', id, '--outcome', 'submit_again')

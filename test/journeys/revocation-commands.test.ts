@@ -62,6 +62,13 @@ test('what is to be revoked by hand is listed, and confirmed by who may', async 
   const { items } = await json('revocation', 'list', '--state', 'by_hand')
   expect(items).toMatchObject([{ certificateId: certificate.id, serialNumber: certificate.serialNumber }])
   const [{ id }] = items
+  const revoked = await here('certificate', 'revoke', certificate.id, '--reason', 'superseded')
+  expect([revoked.code, revoked.stdout]).toEqual([
+    0,
+    expect.stringMatching(
+      new RegExp(`revoke ${certificate.serialNumber} there, then certbook revocation confirm ${id}\n$`),
+    ),
+  ])
   const auditor = { CERTBOOK_URL: service.url, CERTBOOK_ADMIN_CREDENTIAL: await credentialOf('auditor') }
   const seen = await certbookHere(['revocation', 'list'], auditor)
   expect([seen.code, seen.stdout]).toEqual([0, expect.stringContaining(certificate.serialNumber)])
@@ -71,12 +78,15 @@ test('what is to be revoked by hand is listed, and confirmed by who may', async 
   const confirmed = await here('revocation', 'confirm', id)
   expect([confirmed.code, confirmed.stdout]).toEqual([0, expect.stringContaining('counts as revoked at its CA since')])
   expect((await here('revocation', 'confirm', id)).stdout).toBe(confirmed.stdout)
+  expect((await here('certificate', 'revoke', certificate.id, '--reason', 'superseded')).stdout).toContain(
+    'Its CA has revoked it too.',
+  )
   expect((await json('revocation', 'list', '--state', 'by_hand')).items).toEqual([])
   expect((await json('revocation', 'list')).items).toMatchObject([{ id, state: 'confirmed' }])
 })
 
 test('a revocation that is none, or a state, is not in order', async () => {
   const nobody = await here('revocation', 'confirm', 'nobody')
-  expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringContaining('not_found')])
+  expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringMatching(/take its id.*revocation list.*not_found/)])
   expect((await here('revocation', 'list', '--state', 'lost')).code).toBe(2)
 })

@@ -103,8 +103,14 @@ test('a check shows what the profile does, and that an unknown one is the defaul
     expect(await factsOf('sign')).toEqual({
       kind: 'ready',
       facts: { ...common, usages: 'digital signature, email protection' },
+      issuers: [server.ca],
     })
-    expect(await factsOf('no such profile')).toEqual({ kind: 'ready', facts: { ...common, usages: 'server auth' } })
+    expect(await factsOf('no such profile')).toEqual({
+      kind: 'ready',
+      facts: { ...common, usages: 'server auth' },
+      issuers: [server.ca],
+      usagesWithoutMail: 'server auth',
+    })
 
     const ordered = await makeOrder({ use: 'sign', profile: 'no such profile' })
     const outcome = await adapterFor(server, null, { url: server.url }).submit(ordered)

@@ -61,24 +61,38 @@ test('the first administrator is made as it is printed, and nobody else can read
   }
 })
 
-test("a CA in five minutes, as the administrators' page prints it", async () => {
-  await requireProgram('curl', 'curl')
-  await requireProgram('cfssl', 'golang-cfssl')
+test("a CA in five minutes, as the administrators' page prints it, and README's story with it", async () => {
+  for (const [program, debianPackage] of [
+    ['curl', 'curl'],
+    ['openssl', 'openssl'],
+    ['cfssl', 'golang-cfssl'],
+  ] as const) {
+    await requireProgram(program, debianPackage)
+  }
   const folder = await temporaryFolder()
   for (const name of ['package.json', 'node_modules', 'src', 'db']) {
     await symlink(join(project, name), join(folder.path, name))
   }
   const service = await startProcess(join(folder.path, 'data'))
+  const bash = (commands: string, env: Readonly<Record<string, string>>) =>
+    run('bash', ['-eu', '-o', 'pipefail', '-c', commands], { cwd: folder.path, env: { ...process.env, ...env } })
   try {
-    const commands = await commandsOf('cfssl', 'docs/ca-integration.md')
-    const { stdout } = await run('bash', ['-eu', '-o', 'pipefail', '-c', commands], {
-      cwd: folder.path,
-      env: { ...process.env, CFSSL_PORT: String(await freePort()) },
-    })
-    expect(stdout).toContain('The CA is there, and lets the service in.')
-    expect(stdout).toContain('To trial (active), 0 to approve.')
+    const made = await bash(await commandsOf('cfssl', 'docs/ca-integration.md'), { CA_PORT: String(await freePort()) })
+    expect(made.stdout).toContain('The CA is there, and lets the service in.')
+    expect(made.stdout).toContain('To trial (active), 0 to approve.')
+    const told = await bash(await commandsOf('story'), { CERTBOOK_URL: service.url })
+    expect(told.stdout).toContain('For your eyes only')
+    const { stdout } = await run('openssl', [
+      'x509',
+      '-in',
+      join(folder.path, 'data/story/alice.pem'),
+      '-noout',
+      '-issuer',
+    ])
+    expect(stdout).toContain('Example mail CA')
     expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
   } finally {
+    await bash('kill "$(cat data/cfssl/pid)"', {}).catch(() => undefined)
     await service.end('SIGKILL')
     await folder.remove()
   }

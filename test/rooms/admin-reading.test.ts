@@ -216,6 +216,8 @@ describe.each(engines)('what administrators see on %s', (engine) => {
         createdAt: '2026-11-21T12:00:00.000Z',
         revokedAt: null,
         revocationReason: null,
+        connectionId: 'embedded',
+        caRevocation: null,
       })
       expect(await lastEntry()).toMatchObject({
         action: 'certificate.read',

@@ -91,7 +91,7 @@ describe.each(engines)('approval on %s', (engine) => {
 
       const approved = await approve(first, id)
       expect(approved.status).toBe(200)
-      expect(approved.body).toMatchObject({ id, reason: null, approvals: { needed: 1, given: 1 } })
+      expect(approved.body).toMatchObject({ id, reason: null, approvals: { needed: 1, given: 1 }, repeated: false })
       expect(await seen(device, id)).toMatchObject({ state: 'issued', certificate: { mailbox: device.email } })
       expect(await entriesOf(id)).toEqual([
         { action: 'certificate.request_approved', actorKind: 'administrator', actor: first.id },
@@ -113,7 +113,14 @@ describe.each(engines)('approval on %s', (engine) => {
       const repeated = await approve(first, id)
       expect([repeated.status, repeated.body]).toEqual([
         200,
-        { id, state: 'issued', reason: null, certificateId: expect.any(String), approvals: { needed: 1, given: 1 } },
+        {
+          id,
+          state: 'issued',
+          reason: null,
+          certificateId: expect.any(String),
+          approvals: { needed: 1, given: 1 },
+          repeated: true,
+        },
       ])
       expectProblem(await approve(second, id), 409, 'decided_already')
       expectProblem(await reject(first, id), 409, 'decided_already')
@@ -183,6 +190,7 @@ describe.each(engines)('approval on %s', (engine) => {
           reason: 'rejected_by_approver',
           certificateId: null,
           approvals: { needed: 1, given: 0 },
+          repeated: false,
         },
       ])
       const shown = await device.api.get(`/v1/certificate-requests/${id}`)
@@ -194,7 +202,7 @@ describe.each(engines)('approval on %s', (engine) => {
       })
       expect(shown.headers.get('Retry-After')).toBeNull()
       const repeated = await reject(first, id, 'Another reason, which changes nothing.')
-      expect([repeated.status, repeated.body]).toEqual([200, rejected.body])
+      expect([repeated.status, repeated.body]).toEqual([200, { ...rejected.body, repeated: true }])
       expect((await seen(device, id)).explanation).toBe(reason)
       expectProblem(await approve(first, id), 409, 'decided_already')
       expectProblem(await approve(second, id), 409, 'decided_already')
@@ -247,7 +255,7 @@ describe.each(engines)('approval on %s', (engine) => {
         { needed: 2, given: 1 },
       ])
       const repeated = await approve(first, id)
-      expect([repeated.status, repeated.body]).toEqual([200, once.body])
+      expect([repeated.status, repeated.body]).toEqual([200, { ...once.body, repeated: true }])
       expect((await seen(device, id)).state).toBe('awaiting_approval')
       expect((await approve(second, id)).body.approvals).toEqual({ needed: 2, given: 2 })
       expect((await seen(device, id)).state).toBe('issued')

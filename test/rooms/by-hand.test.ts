@@ -184,12 +184,13 @@ describe.each(engines)('what operators do to requests by hand, on %s', (engine) 
       [
         'of another key',
         async ({ by }) => [await issue({ ...(await strangersKey()), by }), ca.issuing],
-        'spki_differs',
+        "another key than the request's",
       ],
+      ['that is the CA itself', async () => [ca.issuing], "a CA's own certificate"],
       [
         'for another mailbox',
         async (asked) => [await issue(asked, 'mallory@offline.example'), ca.issuing],
-        'mailbox_differs',
+        'another mailbox than the request. The request waits on, unchanged (mailbox_differs).',
       ],
       [
         'of a foreign CA',
@@ -197,7 +198,7 @@ describe.each(engines)('what operators do to requests by hand, on %s', (engine) 
           const foreign = await makeTestCa('Foreign', () => start)
           return [await foreign.issue({ spki, names: by.email }), ...foreign.chain]
         },
-        'chain_untrusted',
+        "does not lead to the connection's anchors",
       ],
       [
         'that has expired',
@@ -210,7 +211,7 @@ describe.each(engines)('what operators do to requests by hand, on %s', (engine) 
           }),
           ca.issuing,
         ],
-        'expired',
+        'It has run out.',
       ],
     ]
     const strangersKey = async (): Promise<Asked> => {

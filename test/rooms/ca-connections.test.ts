@@ -103,14 +103,15 @@ describe.each(engines)('CA connections on %s', (engine) => {
       command(
         `INSERT INTO certificate_requests
            (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, created_at, updated_at,
-            connection, open_at_ca)
-         SELECT ?, d.subscriber, d.id, m.id, 'sign', ?, 'csr', x'00', ?, 0, 0, ?, ?
+            connection, open_at_ca, submitted_at)
+         SELECT ?, d.subscriber, d.id, m.id, 'sign', ?, 'csr', x'00', ?, 0, 0, ?, ?, ?
          FROM devices d JOIN mailboxes m ON m.subscriber = d.subscriber LIMIT 1`,
         id,
         id,
         state,
         connection,
         openAtCa,
+        openAtCa === 1 || state === 'ended' ? 0 : null,
       ),
     ])
     return id
@@ -252,6 +253,20 @@ describe.each(engines)('CA connections on %s', (engine) => {
       ['a key that is too short', { authKey: 'abcd' }],
     ])('are refused with %s', async (_, wrong) => {
       expectProblem(await send(cfssl(wrong)), 422, 'invalid_request')
+    })
+
+    test.each([
+      ['a field that there is not', { revocationList: 'horse' }, 'revocationList: not a field of this request'],
+      ['what cannot be the name of a field', { 'horse battery': 1 }, 'an unknown field: not a field of this request'],
+      ['a field that is missing', { anchors: undefined }, 'anchors: missing'],
+      ['a text for a list', { revocationLists: 'horse' }, 'revocationLists: must be a list'],
+      ['a number for a text', { label: 43 }, 'label: must be text'],
+      ['a part for a whole', { timeoutSeconds: 1.5 }, 'timeoutSeconds: must be a whole number'],
+      ['a word of a closed set', { keyPolicy: 'horse' }, 'keyPolicy: must be sbr-strict or private'],
+      ['a kind of CA', { kind: 'horse' }, 'kind: must be cfssl or step-ca or est or ejbca or manual'],
+      ['a url', { url: 'ftp://horse.example.com' }, 'url: must be an https: URL, or http: on this machine'],
+    ])('name the fault in plain words, and never the value: %s', async (_, wrong, detail) => {
+      expect((await send(cfssl(wrong))).body.detail).toBe(detail)
     })
 
     test('need what their authentication asks for, and nothing else', async () => {
@@ -442,6 +457,33 @@ describe.each(engines)('CA connections on %s', (engine) => {
       expect(await read(made.id)).toEqual(made)
     })
 
+    test('find a CA that does not lead to the anchors, and an anchor that issues by itself', async () => {
+      const other = await makeTestCa('Elsewhere', () => start)
+      const elsewhere = await make(cfssl({ anchors: certificatePem(other.root) }))
+      expect((await ask(elsewhere.id, 'test')).body).toMatchObject({
+        ready: false,
+        failure: 'anchors_differ',
+        facts: { issuer: expect.any(String) },
+      })
+      expect((await lastEntry())?.facts).toBe('{"failure":"anchors_differ"}')
+      const itself = await make(cfssl({ anchors: certificatePem(ca.issuing) }))
+      expect((await ask(itself.id, 'test')).body).toMatchObject({ ready: true, failure: null })
+    })
+
+    test('find a profile that is not for e-mail, unless rules name other ones', async () => {
+      const web = await startSmallCa(ca.issuing, ['server auth'])
+      const made = await make(cfssl({ url: web.url }))
+      const unfit = { ready: false, failure: 'profile_refused', caSaid: 'usages: server auth' }
+      expect((await ask(made.id, 'test')).body).toMatchObject(unfit)
+      const rules = '/v1/admin/routing-rules'
+      const named = await operator.api.post(rules, { position: 901, connectionId: made.id, profile: 'mail' })
+      expect((await ask(made.id, 'test')).body).toMatchObject({ ready: true })
+      const usual = await operator.api.post(rules, { position: 902, connectionId: made.id })
+      expect((await ask(made.id, 'test')).body).toMatchObject(unfit)
+      for (const { body } of [named, usual]) expect((await operator.api.delete(`${rules}/${body.id}`)).status).toBe(204)
+      await web.stop()
+    })
+
     test('also while they are paused, and where nobody is there', async () => {
       const nobody = await startSmallCa(ca.issuing)
       await nobody.stop()
@@ -573,6 +615,15 @@ describe.each(engines)('CA connections on %s', (engine) => {
       expect(await page()).not.toContain('Once Trusted Ltd')
       expectProblem(await operator.api.get(`${path}/${made.id}`), 404, 'not_found')
     })
+  })
+
+  test('the register does not show a removed one that was never sent anything', async () => {
+    const made = await make(manual({ recipient: 'Never Asked Ltd' }))
+    const request = await insertRequest(made.id, 'cancelled', 0)
+    expect((await operator.api.delete(`${path}/${made.id}`)).status).toBe(204)
+    expect(await (await harness.ask('/privacy')).text()).not.toContain('Never Asked Ltd')
+    expect(await read(made.id)).toMatchObject({ state: 'removed' })
+    await deleteRequest(request)
   })
 
   describe('told to who runs the service', () => {

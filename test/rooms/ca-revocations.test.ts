@@ -57,6 +57,18 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     ])
   }
   const warnings = async (): Promise<string> => (await harness.service.warnings()).join('\n')
+  const validThrough = async (id: string): Promise<string[]> =>
+    (
+      await harness.main.all(
+        query(
+          { id: text },
+          `SELECT c.id FROM certificates c JOIN certificate_requests r ON r.id = c.request
+           WHERE c.state = 'valid' AND r.connection = ? AND c.not_after > ?`,
+          id,
+          harness.clock.now,
+        ),
+      )
+    ).map((row) => row.id)
   const audited = (subject: string) =>
     harness.main.all(
       query(
@@ -318,9 +330,23 @@ describe.each(engines)('revocations told to the CA that issued, on %s', (engine)
     const certificate = await certify(judy)
     const rules = await operator.api.get('/v1/admin/routing-rules')
     for (const { id } of rules.body.items) await operator.api.delete(`/v1/admin/routing-rules/${id}`)
-    for (const { id, state } of await all()) {
-      if (state !== 'confirmed') await operator.api.post(`${revocations}/${id}/confirmation`)
+    const seeToRevocations = async (): Promise<void> => {
+      await harness.settled()
+      for (const { id, state } of await all()) {
+        if (state !== 'confirmed') await operator.api.post(`${revocations}/${id}/confirmation`)
+      }
     }
+    await seeToRevocations()
+    const refused = await operator.api.delete(`/v1/admin/ca-connections/${connection.id}`)
+    expectProblem(refused, 409, 'connection_in_use')
+    const valid = await validThrough(connection.id)
+    expect(refused.body.detail).toContain(`Valid certificates that came through it: ${valid.length}.`)
+    // Judy's is renewed at the CA inside, the others are revoked.
+    await certify(judy)
+    for (const id of valid.filter((one) => one !== certificate.id)) {
+      await operator.api.post(`/v1/admin/certificates/${id}/revocation`, { reason: 'superseded' })
+    }
+    await seeToRevocations()
     expect((await operator.api.delete(`/v1/admin/ca-connections/${connection.id}`)).status).toBe(204)
     const before = toldTimes()
     await localOperator(harness).post(`/v1/admin/certificates/${certificate.id}/revocation`, { reason: 'unspecified' })

@@ -86,6 +86,7 @@ describe.each(engines)('registration on %s', (engine) => {
     test.each([
       ['an unknown field', { password: 'hunter2-secret' }],
       ['an unknown field of the device', { device: { ...deviceFacts, phoneNumber: 'hunter2-secret' } }],
+      ['a secret as the name of a field', { device: { ...deviceFacts, 'hunter2-secret': 'x' } }],
       ['an account type that is none', { accountType: 'hunter2-secret' }],
       ['a missing address', { email: undefined }],
       ['an empty address', { email: '' }],

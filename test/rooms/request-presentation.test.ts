@@ -114,7 +114,9 @@ describe.each(engines)('a request as its device sees it, on %s', (engine) => {
     test('keeps saying so after the connection was removed', async () => {
       await connect(3, 'leaving.example', {})
       const asked = await ask('leaving.example')
-      await bring(asked)
+      const path = `certificate-requests/${asked.answer.body.id}`
+      expect((await asked.by.api.delete(`/v1/${path}`)).status).toBe(204)
+      expect((await operator.post(`/v1/admin/${path}/settlement`, { outcome: 'failed' })).status).toBe(200)
       const rules: Json[] = (await operator.get('/v1/admin/routing-rules')).body.items
       const rule = rules.find(({ domain }) => domain === 'leaving.example')
       expect((await operator.delete(`/v1/admin/routing-rules/${rule.id}`)).status).toBe(204)
@@ -128,11 +130,25 @@ describe.each(engines)('a request as its device sees it, on %s', (engine) => {
       const paused = await operator.post(`/v1/admin/ca-connections/${connections.get('silent.example')}/pause`)
       expect(paused.status, JSON.stringify(paused.body)).toBe(200)
       const asked = await ask('silent.example')
-      expect((await read(asked)).body).toMatchObject({ ...nothingMore, state: 'received' })
+      const waitingFor = {
+        kind: 'ca_available',
+        sender: null,
+        whatToDo: expect.stringMatching(/^The certificate authority/),
+      }
+      expect((await read(asked)).body).toMatchObject({ ...nothingMore, state: 'received', waitingFor })
       expect((await asked.by.api.delete(`/v1/certificate-requests/${asked.answer.body.id}`)).status).toBe(204)
       expect((await read(asked)).body).toMatchObject({ ...nothingMore, state: 'cancelled' })
       const resumed = await operator.post(`/v1/admin/ca-connections/${connections.get('silent.example')}/resumption`)
       expect(resumed.status).toBe(200)
+    })
+
+    test('was passed on to nobody where the CA could not be reached', async () => {
+      await connect(4, 'away.example', { kind: 'cfssl', url: 'http://127.0.0.1:1' })
+      const asked = await ask('away.example')
+      const { body } = await read(asked)
+      expect(body).toMatchObject({ state: 'received', forwarded: null, waitingFor: { kind: 'ca_available' } })
+      const seen = await operator.get(`/v1/admin/certificate-requests/${asked.answer.body.id}`)
+      expect(seen.body).toMatchObject({ submittedAt: null, lastFailure: 'unreachable', attempts: 1 })
     })
 
     test('is shown to other devices of the subscriber, and to nobody else', async () => {

@@ -146,6 +146,14 @@ describe.each(engines)('routing rules on %s', (engine) => {
       const next = await make({ position: 8 })
       const moved = await operator.api.put(`${rules}/${next.id}`, { position: 7, connectionId: null })
       expectProblem(moved, 409, 'rule_position_taken')
+      expect(moved.body.detail).toContain('the next free one is 9.')
+    })
+
+    test('only of words that there are, and a fault is said in words', async () => {
+      const wrong = await send({ position: 'first', use: 'horse', connectionId: undefined })
+      expect(wrong.body.detail).toBe(
+        'position: must be a number; use: must be sign or encrypt or dual, or must be null; connectionId: missing',
+      )
     })
 
     test('only with a connection that is there', async () => {
@@ -295,6 +303,16 @@ describe.each(engines)('routing rules on %s', (engine) => {
         connectionName: 'by hand',
       })
       expect(await attempt('a@other.example')).toMatchObject({ outcome: 'accepted', code: null })
+    })
+
+    test.each([
+      ['a key that only signs, to encrypt', { algorithm: 'ed25519', use: 'dual' }, 'key_use_unfit'],
+      ['a key that only signs, to sign', { algorithm: 'ed25519', use: 'sign' }, null],
+      ['a key that only decrypts, which the policy lacks', { algorithm: 'x25519', use: 'encrypt' }, 'not there'],
+    ])('say what the key policy says: %s', async (_, asked, code) => {
+      await make({ position: 1, connectionId: code === 'not there' ? 'embedded' : connection.id })
+      const expected = code === 'not there' ? 'key_not_in_profile' : code
+      expect((await attempt('a@example.com', asked)).code).toBe(expected)
     })
 
     test('tell nothing of who is registered, keep nothing, and refuse what is no address', async () => {

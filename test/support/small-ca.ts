@@ -16,12 +16,15 @@ export interface SmallCa {
 }
 
 /**
- * A server that answers as CFSSL does to a look that issues nothing: `info` with the certificate that it is given, and
- * to whatever is to be signed that it is no request.
+ * A server that answers as CFSSL does to a look that issues nothing: `info` with the certificate and usages that it is given,
+ * and to whatever is to be signed that it is no request.
  */
-export async function startSmallCa(issuer: Uint8Array): Promise<SmallCa> {
+export async function startSmallCa(
+  issuer: Uint8Array,
+  usages: readonly string[] = ['email protection'],
+): Promise<SmallCa> {
   const asked: Asked[] = []
-  const info = { certificate: toPem('CERTIFICATE', issuer), usages: ['email protection'], expiry: '2160h' }
+  const info = { certificate: toPem('CERTIFICATE', issuer), usages, expiry: '2160h' }
   const answerTo = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await wholeText(request)
     const path = request.url ?? ''

@@ -1,4 +1,4 @@
-import { rejectionRequest, requestStanding } from '../../api/ca-shapes.ts'
+import { decidedRequest, rejectionRequest } from '../../api/ca-shapes.ts'
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
 import type { AdminRoute } from '../admit.ts'
 import type { AdminDeps } from '../deps.ts'
@@ -15,7 +15,7 @@ export function approvalRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       operationId: 'approveCertificateRequest',
       summary: 'Approve a request; with the last approval that its rule wants it goes to the CA',
       request: { params: idInPath },
-      responses: { 200: jsonAnswer('How the request stands', requestStanding), 404: notFound, 409: decided },
+      responses: { 200: jsonAnswer('How the request stands', decidedRequest), 404: notFound, 409: decided },
     }),
     async (context) => {
       const { id } = context.req.valid('param')
@@ -28,7 +28,7 @@ export function approvalRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       operationId: 'rejectCertificateRequest',
       summary: 'Reject a request, for good; the reason is shown to the person whose request it is',
       request: { params: idInPath, body: jsonBody(rejectionRequest) },
-      responses: { 200: jsonAnswer('How the request stands', requestStanding), 404: notFound, 409: decided },
+      responses: { 200: jsonAnswer('How the request stands', decidedRequest), 404: notFound, 409: decided },
     }),
     async (context) => {
       const { id } = context.req.valid('param')

@@ -1,5 +1,5 @@
 import type { CertificateReading, CertificateSearch, ListedRequest, SubscriberReading } from '../../api/admin-shapes.ts'
-import type { RequestStanding } from '../../api/ca-shapes.ts'
+import type { DecidedRequest } from '../../api/ca-shapes.ts'
 import { timestamp } from '../../api/room.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import { toEach } from '../../ports/bounded.ts'
@@ -19,11 +19,13 @@ import {
   countRequestsByState,
   countValidCertificates,
   keepFingerprint,
+  readAtTheirCas,
   readByFingerprint,
   readBySerialNumber,
   readCertificateWithoutBytes,
   readNewestCertificatesOf,
   readWithoutFingerprint,
+  type CertificateAtCa,
   type CertificateWithoutBytes,
 } from './store.ts'
 import type { RequestState } from '../store.ts'
@@ -38,9 +40,9 @@ export interface EnrolmentAdministration {
   /** Null where there is none. */
   request(id: string): Promise<OpenedRequest | null>
   /** See `approveRequest`. */
-  approve(request: string, by: string): Promise<RequestStanding>
+  approve(request: string, by: string): Promise<DecidedRequest>
   /** See `rejectRequest`. */
-  reject(request: string, by: string, explanation: string): Promise<RequestStanding>
+  reject(request: string, by: string, explanation: string): Promise<DecidedRequest>
   /** Null where there is none. */
   certificate(id: string): Promise<OpenedReading | null>
   find(by: CertificateSearch): Promise<OpenedReading[]>
@@ -62,8 +64,19 @@ const certificatesShown = 200
 /** Two authorities that give the same serial number are one accident; more are no use to anyone. */
 const foundAtMost = 20
 
+function presentAtCa(found: CertificateAtCa | undefined): Pick<CertificateReading, 'connectionId' | 'caRevocation'> {
+  if (found === undefined) throw new Error('a certificate has no request')
+  const { connection, revocation, state } = found
+  return {
+    connectionId: connection,
+    caRevocation: revocation === null || state === null ? null : { id: revocation, state },
+  }
+}
+
 async function presentCertificates(deps: Deps, rows: readonly CertificateWithoutBytes[]): Promise<OpenedReading[]> {
-  const published = await deps.publishedAmong(rows.map(({ id }) => id))
+  const ids = rows.map(({ id }) => id)
+  const published = await deps.publishedAmong(ids)
+  const atCas = new Map((await readAtTheirCas(deps.database, ids)).map((found) => [found.certificate, found]))
   return rows.map((row) => ({
     id: row.id,
     subscriberId: row.subscriber,
@@ -78,6 +91,7 @@ async function presentCertificates(deps: Deps, rows: readonly CertificateWithout
     createdAt: timestamp(row.createdAt),
     revokedAt: row.revokedAt === null ? null : timestamp(row.revokedAt),
     revocationReason: row.revocationReason,
+    ...presentAtCa(atCas.get(row.id)),
   }))
 }
 

@@ -29,6 +29,7 @@ const presentRequest = (row: ListedRequestRow): ListedRequest => ({
   deviceId: row.device,
   provedBy: row.provedBy,
   connectionId: row.connection,
+  connectionName: row.connectionName,
   ruleId: row.rule,
   attempts: row.attempts,
   lastFailure: row.lastFailure,

@@ -1,3 +1,4 @@
+import { caRevocationState } from '../../api/admin-shapes.ts'
 import {
   blob,
   command,
@@ -22,6 +23,7 @@ const requestColumns = {
   state: requestState,
   reason: nullable(text),
   connection: text,
+  connectionName: nullable(text),
   rule: nullable(text),
   attempts: integer,
   lastFailure: nullable(text),
@@ -41,7 +43,8 @@ export const readAllRequests = (database: Database, before: Below, limit: number
     query(
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason, connection, rule,
-              attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt
+              attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt,
+              (SELECT k.name FROM ca_connections k WHERE k.id = certificate_requests.connection) AS connectionName
        FROM certificate_requests
        WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       before.at,
@@ -57,7 +60,8 @@ export const readRequestsInState = (database: Database, state: RequestState, bef
     query(
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason, connection, rule,
-              attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt
+              attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt,
+              (SELECT k.name FROM ca_connections k WHERE k.id = certificate_requests.connection) AS connectionName
        FROM certificate_requests
        WHERE state = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       state,
@@ -87,7 +91,8 @@ export const readOneRequest = (database: Database, id: string) =>
               r.created_at AS createdAt, r.updated_at AS updatedAt, c.id AS certificate, r.ca_profile AS profile,
               r.approvals_needed AS approvalsNeeded, r.submitted_at AS submittedAt, r.waits_for AS waitsFor,
               r.open_at_ca AS openAtCa, r.explanation_sealed AS explanationSealed, r.ca_said_sealed AS caSaidSealed,
-              r.returned_sealed AS returnedSealed
+              r.returned_sealed AS returnedSealed,
+              (SELECT k.name FROM ca_connections k WHERE k.id = r.connection) AS connectionName
        FROM certificate_requests r LEFT JOIN certificates c ON c.request = r.id
        WHERE r.id = ?`,
       id,
@@ -133,6 +138,25 @@ export const readCertificateWithoutBytes = (database: Database, id: string) =>
     ),
   )
 export type CertificateWithoutBytes = NonNullable<Awaited<ReturnType<typeof readCertificateWithoutBytes>>>
+
+/** Through which connection each of some certificates came, and what its CA is to be told of it. */
+export const readAtTheirCas = (database: Database, certificates: readonly string[]) =>
+  database.all(
+    query(
+      {
+        certificate: text,
+        connection: text,
+        revocation: nullable(text),
+        state: nullable(oneOf(...caRevocationState.options)),
+      },
+      `SELECT c.id AS certificate, r.connection, v.id AS revocation, v.state
+       FROM certificates c JOIN certificate_requests r ON r.id = c.request
+       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+       WHERE c.id IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(certificates),
+    ),
+  )
+export type CertificateAtCa = Awaited<ReturnType<typeof readAtTheirCas>>[number]
 
 /** A serial number is unique for one authority: several may have given the same. */
 export const readBySerialNumber = (database: Database, serialNumber: string, limit: number) =>

@@ -20,7 +20,7 @@ function ruleOf({ rule, ruleAuthor, rulePosition, ruleChangedAt, createdAt }: Ba
 /** What else somebody should know who decides on a request: who asks, since when, with which key, caught by which rule. */
 type Background = Pick<
   RequestReading,
-  'accountType' | 'mailboxProvedAt' | 'subscriberSince' | 'deviceSince' | 'connectionName' | 'rule' | 'key'
+  'accountType' | 'mailboxProvedAt' | 'subscriberSince' | 'deviceSince' | 'rule' | 'key'
 >
 
 /** Throws where there is no such request. */
@@ -36,7 +36,6 @@ export async function backgroundOf(
     mailboxProvedAt: timestamp(row.mailboxProvedAt),
     subscriberSince: timestamp(row.subscriberSince),
     deviceSince: timestamp(row.deviceSince),
-    connectionName: row.connectionName,
     rule: ruleOf(row),
     key: {
       algorithm: inWords(row.provedBy === 'csr' ? keyOfRequest(content).key : checkPublicKey(content)),

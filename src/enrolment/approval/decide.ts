@@ -1,4 +1,4 @@
-import type { RequestStanding } from '../../api/ca-shapes.ts'
+import type { DecidedRequest } from '../../api/ca-shapes.ts'
 import { commandLine, type AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
@@ -53,8 +53,14 @@ interface Deciding {
   readonly audited: Pick<AuditEvent, 'action' | 'personal'>
 }
 
+/** A request that was decided on, now or by the same administrator before. */
+interface Decided {
+  readonly request: Decidable
+  readonly repeated: boolean
+}
+
 /** Keeps a decision in one batch with its consequence and its audit entry. A repeat of it changes nothing. */
-async function decide(deps: DecideDeps, { request, by, decision, commands, audited }: Deciding): Promise<Decidable> {
+async function decide(deps: DecideDeps, { request, by, decision, commands, audited }: Deciding): Promise<Decided> {
   const { connection, rule } = await requireDecidable(deps, request, by)
   const entry = { ...audited, subjectKind: 'certificate request', subject: request, facts: { connection, rule } }
   try {
@@ -63,17 +69,17 @@ async function decide(deps: DecideDeps, { request, by, decision, commands, audit
     if (!(error instanceof GuardBroken)) throw error
     const found = await requireDecidable(deps, request, by)
     if (found.decision !== decision) throw refusalOf(found, decision, by, error)
-    return found
+    return { request: found, repeated: true }
   }
   deps.audit.sealSoon()
   deps.events.certificateRequestDecided({ request, decision })
-  return requireDecidable(deps, request, by)
+  return { request: await requireDecidable(deps, request, by), repeated: false }
 }
 
-async function requireStanding(deps: DecideDeps, id: string): Promise<RequestStanding> {
+async function presentDecided(deps: DecideDeps, id: string, { repeated }: Decided): Promise<DecidedRequest> {
   const standing = await standingOf(deps, id)
   if (standing === null) throw noSuchRequest()
-  return standing
+  return { ...standing, repeated }
 }
 
 /**
@@ -85,12 +91,12 @@ export async function approveRequest(
   engine: Pick<Engine, 'wake'>,
   request: string,
   by: string,
-): Promise<RequestStanding> {
+): Promise<DecidedRequest> {
   const commands = approve({ request, administrator: by, localOperator: commandLine, at: deps.clock() })
   const audited = { action: 'certificate.request_approved' }
-  const found = await decide(deps, { request, by, decision: 'approved', commands, audited })
-  if (found.state === 'received') engine.wake(found.connection)
-  return requireStanding(deps, request)
+  const decided = await decide(deps, { request, by, decision: 'approved', commands, audited })
+  if (decided.request.state === 'received') engine.wake(decided.request.connection)
+  return presentDecided(deps, request, decided)
 }
 
 /**
@@ -102,11 +108,11 @@ export async function rejectRequest(
   request: string,
   by: string,
   explanation: string,
-): Promise<RequestStanding> {
+): Promise<DecidedRequest> {
   const place = { table: 'certificate_requests', column: 'explanation_sealed', row: request }
   const explanationSealed = sealText(deps.keys.main, place, explanation)
   const commands = reject({ request, administrator: by, at: deps.clock() }, explanationSealed)
   const audited = { action: 'certificate.request_rejected', personal: { explanation } }
-  await decide(deps, { request, by, decision: 'rejected', commands, audited })
-  return requireStanding(deps, request)
+  const decided = await decide(deps, { request, by, decision: 'rejected', commands, audited })
+  return presentDecided(deps, request, decided)
 }

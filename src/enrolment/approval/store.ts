@@ -52,7 +52,6 @@ export const readBackground = (database: Database, request: string) =>
         mailboxProvedAt: integer,
         subscriberSince: integer,
         deviceSince: integer,
-        connectionName: nullable(text),
         rule: nullable(text),
         ruleAuthor: nullable(text),
         rulePosition: nullable(integer),
@@ -60,11 +59,11 @@ export const readBackground = (database: Database, request: string) =>
       },
       `SELECT r.id, r.created_at AS createdAt, r.proved_by AS provedBy, r.csr_sealed AS csrSealed,
               r.spki_sha256 AS spkiSha256, m.account_type AS accountType, m.verified_at AS mailboxProvedAt,
-              s.created_at AS subscriberSince, d.created_at AS deviceSince, k.name AS connectionName, r.rule,
+              s.created_at AS subscriberSince, d.created_at AS deviceSince, r.rule,
               r.rule_author AS ruleAuthor, u.position AS rulePosition, u.changed_at AS ruleChangedAt
        FROM certificate_requests r
        JOIN mailboxes m ON m.id = r.mailbox JOIN subscribers s ON s.id = r.subscriber JOIN devices d ON d.id = r.device
-       LEFT JOIN ca_connections k ON k.id = r.connection LEFT JOIN routing_rules u ON u.id = r.rule
+       LEFT JOIN routing_rules u ON u.id = r.rule
        WHERE r.id = ?`,
       request,
     ),

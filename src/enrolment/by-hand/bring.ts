@@ -9,6 +9,7 @@ import { keepIssued } from '../engine/outcome/keep.ts'
 import type { IssuedByCa } from '../engine/outcome/verify.ts'
 import { openCertificate } from '../present.ts'
 import { readRequest, type RequestRow } from '../store.ts'
+import { faultInWords } from './faults.ts'
 
 const notInThatState = (detail: string): DomainError => new DomainError('request_not_in_that_state', detail)
 
@@ -63,6 +64,6 @@ export async function bringCertificate(deps: EnrolmentDeps, id: string, pem: str
   if (kept.kept || kept.row !== row) return
   throw new DomainError(
     'certificate_not_accepted',
-    `It breaks the rule ${kept.reason} of what is kept from a CA (policy rule 15). The request waits on, unchanged.`,
+    `${faultInWords(kept.reason, issued.certificate)} The request waits on, unchanged (${kept.reason}).`,
   )
 }

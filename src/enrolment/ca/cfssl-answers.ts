@@ -45,8 +45,13 @@ export function readSigned(answer: OutgoingAnswer): Uint8Array | null {
 export interface CfsslInfo {
   readonly issuer: Uint8Array
   readonly usages: string
+  /** False where the profile says what it is for, and certificates for e-mail are not among it. */
+  readonly isForMail: boolean
   readonly term: string
 }
+
+/** The names that CFSSL has for the purpose of RFC 5280 section 4.2.1.12, id-kp-emailProtection. */
+const mailUsages: ReadonlySet<string> = new Set(['email protection', 's/mime'])
 
 /** The answer to `info`; null where it is none. */
 export function readInfo(answer: OutgoingAnswer): CfsslInfo | null {
@@ -54,7 +59,8 @@ export function readInfo(answer: OutgoingAnswer): CfsslInfo | null {
   const issuer = info === undefined ? null : oneCertificate(info.result.certificate)
   if (info === undefined || issuer === null) return null
   const { usages, expiry } = info.result
-  return { issuer, usages: said(usages?.join(', ')) ?? '', term: said(expiry) ?? '' }
+  const isForMail = !usages?.length || usages.some((usage) => mailUsages.has(usage))
+  return { issuer, usages: said(usages?.join(', ')) ?? '', isForMail, term: said(expiry) ?? '' }
 }
 
 /** Whether CFSSL says that it has done what it was asked for, and there is nothing to tell of it. */

@@ -122,6 +122,8 @@ async function check(crypto: Crypto, settings: CfsslSettings, call: Call, sign: 
       usages: info.usages,
       term: info.term,
     },
+    issuers: [info.issuer],
+    ...(info.isForMail ? {} : { usagesWithoutMail: info.usages }),
   }
 }
 

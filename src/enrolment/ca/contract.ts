@@ -95,6 +95,10 @@ export type CaCheck =
       readonly kind: 'ready'
       /** What an operator wants to compare: names and values. */
       readonly facts: Readonly<Record<string, string>>
+      /** The certificates (DER) that the CA shows as those it issues with, perhaps with CAs above; where it shows any. */
+      readonly issuers?: readonly Uint8Array[]
+      /** What its usual profile certifies keys for, where the CA says so and e-mail is not among it. */
+      readonly usagesWithoutMail?: string
     }
   | (CaRefusal & { readonly kind: 'not_ready' })
 

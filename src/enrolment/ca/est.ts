@@ -141,7 +141,7 @@ async function check(crypto: Crypto, shown: CaAnswer, tryCredential: () => Promi
     return notReady({ failure: 'credential_refused', caSaid: wordsOf(tried.answer) })
   }
   if (tried.answer.status === 404) return notReady({ failure: 'ca_error', caSaid: wordsOf(tried.answer) })
-  return { kind: 'ready', facts: await factsOf(crypto, certificates) }
+  return { kind: 'ready', facts: await factsOf(crypto, certificates), issuers: certificates.map(({ der }) => der) }
 }
 
 async function factsOf(crypto: Crypto, certificates: readonly Certificate[]): Promise<Record<string, string>> {

@@ -1,5 +1,4 @@
-import type { z } from 'zod'
-import type { caCheckAnswer, CaConnectionAnswer, CaConnectionRequest } from '../../api/ca-shapes.ts'
+import type { CaCheckAnswer, CaConnectionAnswer, CaConnectionRequest } from '../../api/ca-shapes.ts'
 import { pageFrom, readCursor } from '../../api/paging.ts'
 import {
   changeConnection,
@@ -12,12 +11,11 @@ import {
   requireConnection,
   resumeConnection,
 } from './change.ts'
+import { judgeCheck } from './judge-check.ts'
 import type { Opening } from './open.ts'
 import { countRequests, presentConnection } from './present.ts'
 import type { ConnectionDeps } from './registry.ts'
 import { readConnection, readConnections } from './store.ts'
-
-type CaCheckAnswer = z.infer<typeof caCheckAnswer>
 
 /** What operators see of the CA connections and do with them; `by` is an administrator's id, or the command line. */
 export interface ConnectionAdministration {
@@ -40,7 +38,10 @@ export interface ConnectionAdministration {
   resume(id: string, by: string): Promise<CaConnectionAnswer>
   /** See `removeConnection`. */
   remove(id: string, by: string): Promise<void>
-  /** Looks at the CA without leaving anything there, also while the connection is paused. Throws `not_found`. */
+  /**
+   * Looks at the CA without leaving anything there, also while the connection is paused; see `judgeCheck`. Throws
+   * `not_found`.
+   */
   test(id: string, by: string): Promise<CaCheckAnswer>
 }
 
@@ -81,12 +82,10 @@ export function createConnectionAdministration(deps: ConnectionDeps, { prepare }
     },
     remove: (id, by) => removeConnection(deps, id, by),
     test: async (id, by) => {
-      const { adapter } = prepare(await requireConnection(deps, id))
-      const check = await adapter.check()
-      await noteTest(deps, id, check.kind === 'ready' ? null : check.failure, by)
-      return check.kind === 'ready'
-        ? { ready: true, failure: null, caSaid: null, facts: { ...check.facts } }
-        : { ready: false, failure: check.failure, caSaid: check.caSaid, facts: {} }
+      const { adapter, trust } = prepare(await requireConnection(deps, id))
+      const tested = await judgeCheck(deps, id, trust, await adapter.check())
+      await noteTest(deps, id, tested.failure, by)
+      return tested
     },
   }
 }

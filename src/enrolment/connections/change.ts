@@ -208,7 +208,7 @@ export async function resumeConnection(deps: ConnectionDeps, id: string, by: str
   deps.onConnectionUsable(id)
 }
 
-/** Removes a connection on which nothing rests, with its credentials. Throws `not_found`, `connection_in_use`. */
+/** Removes a connection on which nothing rests, a valid certificate neither, with its credentials. Throws `not_found`, `connection_in_use`. */
 export async function removeConnection(deps: ConnectionDeps, id: string, by: string): Promise<void> {
   const row = await requireConnection(deps, id)
   if (row.kind === 'embedded') throw notTheOneInside('connection_in_use')
@@ -219,12 +219,19 @@ export async function removeConnection(deps: ConnectionDeps, id: string, by: str
 
 async function whyNotRemoved(deps: ConnectionDeps, id: string): Promise<DomainError> {
   await requireConnection(deps, id)
-  const uses = await readUses(deps.database, id)
+  const uses = await readUses(deps.database, id, deps.clock())
   if (uses !== null && uses.rules > 0) {
     return new DomainError('connection_in_use', 'Routing rules lead to it: change or remove those first.')
   }
   if (uses !== null && uses.revocations > 0) {
     return new DomainError('connection_in_use', 'Its CA has not confirmed all revocations: see to those first.')
+  }
+  if (uses !== null && uses.certificates > 0) {
+    return new DomainError(
+      'connection_in_use',
+      `Valid certificates that came through it: ${uses.certificates}. Without it their CA could not be told of a ` +
+        'revocation, nor its lists be read: they must have run out, been renewed through another connection or been revoked.',
+    )
   }
   return new DomainError('connection_in_use', 'Requests are on their way through it: settle or cancel those first.')
 }

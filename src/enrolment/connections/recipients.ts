@@ -1,6 +1,6 @@
 import { embeddedConnection } from './contract.ts'
 import type { ConnectionDeps } from './registry.ts'
-import { readConnection, readConnections } from './store.ts'
+import { readConnection, readConnections, readRemovedSentTo } from './store.ts'
 
 /** Who gets the address and the public key of requests, or got them and may hold them still. */
 export interface Recipient {
@@ -15,11 +15,15 @@ export interface Recipient {
 
 /**
  * Everybody to whom requests can go, the CA inside first, read from the very rows that requests are sent by: what does
- * not stand here cannot be used. Who was removed stands here for as long as requests are kept that went there.
+ * not stand here cannot be used. Who was removed stands here for as long as requests are kept that went there, and not
+ * at all where nothing was ever sent.
  */
 export async function readRecipients({ database, embedded }: ConnectionDeps): Promise<Recipient[]> {
-  const rows = await readConnections(database)
-  return rows
+  const all = await readConnections(database)
+  const hasRemoved = all.some(({ state }) => state === 'removed')
+  const sentTo = new Set(hasRemoved ? (await readRemovedSentTo(database)).map(({ id }) => id) : [])
+  return all
+    .filter(({ id, state }) => state !== 'removed' || sentTo.has(id))
     .toReversed()
     .map(({ kind, name, recipient, country, state }) =>
       kind === 'embedded'

@@ -60,6 +60,24 @@ export const readConnections = (database: Database) =>
     ),
   )
 
+/** Removed connections whose CA was, or may have been, sent a request. */
+export const readRemovedSentTo = (database: Database) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT /* scan: a handful; of the requests only where the connection itself tells of no answer */ id
+       FROM ca_connections
+       WHERE state = 'removed'
+         AND (
+           last_success_at IS NOT NULL OR last_failure_at IS NOT NULL
+           OR EXISTS (
+             SELECT 1 FROM certificate_requests r
+             WHERE r.connection = ca_connections.id AND r.submitted_at IS NOT NULL
+           )
+         )`,
+    ),
+  )
+
 /** What a connection is, as it is made or changed. */
 export interface ConnectionValues {
   readonly id: string
@@ -173,7 +191,7 @@ export const hurryWaiting = (connection: string, now: number): Command =>
     now,
   )
 
-/** Removes a connection with its credentials, where nothing rests on it: no rule, no request, no revocation. */
+/** Removes a connection with its credentials, where nothing rests on it: no rule, no request, no valid certificate, no revocation. */
 export const markRemoved = (id: string, now: number): Command[] => [
   command(
     `UPDATE ca_connections
@@ -191,10 +209,15 @@ export const markRemoved = (id: string, now: number): Command[] => [
          SELECT 1 FROM certificate_requests r WHERE r.connection = ca_connections.id AND r.open_at_ca = 1
        )
        AND NOT EXISTS (
+         SELECT 1 FROM certificates c JOIN certificate_requests r ON r.id = c.request
+         WHERE c.state = 'valid' AND c.not_after > ? AND r.connection = ca_connections.id
+       )
+       AND NOT EXISTS (
          SELECT 1 FROM ca_revocations v WHERE v.connection = ca_connections.id AND v.state <> 'confirmed'
        )`,
     now,
     id,
+    now,
   ),
   requireOneChange('connection_in_use'),
   command(`DELETE FROM fetched_revocation_lists WHERE connection = ?`, id),
@@ -289,13 +312,17 @@ export const countByHand = (database: Database) =>
   )
 
 /** What a connection cannot be removed for; only asked to explain a broken guard. */
-export const readUses = (database: Database, id: string) =>
+export const readUses = (database: Database, id: string, now: number) =>
   database.first(
     query(
-      { rules: integer, revocations: integer },
+      { rules: integer, revocations: integer, certificates: integer },
       `SELECT (SELECT COUNT(*) FROM routing_rules WHERE connection = ?) AS rules,
-              (SELECT COUNT(*) FROM ca_revocations WHERE connection = ? AND state <> 'confirmed') AS revocations`,
+              (SELECT COUNT(*) FROM ca_revocations WHERE connection = ? AND state <> 'confirmed') AS revocations,
+              (SELECT COUNT(*) FROM certificates c JOIN certificate_requests r ON r.id = c.request
+               WHERE c.state = 'valid' AND c.not_after > ? AND r.connection = ?) AS certificates`,
       id,
+      id,
+      now,
       id,
     ),
   )

@@ -28,7 +28,17 @@ export type Question = 'submit' | 'poll' | 'find'
 
 type NotIssued = Exclude<CaOutcome, { kind: 'issued' }>
 
-const open = { reason: null, openAtCa: 1, waitsFor: null, lastFailure: null, returnedSealed: null } as const
+const open = {
+  reason: null,
+  openAtCa: 1,
+  waitsFor: null,
+  lastFailure: null,
+  returnedSealed: null,
+  nothingSent: false,
+} as const
+
+/** With these a certain failure means that the CA was not reached. */
+const notReached: ReadonlySet<string> = new Set(['unreachable', 'tls_refused', 'timed_out', 'connection_lost'])
 
 function settledPending(
   deps: EnrolmentDeps,
@@ -82,7 +92,8 @@ function settled(
     const wait = Math.max(later, now + (outcome.retryAfterSeconds ?? 0) * 1_000)
     // The circuit says when; of those that wait for it the oldest is to be the first again, unless it may be the cause.
     const isFirstAgain = circuitOpens && row.attempts < attemptsInTurn
-    return { ...kept, state: 'received', dueAt: isFirstAgain ? now : wait, attempts, openAtCa: 0 }
+    const nothingSent = notReached.has(failure)
+    return { ...kept, state: 'received', dueAt: isFirstAgain ? now : wait, attempts, openAtCa: 0, nothingSent }
   }
   if (outcome.kind === 'transient' && question === 'poll') {
     return { ...kept, state: 'pending', dueAt: later, attempts, waitsFor: row.waitsFor }

@@ -73,6 +73,7 @@ const settleAbsent = (id: string, claim: string, now: number): Command[] => [
       caStateSealed: null,
       caSaidSealed: null,
       returnedSealed: null,
+      nothingSent: false,
     },
     now,
   ),

@@ -1,5 +1,6 @@
 import { command, nullable, query, requireOneChange, text, type Command, type Database } from '../../ports/database.ts'
 import type { RequestState } from '../store.ts'
+import { leaseMilliseconds } from './delays.ts'
 import { attemptsInTurn } from './delays.ts'
 
 /** Requests that wait to be sent through a connection and are due, the oldest first, but for those that failed often. */
@@ -221,11 +222,14 @@ export interface Settled {
   readonly caStateSealed: Uint8Array | null
   readonly caSaidSealed: Uint8Array | null
   readonly returnedSealed: Uint8Array | null
+  /** Whether nothing of the request has left this service since the worker took it. */
+  readonly nothingSent: boolean
 }
 
 /**
  * Lets go of a request with what is known of it now; broken where this worker does not have it any more. One that was
- * cancelled stays so, and is looked after until the CA has answered.
+ * cancelled stays so, and is looked after until the CA has answered. Where nothing was sent, it has not been passed on,
+ * unless an earlier worker did.
  */
 export const settle = (id: string, claim: string, to: Settled, now: number): Command[] => [
   command(
@@ -233,7 +237,8 @@ export const settle = (id: string, claim: string, to: Settled, now: number): Com
      SET state = CASE WHEN state = 'cancelled' THEN state ELSE ? END,
          reason = CASE WHEN state = 'cancelled' THEN reason ELSE ? END,
          due_at = ?, claim = NULL, attempts = ?, open_at_ca = ?, waits_for = ?, last_failure = ?, ca_state_sealed = ?,
-         ca_said_sealed = ?, returned_sealed = ?, updated_at = ?
+         ca_said_sealed = ?, returned_sealed = ?, updated_at = ?,
+         submitted_at = CASE WHEN ? = 1 AND submitted_at = due_at - ? THEN NULL ELSE submitted_at END
      WHERE id = ? AND claim = ?`,
     to.state,
     to.reason,
@@ -246,6 +251,8 @@ export const settle = (id: string, claim: string, to: Settled, now: number): Com
     to.caSaidSealed,
     to.returnedSealed,
     now,
+    to.nothingSent ? 1 : 0,
+    leaseMilliseconds,
     id,
     claim,
   ),

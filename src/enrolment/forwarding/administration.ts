@@ -50,7 +50,12 @@ async function present(deps: Deps, row: ListedRevocationRow): Promise<CaRevocati
   }
 }
 
-const noSuchRevocation = (): DomainError => new DomainError('not_found', 'There is no such revocation.')
+const noSuchRevocation = (): DomainError =>
+  new DomainError(
+    'not_found',
+    'There is no such revocation: take its id, not that of the certificate or the request, from the list of revocations ' +
+      '(certbook revocation list).',
+  )
 
 export const createRevocationAdministration = (deps: Deps): RevocationAdministration => ({
   list: async ({ state, limit, cursor }) => {

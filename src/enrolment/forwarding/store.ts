@@ -10,7 +10,7 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
-import { caRevocationState } from '../../api/ca-shapes.ts'
+import { caRevocationState } from '../../api/admin-shapes.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import { reason } from '../status/store.ts'
 

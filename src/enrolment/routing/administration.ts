@@ -5,7 +5,7 @@ import { DomainError } from '../../errors.ts'
 import { parseMailboxAddress } from '../../mailbox/address.ts'
 import type { OpenConnection } from '../connections/contract.ts'
 import { changeRule, makeRule, removeRule, type RuleDeps } from './change.ts'
-import { findDestination, ofKey, refusalOf } from './route.ts'
+import { findDestination, ofKey, refusalOf, refusalOfKey } from './route.ts'
 import { readRule, readRulesBehind, type RuleRow } from './store.ts'
 
 type RoutingQuestion = z.output<typeof routingQuestion>
@@ -75,13 +75,12 @@ export function createRoutingAdministration(
       const { domain } = parseMailboxAddress(address)
       const asked = { domain, accountType, use, algorithm: ofKey[algorithm] }
       const { rule, connection } = await findDestination(deps, asked)
+      const provedBy = publicKey ? 'public_key' : 'csr'
       const code =
         connection === null
           ? 'not_certified_here'
-          : refusalOf(connection.adapter.describe(), {
-              algorithm: asked.algorithm,
-              provedBy: publicKey ? 'public_key' : 'csr',
-            })
+          : (refusalOf(connection.adapter.describe(), { algorithm: asked.algorithm, provedBy }) ??
+            refusalOfKey(asked.algorithm, { use, profile: connection.keyPolicy }))
       return {
         rule: rule === null ? null : presentRule(rule),
         outcome: code === null ? 'accepted' : 'refused',

@@ -1,4 +1,4 @@
-import type { RoutingRuleRequest } from '../../api/ca-shapes.ts'
+import { lastPosition, type RoutingRuleRequest } from '../../api/ca-shapes.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import type { AuditRoom } from '../../audit/room.ts'
 import { DomainError } from '../../errors.ts'
@@ -7,7 +7,7 @@ import { ConstraintFailed, GuardBroken, type Command, type Database } from '../.
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import { isEstLabel } from '../ca/est.ts'
 import { readConnection } from '../connections/store.ts'
-import { deleteRule, insertRule, readRule, updateRule, type RuleValues } from './store.ts'
+import { deleteRule, insertRule, readRule, readRules, updateRule, type RuleValues } from './store.ts'
 
 /** What the verbs of routing rules need. */
 export interface RuleDeps {
@@ -85,14 +85,27 @@ const facts = ({ position, domain, accountType, use, algorithm, connection, prof
   approvals,
 })
 
-/** Runs a batch; what of it the schema or a guard refuses is said in words. */
-async function write(deps: RuleDeps, commands: readonly Command[], explain: () => Promise<DomainError>): Promise<void> {
+async function positionTaken({ database }: RuleDeps, asked: number): Promise<DomainError> {
+  const taken = new Set((await readRules(database)).map(({ position }) => position))
+  let free = asked + 1
+  while (taken.has(free)) free += 1
+  const advice = free > lastPosition ? 'choose a free one' : `the next free one is ${free}`
+  return new DomainError('rule_position_taken', `Another routing rule has this position: ${advice}.`)
+}
+
+/** Runs a batch; what of it the schema or a guard refuses is said in words. `position`: which it gives to a rule. */
+async function write(
+  deps: RuleDeps,
+  commands: readonly Command[],
+  explain: () => Promise<DomainError>,
+  position: number | null,
+): Promise<void> {
   try {
     await deps.database.batch(commands)
   } catch (error) {
     if (error instanceof GuardBroken) throw await explain()
-    if (error instanceof ConstraintFailed && error.kind === 'unique') {
-      throw new DomainError('rule_position_taken', 'Another routing rule has this position: choose a free one.')
+    if (error instanceof ConstraintFailed && error.kind === 'unique' && position !== null) {
+      throw await positionTaken(deps, position)
     }
     throw error
   }
@@ -109,6 +122,7 @@ export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: 
     deps,
     [...insertRule(rule, deps.clock()), ...deps.audit.record(entry('created', by, rule.id, facts(rule)))],
     async () => leadsNowhere(),
+    rule.position,
   )
   return rule.id
 }
@@ -121,10 +135,11 @@ export async function changeRule(deps: RuleDeps, id: string, request: RoutingRul
     deps,
     [...updateRule(rule, deps.clock()), ...deps.audit.record(entry('changed', by, id, facts(rule)))],
     async () => ((await readRule(deps.database, id)) === null ? noSuchRule() : leadsNowhere()),
+    rule.position,
   )
 }
 
 /** Removes a rule; requests that it caught before go on as it said. Throws `not_found`. */
 export async function removeRule(deps: RuleDeps, id: string, by: string): Promise<void> {
-  await write(deps, [...deleteRule(id), ...deps.audit.record(entry('removed', by, id))], async () => noSuchRule())
+  await write(deps, [...deleteRule(id), ...deps.audit.record(entry('removed', by, id))], async () => noSuchRule(), null)
 }

@@ -1,6 +1,8 @@
-import { DomainError } from '../../errors.ts'
+import { DomainError, type ErrorCode } from '../../errors.ts'
 import type { CaDescription } from '../ca/contract.ts'
 import { embeddedConnection, type OpenConnection, type Route, type RoutedRequest } from '../connections/contract.ts'
+import { requireKeyFits, type KeyPurpose } from '../../pki/key-usage.ts'
+import type { KeyFacts } from '../../pki/key-policy.ts'
 import type { Database } from '../../ports/database.ts'
 import { readRules, type RuleRow } from './store.ts'
 
@@ -59,6 +61,25 @@ export function refusalOf(
 ): 'ca_needs_csr' | 'ca_key_unsupported' | null {
   if (asked.provedBy === 'public_key' && !description.acceptsPublicKey) return 'ca_needs_csr'
   return description.algorithms.includes(asked.algorithm) ? null : 'ca_key_unsupported'
+}
+
+/** A key of each kind that every profile has which has the kind at all. */
+const usualKeys: Readonly<Record<KeyFacts['algorithm'], KeyFacts>> = {
+  RSA: { algorithm: 'RSA', bits: 3072 },
+  EC: { algorithm: 'EC', curve: 'P-256' },
+  Ed25519: { algorithm: 'Ed25519' },
+  X25519: { algorithm: 'X25519' },
+}
+
+/** The code with which a kind of key is refused for what it is wanted for; null where it is not. */
+export function refusalOfKey(algorithm: KeyFacts['algorithm'], purpose: KeyPurpose): ErrorCode | null {
+  try {
+    requireKeyFits(usualKeys[algorithm], purpose)
+    return null
+  } catch (error) {
+    if (error instanceof DomainError) return error.code
+    throw error
+  }
 }
 
 const words = {

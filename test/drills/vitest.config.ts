@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Long drills: CAs that lie, are down for an hour, lose answers or outlive their workers. They need nothing but npm. */
+/** CA integration, and long drills with CAs that fail. They need nothing but npm. */
 export default defineConfig({
   root: fileURLToPath(new URL('../../', import.meta.url)),
   test: {

@@ -9,7 +9,7 @@ import { holdKey } from '../support/key-holder.ts'
 import { toPem } from '../support/pem.ts'
 import { register, type Registered } from '../support/story.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
-import { countEverything, expectProblem, race } from './support.ts'
+import { countEverything, expectProblem, race } from '../rooms/support.ts'
 
 const start = Date.parse('2026-11-21T12:00:00Z')
 const rules = '/v1/admin/routing-rules'

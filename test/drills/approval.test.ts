@@ -5,7 +5,7 @@ import type { Answer, Api, Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { proveMailbox, register, type Registered } from '../support/story.ts'
-import { countRows, day, expectProblem, findLeaks, race } from './support.ts'
+import { countRows, day, expectProblem, findLeaks, race } from '../rooms/support.ts'
 
 const reason = 'Shared mailboxes get no certificate here.'
 

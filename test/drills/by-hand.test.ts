@@ -10,7 +10,7 @@ import { engines, openRoomHarness, type RoomHarness } from '../support/engines.t
 import { toPem } from '../support/pem.ts'
 import { lookUp, publish, register, type Registered } from '../support/story.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
-import { countRows, expectProblem, findLeaks, minute, race } from './support.ts'
+import { countRows, expectProblem, findLeaks, minute, race } from '../rooms/support.ts'
 
 const start = Date.parse('2026-11-21T12:00:00Z')
 const certificatePem = (...certificates: readonly Uint8Array[]): string =>

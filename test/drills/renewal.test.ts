@@ -10,7 +10,7 @@ import { readMail } from '../support/mail.ts'
 import { toPem } from '../support/pem.ts'
 import { deviceFacts, joinDevice, proveMailbox, register, type Registered } from '../support/story.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
-import { countRows, day, hour, minute, passUntil, race } from './support.ts'
+import { countRows, day, hour, minute, passUntil, race } from '../rooms/support.ts'
 
 const start = Date.parse('2026-11-21T12:00:00Z')
 

@@ -10,7 +10,7 @@ import { engines, openRoomHarness, type RoomHarness } from '../support/engines.t
 import { requestFor } from '../support/ocsp-request.ts'
 import { toPem } from '../support/pem.ts'
 import { certify, joinDevice, lookUp, publish, register, type Registered } from '../support/story.ts'
-import { countRows, expectProblem, hour, minute, race } from './support.ts'
+import { countRows, expectProblem, hour, minute, race } from '../rooms/support.ts'
 
 const revocations = '/v1/admin/ca-revocations'
 /** RFC 6960 section 4.2.1: an OCSPResponse of the status unauthorized (6), and nothing else. */

@@ -20,6 +20,10 @@ export interface AuditEvent {
   readonly personal?: Readonly<Record<string, string>>
 }
 
+/** By whom something was done. */
+export type AuditActor = Pick<AuditEvent, 'actorKind' | 'actor'>
+export const byService: AuditActor = { actorKind: 'service', actor: null }
+
 /** Makes the commands that put one event into the log, inside the batch of the change that it tells of. */
 export type RecordAudit = (event: AuditEvent) => Command[]
 

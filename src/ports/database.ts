@@ -57,6 +57,17 @@ export class GuardBroken extends Error {
   }
 }
 
+/** Runs a batch that another worker may have been faster with: false where a guard is broken, and nothing was written. */
+export async function commitUnlessTaken(database: Database, commands: readonly Command[]): Promise<boolean> {
+  try {
+    await database.batch(commands)
+    return true
+  } catch (error) {
+    if (error instanceof GuardBroken) return false
+    throw error
+  }
+}
+
 /** The kinds of constraint that both engines report alike. */
 type ConstraintKind = 'unique' | 'check' | 'not_null' | 'foreign_key' | 'type' | 'trigger'
 

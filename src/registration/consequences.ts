@@ -1,4 +1,4 @@
-import { GuardBroken, type Command } from '../ports/database.ts'
+import { commitUnlessTaken, type Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { endDevicesWithoutMailbox, readActiveDevicesOf, readUnsettledDevices, settleDevice } from './device/store.ts'
 import { returnMilliseconds } from './mailbox/move.ts'
@@ -24,12 +24,7 @@ type ConsequenceDeps = Pick<RegistrationDeps, 'database' | 'clock' | 'audit'>
 
 /** Commits, unless a guard finds that there is nothing to settle any more. */
 async function commitUnlessChanged(deps: ConsequenceDeps, commands: readonly Command[]): Promise<void> {
-  try {
-    await deps.database.batch(commands)
-    deps.audit.sealSoon()
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-  }
+  if (await commitUnlessTaken(deps.database, commands)) deps.audit.sealSoon()
 }
 
 async function settleEndedDevice(deps: ConsequenceDeps, id: string): Promise<void> {

@@ -2,14 +2,14 @@ import 'reflect-metadata'
 import { Pkcs10CertificateRequest } from '@peculiar/x509'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeAdministrator, type Administrator } from '../support/administrators.ts'
-import type { Answer, Json } from '../support/api.ts'
+import type { Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { startEjbcaStub, type EjbcaMood, type EjbcaStub } from '../support/ejbca-stub.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { toPem } from '../support/pem.ts'
 import { lookUp, publish, register } from '../support/story.ts'
 import { purpose } from '../support/test-ca.ts'
-import { day, hour, minute } from '../rooms/support.ts'
+import { day, did, hour, minute } from '../rooms/support.ts'
 
 const usual: EjbcaMood = {
   offline: null,
@@ -49,11 +49,6 @@ describe.each(engines)('a CA that is EJBCA, on %s', (engine) => {
     expect(faults).toEqual([])
   })
 
-  const did = async (asking: Promise<Answer>): Promise<Json> => {
-    const { status, body } = await asking
-    expect(status, JSON.stringify(body)).toBeLessThan(300)
-    return body
-  }
   const pathOf = ({ id }: Json): string => `/v1/admin/ca-connections/${id}`
   const look = (at: Json): Promise<Json> => did(operator.api.post(`${pathOf(at)}/test`))
 

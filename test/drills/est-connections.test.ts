@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeAdministrator, type Administrator } from '../support/administrators.ts'
-import type { Answer, Json } from '../support/api.ts'
+import type { Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { startEstServer, type EstServer } from '../support/est-server.ts'
 import { lookUp, publish, register } from '../support/story.ts'
-import { expectProblem, hour } from '../rooms/support.ts'
+import { did, expectProblem, hour } from '../rooms/support.ts'
 
 describe.each(engines)('a CA that speaks EST, on %s', (engine) => {
   let harness: RoomHarness
@@ -30,11 +30,6 @@ describe.each(engines)('a CA that speaks EST, on %s', (engine) => {
     expect(faults).toEqual([])
   })
 
-  const did = async (asking: Promise<Answer>): Promise<Json> => {
-    const { status, body } = await asking
-    expect(status, JSON.stringify(body)).toBeLessThan(300)
-    return body
-  }
   const pathOf = ({ id }: Json): string => `/v1/admin/ca-connections/${id}`
   const look = (connection: Json): Promise<Json> => did(operator.api.post(`${pathOf(connection)}/test`))
 

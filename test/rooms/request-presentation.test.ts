@@ -149,6 +149,14 @@ describe.each(engines)('a request as its device sees it, on %s', (engine) => {
       expect(body).toMatchObject({ state: 'received', forwarded: null, waitingFor: { kind: 'ca_available' } })
       const seen = await operator.get(`/v1/admin/certificate-requests/${asked.answer.body.id}`)
       expect(seen.body).toMatchObject({ submittedAt: null, lastFailure: 'unreachable', attempts: 1 })
+      // Nor where it cannot even be opened to be sent.
+      await harness.main.batch([
+        command(`UPDATE certificate_requests SET csr_sealed = x'00' WHERE id = ?`, asked.answer.body.id),
+      ])
+      harness.clock.now += minute
+      await expect(harness.runJob('requests-resume')).rejects.toThrow()
+      expect((await read(asked)).body).toMatchObject({ state: 'received', forwarded: null })
+      expect((await asked.by.api.delete(`/v1/certificate-requests/${asked.answer.body.id}`)).status).toBe(204)
     })
 
     test('is shown to other devices of the subscriber, and to nobody else', async () => {

@@ -171,3 +171,10 @@ export async function passUntil(harness: RoomHarness, until: number, people: rea
 /** Runs one thing many times at once. */
 export const race = <T>(times: number, run: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: times }, (_, index) => run(index)))
+
+/** The body of an answer that is no refusal. */
+export async function did(asking: Promise<Answer>): Promise<Json> {
+  const { status, body } = await asking
+  expect(status, JSON.stringify(body)).toBeLessThan(300)
+  return body
+}

@@ -1,11 +1,12 @@
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import { openText, sealText } from '../../ports/keys.ts'
-import type { CaOutcome } from '../ca/contract.ts'
+import type { CaFailure, CaOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { OpenedCertificate } from '../present.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { noteOutcome } from './circuit/circuit.ts'
 import { attemptsInTurn, pollDelay, retryDelay } from './delays.ts'
+import { refusedEntry, unknownEntry } from './entries.ts'
 import type { OpenRequest } from './order.ts'
 import { keepIssued } from './outcome/keep.ts'
 import { settle, type Settled } from './store.ts'
@@ -38,7 +39,7 @@ const open = {
 } as const
 
 /** With these a certain failure means that the CA was not reached. */
-const notReached: ReadonlySet<string> = new Set(['unreachable', 'tls_refused', 'timed_out', 'connection_lost'])
+const notReached: ReadonlySet<CaFailure> = new Set(['unreachable', 'tls_refused', 'timed_out', 'connection_lost'])
 
 function settledPending(
   deps: EnrolmentDeps,
@@ -112,15 +113,9 @@ const auditOf = (
   to: Settled,
   wasUnknown: boolean,
 ): Command[] => {
-  const entry = { actorKind: 'service', actor: null, subjectKind: 'certificate request', subject: row.id } as const
-  if (to.state === 'failed' || to.state === 'rejected') {
-    return deps.audit.record({ ...entry, action: 'certificate.refused', facts: { reason: to.reason } })
-  }
-  if (to.state === 'outcome_unknown' && !wasUnknown) {
-    const facts = { connection: connection.id, failure: to.lastFailure }
-    return deps.audit.record({ ...entry, action: 'certificate.outcome_unknown', facts })
-  }
-  return []
+  if (to.state === 'failed' || to.state === 'rejected') return refusedEntry(deps, row.id, to.reason)
+  if (to.state !== 'outcome_unknown' || wasUnknown) return []
+  return unknownEntry(deps, row.id, { connection: connection.id, failure: to.lastFailure })
 }
 
 /**

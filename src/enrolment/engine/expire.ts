@@ -1,6 +1,7 @@
+import { commitUnlessTaken } from '../../ports/database.ts'
 import { toEach } from '../../ports/bounded.ts'
 import type { EnrolmentDeps } from '../deps.ts'
-import { commitUnlessTaken } from './commit.ts'
+import { refusedEntry } from './entries.ts'
 import { giveUp, readOlder } from './store.ts'
 
 const dayMilliseconds = 86_400_000
@@ -22,16 +23,9 @@ export async function expireRequests(deps: EnrolmentDeps): Promise<void> {
     const now = deps.clock()
     const old = await readOlder(deps.database, state, now - days * dayMilliseconds, perRun)
     await toEach(old, async ({ id }) => {
-      const given = await commitUnlessTaken(deps, [
+      const given = await commitUnlessTaken(deps.database, [
         ...giveUp(id, state, reason, now),
-        ...deps.audit.record({
-          action: 'certificate.refused',
-          actorKind: 'service',
-          actor: null,
-          subjectKind: 'certificate request',
-          subject: id,
-          facts: { reason },
-        }),
+        ...refusedEntry(deps, id, reason),
       ])
       if (!given) return
       deps.audit.sealSoon()

@@ -1,13 +1,13 @@
 import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
-import type { Command } from '../../ports/database.ts'
+import { commitUnlessTaken, type Command } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { FoundOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { readRequest } from '../store.ts'
 import { carryOut, caStateOf, type Question } from './answer.ts'
 import { provedAfter } from '../waiting/mailbox-proof.ts'
-import { commitUnlessTaken } from './commit.ts'
 import { leaseMilliseconds, perRunMilliseconds } from './delays.ts'
+import { unknownEntry } from './entries.ts'
 import { openRequest, type OpenRequest } from './order.ts'
 import { atOnce } from './queue.ts'
 import {
@@ -36,20 +36,13 @@ export async function findLost(deps: EnrolmentDeps): Promise<void> {
   await toEach(lost, async ({ id, connection, claim }) => {
     const keepsNothing = (await deps.connections.open(connection))?.adapter.describe().keepsNothing === true
     if (keepsNothing) {
-      await commitUnlessTaken(deps, settleLost(id, claim, { state: 'received', lastFailure: null }, now))
+      await commitUnlessTaken(deps.database, settleLost(id, claim, { state: 'received', lastFailure: null }, now))
       return
     }
     const failure = 'worker_lost'
-    const found = await commitUnlessTaken(deps, [
+    const found = await commitUnlessTaken(deps.database, [
       ...settleLost(id, claim, { state: 'outcome_unknown', lastFailure: failure }, now),
-      ...deps.audit.record({
-        action: 'certificate.outcome_unknown',
-        actorKind: 'service',
-        actor: null,
-        subjectKind: 'certificate request',
-        subject: id,
-        facts: { connection, failure },
-      }),
+      ...unknownEntry(deps, id, { connection, failure }),
     ])
     if (!found) return
     deps.audit.sealSoon()
@@ -108,18 +101,18 @@ const mayBeSentAgain = async (deps: EnrolmentDeps, id: string): Promise<boolean>
 async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, state: LookedAfter): Promise<void> {
   const now = deps.clock()
   const claim = { id: randomId(deps.random), now, until: now + leaseMilliseconds }
-  if (!(await commitUnlessTaken(deps, claimLook(id, state, claim)))) return
+  if (!(await commitUnlessTaken(deps.database, claimLook(id, state, claim)))) return
   const row = await readRequest(deps.database, id)
   if (row === null) return
   const request = await openRequest(deps, row)
   const how = lookAt(deps, request, state, lostTo !== null)
   const isRefused = how?.question === 'submit' && !(await mayBeSentAgain(deps, id))
   if (how === null || isRefused) {
-    await commitUnlessTaken(deps, leaveToOperators(id, claim.id, now))
+    await commitUnlessTaken(deps.database, leaveToOperators(id, claim.id, now))
     return
   }
   const found = await askCa(deps, request, how.ask)
-  if (found.kind === 'absent') await commitUnlessTaken(deps, settleAbsent(id, claim.id, deps.clock()))
+  if (found.kind === 'absent') await commitUnlessTaken(deps.database, settleAbsent(id, claim.id, deps.clock()))
   else await carryOut(deps, request, claim.id, how.question, found)
 }
 

@@ -1,9 +1,9 @@
+import { commitUnlessTaken } from '../../ports/database.ts'
 import { toEachAtOnce } from '../../ports/bounded.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
 import { sendability } from './circuit/circuit.ts'
-import { commitUnlessTaken } from './commit.ts'
 import { leaseMilliseconds, perRunMilliseconds } from './delays.ts'
 import { cancelEnded, claimWaiting, readClaimed, readQueue, readQueueOfTired, readWaitingConnections } from './store.ts'
 import { takeUp } from './submit.ts'
@@ -48,7 +48,7 @@ async function readNext(deps: EnrolmentDeps, connection: string, now: number, li
 
 /** Takes a request out of the queue that must not be sent; resolves to whether it has left. */
 async function takeOut(deps: EnrolmentDeps, id: string): Promise<boolean> {
-  const isEnded = await commitUnlessTaken(deps, [
+  const isEnded = await commitUnlessTaken(deps.database, [
     ...cancelEnded(id, deps.clock()),
     ...deps.audit.record({
       action: 'certificate.request_cancelled',

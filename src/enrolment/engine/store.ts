@@ -285,10 +285,12 @@ export const settleLost = (
 export const release = (id: string, claim: string, dueAt: number, now: number): Command[] => [
   command(
     `UPDATE certificate_requests
-     SET state = 'received', claim = NULL, due_at = ?, attempts = attempts + 1, open_at_ca = 0, updated_at = ?
+     SET state = 'received', claim = NULL, due_at = ?, attempts = attempts + 1, open_at_ca = 0, updated_at = ?,
+         submitted_at = CASE WHEN submitted_at = due_at - ? THEN NULL ELSE submitted_at END
      WHERE id = ? AND claim = ?`,
     dueAt,
     now,
+    leaseMilliseconds,
     id,
     claim,
   ),

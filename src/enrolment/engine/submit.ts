@@ -1,11 +1,10 @@
 import { DomainError } from '../../errors.ts'
-import type { Command } from '../../ports/database.ts'
+import { commitUnlessTaken, type Command } from '../../ports/database.ts'
 import type { CaOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { checkAgain } from '../proved-key.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { carryOut, type Answered } from './answer.ts'
-import { commitUnlessTaken } from './commit.ts'
 import { retryDelay } from './delays.ts'
 import { contentOf, openRequestWith, type OpenRequest } from './order.ts'
 import { refuse } from './outcome/keep.ts'
@@ -55,7 +54,7 @@ async function openOrRelease(deps: EnrolmentDeps, row: RequestRow, claim: string
     return await openChecked(deps, row)
   } catch (error) {
     const dueAt = deps.clock() + retryDelay(deps.random, row.attempts)
-    await commitUnlessTaken(deps, release(row.id, claim, dueAt, deps.clock()))
+    await commitUnlessTaken(deps.database, release(row.id, claim, dueAt, deps.clock()))
     throw error
   }
 }

@@ -1,5 +1,5 @@
 import { toEachAtOnce } from '../../ports/bounded.ts'
-import { GuardBroken } from '../../ports/database.ts'
+import { commitUnlessTaken } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { leaseMilliseconds, listDelay, retryDelay } from '../engine/delays.ts'
 import { applyList, type ReadList } from './apply.ts'
@@ -10,15 +10,8 @@ const perRun = 50
 /** Lists may be long, and memory is short on Workers. */
 const atOnce = 2
 
-async function take(deps: EnrolmentDeps, due: DueList): Promise<boolean> {
-  try {
-    await deps.database.batch(claimList(due, deps.clock() + leaseMilliseconds))
-    return true
-  } catch (error) {
-    if (error instanceof GuardBroken) return false
-    throw error
-  }
-}
+const take = (deps: EnrolmentDeps, due: DueList): Promise<boolean> =>
+  commitUnlessTaken(deps.database, claimList(due, deps.clock() + leaseMilliseconds))
 
 async function fetchAndApply(deps: EnrolmentDeps, { connection, url, thisUpdate }: DueList): Promise<ReadList | null> {
   const opened = await deps.connections.open(connection)

@@ -1,5 +1,5 @@
 import { toEachAtOnce } from '../../ports/bounded.ts'
-import { GuardBroken, type Command } from '../../ports/database.ts'
+import { commitUnlessTaken, GuardBroken } from '../../ports/database.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import type { CaAdapter, CaFailure, CaRevocation, CaRevocationOutcome } from '../ca/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -38,17 +38,6 @@ type ForwardingDeps = Pick<
   'database' | 'keys' | 'clock' | 'random' | 'events' | 'audit' | 'connections' | 'background'
 >
 
-/** Commits; false where it was settled, or taken, by somebody else. */
-async function commitUnlessSettled(deps: ForwardingDeps, commands: readonly Command[]): Promise<boolean> {
-  try {
-    await deps.database.batch(commands)
-    return true
-  } catch (error) {
-    if (error instanceof GuardBroken) return false
-    throw error
-  }
-}
-
 /** Notes that a certificate is revoked where it was issued, by whoever's word; a repeat changes nothing. */
 export async function noteConfirmed(
   deps: Pick<ForwardingDeps, 'database' | 'keys' | 'clock' | 'random' | 'events' | 'audit'>,
@@ -75,7 +64,7 @@ export async function noteConfirmed(
 }
 
 async function leave(deps: ForwardingDeps, connection: string, id: string, failure: string): Promise<void> {
-  const isLeft = await commitUnlessSettled(deps, [
+  const isLeft = await commitUnlessTaken(deps.database, [
     ...leaveToOperators(id, failure),
     ...deps.audit.record({
       action: 'ca_revocation.left_to_operators',
@@ -125,7 +114,7 @@ async function tell(deps: ForwardingDeps, revoke: Revoke, revocation: CaRevocati
 
 /** Tells one CA of one revocation, unless another worker is about to. Resolves to whether the CA can be spoken to. */
 async function deliver(deps: ForwardingDeps, connection: string, revoke: Revoke, due: DueRevocation): Promise<boolean> {
-  if (!(await commitUnlessSettled(deps, claimRevocation(due, deps.clock() + leaseMilliseconds)))) return true
+  if (!(await commitUnlessTaken(deps.database, claimRevocation(due, deps.clock() + leaseMilliseconds)))) return true
   const certificate = deps.keys.main.open(revocationPlace(due.id), due.certificateSealed)
   const outcome = await tell(deps, revoke, { certificate, reason: due.reason })
   await settle(deps, connection, due, outcome)

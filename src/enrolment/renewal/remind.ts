@@ -1,5 +1,5 @@
 import { toEach } from '../../ports/bounded.ts'
-import { GuardBroken } from '../../ports/database.ts'
+import { commitUnlessTaken } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { readRemindersDue, readRunningOut, takeReminder, type DueReminder } from './store.ts'
 import { earliestReminderMilliseconds, firstReminder, lastReminder } from './when.ts'
@@ -36,24 +36,18 @@ async function remind(deps: RemindDeps, due: DueReminder): Promise<boolean> {
   const last = lastReminder(notBefore, notAfter)
   const which = now < last ? 'third' : 'twelfth'
   const parameters = { use, which, at: now, notAfter } as const
-  try {
-    await deps.database.batch([
-      ...takeReminder(due, which === 'third' ? last : null),
-      ...(await deps.registration.announce(due, 'running_out', `${id}/${which}`, parameters)),
-      ...deps.audit.record({
-        action: 'certificate.running_out',
-        actorKind: 'service',
-        actor: null,
-        subjectKind: 'certificate',
-        subject: id,
-        facts: { left: which },
-      }),
-    ])
-    return true
-  } catch (error) {
-    if (error instanceof GuardBroken) return false
-    throw error
-  }
+  return commitUnlessTaken(deps.database, [
+    ...takeReminder(due, which === 'third' ? last : null),
+    ...(await deps.registration.announce(due, 'running_out', `${id}/${which}`, parameters)),
+    ...deps.audit.record({
+      action: 'certificate.running_out',
+      actorKind: 'service',
+      actor: null,
+      subjectKind: 'certificate',
+      subject: id,
+      facts: { left: which },
+    }),
+  ])
 }
 
 /** Tells the holders of certificates that run out, twice at most for each certificate. */

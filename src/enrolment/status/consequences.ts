@@ -1,3 +1,4 @@
+import { byService } from '../../audit/entries.ts'
 import type { EndedPart } from '../../registration/consequences.ts'
 import { readRevocableOf } from '../certificates/store.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -5,8 +6,6 @@ import { revokeCertificate } from './revoke.ts'
 
 /** What one run does at most; the next one goes on. */
 const stepsPerRun = 200
-
-const byService = { actorKind: 'service', actor: null } as const
 
 /**
  * Revokes what rests on a mailbox or device that has ended, and settles it when nothing is left. Resolves to how many

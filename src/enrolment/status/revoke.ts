@@ -1,6 +1,6 @@
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import { GuardBroken, requireOneChange, type Command } from '../../ports/database.ts'
-import type { AuditEvent } from '../../audit/entries.ts'
+import type { AuditActor } from '../../audit/entries.ts'
 import { blockKey } from '../keys/store.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { queueRevocationAtIssuer } from '../forwarding/queue.ts'
@@ -11,9 +11,6 @@ import {
   type CertificateRow,
 } from '../certificates/store.ts'
 import { revokeStatus } from './store.ts'
-
-/** Who had a certificate revoked. */
-export type RevokedBy = Pick<AuditEvent, 'actorKind' | 'actor'>
 
 type RevokeDeps = Pick<
   EnrolmentDeps,
@@ -32,7 +29,7 @@ type RevokeDeps = Pick<
 
 /** What a revocation rests on beside its reason. */
 interface Circumstances {
-  readonly by: RevokedBy
+  readonly by: AuditActor
   /** A guard: where it breaks, nothing is revoked. */
   readonly onlyWhile?: readonly Command[]
   /** Whether it is the word of the CA that issued, which needs no telling then. */
@@ -93,7 +90,7 @@ export async function revokeCertificate(
   deps: RevokeDeps,
   id: string,
   reason: RevocationReason | null,
-  by: RevokedBy,
+  by: AuditActor,
   onlyWhile: readonly Command[] = [],
 ): Promise<void> {
   await revoke(deps, id, reason, { by, onlyWhile })
@@ -104,7 +101,7 @@ export async function followRevocation(
   deps: RevokeDeps,
   id: string,
   reason: RevocationReason | null,
-  by: RevokedBy,
+  by: AuditActor,
 ): Promise<void> {
   await revoke(deps, id, reason, { by, isWordOfItsCa: true })
 }
@@ -129,7 +126,7 @@ export async function revokeKey(
   deps: RevokeDeps,
   spkiSha256: string,
   source: 'reported' | 'disclosed' | 'revocation',
-  by: RevokedBy,
+  by: AuditActor,
 ): Promise<void> {
   await blockKeyOnce(deps, spkiSha256, source, by)
   for (const row of await readCertificatesWithKey(deps.database, spkiSha256)) {
@@ -142,7 +139,7 @@ async function blockKeyOnce(
   deps: RevokeDeps,
   spkiSha256: string,
   source: 'reported' | 'disclosed' | 'revocation',
-  by: RevokedBy,
+  by: AuditActor,
 ): Promise<void> {
   try {
     await deps.database.batch([

@@ -2,7 +2,7 @@ import type { DeviceCaller } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
 import { GuardBroken } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
-import type { BroughtBy } from '../engine/outcome/keep.ts'
+import type { AuditActor } from '../../audit/entries.ts'
 import { readRequest } from '../store.ts'
 import { cancelRequest } from './store.ts'
 
@@ -17,7 +17,7 @@ export async function cancelCertificateRequest(deps: EnrolmentDeps, caller: Devi
 }
 
 /** The same for whoever may: a device, or an administrator. Throws `request_not_cancellable`. */
-export async function cancelFor(deps: EnrolmentDeps, id: string, by: BroughtBy): Promise<void> {
+export async function cancelFor(deps: EnrolmentDeps, id: string, by: AuditActor): Promise<void> {
   const isCancelled = async (): Promise<boolean> => (await readRequest(deps.database, id))?.state === 'cancelled'
   if (await isCancelled()) return
   try {

@@ -1,10 +1,11 @@
 import type { DeviceCaller } from '../../api/room.ts'
 import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
 import { DomainError } from '../../errors.ts'
-import { GuardBroken, type Command } from '../../ports/database.ts'
+import { commitUnlessTaken, GuardBroken, type Command } from '../../ports/database.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
+import { refusedEntry } from '../engine/entries.ts'
 import { readRequest } from '../store.ts'
 import {
   continueProvedRequest,
@@ -44,23 +45,13 @@ export async function remindOfProof(deps: EnrolmentDeps, caller: DeviceCaller, m
   )
 }
 
-/** Commits what takes a request; false where another worker has taken it. */
-async function take(deps: EnrolmentDeps, commands: readonly Command[]): Promise<boolean> {
-  try {
-    await deps.database.batch(commands)
-    return true
-  } catch (error) {
-    if (error instanceof GuardBroken) return false
-    throw error
-  }
-}
-
 /** Takes the requests on whose mailbox has been proved: to those who approve them, or to the CA. */
 export async function continueProvedRequests(deps: EnrolmentDeps, engine: Pick<Engine, 'workOff'>): Promise<void> {
   const since = provedAfter(deps.clock())
   const connections = new Set<string>()
   await toEach(await readProvedRequests(deps.database, since, requestsPerRun), async ({ id, connection }) => {
-    if (await take(deps, continueProvedRequest(id, since, deps.clock()))) connections.add(connection)
+    if (await commitUnlessTaken(deps.database, continueProvedRequest(id, since, deps.clock())))
+      connections.add(connection)
   })
   await toEachAtOnce([...connections], connections.size, (connection) => engine.workOff(connection))
 }
@@ -86,7 +77,8 @@ export async function sendBackToProof(deps: EnrolmentDeps, id: string): Promise<
     )
     return true
   } catch (error) {
-    if (error instanceof DomainError && error.code === 'too_many_requests') return take(deps, back)
+    if (error instanceof DomainError && error.code === 'too_many_requests')
+      return commitUnlessTaken(deps.database, back)
     if (error instanceof GuardBroken) return false
     throw error
   }
@@ -96,16 +88,9 @@ export async function sendBackToProof(deps: EnrolmentDeps, id: string): Promise<
 export async function failUnprovedRequests(deps: EnrolmentDeps): Promise<void> {
   const waiting = await readUnprovedRequests(deps.database, deps.clock() - waitMilliseconds, requestsPerRun)
   await toEach(waiting, async ({ id }) => {
-    const given = await take(deps, [
+    const given = await commitUnlessTaken(deps.database, [
       ...failUnprovedRequest(id, deps.clock()),
-      ...deps.audit.record({
-        action: 'certificate.refused',
-        actorKind: 'service',
-        actor: null,
-        subjectKind: 'certificate request',
-        subject: id,
-        facts: { reason: 'mailbox_proof_missing' },
-      }),
+      ...refusedEntry(deps, id, 'mailbox_proof_missing'),
     ])
     if (!given) return
     deps.audit.sealSoon()

@@ -1,4 +1,4 @@
-import { GuardBroken, type Command } from '../../../ports/database.ts'
+import { commitUnlessTaken, type Command } from '../../../ports/database.ts'
 import { timestamp } from '../../../api/room.ts'
 import { toEachAtOnce, within } from '../../../ports/bounded.ts'
 import type { CaCheck, CaFailure, CaOutcome } from '../../ca/contract.ts'
@@ -108,12 +108,7 @@ async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConn
 
 async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id: string): Promise<void> {
   const until = deps.clock() + trialMilliseconds
-  try {
-    await deps.database.batch(claimTrial(id, until, deps.clock()))
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
-  }
+  if (!(await commitUnlessTaken(deps.database, claimTrial(id, until, deps.clock())))) return
   const connection = await deps.connections.open(id)
   if (connection === null) return
   const found = await lookAt(deps, connection)
@@ -123,13 +118,7 @@ async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id
     note.tell()
     return
   }
-  try {
-    await deps.database.batch(closeCircuit(id, until))
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
-  }
-  deps.events.caCircuitClosed({ connection: id })
+  if (await commitUnlessTaken(deps.database, closeCircuit(id, until))) deps.events.caCircuitClosed({ connection: id })
 }
 
 /**

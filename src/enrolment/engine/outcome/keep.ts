@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../../../audit/entries.ts'
+import { byService, type AuditActor } from '../../../audit/entries.ts'
 import { equalBytes, sha256Hex } from '../../../pki/encoding.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../../../ports/database.ts'
 import { randomId } from '../../../ports/runtime.ts'
@@ -15,14 +15,11 @@ import { readRevocationOf } from '../../forwarding/store.ts'
 import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../../present.ts'
 import { firstReminder } from '../../renewal/when.ts'
 import { insertFreshStatus, readSerialNumberUse } from '../../status/store.ts'
-import { readRequest, readStanding, type RequestRow } from '../../store.ts'
+import { readRequest, readStanding, type RequestRow, type RequestState } from '../../store.ts'
+import { refusedEntry } from '../entries.ts'
 import type { OpenRequest } from '../order.ts'
 import { settleIssued, settleRefused } from './store.ts'
 import { certificateBytes, verifyFor, type IssuedByCa, type Verified } from './verify.ts'
-
-/** Who brought a certificate: the CA's answer (`service`), or an administrator. */
-export type BroughtBy = Pick<AuditEvent, 'actorKind' | 'actor'>
-const byService: BroughtBy = { actorKind: 'service', actor: null }
 
 /** What became of a certificate that came back. */
 export type Kept =
@@ -34,13 +31,13 @@ export type Kept =
  * Verifies what came back for a request, and keeps it while it is wanted. What breaks a rule fails the request, and is
  * kept for operators to look at, unless an administrator brought it: they may have taken the wrong file, and the request
  * stays. What is fit but not wanted any more is revoked where it was issued. The same certificate a second time changes
- * nothing. `intent` inserts the request in the same batch, where no batch before it has.
+ * nothing. `by`: the service for a CA's own answer, or who brought it from there. `noted` goes into the same batch.
  */
 export async function keepIssued(
   deps: EnrolmentDeps,
   request: OpenRequest,
   issued: IssuedByCa,
-  by: BroughtBy = byService,
+  by: AuditActor = byService,
   noted: readonly Command[] = [],
 ): Promise<Kept> {
   const verdict = await verifyFor(deps, request, issued)
@@ -55,7 +52,7 @@ export async function refuse(
   { row, connection }: Pick<OpenRequest, 'row' | 'connection'>,
   reason: string,
   what: { readonly returned: Uint8Array | null; readonly revoke: Uint8Array | null },
-  by: BroughtBy = byService,
+  by: AuditActor = byService,
   noted: readonly Command[] = [],
 ): Promise<Kept> {
   const { returned, revoke } = what
@@ -74,13 +71,7 @@ export async function refuse(
     ...noted,
     settleRefused(row.id, reason, isKept ? deps.keys.main.seal(place, returned) : null, deps.clock()),
     ...revocation,
-    ...deps.audit.record({
-      action: 'certificate.refused',
-      ...by,
-      subjectKind: 'certificate request',
-      subject: row.id,
-      facts: { reason },
-    }),
+    ...refusedEntry(deps, row.id, reason, by),
   ])
   deps.audit.sealSoon()
   if (revocation.length > 0) deps.tellCasSoon()
@@ -93,7 +84,7 @@ async function keepVerified(
   request: OpenRequest,
   der: Uint8Array,
   verified: Verified,
-  by: BroughtBy,
+  by: AuditActor,
   noted: readonly Command[],
 ): Promise<Kept> {
   const { row } = request
@@ -147,7 +138,7 @@ async function refuseReused(
   request: OpenRequest,
   der: Uint8Array,
   verified: Verified,
-  by: BroughtBy,
+  by: AuditActor,
 ): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
   if (existing !== null) return keepUnwanted(deps, request, der, verified, by)
@@ -165,7 +156,7 @@ async function keepUnwanted(
   request: OpenRequest,
   der: Uint8Array,
   { authority, facts: { serialNumber, fingerprintSha256 } }: Verified,
-  by: BroughtBy,
+  by: AuditActor,
 ): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
   const row = await readRequest(deps.database, request.row.id)
@@ -178,9 +169,12 @@ async function keepUnwanted(
   return refuse(deps, { ...request, row }, reason, what, by)
 }
 
+/** As `settleIssued` has it: a request without an outcome that is not held back here. */
+const takesCertificate: ReadonlySet<RequestState> = new Set(['received', 'submitting', 'pending', 'outcome_unknown'])
+
 /** Why a certificate is not kept: what it was for has ended meanwhile, its key was blocked, or the request has an end. */
 async function whyUnwanted(deps: EnrolmentDeps, row: RequestRow, certificateSha256: string): Promise<string> {
-  if (row.state !== 'submitting' && row.state !== 'pending' && row.state !== 'outcome_unknown') return row.state
+  if (!takesCertificate.has(row.state)) return row.state
   const standing = await readStanding(deps.database, row)
   if (standing === null || standing.mailboxEnd !== null) return 'mailbox_ended'
   if (standing.deviceEndedAt !== null) return 'device_ended'
@@ -205,8 +199,7 @@ const lateCommands = (deps: EnrolmentDeps, request: string, certificate: string,
 const supersededEntry = (deps: EnrolmentDeps, certificate: string, successor: string): Command[] =>
   deps.audit.record({
     action: 'certificate.superseded',
-    actorKind: 'service',
-    actor: null,
+    ...byService,
     subjectKind: 'certificate',
     subject: certificate,
     facts: { successor },
@@ -234,7 +227,7 @@ const issuedCommands = (
   deps: EnrolmentDeps,
   row: RequestRow,
   { id, state, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
-  by: BroughtBy,
+  by: AuditActor,
 ): Command[] => [
   ...settleIssued(row.id, facts.fingerprintSha256, deps.clock()),
   ...insertFreshStatus({ authority, serialNumber: facts.serialNumber, notAfter }),

@@ -1,5 +1,5 @@
 import type { AuditRoom } from '../audit/room.ts'
-import type { EnrolmentRoom } from '../enrolment/room.ts'
+import type { EnrolmentRoom } from '../requests/room.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'

@@ -1,5 +1,5 @@
 import { DomainError } from '../errors.ts'
-import { openCertificate, presentOpened } from '../enrolment/present.ts'
+import { openCertificate, presentOpened } from '../certificates/present.ts'
 import { parseMailboxAddress, type MailboxAddress } from '../mailbox/address.ts'
 import { toHex } from '../pki/encoding.ts'
 import { StateCache } from '../ports/state-cache.ts'

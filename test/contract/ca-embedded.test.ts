@@ -1,5 +1,5 @@
-import { createEmbeddedCa } from '../../src/enrolment/ca/embedded.ts'
-import type { CaAdapter } from '../../src/enrolment/ca/contract.ts'
+import { createEmbeddedCa } from '../../src/cas/inside/embedded.ts'
+import type { CaAdapter } from '../../src/cas/adapters/contract.ts'
 import { randomSerialNumber } from '../../src/pki/ca-key.ts'
 import { createIssuingCertificate } from '../../src/pki/profiles.ts'
 import { describeCaAdapter, type RunningCa } from '../support/ca-contract.ts'

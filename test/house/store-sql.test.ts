@@ -257,8 +257,8 @@ describe('the check itself', () => {
     ].join('\n')
     expect(checkOutside('src/mail/queue.ts', lines).map(({ line }) => line)).toEqual([1, 2, 4, 5])
     expect(checkOutside('src/adapters/sqlite.ts', lines)).toEqual([])
-    expect(roomOfStore('src/enrolment/ca/store.ts')).toBe('enrolment')
-    expect(roomOfStore('src/enrolment/restore.ts')).toBeNull()
+    expect(roomOfStore('src/cas/inside/store.ts')).toBe('cas')
+    expect(roomOfStore('src/cas/restore.ts')).toBeNull()
   })
 
   it('reads statements and sources as they are meant', () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { CaAdapter, CaFailure, CaOutcome, CaTrust, CertificateOrder } from '../../src/enrolment/ca/contract.ts'
+import type { CaAdapter, CaFailure, CaOutcome, CaTrust, CertificateOrder } from '../../src/cas/adapters/contract.ts'
 import { makeOrder, type OrderWanted } from './ca-order.ts'
 import { verdict } from './ca-verdict.ts'
 import { startLossyProxy, type LossyProxy } from './lossy-proxy.ts'
@@ -65,7 +65,7 @@ export interface CaUnderTest {
 const titleOf = ({ key = 'P-256', use = 'dual', profile = null, address }: OrderWanted): string =>
   `${key} to ${use}${profile === null ? '' : ` under ${profile}`}${address === undefined ? '' : ` for ${address}`}`
 
-/** Shows that an adapter keeps the contract of `src/enrolment/ca/contract.ts`, against a CA that is really there. */
+/** Shows that an adapter keeps the contract of `src/cas/adapters/contract.ts`, against a CA that is really there. */
 export function describeCaAdapter(name: string, under: CaUnderTest): void {
   describe(`the contract of CA adapters: ${name}`, () => {
     let ca: RunningCa

@@ -5,7 +5,7 @@ import {
   type Extension,
   type JsonGeneralName,
 } from '@peculiar/x509'
-import type { CertificateOrder } from '../../src/enrolment/ca/contract.ts'
+import type { CertificateOrder } from '../../src/cas/adapters/contract.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { checkPublicKey } from '../../src/pki/key-policy.ts'
 import type { CertificateUse } from '../../src/pki/key-usage.ts'

@@ -1,4 +1,4 @@
-import type { CaOutcome, CaTrust, CertificateOrder } from '../../src/enrolment/ca/contract.ts'
+import type { CaOutcome, CaTrust, CertificateOrder } from '../../src/cas/adapters/contract.ts'
 import { orderChain } from '../../src/pki/order-chain.ts'
 import { verifyIssuedCertificate } from '../../src/pki/verify-issued.ts'
 

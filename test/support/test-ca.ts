@@ -14,7 +14,7 @@ import {
   type JsonGeneralNames,
   type X509Certificate,
 } from '@peculiar/x509'
-import type { CaTrust } from '../../src/enrolment/ca/contract.ts'
+import type { CaTrust } from '../../src/cas/adapters/contract.ts'
 import type { CertificateUse } from '../../src/pki/key-usage.ts'
 import { toPem } from './pem.ts'
 

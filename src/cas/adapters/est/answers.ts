@@ -1,0 +1,104 @@
+import type { Certificate } from '../../../pki/certificate.ts'
+import { MalformedDer } from '../../../pki/der.ts'
+import { equalBytes, fromBase64 } from '../../../pki/encoding.ts'
+import { readBasicConstraints } from '../../../pki/extensions.ts'
+import { oid } from '../../../pki/object-identifiers.ts'
+import { readCertificatesOnly } from '../../../pki/read-certificates-only.ts'
+import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
+import type { CaOutcome } from '../contract.ts'
+import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
+
+/** What an EST server answers, RFC 7030 sections 4.1.3 and 4.2.3, and RFC 8951 where that mends it. */
+
+const sequence = 0x30
+
+/**
+ * The certificates of a "certs-only" answer; null where it holds none. It is base64 by RFC 7030, and comes in lines of
+ * any length, between the lines of PEM, or not encoded at all; what its headers say of that is often wrong.
+ */
+export function readCertificates(answer: OutgoingAnswer): Certificate[] | null {
+  const { body } = answer
+  const encoded = (): Uint8Array | null =>
+    fromBase64(
+      textOf(answer)
+        .replaceAll(/-----(?:BEGIN|END) [A-Z0-9 ]{1,30}-----/g, '')
+        .replaceAll(/\s+/g, ''),
+    )
+  const bytes = body[0] === sequence && (body[1] ?? 0) >= 0x80 ? body : encoded()
+  if (bytes === null) return null
+  try {
+    const certificates = readCertificatesOnly(bytes)
+    return certificates.length === 0 ? null : certificates
+  } catch (error) {
+    if (error instanceof MalformedDer) return null
+    throw error
+  }
+}
+
+/** The server's words: a plain text by RFC 7030, which comes as a page from what stands before it. */
+export const wordsOf = (answer: OutgoingAnswer): string | null =>
+  /^application\/(?:pkcs|octet)/i.test(answer.headers['content-type'] ?? '') ? null : said(textOf(answer))
+
+function isCa({ extensions }: Certificate): boolean {
+  const constraints = extensions.get(oid.basicConstraints)
+  if (constraints === undefined) return false
+  try {
+    return readBasicConstraints(constraints.value).ca
+  } catch (error) {
+    if (error instanceof MalformedDer) return false
+    throw error
+  }
+}
+
+/**
+ * The certificate that was ordered, by its key. Where there is none of that key but one of a single other subscriber,
+ * that is what the CA issued for the order, and its verification says what is wrong with it.
+ */
+function orderedAmong(certificates: readonly Certificate[], spki: Uint8Array): Certificate | undefined {
+  const ofSubscribers = certificates.filter((certificate) => !isCa(certificate))
+  return (
+    certificates.find((certificate) => equalBytes(certificate.spki, spki)) ??
+    (ofSubscribers.length === 1 ? ofSubscribers[0] : undefined)
+  )
+}
+
+/** What a success brought. One that cannot be read is still one: the CA may have issued. */
+function readSuccess(answer: OutgoingAnswer, spki: Uint8Array): CaOutcome {
+  const certificates = readCertificates(answer) ?? []
+  const ordered = orderedAmong(certificates, spki)
+  if (ordered === undefined) return { kind: 'unknown', failure: 'answer_malformed', caSaid: wordsOf(answer) }
+  const chain = certificates.filter((certificate) => certificate !== ordered).map(({ der }) => der)
+  return { kind: 'issued', certificate: ordered.der, chain }
+}
+
+/**
+ * What an answer to `simpleenroll` means. `isPoll`: the server had said before that it has the order, so that a refusal
+ * is its decision on it.
+ *
+ * RFC 7030 section 4.2.3 has 4xx and 5xx for everything that goes wrong. Of these only the former say that the server
+ * has not acted (RFC 9110 section 15.5). A 503 does not, not even with Retry-After: Varnish gives it that by itself where
+ * the server behind took the request and its answer was lost.
+ */
+export function readEnrolment(
+  answer: OutgoingAnswer,
+  spki: Uint8Array,
+  about: { readonly now: number; readonly isPoll: boolean; readonly waitsFor: 'ca_mailbox_challenge' | null },
+): CaOutcome {
+  const { status } = answer
+  const retryAfter = retryAfterSeconds(answer, about.now)
+  if (status === 202) {
+    return { kind: 'pending', state: null, retryAfterSeconds: retryAfter, waitsFor: about.waitsFor }
+  }
+  if (status >= 200 && status < 300) return readSuccess(answer, spki)
+  const caSaid = wordsOf(answer) ?? `HTTP status ${status}`
+  const later = { kind: 'transient', caSaid, retryAfterSeconds: retryAfter } as const
+  if (status === 401 || status === 407) return { ...later, failure: 'credential_refused' }
+  // What is at that URL serves no such path, or not this method, or is another host.
+  if (status === 404 || status === 405 || status === 421) return { ...later, failure: 'ca_error' }
+  if (status === 408 || status === 429) return { ...later, failure: 'busy' }
+  if (status === 503 && retryAfter !== null) return { kind: 'unknown', failure: 'busy', caSaid }
+  if (status >= 400 && status < 500) {
+    return { kind: 'permanent', failure: about.isPoll ? 'rejected_by_ca' : 'request_refused', caSaid }
+  }
+  return { kind: 'unknown', failure: status >= 500 ? 'ca_error' : 'answer_malformed', caSaid }
+}

@@ -1,0 +1,29 @@
+import type { ManualSettings } from '../../../api/ca-shapes.ts'
+import type { CaAdapter } from '../contract.ts'
+
+/**
+ * A CA that a person goes to: one that is offline, or a public one's portal. An order waits until an operator, who took
+ * the CSR there, brings the certificate back; the same person has certificates revoked there.
+ */
+export function createManualCa({ mailboxChallenge }: ManualSettings): CaAdapter {
+  return {
+    describe: () => ({
+      acceptsPublicKey: false,
+      takesContentFromCsr: true,
+      algorithms: ['RSA', 'EC', 'Ed25519'],
+      keepsNothing: false,
+      answersAgain: true,
+      byHand: true,
+    }),
+    check: async () => ({ kind: 'ready', facts: {} }),
+    submit: async ({ provedBy }) =>
+      provedBy === 'csr'
+        ? {
+            kind: 'pending',
+            state: null,
+            retryAfterSeconds: null,
+            waitsFor: mailboxChallenge === null ? null : 'ca_mailbox_challenge',
+          }
+        : { kind: 'permanent', failure: 'request_refused', caSaid: null },
+  }
+}

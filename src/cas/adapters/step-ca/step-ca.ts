@@ -1,0 +1,165 @@
+import type { StepCaSettings } from '../../../api/ca-shapes.ts'
+import { parseCertificate } from '../../../pki/certificate.ts'
+import { toInteger } from '../../../pki/integers.ts'
+import { readCertificates, toPem } from '../../../pki/pem.ts'
+import { revocationReasonCodes } from '../../../pki/revocation-reason.ts'
+import type { OutgoingHttps } from '../../../ports/outgoing-https.ts'
+import type { Clock, Random } from '../../../ports/runtime.ts'
+import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from '../contract.ts'
+import { callCa, retryAfterSeconds, said, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
+import { refusedByGo } from '../go-limits.ts'
+import { isOk, isRevokedAlready, isTermTooLong, readProvisioners, readRefusal, readSigned } from './answers.ts'
+import { createTokens, provisionerJwk } from './token.ts'
+
+interface StepCaDeps {
+  readonly outgoing: OutgoingHttps
+  readonly clock: Clock
+  readonly crypto: Crypto
+  readonly random: Random
+}
+
+/** Everything that is done at one CA needs these. */
+interface StepCa extends StepCaDeps {
+  readonly settings: StepCaSettings
+  readonly provisionerKey: Uint8Array
+  readonly get: (path: string) => Promise<CaAnswer>
+  readonly post: (path: string, body: unknown) => Promise<CaAnswer>
+  readonly token: ReturnType<typeof createTokens>
+  /** What a token says it is for; step-ca compares it with its own names, without the port. */
+  readonly audience: (path: string) => string
+}
+
+/**
+ * A step-ca server with a JWK provisioner whose key was made here (`provisionerJwk` is what its operator registers).
+ *
+ * What its operator has to know:
+ * - A provisioner takes an X.509 template; the one that it has by itself is for TLS servers. For S/MIME:
+ *   `{"subject":{},"sans":{{ toJson .SANs }},"extKeyUsage":["emailProtection"],"keyUsage":[…]}`, with `keyUsage`
+ *   `digitalSignature` for the use `sign`, `keyEncipherment` (RSA) or `keyAgreement` (EC) for `encrypt`, both for
+ *   `dual`. The use stands in the template's `.Insecure.User.use`, and
+ *   `{{ if typeIs "*rsa.PublicKey" .Insecure.CR.PublicKey }}` tells the kinds of key apart. Or there is a provisioner for
+ *   each use, all with the same key: where a routing rule names a profile, that is the name of the provisioner.
+ * - The longest term is 24 hours unless the claim `maxTLSCertDuration` says more. An order for longer than that is
+ *   refused before anything is signed, and is then sent without a term: the CA's usual one is never above its longest.
+ * - `.Insecure.CR` in a template takes what the device wrote, so requests with more than the mailbox are refused here.
+ * - Revoking is passive: step-ca ends renewals, and publishes nothing but where it is set up for revocation lists.
+ * - A mailbox beyond ASCII cannot be certified (no SmtpUTF8Mailbox), nor can X25519 and brainpool keys.
+ *
+ * Nothing tells what became of an order whose answer was lost, and an order that is sent again is signed again.
+ */
+export function createStepCa(
+  deps: StepCaDeps,
+  settings: StepCaSettings,
+  { provisionerKey }: { readonly provisionerKey: Uint8Array },
+): CaAdapter {
+  const endpoint: CaEndpoint = {
+    outgoing: deps.outgoing,
+    url: settings.url,
+    tlsAnchors: settings.tlsAnchors === null ? [] : readCertificates(settings.tlsAnchors),
+    clientCertificate: null,
+    timeoutMilliseconds: settings.timeoutSeconds * 1_000,
+  }
+  const headers = { 'content-type': 'application/json' }
+  const ca: StepCa = {
+    ...deps,
+    settings,
+    provisionerKey,
+    get: (path) => callCa(endpoint, { method: 'GET', path }),
+    post: (path, body) => callCa(endpoint, { method: 'POST', path, headers, body: JSON.stringify(body) }),
+    token: createTokens(deps, provisionerKey),
+    audience: (path) => `https://${new URL(settings.url).host}${path}`,
+  }
+  return {
+    describe: () => ({
+      acceptsPublicKey: false,
+      takesContentFromCsr: true,
+      algorithms: ['RSA', 'EC', 'Ed25519'],
+      keepsNothing: false,
+      answersAgain: false,
+      byHand: false,
+    }),
+    check: () => check(ca),
+    submit: (order) => submit(ca, order),
+    revoke: (revocation) => revoke(ca, revocation),
+  }
+}
+
+async function submit(ca: StepCa, order: CertificateOrder): Promise<CaOutcome> {
+  const unsent = refusedByGo(order)
+  if (unsent !== null) return unsent
+  const called = await sign(ca, order, { notAfter: order.notAfter.toISOString() })
+  if (called.kind !== 'answer' || !isTermTooLong(called.answer, readRefusal(called.answer)))
+    return outcomeOf(ca, called)
+  return outcomeOf(ca, await sign(ca, order, {}))
+}
+
+/** Each time with a token of its own, for the CA takes none twice. */
+async function sign(ca: StepCa, order: CertificateOrder, term: { readonly notAfter?: string }): Promise<CaAnswer> {
+  const { address } = order.mailbox
+  const path = '/1.0/sign'
+  const ott = await ca.token({
+    issuer: order.profile ?? ca.settings.provisioner,
+    audience: ca.audience(path),
+    subject: address,
+    names: [address],
+    csr: order.content,
+  })
+  const csr = toPem('CERTIFICATE REQUEST', order.content)
+  return await ca.post(path, { csr, ott, ...term, templateData: { use: order.use } })
+}
+
+function outcomeOf({ clock }: StepCa, called: CaAnswer): CaOutcome {
+  if (called.kind !== 'answer') return called
+  const signed = readSigned(called.answer)
+  if (signed !== null) return { kind: 'issued', ...signed }
+  return { ...readRefusal(called.answer), retryAfterSeconds: retryAfterSeconds(called.answer, clock()) }
+}
+
+/** Revocation is kept by the serial number as it is written here, in decimal. */
+async function revoke(ca: StepCa, { certificate, reason }: CaRevocation): Promise<CaRevocationOutcome> {
+  const serial = toInteger(parseCertificate(certificate).serialNumber).toString()
+  const path = '/1.0/revoke'
+  const ott = await ca.token({ issuer: ca.settings.provisioner, audience: ca.audience(path), subject: serial })
+  const called = await ca.post(path, {
+    serial,
+    ott,
+    passive: true,
+    ...(reason === null ? {} : { reasonCode: revocationReasonCodes[reason], reason }),
+  })
+  if (called.kind !== 'answer') return { ...called, kind: 'transient' }
+  const refusal = readRefusal(called.answer)
+  if (isOk(called.answer) || isRevokedAlready(called.answer, refusal)) return { kind: 'confirmed' }
+  const { kind, failure, caSaid } = refusal
+  // 501: a step-ca without a database keeps no revocations.
+  if (kind === 'permanent' || called.answer.status === 501) return { kind: 'permanent', failure, caSaid }
+  return { kind: 'transient', failure, caSaid, retryAfterSeconds: retryAfterSeconds(called.answer, ca.clock()) }
+}
+
+/** More pages than there are provisioners to fill them. */
+const pagesAtMost = 20
+
+/** Whether the CA is well and knows the provisioner with the key of this connection; it tells that to everybody. */
+async function check(ca: StepCa): Promise<CaCheck> {
+  const health = await ca.get('/health')
+  if (health.kind !== 'answer') return notReady(health)
+  if (!isOk(health.answer)) return notReady(readRefusal(health.answer))
+
+  const { kid } = await provisionerJwk(ca.crypto, ca.provisionerKey)
+  let cursor = ''
+  for (let page = 0; page < pagesAtMost; page += 1) {
+    const called = await ca.get(`/1.0/provisioners?limit=100&cursor=${encodeURIComponent(cursor)}`)
+    if (called.kind !== 'answer') return notReady(called)
+    const found = readProvisioners(called.answer)
+    if (found === null) return notReady(readRefusal(called.answer))
+    const own = found.provisioners.find(
+      ({ type, name, key }) => type === 'JWK' && name === ca.settings.provisioner && key?.kid === kid,
+    )
+    if (own !== undefined) {
+      const longestTerm = said(own.claims?.maxTLSCertDuration)
+      return { kind: 'ready', facts: { provisioner: own.name, key: kid, ...(longestTerm ? { longestTerm } : {}) } }
+    }
+    if (!found.nextCursor) break
+    cursor = found.nextCursor
+  }
+  return { kind: 'not_ready', failure: 'credential_refused', caSaid: `no provisioner of that name has the key ${kid}` }
+}

@@ -1,0 +1,29 @@
+import type { Database } from '../ports/database.ts'
+import { readAuthorityStep } from './store.ts'
+
+/** More CAs than any chain has. */
+const chainAtMost = 10
+
+async function readChain(database: Database, authority: string): Promise<Uint8Array[]> {
+  const chain: Uint8Array[] = []
+  for (let id = authority; chain.length < chainAtMost;) {
+    const step = await readAuthorityStep(database, id)
+    if (step === null) break
+    chain.push(step.certificate)
+    if (step.issuer === id) break
+    id = step.issuer
+  }
+  return chain
+}
+
+/** The chains under authorities, the issuing CA first. They never change, so each is read once. */
+export function createChains(database: Database): (authority: string) => Promise<readonly Uint8Array[]> {
+  const known = new Map<string, readonly Uint8Array[]>()
+  return async (authority) => {
+    const before = known.get(authority)
+    if (before !== undefined) return before
+    const chain = await readChain(database, authority)
+    if (chain.length > 0) known.set(authority, chain)
+    return chain
+  }
+}

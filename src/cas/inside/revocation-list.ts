@@ -1,0 +1,124 @@
+import { createCrl } from '../../pki/crl.ts'
+import { GuardBroken, type Database } from '../../ports/database.ts'
+import type { Clock } from '../../ports/runtime.ts'
+import type { Authorities } from './authorities.ts'
+import {
+  keepRevocationList,
+  markListed,
+  readListDate,
+  readRevocationList,
+  readRevoked,
+  readUnlisted,
+  type RevocationListRow,
+} from './statuses.ts'
+
+/** What making revocation lists needs. */
+export interface RevocationListDeps {
+  readonly database: Database
+  readonly crypto: Crypto
+  readonly clock: Clock
+  readonly authorities: Authorities
+}
+
+const hour = 3_600_000
+const day = 24 * hour
+
+/** How old a list may get before the next one, and how long it is good for. */
+const terms = {
+  // S/MIME BR 4.9.7: at least every seven days and nextUpdate at most ten days on; here daily.
+  issuing: { renewAfter: 12 * hour, goodFor: 7 * day },
+  // S/MIME BR 4.9.7: at least every twelve months.
+  root: { renewAfter: 180 * day, goodFor: 360 * day },
+} as const
+
+/** Clients whose clocks run slow must not find a list from the future. */
+const backdatingMilliseconds = 60_000
+
+/**
+ * The next number. At least the time in seconds, so that it does not go back when an older copy of the database is
+ * put back (RFC 5280 5.2.3).
+ */
+const nextNumber = (previous: RevocationListRow | null, now: number): number =>
+  Math.max((previous?.number ?? 0) + 1, Math.floor(now / 1_000))
+
+async function isDue(deps: RevocationListDeps, role: 'root' | 'issuing', authority: string): Promise<boolean> {
+  const previous = await readRevocationList(deps.database, authority)
+  if (previous === null || previous.thisUpdate < deps.clock() - terms[role].renewAfter) return true
+  return (await readUnlisted(deps.database, authority)) !== null
+}
+
+/** Signs and keeps a new list of one authority. Where another process was faster, its list stands. */
+async function issue(deps: RevocationListDeps, role: 'root' | 'issuing', authority: string): Promise<void> {
+  const now = deps.clock()
+  const previous = await readRevocationList(deps.database, authority)
+  // RFC 5280 3.3: an entry stays until it was on one list after the certificate's expiry.
+  const revoked = await readRevoked(deps.database, authority, previous?.thisUpdate ?? 0)
+  const signer = await deps.authorities.signer(authority)
+  const number = nextNumber(previous, now)
+  const nextUpdate = now + terms[role].goodFor
+  const list = await createCrl(deps.crypto, {
+    issuer: signer.certificate,
+    issuerPrivateKey: signer.privateKey,
+    issuerKeyKind: signer.keyKind,
+    number,
+    thisUpdate: new Date(now - backdatingMilliseconds),
+    nextUpdate: new Date(nextUpdate),
+    entries: revoked.map((row) => ({
+      serialNumber: row.serialNumber,
+      revokedAt: new Date(row.revokedAt),
+      reason: row.reason,
+    })),
+  })
+  const firstListed = revoked.filter((row) => row.listedIn === null).map((row) => row.serialNumber)
+  try {
+    await deps.database.batch([
+      ...keepRevocationList({ authority, number, thisUpdate: now, nextUpdate, list }),
+      markListed(authority, firstListed, number),
+    ])
+  } catch (error) {
+    if (!(error instanceof GuardBroken)) throw error
+  }
+}
+
+/** Issues the lists that are due: run every minute, so that a revocation is listed well within five. */
+export async function issueRevocationLists(deps: RevocationListDeps): Promise<void> {
+  for (const role of ['issuing', 'root'] as const) {
+    const authority = deps.authorities[role].id
+    if (await isDue(deps, role, authority)) await issue(deps, role, authority)
+  }
+}
+
+/** A job that runs every minute has failed for this long. */
+const lateMilliseconds = hour
+
+/** The authorities whose list should have been replaced an hour ago. */
+export async function overdueLists(deps: RevocationListDeps): Promise<('issuing' | 'root')[]> {
+  const overdue: ('issuing' | 'root')[] = []
+  for (const role of ['issuing', 'root'] as const) {
+    const kept = await readListDate(deps.database, deps.authorities[role].id)
+    if (kept === null) continue
+    if (deps.clock() > kept.thisUpdate + terms[role].renewAfter + lateMilliseconds) overdue.push(role)
+  }
+  return overdue
+}
+
+/**
+ * Issues every list anew, due or not. After an older copy of the database was put back, the list in it is one that the
+ * world has seen the successor of.
+ */
+export async function reissueRevocationLists(deps: RevocationListDeps): Promise<void> {
+  for (const role of ['issuing', 'root'] as const) await issue(deps, role, deps.authorities[role].id)
+}
+
+/** An authority's newest list; null for an authority that is not known here. */
+export async function currentRevocationList(
+  deps: RevocationListDeps,
+  authority: string,
+): Promise<RevocationListRow | null> {
+  const kept = await readRevocationList(deps.database, authority)
+  if (kept !== null && kept.nextUpdate > deps.clock()) return kept
+  const role = (['issuing', 'root'] as const).find((candidate) => deps.authorities[candidate].id === authority)
+  if (role === undefined) return null
+  await issue(deps, role, authority)
+  return readRevocationList(deps.database, authority)
+}

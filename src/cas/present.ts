@@ -1,0 +1,90 @@
+import { keyAlgorithm, type CaConnectionAnswer } from '../api/ca-shapes.ts'
+import { timestamp } from '../api/room.ts'
+import type { CaAdapter } from './adapters/contract.ts'
+import { ofKey } from './routing/route.ts'
+import { keyForCa } from './keys-for-ca.ts'
+import type { Prepared } from './prepare.ts'
+import type { ConnectionDeps } from './registry.ts'
+import { credentialsStanding, openCredentials, shownSettings } from './settings.ts'
+import { countAtCas, countWaiting, readLists, type ConnectionRow } from './store.ts'
+
+/** How many requests of each connection wait, are at the CA, or are unknown. */
+export interface RequestCounts {
+  readonly waiting: number
+  readonly pending: number
+  readonly unknown: number
+}
+
+const none: RequestCounts = { waiting: 0, pending: 0, unknown: 0 }
+
+/** The counts by the id of the connection; one without requests has none. */
+export async function countRequests({
+  database,
+}: Pick<ConnectionDeps, 'database'>): Promise<Map<string, RequestCounts>> {
+  const counts = new Map<string, RequestCounts>()
+  const add = (connection: string, part: Partial<RequestCounts>): void => {
+    counts.set(connection, { ...none, ...counts.get(connection), ...part })
+  }
+  for (const { connection, requests } of await countWaiting(database)) add(connection, { waiting: requests })
+  for (const { connection, state, requests } of await countAtCas(database)) {
+    add(connection, state === 'pending' ? { pending: requests } : { unknown: requests })
+  }
+  return counts
+}
+
+const whatItCan = (adapter: CaAdapter): CaConnectionAnswer['can'] => {
+  const described = adapter.describe()
+  return {
+    acceptPublicKeys: described.acceptsPublicKey,
+    algorithms: keyAlgorithm.options.filter((kind) => described.algorithms.includes(ofKey[kind])),
+    revoke: adapter.revoke !== undefined,
+    findLostOutcomes: adapter.find !== undefined || described.answersAgain || described.keepsNothing,
+    refusesOtherContents: described.takesContentFromCsr,
+    byHand: described.byHand,
+  }
+}
+
+const timeOrNull = (at: number | null): string | null => (at === null ? null : timestamp(at))
+
+/** A connection as administrators see it: nothing that is secret. */
+export async function presentConnection(
+  deps: ConnectionDeps,
+  row: ConnectionRow,
+  { adapter }: Prepared,
+  counts: ReadonlyMap<string, RequestCounts>,
+): Promise<CaConnectionAnswer> {
+  const credentials = openCredentials(deps.keys, row)
+  const lists = await readLists(deps.database, row.id)
+  return {
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    recipient: row.kind === 'embedded' ? deps.embedded.name : row.recipient,
+    country: row.country,
+    state: row.state,
+    version: row.version,
+    settings: row.kind === 'embedded' ? { keyPolicy: deps.embedded.keyPolicy } : shownSettings(row),
+    credentials: credentialsStanding(row, credentials),
+    keyForCa: await keyForCa(deps.crypto, row.name, credentials),
+    can: whatItCan(adapter),
+    circuit: {
+      state: row.openUntil === null ? 'closed' : 'open',
+      failures: row.failures,
+      openUntil: timeOrNull(row.openUntil),
+      lastFailure: row.lastFailure,
+      lastFailureAt: timeOrNull(row.lastFailureAt),
+      lastSuccessAt: timeOrNull(row.lastSuccessAt),
+    },
+    requests: counts.get(row.id) ?? none,
+    revocationLists: lists.map(({ url, thisUpdate, nextUpdate, appliedAt, lastFailure }) => ({
+      url,
+      thisUpdate: timeOrNull(thisUpdate),
+      nextUpdate: timeOrNull(nextUpdate),
+      appliedAt: timeOrNull(appliedAt),
+      lastFailure,
+    })),
+    createdAt: timestamp(row.createdAt),
+    createdBy: row.createdBy,
+    changedAt: timestamp(row.changedAt),
+  }
+}

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import { caConnectionRequest, type CaConnectionRequest } from '../api/ca-shapes.ts'
+import { openText, sealText, type Keys } from '../ports/keys.ts'
+import type { ConnectionRow } from './store.ts'
+
+/** What a connection proves itself with: what an operator gave, and the keys that were made here. */
+const credentialsShape = z.strictObject({
+  /** CFSSL: hexadecimal. */
+  authKey: z.string().optional(),
+  /** EST. */
+  password: z.strictObject({ user: z.string(), password: z.string() }).optional(),
+  /** EJBCA. */
+  token: z.string().optional(),
+  /** EJBCA: from which the passwords of its end entities are derived; 32 bytes, base64. */
+  enrolmentSecret: z.string().optional(),
+  /** step-ca: PKCS#8 of a P-256 key, base64. */
+  provisionerKey: z.string().optional(),
+  /** PKCS#8 of a P-256 key, base64, and the certificate (with its chain) that the CA's owner made for it, PEM. */
+  clientKey: z.string().optional(),
+  clientCertificate: z.string().optional(),
+})
+export type Credentials = z.infer<typeof credentialsShape>
+
+const credentialsPlace = (id: string) => ({ table: 'ca_connections', column: 'credentials_sealed', row: id })
+
+export const sealCredentials = (keys: Keys, id: string, credentials: Credentials): Uint8Array =>
+  sealText(keys.main, credentialsPlace(id), JSON.stringify(credentials))
+
+export const openCredentials = (keys: Keys, row: Pick<ConnectionRow, 'id' | 'credentialsSealed'>): Credentials =>
+  row.credentialsSealed === null
+    ? {}
+    : credentialsShape.parse(JSON.parse(openText(keys.main, credentialsPlace(row.id), row.credentialsSealed)))
+
+/** What of a request has columns of its own or is secret; the rest is kept as it is. */
+const keptElsewhere: ReadonlySet<string> = new Set(['name', 'recipient', 'country', 'authKey', 'password', 'token'])
+
+/** The settings as they are kept: neither secrets nor what has a column of its own. */
+export const settingsToKeep = (request: CaConnectionRequest): string =>
+  JSON.stringify(Object.fromEntries(Object.entries(request).filter(([field]) => !keptElsewhere.has(field))))
+
+const keptShape = z.record(z.string(), z.unknown())
+
+/** What an operator would send to make the connection anew, without the secrets. */
+export const shownSettings = ({
+  name,
+  recipient,
+  country,
+  settings,
+}: Pick<ConnectionRow, 'name' | 'recipient' | 'country' | 'settings'>): Record<string, unknown> => ({
+  name,
+  recipient,
+  country,
+  ...keptShape.parse(JSON.parse(settings)),
+})
+
+/** The settings of a connection to a CA elsewhere, without the secrets. */
+export const readSettings = (row: ConnectionRow): CaConnectionRequest => caConnectionRequest.parse(shownSettings(row))
+
+/** The names of the fields that a change touches, for the audit log: a secret counts where one was sent. */
+export function changedFields(before: CaConnectionRequest, after: CaConnectionRequest): string {
+  const old: Readonly<Record<string, unknown>> = { ...before }
+  return Object.entries(after)
+    .filter(([field, value]) => JSON.stringify(value) !== JSON.stringify(old[field]))
+    .map(([field]) => field)
+    .join(' ')
+}
+
+/** Whether a connection has what it proves itself with; `missing` where its CA's owner has yet to certify the key. */
+export function credentialsStanding(
+  row: Pick<ConnectionRow, 'credentialsSealed'>,
+  { clientKey, clientCertificate }: Credentials,
+): 'none' | 'kept' | 'missing' {
+  if (row.credentialsSealed === null) return 'none'
+  return clientKey !== undefined && clientCertificate === undefined ? 'missing' : 'kept'
+}

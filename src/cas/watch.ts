@@ -1,0 +1,126 @@
+import { timestamp } from '../api/room.ts'
+import type { Gauge } from '../ports/meter.ts'
+import type { Opening } from './open.ts'
+import { countRequests, type RequestCounts } from './present.ts'
+import type { ConnectionDeps } from './registry.ts'
+import { credentialsStanding, openCredentials } from './settings.ts'
+import { countByHand, countLeftAtCas, readConnections, type ConnectionRow } from './store.ts'
+
+const warnedBefore = 30 * 86_400_000
+
+type WatchDeps = Pick<ConnectionDeps, 'database' | 'keys' | 'clock'> & Pick<Opening, 'prepare'>
+
+const plural = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`
+
+/** What is not as it should be at the CAs that requests go to, each with what to do. */
+export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
+  const counts = await countRequests(deps)
+  const left = new Map((await countLeftAtCas(deps.database)).map((row) => [row.connection, row.requests]))
+  const byHand = new Map((await countByHand(deps.database)).map((row) => [row.connection, row.revocations]))
+  const rows = await readConnections(deps.database)
+  return rows.flatMap((row) => [
+    ...(row.state === 'removed'
+      ? []
+      : [
+          ...ofCircuit(row),
+          ...ofCredentials(deps, row),
+          ...ofCertificates(deps, row),
+          ...ofRequests(row, counts.get(row.id)),
+          ...ofLeft(row, left.get(row.id) ?? 0),
+        ]),
+    // What a CA has issued outlives the connection to it.
+    ...ofRevocations(row, byHand.get(row.id) ?? 0),
+  ])
+}
+
+function ofCircuit({ name, openUntil, failures, lastFailure, lastFailureAt }: ConnectionRow): string[] {
+  if (openUntil === null) return []
+  const since = lastFailureAt === null ? '' : `, last at ${timestamp(lastFailureAt)}`
+  return [
+    `The CA connection ${name} has failed ${plural(failures, 'time', 'times')} in a row (${lastFailure ?? 'unknown'}${since}): ` +
+      'requests wait, and it is tried again by itself. See certbook connection test.',
+  ]
+}
+
+function ofCredentials({ keys }: WatchDeps, row: ConnectionRow): string[] {
+  if (credentialsStanding(row, openCredentials(keys, row)) !== 'missing') return []
+  return [
+    `The CA connection ${row.name} has no client certificate yet: have its certificate request certified, and put it in ` +
+      'with certbook connection client-certificate.',
+  ]
+}
+
+function ofCertificates({ clock, prepare }: WatchDeps, row: ConnectionRow): string[] {
+  const now = clock()
+  return prepare(row)
+    .restsOn.filter(({ notAfter }) => notAfter - now < warnedBefore)
+    .map(({ what, notAfter }) =>
+      notAfter <= now
+        ? `Of the CA connection ${row.name} ${what} has expired, at ${timestamp(notAfter)}: replace it.`
+        : `Of the CA connection ${row.name} ${what} expires at ${timestamp(notAfter)}: replace it before.`,
+    )
+}
+
+function ofRequests({ name, state }: ConnectionRow, counts: RequestCounts | undefined): string[] {
+  if (counts === undefined) return []
+  const found: string[] = []
+  if (state === 'paused' && counts.waiting > 0) {
+    const waiting = plural(counts.waiting, 'request waits', 'requests wait')
+    found.push(`The CA connection ${name} is paused, and ${waiting}: certbook connection resume.`)
+  }
+  if (counts.unknown > 0) {
+    const unknown = plural(counts.unknown, 'request', 'requests')
+    found.push(
+      `Of ${unknown} at the CA connection ${name} nobody knows whether the CA has issued: look there, then settle each; ` +
+        'certbook request list --state outcome_unknown.',
+    )
+  }
+  return found
+}
+
+function ofLeft({ name }: ConnectionRow, left: number): string[] {
+  if (left === 0) return []
+  const requests = plural(left, 'request', 'requests')
+  return [
+    `Of ${requests} at the CA connection ${name} that came to nothing here the CA may have made a certificate all the ` +
+      'same: look there, then bring it in to have it revoked, or settle the request as failed; ' +
+      'certbook request list --state cancelled, and --state failed.',
+  ]
+}
+
+function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {
+  if (byHand === 0) return []
+  const waiting = plural(byHand, 'revocation waits', 'revocations wait')
+  return [
+    `At the CA connection ${name} ${waiting} to be made by hand: revoke there, then confirm it here; ` +
+      'certbook revocation list --state by_hand.',
+  ]
+}
+
+/** Figures by the id of the connection. */
+export function connectionGauges({ database }: Pick<ConnectionDeps, 'database'>): readonly Gauge[] {
+  const requests = (name: string, means: string, part: keyof RequestCounts): Gauge => ({
+    name,
+    means,
+    label: 'connection',
+    read: async () => {
+      const rows = (await readConnections(database)).filter(({ state }) => state !== 'removed')
+      const counts = await countRequests({ database })
+      return new Map(rows.map(({ id }) => [id, counts.get(id)?.[part] ?? 0]))
+    },
+  })
+  return [
+    {
+      name: 'certbook_ca_circuit_open',
+      means: '1 where nothing is sent to the CA for a while, because it failed',
+      label: 'connection',
+      read: async () => {
+        const rows = (await readConnections(database)).filter(({ state }) => state !== 'removed')
+        return new Map(rows.map(({ id, openUntil }) => [id, openUntil === null ? 0 : 1]))
+      },
+    },
+    requests('certbook_ca_requests_waiting', 'requests that wait to be sent to the CA', 'waiting'),
+    requests('certbook_ca_requests_pending', 'requests that the CA has', 'pending'),
+    requests('certbook_ca_requests_unknown', 'requests of which nobody knows whether the CA has issued', 'unknown'),
+  ]
+}

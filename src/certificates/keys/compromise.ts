@@ -1,0 +1,126 @@
+import { createRoute, createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
+import { keyBlockedAnswer, keyChallengeAnswer, keyCompromiseRequest, proofRequest } from '../../api/shapes.ts'
+import { DomainError } from '../../errors.ts'
+import { sha256Hex } from '../../pki/encoding.ts'
+import { checkPublicKey } from '../../pki/key-policy.ts'
+import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
+import { recoverPublicKey } from '../../pki/private-keys/recover.ts'
+import type { EnrolmentDeps } from '../../requests/deps.ts'
+import { revokeKey } from '../status/revoke.ts'
+import { challengeKey, takeProof } from './challenge.ts'
+import { readProof, readPublicKey } from './intake.ts'
+
+const anyone = { actorKind: 'anyone', actor: null } as const
+
+/** What became of a disclosed key. `busy`: too many are being read, and this one was not. */
+export type Disclosure = 'blocked' | 'unreadable' | 'busy'
+
+/** Reading a key costs up to a hundredth of a second, and anyone may send one. */
+const keysReadAtOnce = 2
+/** A reading that took this long was cancelled with its request, as happens on Workers. */
+const keyReadMilliseconds = 10_000
+
+/**
+ * Blocks keys that were disclosed and revokes every certificate on them. The public key is computed from the private
+ * value alone and proved, so nobody can have a stranger's certificate revoked by naming it beside a key of one's own.
+ */
+export function createDisclosedKeys(deps: EnrolmentDeps): (finding: PrivateKeyFinding) => Promise<Disclosure> {
+  const beingRead = new Set<{ readonly begun: number }>()
+
+  const block = async (finding: PrivateKeyFinding): Promise<Disclosure> => {
+    const spki = await recoverPublicKey(deps.crypto, finding, deps.brainpool)
+    if (spki === null) return 'unreadable'
+    await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
+    return 'blocked'
+  }
+
+  return async (finding) => {
+    const begun = deps.clock()
+    for (const other of beingRead) if (other.begun < begun - keyReadMilliseconds) beingRead.delete(other)
+    if (beingRead.size >= keysReadAtOnce) return 'busy'
+    const reading = { begun }
+    beingRead.add(reading)
+    try {
+      return await block(finding)
+    } finally {
+      beingRead.delete(reading)
+    }
+  }
+}
+
+const reportRoute = createRoute({
+  operationId: 'reportKey',
+  tags: ['Key compromise'],
+  method: 'post',
+  path: '/v1/key-compromise',
+  summary: 'Report a compromised key: by a proof that you hold it, or by sending it',
+  request: { body: jsonBody(keyCompromiseRequest) },
+  responses: {
+    200: jsonAnswer(
+      'The key that was sent is blocked, its certificates are revoked, its bytes are gone',
+      keyBlockedAnswer,
+    ),
+    201: jsonAnswer('The challenge to whoever holds the key', keyChallengeAnswer),
+    422: problemAnswer('The key cannot be read'),
+    429: problemAnswer('Too many reports were begun from this network within the hour'),
+  },
+})
+
+const reportProofRoute = createRoute({
+  operationId: 'proveReportedKey',
+  tags: ['Key compromise'],
+  method: 'post',
+  path: '/v1/key-compromise/{id}/proof',
+  summary: 'Answer the challenge: the key is blocked, its certificates are revoked',
+  request: { params: idInPath, body: jsonBody(proofRequest) },
+  responses: {
+    200: jsonAnswer('Blocked', keyBlockedAnswer),
+    403: problemAnswer('The proof is wrong'),
+    410: problemAnswer('The challenge was used or has expired'),
+  },
+})
+
+const encoder = new TextEncoder()
+
+const unreadable = (): DomainError =>
+  new DomainError('private_key_unreadable', 'Send an unencrypted private key, as PEM, or report its public key.')
+
+const overloaded = (): DomainError =>
+  new DomainError('overloaded', 'Too many keys are being reported. Send this one again shortly.', {
+    retryAfterSeconds: 5,
+  })
+
+/** Reports of compromised keys, by anyone. */
+export function keyCompromiseRoutes(
+  deps: EnrolmentDeps,
+  blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>,
+) {
+  const routes = createRoutes()
+
+  routes.openapi(reportRoute, async (context) => {
+    const report = context.req.valid('json')
+    if ('privateKey' in report) {
+      const finding = findPrivateKey(encoder.encode(report.privateKey))
+      const became = finding === null ? 'unreadable' : await blockDisclosedKey(finding)
+      if (became === 'busy') throw overloaded()
+      if (became === 'unreadable') throw unreadable()
+      return context.json({ state: 'blocked' as const }, 200)
+    }
+    const spki = readPublicKey(report.publicKey)
+    const reported = { spki, key: checkPublicKey(spki) }
+    const binding = { purpose: 'compromise', subscriber: null, device: null, mailbox: null, use: null } as const
+    const made = await deps.registration.withinNetworkBudget(context.get('client'), 'key_report', (budget) =>
+      challengeKey(deps, reported, binding, budget),
+    )
+    return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
+  })
+
+  routes.openapi(reportProofRoute, async (context) => {
+    const proof = readProof(context.req.valid('json').proof)
+    const row = await takeProof(deps, context.req.valid('param').id, ({ purpose }) => purpose === 'compromise', proof)
+    await revokeKey(deps, await sha256Hex(deps.crypto, row.spki), 'reported', anyone)
+    return context.json({ state: 'blocked' as const }, 200)
+  })
+
+  return routes
+}

@@ -1,0 +1,69 @@
+import { z } from 'zod'
+import type { DirectoryCertificate } from '../api/shapes.ts'
+import { timestamp } from '../api/room.ts'
+import { toBase64 } from '../pki/encoding.ts'
+import { openText, sealText, type Keys } from '../ports/keys.ts'
+import type { CertificateRow } from './store.ts'
+
+/** What a certificate says about itself, read once when it was issued. */
+const factsShape = z.strictObject({
+  mailbox: z.string(),
+  serialNumber: z.string(),
+  fingerprintSha256: z.string(),
+  issuer: z.string(),
+})
+export type StoredFacts = z.infer<typeof factsShape>
+
+const factsPlace = (id: string) => ({ table: 'certificates', column: 'facts_sealed', row: id })
+const certificatePlace = (id: string) => ({ table: 'certificates', column: 'certificate_sealed', row: id })
+
+export const sealFacts = (keys: Keys, id: string, facts: StoredFacts): Uint8Array =>
+  sealText(keys.main, factsPlace(id), JSON.stringify(facts))
+
+export const sealCertificate = (keys: Keys, id: string, der: Uint8Array): Uint8Array =>
+  keys.main.seal(certificatePlace(id), der)
+
+/** The part of a certificate's row that is needed to show it. */
+export type ShownCertificate = Pick<
+  CertificateRow,
+  'id' | 'use' | 'state' | 'authority' | 'factsSealed' | 'certificateSealed' | 'notBefore' | 'notAfter'
+>
+
+/** The same, opened. */
+export interface OpenedCertificate extends Omit<ShownCertificate, 'factsSealed' | 'certificateSealed'> {
+  readonly facts: StoredFacts
+  readonly certificate: Uint8Array
+}
+
+/** What a certificate says about itself, without its bytes. */
+export const openFacts = (keys: Keys, row: { id: string; factsSealed: Uint8Array }): StoredFacts =>
+  factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed)))
+
+export const openCertificate = (keys: Keys, row: ShownCertificate): OpenedCertificate => ({
+  ...row,
+  facts: openFacts(keys, row),
+  certificate: keys.main.open(certificatePlace(row.id), row.certificateSealed),
+})
+
+type Chain = readonly Uint8Array[]
+
+/** A certificate as the directory shows it, with its chain, the issuing CA first. */
+export const presentCertificate = (keys: Keys, chain: Chain, row: ShownCertificate): DirectoryCertificate =>
+  presentOpened(chain, openCertificate(keys, row))
+
+/** The same of one that is open already. */
+export function presentOpened(chain: Chain, { facts, ...row }: OpenedCertificate): DirectoryCertificate {
+  return {
+    id: row.id,
+    mailbox: facts.mailbox,
+    use: row.use,
+    state: row.state,
+    serialNumber: facts.serialNumber,
+    fingerprintSha256: facts.fingerprintSha256,
+    issuer: facts.issuer,
+    notBefore: timestamp(row.notBefore),
+    notAfter: timestamp(row.notAfter),
+    certificate: toBase64(row.certificate),
+    chain: chain.map(toBase64),
+  }
+}

@@ -1,0 +1,66 @@
+import { toEach } from '../../ports/bounded.ts'
+import { commitUnlessTaken } from '../../ports/database.ts'
+import type { EnrolmentDeps } from '../../requests/deps.ts'
+import { readRemindersDue, readRunningOut, takeReminder, type DueReminder } from './store.ts'
+import { earliestReminderMilliseconds, firstReminder, lastReminder } from './when.ts'
+
+const perRun = 500
+
+/** Certificates of one device, by id, the first to expire first. `renewNow` are those of `renew` that run out soon. */
+export interface DueRenewals {
+  readonly renew: string[]
+  readonly renewNow: string[]
+}
+
+/** Which of a device's certificates are to be renewed: from a third of their term on, and urgently from a twelfth on. */
+export async function certificatesToRenew(
+  deps: Pick<EnrolmentDeps, 'database' | 'clock'>,
+  device: string,
+): Promise<DueRenewals> {
+  const now = deps.clock()
+  const running = await readRunningOut(deps.database, device, now, now + earliestReminderMilliseconds)
+  const dueFrom = (begins: typeof firstReminder): string[] =>
+    running.filter(({ notBefore, notAfter }) => begins(notBefore, notAfter) <= now).map(({ id }) => id)
+  return { renew: dueFrom(firstReminder), renewNow: dueFrom(lastReminder) }
+}
+
+type RemindDeps = Pick<EnrolmentDeps, 'database' | 'clock' | 'audit' | 'mail' | 'registration'>
+
+/**
+ * Tells one holder by mail, in the batch that takes the reminder. Where both reminders are due, that is one mail. False
+ * where another worker was faster, or the certificate has ended.
+ */
+async function remind(deps: RemindDeps, due: DueReminder): Promise<boolean> {
+  const now = deps.clock()
+  const { id, use, notBefore, notAfter } = due
+  const last = lastReminder(notBefore, notAfter)
+  const which = now < last ? 'third' : 'twelfth'
+  const parameters = { use, which, at: now, notAfter } as const
+  return commitUnlessTaken(deps.database, [
+    ...takeReminder(due, which === 'third' ? last : null),
+    ...(await deps.registration.announce(due, 'running_out', `${id}/${which}`, parameters)),
+    ...deps.audit.record({
+      action: 'certificate.running_out',
+      actorKind: 'service',
+      actor: null,
+      subjectKind: 'certificate',
+      subject: id,
+      facts: { left: which },
+    }),
+  ])
+}
+
+/** Tells the holders of certificates that run out, twice at most for each certificate. */
+export async function remindHolders(deps: RemindDeps): Promise<void> {
+  let told = false
+  try {
+    await toEach(await readRemindersDue(deps.database, deps.clock(), perRun), async (due) => {
+      if (await remind(deps, due)) told = true
+    })
+  } finally {
+    if (told) {
+      deps.mail.sendSoon()
+      deps.audit.sealSoon()
+    }
+  }
+}

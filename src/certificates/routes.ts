@@ -1,0 +1,89 @@
+import {
+  bearer,
+  createRoute,
+  createRoutes,
+  deviceCaller,
+  idInPath,
+  jsonAnswer,
+  jsonBody,
+  notFound,
+  unauthorized,
+} from '../api/room.ts'
+import { ownCertificate, pageOf, pageQuery, revocationRequest } from '../api/shapes.ts'
+import { DomainError } from '../errors.ts'
+import type { EnrolmentDeps } from '../requests/deps.ts'
+import { pageFrom, readCursor } from '../api/paging.ts'
+import { revokeCertificate } from './status/revoke.ts'
+import { ownCertificateRow } from './own.ts'
+import { createOwnPresenter } from './present-own.ts'
+import { readCertificatesOf } from './store.ts'
+
+const certificatesRoute = createRoute({
+  operationId: 'listCertificates',
+  tags: ['Certificates'],
+  method: 'get',
+  path: '/v1/certificates',
+  summary: 'Your certificates, newest first',
+  security: bearer,
+  request: { query: pageQuery },
+  responses: { 200: jsonAnswer('One page', pageOf(ownCertificate)), 401: unauthorized },
+})
+
+const oneCertificateRoute = createRoute({
+  operationId: 'getCertificate',
+  tags: ['Certificates'],
+  method: 'get',
+  path: '/v1/certificates/{id}',
+  summary: 'One of your certificates',
+  security: bearer,
+  request: { params: idInPath },
+  responses: { 200: jsonAnswer('The certificate', ownCertificate), 401: unauthorized, 404: notFound },
+})
+
+const revokeRoute = createRoute({
+  operationId: 'revokeCertificate',
+  tags: ['Certificates'],
+  method: 'post',
+  path: '/v1/certificates/{id}/revocation',
+  summary: 'Revoke one of your certificates, for good',
+  security: bearer,
+  request: { params: idInPath, body: jsonBody(revocationRequest) },
+  responses: { 200: jsonAnswer('Revoked, or ended before', ownCertificate), 401: unauthorized, 404: notFound },
+})
+
+/** A subscriber's own certificates, and their revocation. */
+export function certificateRoutes(deps: EnrolmentDeps) {
+  const routes = createRoutes()
+  const { authenticate } = deps.registration
+  const { presentOwn } = createOwnPresenter(deps)
+
+  routes.openapi(certificatesRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { limit, cursor } = context.req.valid('query')
+    const rows = await readCertificatesOf(deps.database, caller.subscriberId, readCursor(cursor), limit + 1)
+    const page = pageFrom(rows, limit)
+    return context.json({ items: await presentOwn(page.rows), next: page.next }, 200)
+  })
+
+  routes.openapi(oneCertificateRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, context.req.valid('param').id)])
+    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
+    return context.json(shown, 200)
+  })
+
+  routes.openapi(revokeRoute, async (context) => {
+    const caller = await deviceCaller(context, authenticate)
+    const { id } = await ownCertificateRow(deps, caller, context.req.valid('param').id)
+    const { reason } = context.req.valid('json')
+    await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, {
+      actorKind: 'device',
+      actor: caller.deviceId,
+    })
+    const [shown] = await presentOwn([await ownCertificateRow(deps, caller, id)])
+    if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')
+    return context.json(shown, 200)
+  })
+
+  return routes
+}

@@ -1,0 +1,42 @@
+import { byService } from '../../audit/entries.ts'
+import type { EndedPart } from '../../registration/consequences.ts'
+import { readRevocableOf } from '../store.ts'
+import type { EnrolmentDeps } from '../../requests/deps.ts'
+import { revokeCertificate } from './revoke.ts'
+
+/** What one run does at most; the next one goes on. */
+const stepsPerRun = 200
+
+/**
+ * Revokes what rests on a mailbox or device that has ended, and settles it when nothing is left. Resolves to how many
+ * certificates it tried; the failures go to `failures`.
+ */
+async function drawFor(deps: EnrolmentDeps, part: EndedPart, atMost: number, failures: unknown[]): Promise<number> {
+  const certificates = await readRevocableOf(deps.database, part, deps.clock(), atMost)
+  for (const { id } of certificates) {
+    await revokeCertificate(deps, id, 'cessationOfOperation', byService, part.requireStillEnded).catch(
+      (error: unknown) => failures.push(error),
+    )
+  }
+  const left = await readRevocableOf(deps.database, part, deps.clock(), 1)
+  if (left.length === 0) await part.settle()
+  return certificates.length
+}
+
+/**
+ * Draws the consequences of what has ended: the certificates of a removed mailbox and of an ended device, and seven days
+ * after a move those of the mailbox that moved away, are revoked. What fails holds up no other, and is tried again.
+ */
+export async function drawConsequences(deps: EnrolmentDeps): Promise<void> {
+  const failures: unknown[] = []
+  let steps = 0
+  for await (const part of deps.registration.endedParts()) {
+    if (steps >= stepsPerRun) break
+    try {
+      steps += 1 + (await drawFor(deps, part, stepsPerRun, failures))
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'what has ended could not be settled')
+}

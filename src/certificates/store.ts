@@ -1,0 +1,247 @@
+import {
+  blob,
+  command,
+  integer,
+  oneOf,
+  query,
+  requireOneChange,
+  text,
+  type Command,
+  type Database,
+} from '../ports/database.ts'
+import type { CertificateUse } from '../api/shapes.ts'
+import { use } from '../requests/store.ts'
+
+const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
+
+export interface NewCertificate {
+  readonly id: string
+  readonly request: string
+  readonly subscriber: string
+  readonly device: string
+  readonly mailbox: string
+  readonly use: CertificateUse
+  readonly authority: string
+  readonly serialNumber: string
+  readonly spkiSha256: string
+  readonly fingerprintSha256: string
+  readonly factsSealed: Uint8Array
+  readonly certificateSealed: Uint8Array
+  readonly notBefore: number
+  readonly notAfter: number
+  /** `superseded` where one that was asked for later is valid already. */
+  readonly state: 'valid' | 'superseded'
+  /** When its holder is told that it runs out; null for never. */
+  readonly remindAt: number | null
+  readonly createdAt: number
+}
+
+export const insertCertificate = (row: NewCertificate): Command =>
+  command(
+    `INSERT INTO certificates
+       (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, fingerprint_sha256,
+        facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.request,
+    row.subscriber,
+    row.device,
+    row.mailbox,
+    row.use,
+    row.state,
+    row.authority,
+    row.serialNumber,
+    row.spkiSha256,
+    row.fingerprintSha256,
+    row.factsSealed,
+    row.certificateSealed,
+    row.notBefore,
+    row.notAfter,
+    row.remindAt,
+    row.createdAt,
+  )
+
+export const readValidCertificateId = (
+  database: Database,
+  of: { device: string; mailbox: string; use: CertificateUse },
+) =>
+  database.first(
+    query(
+      { id: text, request: text, requestedAt: integer },
+      `SELECT c.id AS id, c.request AS request, r.created_at AS requestedAt
+       FROM certificates c JOIN certificate_requests r ON r.id = c.request
+       WHERE c.device = ? AND c.mailbox = ? AND c.usage = ? AND c.state = 'valid'`,
+      of.device,
+      of.mailbox,
+      of.use,
+    ),
+  )
+
+/** Ends one certificate, and with it its request, so that its key cannot be certified again. */
+export const endCertificate = (
+  id: string,
+  request: string,
+  state: 'superseded' | 'expired',
+  now: number,
+): Command[] => [
+  command(`UPDATE certificates SET state = ?, remind_at = NULL WHERE id = ? AND state = 'valid'`, state, id),
+  requireOneChange('certificate_ended'),
+  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
+
+/** Ends a request whose certificate came when one that was asked for later was valid; broken where that has ended. */
+export const giveWay = (request: string, successor: string, now: number): Command[] => [
+  command(
+    `UPDATE certificate_requests SET state = 'ended', updated_at = ?
+     WHERE id = ? AND state = 'issued' AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = ? AND c.state = 'valid')`,
+    now,
+    request,
+    successor,
+  ),
+  requireOneChange('certificate_ended'),
+]
+
+const certificateColumns = {
+  id: text,
+  request: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  state: certificateState,
+  authority: text,
+  serialNumber: text,
+  spkiSha256: text,
+  factsSealed: blob,
+  certificateSealed: blob,
+  notBefore: integer,
+  notAfter: integer,
+  createdAt: integer,
+}
+
+export const readCertificate = (database: Database, id: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE id = ?`,
+      id,
+    ),
+  )
+export type CertificateRow = NonNullable<Awaited<ReturnType<typeof readCertificate>>>
+
+/** What revoking needs of the certificate that an authority gave this serial number. */
+export const readCertificateBySerialNumber = (database: Database, authority: string, serialNumber: string) =>
+  database.first(
+    query(
+      { id: text, request: text, state: certificateState, spkiSha256: text },
+      `SELECT id, request, state, spki_sha256 AS spkiSha256
+       FROM certificates WHERE authority = ? AND serial_number = ?`,
+      authority,
+      serialNumber,
+    ),
+  )
+
+export const readCertificateOfRequest = (database: Database, request: string) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE request = ?`,
+      request,
+    ),
+  )
+
+export const readCertificatesOf = (
+  database: Database,
+  subscriber: string,
+  before: { at: number; id: string },
+  limit: number,
+) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates
+       WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
+      subscriber,
+      before.at,
+      before.id,
+      limit,
+    ),
+  )
+
+/** The certificates on a key that can still be revoked, whoever's they are. */
+export const readCertificatesWithKey = (database: Database, spkiSha256: string) =>
+  database.all(
+    query(
+      certificateColumns,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
+              created_at AS createdAt
+       FROM certificates WHERE spki_sha256 = ? AND state IN ('valid', 'superseded')`,
+      spkiSha256,
+    ),
+  )
+
+/** The certificates of a mailbox or of a device that can still be revoked. */
+export const readRevocableOf = (
+  database: Database,
+  of: { kind: 'mailbox' | 'device'; id: string },
+  now: number,
+  limit: number,
+) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificates
+       WHERE mailbox = ? AND state IN ('valid', 'superseded') AND not_after > ?
+       UNION ALL
+       SELECT id FROM certificates
+       WHERE device = ? AND state IN ('valid', 'superseded') AND not_after > ?
+       LIMIT ?`,
+      of.kind === 'mailbox' ? of.id : null,
+      now,
+      of.kind === 'device' ? of.id : null,
+      now,
+      limit,
+    ),
+  )
+
+/** Marks a certificate that is in time as revoked, and ends its request, so that its key cannot be certified again. */
+export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
+  command(
+    `UPDATE certificates SET state = 'revoked', revoked_at = ?, remind_at = NULL
+     WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
+    now,
+    id,
+    now,
+  ),
+  requireOneChange('certificate_ended'),
+  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
+]
+
+export const readRunOut = (database: Database, now: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, request: text },
+      `SELECT id, request FROM certificates WHERE state = 'valid' AND not_after < ? ORDER BY not_after LIMIT ?`,
+      now,
+      limit,
+    ),
+  )
+
+export const countValid = (database: Database) =>
+  database.first(
+    query({ certificates: integer }, `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid'`),
+  )

@@ -1,0 +1,73 @@
+import { timestamp } from '../api/room.ts'
+import type { CertificateRequestAnswer } from '../api/shapes.ts'
+import { openText } from '../ports/keys.ts'
+import { createOwnPresenter } from '../certificates/present-own.ts'
+import { readCertificateOfRequest } from '../certificates/store.ts'
+import { embeddedConnection } from '../cas/contract.ts'
+import type { EnrolmentDeps } from './deps.ts'
+import { openCertificate, type OpenedCertificate } from '../certificates/present.ts'
+import type { RequestRow, RequestState } from './store.ts'
+
+/** The states that are inside are `pending` outside; an ended certificate's request was issued. */
+const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
+  if (state === 'submitting' || state === 'outcome_unknown') return 'pending'
+  return state === 'ended' ? 'issued' : state
+}
+
+type PresentRequest = (
+  row: RequestRow,
+  address: string,
+  made?: OpenedCertificate | null,
+) => Promise<CertificateRequestAnswer>
+
+/** Shows requests as their subscriber sees them. `made` is the certificate, where the caller has it at hand. */
+export function createRequestPresenter(deps: EnrolmentDeps): PresentRequest {
+  const { presentOpen } = createOwnPresenter(deps)
+
+  const openOfRequest = async (request: string): Promise<OpenedCertificate | null> => {
+    const row = await readCertificateOfRequest(deps.database, request)
+    return row === null ? null : openCertificate(deps.keys, row)
+  }
+
+  const explanationOf = ({ id, explanationSealed }: RequestRow): string | null => {
+    const place = { table: 'certificate_requests', column: 'explanation_sealed', row: id }
+    return explanationSealed === null ? null : openText(deps.keys.main, place, explanationSealed)
+  }
+
+  return async (row, address, made = null) => {
+    const certificate = made ?? (await openOfRequest(row.id))
+    const [shown = null] = certificate === null ? [] : await presentOpen([certificate])
+    return {
+      id: row.id,
+      state: shownState(row.state),
+      mailbox: address,
+      use: row.use,
+      reason: row.reason,
+      explanation: explanationOf(row),
+      forwarded: await forwardedOf(deps, row),
+      waitingFor: await waitingFor(deps, row),
+      certificate: shown,
+    }
+  }
+}
+
+/** Privacy promise S6: to whom the request was passed on, and when. The CA inside is no other recipient. */
+async function forwardedOf(deps: EnrolmentDeps, row: RequestRow): Promise<CertificateRequestAnswer['forwarded']> {
+  if (row.submittedAt === null || row.connection === embeddedConnection) return null
+  const to = await deps.connections.recipientOf(row.connection)
+  return { to, at: timestamp(row.submittedAt) }
+}
+
+const challengeWords =
+  'The certificate authority has the mailbox prove itself once more: find the mail that it sends there, check that it ' +
+  'comes from the sender named here, and do what it says. The request goes on by itself then.'
+
+const availableWords =
+  'The certificate authority cannot take the request just now. Nothing needs to be done: it is sent as soon as it can be.'
+
+async function waitingFor(deps: EnrolmentDeps, row: RequestRow): Promise<CertificateRequestAnswer['waitingFor']> {
+  if (row.state === 'received') return { kind: 'ca_available', sender: null, whatToDo: availableWords }
+  if (row.waitsFor === null || row.state !== 'pending') return null
+  const connection = await deps.connections.open(row.connection)
+  return { kind: row.waitsFor, sender: connection?.mailboxChallengeSender ?? null, whatToDo: challengeWords }
+}

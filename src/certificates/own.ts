@@ -1,11 +1,11 @@
 import type { DeviceCaller } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
-import type { EnrolmentDeps } from '../requests/deps.ts'
+import type { CertificateDeps } from './deps.ts'
 import { readCertificate, type CertificateRow } from './store.ts'
 
 /** The caller's certificate. Throws `not_found` for one that is another's as for one that is not there. */
 export async function ownCertificateRow(
-  deps: Pick<EnrolmentDeps, 'database'>,
+  deps: Pick<CertificateDeps, 'database'>,
   caller: DeviceCaller,
   id: string,
 ): Promise<CertificateRow> {

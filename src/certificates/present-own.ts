@@ -1,10 +1,10 @@
 import type { OwnCertificate } from '../api/shapes.ts'
-import type { EnrolmentDeps } from '../requests/deps.ts'
+import type { CertificateDeps } from './deps.ts'
 import { openCertificate, presentOpened, type OpenedCertificate } from './present.ts'
 import type { CertificateRow } from './store.ts'
 
 /** Shows certificates as their subscriber sees them: with whether they are published. */
-export function createOwnPresenter(deps: Pick<EnrolmentDeps, 'keys' | 'connections' | 'publishedAmong'>) {
+export function createOwnPresenter(deps: Pick<CertificateDeps, 'keys' | 'connections' | 'publishedAmong'>) {
   const presentOpen = async (certificates: readonly OpenedCertificate[]): Promise<OwnCertificate[]> => {
     const published = await deps.publishedAmong(certificates.map(({ id }) => id))
     return Promise.all(

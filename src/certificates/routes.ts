@@ -11,7 +11,7 @@ import {
 } from '../api/room.ts'
 import { ownCertificate, pageOf, pageQuery, revocationRequest } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
-import type { EnrolmentDeps } from '../requests/deps.ts'
+import type { CertificateDeps } from './deps.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import { revokeCertificate } from './status/revoke.ts'
 import { ownCertificateRow } from './own.ts'
@@ -52,7 +52,7 @@ const revokeRoute = createRoute({
 })
 
 /** A subscriber's own certificates, and their revocation. */
-export function certificateRoutes(deps: EnrolmentDeps) {
+export function certificateRoutes(deps: CertificateDeps) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
   const { presentOwn } = createOwnPresenter(deps)

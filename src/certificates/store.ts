@@ -10,7 +10,7 @@ import {
   type Database,
 } from '../ports/database.ts'
 import type { CertificateUse } from '../api/shapes.ts'
-import { use } from '../requests/store.ts'
+import { use } from '../api/columns.ts'
 
 const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
 

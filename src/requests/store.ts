@@ -11,10 +11,9 @@ import {
   type Database,
 } from '../ports/database.ts'
 import { requestState as requestStates } from '../api/admin-shapes.ts'
-import { certificateUse, type CertificateUse } from '../api/shapes.ts'
+import { use } from '../api/columns.ts'
+import type { CertificateUse } from '../api/shapes.ts'
 import type { RequestLimits } from './request-limits.ts'
-
-export const use = oneOf(...certificateUse.options)
 
 export const requestState = oneOf(...requestStates.options)
 export type RequestState = ReturnType<typeof requestState>

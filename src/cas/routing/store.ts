@@ -9,7 +9,7 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
-import { use } from '../../requests/store.ts'
+import { use } from '../../api/columns.ts'
 
 const ruleColumns = {
   id: text,

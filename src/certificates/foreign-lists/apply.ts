@@ -3,7 +3,7 @@ import { sha256Hex } from '../../pki/encoding.ts'
 import { readForeignCrl, UnsupportedList, type ForeignList } from '../../pki/read-foreign-crl.ts'
 import { toEach } from '../../ports/bounded.ts'
 import type { OpenConnection } from '../../cas/contract.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { noteConfirmed } from '../forwarding/deliver.ts'
 import { followRevocation } from '../status/revoke.ts'
 import { issuerOf } from './issuer.ts'
@@ -38,7 +38,7 @@ function failureOf(error: unknown): ReadList {
  * revoked stays so; one that is older than the last is not, since somebody may be showing it again.
  */
 export async function applyList(
-  deps: EnrolmentDeps,
+  deps: CertificateDeps,
   connection: OpenConnection,
   der: Uint8Array,
   lastUpdate: number | null,
@@ -70,7 +70,7 @@ export async function applyList(
   }
 }
 
-async function follow(deps: EnrolmentDeps, connection: string, named: Named): Promise<void> {
+async function follow(deps: CertificateDeps, connection: string, named: Named): Promise<void> {
   const by = { actorKind: 'service', actor: `revocation list of ${connection}` } as const
   await toEach(named.certificates, ({ id, reason }) => followRevocation(deps, id, reason, by))
   await toEach(named.revocations, (id) => noteConfirmed(deps, { id, connection }, by))

@@ -6,7 +6,7 @@ import { oid } from '../../pki/object-identifiers.ts'
 import type { ForeignList } from '../../pki/read-foreign-crl.ts'
 import { verifySignature } from '../../pki/signature.ts'
 import type { CaTrust } from '../../cas/adapters/contract.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { readConnectedAuthorities } from './store.ts'
 
 /** Whose list it is. */
@@ -15,7 +15,7 @@ export type ListIssuer =
   | { readonly kind: 'known'; readonly authorities: readonly string[] }
   | { readonly kind: 'failed'; readonly failure: 'list_issuer_unknown' | 'list_signature_invalid' }
 
-type IssuerDeps = Pick<EnrolmentDeps, 'database' | 'crypto' | 'brainpool'>
+type IssuerDeps = Pick<CertificateDeps, 'database' | 'crypto' | 'brainpool'>
 
 /** RFC 5280 section 6.3.3 (f): a CA whose key usage is said may sign lists only where that says so. */
 function maySignLists({ extensions }: Certificate): boolean {

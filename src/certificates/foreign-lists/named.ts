@@ -3,7 +3,7 @@ import { parseCertificate } from '../../pki/certificate.ts'
 import { equalBytes } from '../../pki/encoding.ts'
 import type { ForeignEntry, ForeignList } from '../../pki/read-foreign-crl.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { revocationPlace } from '../forwarding/queue.ts'
 import { readOpen } from '../forwarding/store.ts'
 import { readRevocableAmong } from './store.ts'
@@ -21,7 +21,7 @@ export interface Named {
   readonly revocations: readonly string[]
 }
 
-type NamedDeps = Pick<EnrolmentDeps, 'database' | 'keys' | 'crypto'>
+type NamedDeps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto'>
 
 /** What the list's issuer has not confirmed, by serial number. */
 async function openBySerialNumber(

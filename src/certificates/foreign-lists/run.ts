@@ -1,6 +1,6 @@
 import { toEachAtOnce } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { leaseMilliseconds, listDelay, retryDelay } from '../../ports/backoff.ts'
 import { applyList, type ReadList } from './apply.ts'
 import { fetchList } from './fetch.ts'
@@ -10,10 +10,13 @@ const perRun = 50
 /** Lists may be long, and memory is short on Workers. */
 const atOnce = 2
 
-const take = (deps: EnrolmentDeps, due: DueList): Promise<boolean> =>
+const take = (deps: CertificateDeps, due: DueList): Promise<boolean> =>
   commitUnlessTaken(deps.database, claimList(due, deps.clock() + leaseMilliseconds))
 
-async function fetchAndApply(deps: EnrolmentDeps, { connection, url, thisUpdate }: DueList): Promise<ReadList | null> {
+async function fetchAndApply(
+  deps: CertificateDeps,
+  { connection, url, thisUpdate }: DueList,
+): Promise<ReadList | null> {
   const opened = await deps.connections.open(connection)
   if (opened === null) return null
   const fetched = await fetchList(deps.outgoing, url)
@@ -21,7 +24,7 @@ async function fetchAndApply(deps: EnrolmentDeps, { connection, url, thisUpdate 
   return applyList(deps, opened, fetched.der, thisUpdate)
 }
 
-async function note(deps: EnrolmentDeps, due: DueList, read: ReadList): Promise<void> {
+async function note(deps: CertificateDeps, due: DueList, read: ReadList): Promise<void> {
   const { connection, failures } = due
   const now = deps.clock()
   if (read.kind === 'refused') {
@@ -41,7 +44,7 @@ async function note(deps: EnrolmentDeps, due: DueList, read: ReadList): Promise<
   if (failure !== null) deps.events.caListFailed({ connection, failure })
 }
 
-async function follow(deps: EnrolmentDeps, due: DueList): Promise<void> {
+async function follow(deps: CertificateDeps, due: DueList): Promise<void> {
   if (!(await take(deps, due))) return
   const read = await fetchAndApply(deps, due)
   if (read !== null) await note(deps, due, read)
@@ -51,7 +54,7 @@ async function follow(deps: EnrolmentDeps, due: DueList): Promise<void> {
  * Fetches the revocation lists of connected CAs that are due, and applies them; also while a connection is paused, for
  * what a CA has revoked must not stay in the directory. Several processes may do so at once: each takes others.
  */
-export async function followForeignLists(deps: EnrolmentDeps): Promise<void> {
+export async function followForeignLists(deps: CertificateDeps): Promise<void> {
   const due = await readDueLists(deps.database, deps.clock(), perRun)
   await toEachAtOnce(due, atOnce, (list) => follow(deps, list))
 }

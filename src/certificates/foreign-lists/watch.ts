@@ -1,12 +1,12 @@
 import { timestamp } from '../../api/room.ts'
 import type { Gauge } from '../../ports/meter.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { readOverdue } from './store.ts'
 
 /** So many failures before a list was ever had are no accident. */
 const failuresWarnedOf = 3
 
-type WatchDeps = Pick<EnrolmentDeps, 'database' | 'clock'>
+type WatchDeps = Pick<CertificateDeps, 'database' | 'clock'>
 
 const whatToDo: Readonly<Record<string, string>> = {
   list_issuer_unknown: 'put the CA that signs it among the anchors or intermediates of the connection',

@@ -3,7 +3,7 @@ import { pageFrom, readCursor } from '../../api/paging.ts'
 import { timestamp } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
 import { certificateFacts } from '../../pki/certificate-facts.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { noteConfirmed } from './deliver.ts'
 import { revocationPlace } from './queue.ts'
 import {
@@ -29,7 +29,7 @@ export interface RevocationAdministration {
   confirm(id: string, by: string): Promise<CaRevocationAnswer>
 }
 
-type Deps = Pick<EnrolmentDeps, 'database' | 'keys' | 'crypto' | 'random' | 'clock' | 'events' | 'audit'>
+type Deps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto' | 'random' | 'clock' | 'events' | 'audit'>
 
 async function present(deps: Deps, row: ListedRevocationRow): Promise<CaRevocationAnswer> {
   const certificate = deps.keys.main.open(revocationPlace(row.id), row.certificateSealed)

@@ -2,7 +2,7 @@ import { toEachAtOnce } from '../../ports/bounded.ts'
 import { commitUnlessTaken, GuardBroken } from '../../ports/database.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import type { CaAdapter, CaFailure, CaRevocation, CaRevocationOutcome } from '../../cas/adapters/contract.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { leaseMilliseconds, retryDelay } from '../../ports/backoff.ts'
 import { revocationPlace } from './queue.ts'
 import {
@@ -34,7 +34,7 @@ const failuresOfAll: ReadonlySet<CaFailure> = new Set([
 ])
 
 type ForwardingDeps = Pick<
-  EnrolmentDeps,
+  CertificateDeps,
   'database' | 'keys' | 'clock' | 'random' | 'events' | 'audit' | 'connections' | 'background'
 >
 

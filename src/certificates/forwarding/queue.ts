@@ -3,7 +3,7 @@ import type { Command } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { CertificateRow } from '../store.ts'
 import { embeddedConnection, type OpenConnection } from '../../cas/contract.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { openCertificate } from '../present.ts'
 import { insertCaRevocation, readConnectionOfRequest } from './store.ts'
 
@@ -18,7 +18,7 @@ interface RevokedElsewhere {
   readonly reason: RevocationReason | null
 }
 
-type QueueDeps = Pick<EnrolmentDeps, 'keys' | 'random' | 'clock'>
+type QueueDeps = Pick<CertificateDeps, 'keys' | 'random' | 'clock'>
 
 /**
  * The command that has the CA of a certificate told that it is revoked, for the batch of what caused it; none for the
@@ -52,7 +52,7 @@ function queued(deps: QueueDeps, connection: string, state: 'waiting' | 'by_hand
  * elsewhere. Where its connection was removed, an operator has to.
  */
 export async function queueRevocationAtIssuer(
-  deps: QueueDeps & Pick<EnrolmentDeps, 'database' | 'connections'>,
+  deps: QueueDeps & Pick<CertificateDeps, 'database' | 'connections'>,
   row: CertificateRow,
   reason: RevocationReason | null,
 ): Promise<Command[]> {

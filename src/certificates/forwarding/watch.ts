@@ -1,11 +1,11 @@
 import type { Gauge } from '../../ports/meter.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { countOpen, countWaitingSince } from './store.ts'
 
 /** A CA that is there is told within a minute. */
 const lateMilliseconds = 3_600_000
 
-type WatchDeps = Pick<EnrolmentDeps, 'database' | 'clock'>
+type WatchDeps = Pick<CertificateDeps, 'database' | 'clock'>
 
 /** Warns of CAs that have not confirmed for an hour: until then others may rely on what is revoked here. */
 export async function forwardingWarnings({ database, clock }: WatchDeps): Promise<string[]> {

@@ -5,7 +5,7 @@ import { sha256Hex } from '../../pki/encoding.ts'
 import { checkPublicKey } from '../../pki/key-policy.ts'
 import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
 import { recoverPublicKey } from '../../pki/private-keys/recover.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { revokeKey } from '../status/revoke.ts'
 import { challengeKey, takeProof } from './challenge.ts'
 import { readProof, readPublicKey } from './intake.ts'
@@ -24,7 +24,7 @@ const keyReadMilliseconds = 10_000
  * Blocks keys that were disclosed and revokes every certificate on them. The public key is computed from the private
  * value alone and proved, so nobody can have a stranger's certificate revoked by naming it beside a key of one's own.
  */
-export function createDisclosedKeys(deps: EnrolmentDeps): (finding: PrivateKeyFinding) => Promise<Disclosure> {
+export function createDisclosedKeys(deps: CertificateDeps): (finding: PrivateKeyFinding) => Promise<Disclosure> {
   const beingRead = new Set<{ readonly begun: number }>()
 
   const block = async (finding: PrivateKeyFinding): Promise<Disclosure> => {
@@ -92,7 +92,7 @@ const overloaded = (): DomainError =>
 
 /** Reports of compromised keys, by anyone. */
 export function keyCompromiseRoutes(
-  deps: EnrolmentDeps,
+  deps: CertificateDeps,
   blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>,
 ) {
   const routes = createRoutes()

@@ -1,6 +1,6 @@
 import { toEach } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { readRemindersDue, readRunningOut, takeReminder, type DueReminder } from './store.ts'
 import { earliestReminderMilliseconds, firstReminder, lastReminder } from './when.ts'
 
@@ -14,7 +14,7 @@ export interface DueRenewals {
 
 /** Which of a device's certificates are to be renewed: from a third of their term on, and urgently from a twelfth on. */
 export async function certificatesToRenew(
-  deps: Pick<EnrolmentDeps, 'database' | 'clock'>,
+  deps: Pick<CertificateDeps, 'database' | 'clock'>,
   device: string,
 ): Promise<DueRenewals> {
   const now = deps.clock()
@@ -24,7 +24,7 @@ export async function certificatesToRenew(
   return { renew: dueFrom(firstReminder), renewNow: dueFrom(lastReminder) }
 }
 
-type RemindDeps = Pick<EnrolmentDeps, 'database' | 'clock' | 'audit' | 'mail' | 'registration'>
+type RemindDeps = Pick<CertificateDeps, 'database' | 'clock' | 'audit' | 'mail' | 'registration'>
 
 /**
  * Tells one holder by mail, in the batch that takes the reminder. Where both reminders are due, that is one mail. False

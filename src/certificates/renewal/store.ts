@@ -1,5 +1,5 @@
 import { command, integer, query, requireOneChange, text, type Command, type Database } from '../../ports/database.ts'
-import { use } from '../../requests/store.ts'
+import { use } from '../../api/columns.ts'
 
 /**
  * Valid certificates whose holder is to be told that they run out, the longest due first; none whose mailbox or device

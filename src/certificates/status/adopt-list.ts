@@ -6,7 +6,7 @@ import { parseCrl, type RevocationList } from '../../pki/read-crl.ts'
 import { verifySignature } from '../../pki/signature.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import { readCertificateBySerialNumber, revokeCertificateRow } from '../store.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { blockKey } from '../keys/store.ts'
 import { insertStatus, keepRevocationList, revokeStatus } from '../../cas/inside/statuses.ts'
 
@@ -26,7 +26,7 @@ export interface AdoptedList {
   readonly unknown: number
 }
 
-type AdoptDeps = Pick<EnrolmentDeps, 'database' | 'crypto' | 'audit' | 'authorities' | 'onCertificatesEnded'>
+type AdoptDeps = Pick<CertificateDeps, 'database' | 'crypto' | 'audit' | 'authorities' | 'onCertificatesEnded'>
 
 /** How long a serial number that nobody knows is kept as revoked: longer than any certificate from here is valid. */
 const unknownKeptMilliseconds = 400 * 86_400_000

@@ -1,7 +1,7 @@
 import { byService } from '../../audit/entries.ts'
 import type { EndedPart } from '../../registration/consequences.ts'
 import { readRevocableOf } from '../store.ts'
-import type { EnrolmentDeps } from '../../requests/deps.ts'
+import type { CertificateDeps } from '../deps.ts'
 import { revokeCertificate } from './revoke.ts'
 
 /** What one run does at most; the next one goes on. */
@@ -11,7 +11,7 @@ const stepsPerRun = 200
  * Revokes what rests on a mailbox or device that has ended, and settles it when nothing is left. Resolves to how many
  * certificates it tried; the failures go to `failures`.
  */
-async function drawFor(deps: EnrolmentDeps, part: EndedPart, atMost: number, failures: unknown[]): Promise<number> {
+async function drawFor(deps: CertificateDeps, part: EndedPart, atMost: number, failures: unknown[]): Promise<number> {
   const certificates = await readRevocableOf(deps.database, part, deps.clock(), atMost)
   for (const { id } of certificates) {
     await revokeCertificate(deps, id, 'cessationOfOperation', byService, part.requireStillEnded).catch(
@@ -27,7 +27,7 @@ async function drawFor(deps: EnrolmentDeps, part: EndedPart, atMost: number, fai
  * Draws the consequences of what has ended: the certificates of a removed mailbox and of an ended device, and seven days
  * after a move those of the mailbox that moved away, are revoked. What fails holds up no other, and is tried again.
  */
-export async function drawConsequences(deps: EnrolmentDeps): Promise<void> {
+export async function drawConsequences(deps: CertificateDeps): Promise<void> {
   const failures: unknown[] = []
   let steps = 0
   for await (const part of deps.registration.endedParts()) {

@@ -11,7 +11,8 @@ import {
   type Database,
 } from '../../ports/database.ts'
 import { reason } from '../../cas/inside/statuses.ts'
-import { requestState, use, type RequestState } from '../store.ts'
+import { use } from '../../api/columns.ts'
+import { requestState, type RequestState } from '../store.ts'
 
 const requestColumns = {
   id: text,

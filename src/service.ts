@@ -1,4 +1,6 @@
-import { createAdminRoom, type AdminRoom } from './admin/room.ts'
+import { createAuthentication, type Authentication } from './admin/authenticate.ts'
+import { createAdminRoom } from './admin/room.ts'
+import { createAdminRoute } from './api/admin-route.ts'
 import { createApp, type ConnectionOf } from './app.ts'
 import type { Check, Job, Room } from './api/room.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
@@ -84,7 +86,7 @@ export interface Service {
    */
   afterRestore(backup: string, revocationList: Uint8Array | null): Promise<AfterRestore>
   /** How the command line becomes an administrator over the service's own files. */
-  readonly administration: Pick<AdminRoom, 'localOperator'>
+  readonly administration: Pick<Authentication, 'localOperator'>
 }
 
 /** Within the patience of people and of proxies; who asks a CA that takes longer is told to ask again. */
@@ -128,6 +130,8 @@ export async function createService(
   const { main: database, journal, crypto } = adapters
   const common = { ...adapters, database }
   const audit = createAuditRoom(common)
+  const administrators = createAuthentication({ ...common, audit })
+  const adminRoute = createAdminRoute(administrators.authenticate)
   const mail = createMailRoom({
     ...common,
     mailFrom: config.mailFrom,
@@ -200,6 +204,7 @@ export async function createService(
     queryLog,
     registration,
     enrolment,
+    adminRoute,
     bootstrapSha256: config.adminBootstrapSha256,
     warnings: () => warnings(),
   })
@@ -291,6 +296,6 @@ export async function createService(
       audit.sealSoon()
       return { mailsGivenUp: givenUp?.changes ?? 0, revocations }
     },
-    administration: admin,
+    administration: administrators,
   }
 }

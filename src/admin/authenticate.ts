@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { administratorRole, type AdministratorRole } from '../api/admin-shapes.ts'
+import type { AdminCaller, AuthenticateAdministrator } from '../api/admin-route.ts'
 import { dayOf, hashSecret, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import { bearerToken } from '../api/room.ts'
 import { commandLine } from '../audit/entries.ts'
@@ -10,13 +11,6 @@ import { StateCache } from '../ports/state-cache.ts'
 import { credentialPrefix, freshCredential } from './credentials.ts'
 import type { AdminDeps } from './deps.ts'
 import { markCredentialUsed, noteSeen, promoteCredential, readByCredential } from './store.ts'
-
-/** Who is asking. `credentialSha256` is null for the machine's own operator, whose credential lies in no table. */
-export interface AdminCaller {
-  readonly id: string
-  readonly roles: readonly AdministratorRole[]
-  readonly credentialSha256: Uint8Array | null
-}
 
 const credentialsRemembered = 1_000
 
@@ -38,8 +32,7 @@ interface Remembered {
 }
 
 export interface Authentication {
-  /** Throws `credential_required`, `credential_invalid`, `credential_of_another_kind`. */
-  readonly authenticate: (authorization: string | undefined) => Promise<AdminCaller>
+  readonly authenticate: AuthenticateAdministrator
   /**
    * The credential of the machine's own operator, with every role: random, kept in this process's memory only, so that
    * it opens nothing in any other process.

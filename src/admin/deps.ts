@@ -1,3 +1,4 @@
+import type { AdminRoute } from '../api/admin-route.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import type { EnrolmentRoom } from '../requests/room.ts'
 import type { MailRoom } from '../mail/room.ts'
@@ -19,6 +20,7 @@ export interface AdminDeps {
   readonly queryLog: Pick<QueryLogRoom, 'administration'>
   readonly registration: Pick<RegistrationRoom, 'administration'>
   readonly enrolment: Pick<EnrolmentRoom, 'administration'>
+  readonly adminRoute: AdminRoute
   /** SHA-256, in hex, of the secret that makes the first administrator; null where none may. */
   readonly bootstrapSha256: string | null
   /** What is not as it should be, as `/readyz` says it to this machine. */

@@ -2,9 +2,9 @@ import type { z } from 'zod'
 import type { foundLookup, QueryLogSearch } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
-import type { AdminCaller } from './authenticate.ts'
+import type { AdminCaller } from '../api/admin-route.ts'
 import type { AdminDeps } from './deps.ts'
-import { noteLooks } from './look.ts'
+import { noteLooks } from '../audit/look.ts'
 
 type FoundLookup = z.infer<typeof foundLookup>
 

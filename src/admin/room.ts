@@ -1,7 +1,5 @@
 import type { Room } from '../api/room.ts'
 import type { Events } from '../events.ts'
-import { createAdminRoute } from './admit.ts'
-import { createAuthentication } from './authenticate.ts'
 import type { AdminDeps } from './deps.ts'
 import { personalData } from './personal-data.ts'
 import { administratorRoutes } from './routes/administrators.ts'
@@ -15,22 +13,12 @@ import { routingRoutes } from './routes/routing.ts'
 import { subscriberRoutes } from './routes/subscribers.ts'
 import { dropNamesEndedBefore } from './store.ts'
 
-export interface AdminRoom extends Room {
-  /**
-   * The credential of the machine's own operator, for a command over the service's own files; see `Authentication`. It
-   * works on this service object only.
-   */
-  readonly localOperator: () => string
-}
-
 const nameKeptMilliseconds = 365 * 86_400_000
 
 /** Administrators and their API. */
-export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): AdminRoom {
-  const { authenticate, localOperator } = createAuthentication(deps)
-  const adminRoute = createAdminRoute(authenticate)
+export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): Room {
+  const { adminRoute } = deps
   return {
-    localOperator,
     routes: [
       administratorRoutes(deps, adminRoute),
       overviewRoutes(deps, adminRoute),

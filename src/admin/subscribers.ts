@@ -1,7 +1,7 @@
 import type { SubscriberReading } from '../api/admin-shapes.ts'
-import type { AdminCaller } from './authenticate.ts'
+import type { AdminCaller } from '../api/admin-route.ts'
 import type { AdminDeps } from './deps.ts'
-import { noteLooks } from './look.ts'
+import { noteLooks } from '../audit/look.ts'
 
 async function readSubscriber(deps: AdminDeps, id: string): Promise<SubscriberReading | null> {
   const known = await deps.registration.administration.read(id)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { routeRoles } from '../../src/admin/route-roles.ts'
+import { routeRoles } from '../../src/api/admin-roles.ts'
 import type { Answer } from '../support/api.ts'
 import { allRoles, localOperator, makeAdministrator, type Administrator, type Role } from '../support/administrators.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'

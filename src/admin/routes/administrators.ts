@@ -27,7 +27,7 @@ import {
   renewLostCredential,
   rotateCredential,
 } from '../administrators.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import { bootstrapAdministrator } from '../bootstrap.ts'
 import type { AdminDeps } from '../deps.ts'
 

@@ -1,6 +1,6 @@
 import { decidedRequest, rejectionRequest } from '../../api/ca-shapes.ts'
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
 
 const decided = problemAnswer('It waits for no approval, or you or others have decided on it')

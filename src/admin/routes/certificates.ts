@@ -10,10 +10,10 @@ import {
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound } from '../../api/room.ts'
 import { pageOf } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
-import type { AdminRoute } from '../admit.ts'
-import type { AdminCaller } from '../authenticate.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
+import type { AdminCaller } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
-import { noteLooks } from '../look.ts'
+import { noteLooks } from '../../audit/look.ts'
 
 /** Who works with certificates sees whose they are; who only audits sees ids. */
 const seesMailboxOfCertificate: readonly AdministratorRole[] = ['operator', 'privacy']

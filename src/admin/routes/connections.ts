@@ -7,7 +7,7 @@ import {
 } from '../../api/ca-shapes.ts'
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
 import { pageOf, pageQuery } from '../../api/shapes.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
 
 /** RFC 9110 section 13.1.1: the version that was read, so that nobody undoes what somebody else did meanwhile. */

@@ -12,9 +12,9 @@ import {
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, timestamp } from '../../api/room.ts'
 import { pageOf } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
-import { noteLooks } from '../look.ts'
+import { noteLooks } from '../../audit/look.ts'
 import { searchQueryLog } from '../query-log.ts'
 
 /** The query log and the audit log, for who watches over both. */

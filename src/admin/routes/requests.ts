@@ -9,9 +9,9 @@ import { broughtCertificate, requestCsr, requestSettlement, requestStanding } fr
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
 import { pageOf } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
-import { noteLooks } from '../look.ts'
+import { noteLooks } from '../../audit/look.ts'
 
 /** Who works with requests sees whose they are, and what was said of them; who only audits sees ids. */
 const seesPersons: readonly AdministratorRole[] = ['operator', 'approver']

@@ -1,7 +1,7 @@
 import { caRevocation, caRevocationQuery } from '../../api/ca-shapes.ts'
 import { createRoutes, idInPath, jsonAnswer, notFound } from '../../api/room.ts'
 import { pageOf } from '../../api/shapes.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
 
 /** Revocations that CAs elsewhere are told of. They name certificates and their CAs, and no mailbox. */

@@ -1,7 +1,7 @@
 import { routingAnswer, routingQuestion, routingRule, routingRuleRequest } from '../../api/ca-shapes.ts'
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
 import { pageOf, pageQuery } from '../../api/shapes.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
 
 const positionTaken = problemAnswer('Another rule has this position')

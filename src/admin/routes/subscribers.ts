@@ -2,7 +2,7 @@ import { readingRequest, subscriberReading, subscriberSearch } from '../../api/a
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound } from '../../api/room.ts'
 import { pageOf } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
-import type { AdminRoute } from '../admit.ts'
+import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
 import { lookAtSubscriber, searchSubscriber } from '../subscribers.ts'
 

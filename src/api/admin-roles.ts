@@ -1,4 +1,4 @@
-import type { AdministratorRole } from '../api/admin-shapes.ts'
+import type { AdministratorRole } from './admin-shapes.ts'
 
 const everyRole = ['owner', 'operator', 'approver', 'privacy', 'auditor'] as const
 

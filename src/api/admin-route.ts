@@ -1,10 +1,22 @@
 import type { RouteConfig } from '@hono/zod-openapi'
 import type { Env, MiddlewareHandler } from 'hono'
-import type { AdministratorRole } from '../api/admin-shapes.ts'
-import { bearer, createRoute, problemAnswer, unauthorized } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
-import type { AdminCaller, Authentication } from './authenticate.ts'
-import { routeRoles, type AdminPath } from './route-roles.ts'
+import { routeRoles, type AdminPath } from './admin-roles.ts'
+import type { AdministratorRole } from './admin-shapes.ts'
+import { bearer, createRoute, problemAnswer, unauthorized } from './room.ts'
+
+/** Who is asking. `credentialSha256` is null for the machine's own operator, whose credential lies in no table. */
+export interface AdminCaller {
+  readonly id: string
+  readonly roles: readonly AdministratorRole[]
+  readonly credentialSha256: Uint8Array | null
+}
+
+/**
+ * Reads the `Authorization` header of an administrator. Throws `credential_required`, `credential_invalid`,
+ * `credential_of_another_kind`.
+ */
+export type AuthenticateAdministrator = (authorization: string | undefined) => Promise<AdminCaller>
 
 declare module 'hono' {
   interface ContextVariableMap {
@@ -29,10 +41,10 @@ const refused = {
 }
 
 /**
- * Makes the routes of the administrators' API: path, method and roles come from the one table, and the caller is
- * recognised before anything of the request is read.
+ * Makes the function that declares a route of the administrators' API. Path, method and roles come from the table of
+ * roles. The caller is recognised before anything of the request is read.
  */
-export function createAdminRoute(authenticate: Authentication['authenticate']) {
+export function createAdminRoute(authenticate: AuthenticateAdministrator) {
   const admit =
     (allowed: Roles): MiddlewareHandler<Env> =>
     async (context, next) => {
@@ -65,4 +77,5 @@ export function createAdminRoute(authenticate: Authentication['authenticate']) {
   }
 }
 
+/** Declares one route of the administrators' API. The service hands it to the rooms. */
 export type AdminRoute = ReturnType<typeof createAdminRoute>

@@ -8,14 +8,8 @@ export type DatabaseRole = 'main' | 'journal' | 'keys'
  * the names stand here; a test holds them against the files under `db/`.
  */
 export const knownMigrations: Readonly<Record<DatabaseRole, readonly string[]>> = {
-  main: [
-    '0001_house.sql',
-    '0002_keys_and_revocation.sql',
-    '0003_devices_and_mailboxes.sql',
-    '0004_administrators.sql',
-    '0005_ca_connections.sql',
-  ],
-  journal: ['0001_query_log.sql', '0002_lookup_budgets.sql', '0003_check_ins.sql'],
+  main: ['0001_main.sql'],
+  journal: ['0001_journal.sql'],
   keys: ['0001_key_ring.sql'],
 }
 

@@ -1,7 +1,7 @@
 import type { Room } from '../api/room.ts'
 import type { PrivateKeyFinding } from '../pki/private-keys/detect.ts'
 import { GuardBroken, type Command } from '../ports/database.ts'
-import { createEnrolmentAdministration, keepFingerprints, type EnrolmentAdministration } from './administration/read.ts'
+import { createEnrolmentAdministration, type EnrolmentAdministration } from './administration/read.ts'
 import type { EnrolmentDeps, GivenToEnrolment } from './deps.ts'
 import { createDisclosedKeys, keyCompromiseRoutes, type Disclosure } from '../certificates/keys/compromise.ts'
 import { deleteChallengesExpiredBefore } from '../certificates/keys/store.ts'
@@ -121,7 +121,6 @@ export function createEnrolmentRoom(given: GivenToEnrolment): EnrolmentRoom {
         },
       },
       { name: 'ca-connections-prune', cron: '17 3 * * *', run: () => deps.connections.forget() },
-      { name: 'certificates-fingerprint', cron: '* * * * *', run: () => keepFingerprints(deps) },
       { name: 'requests-resume', cron: '* * * * *', run: () => engine.run() },
       { name: 'requests-expire', cron: '* * * * *', run: () => engine.expire() },
       { name: 'requests-proved', cron: '* * * * *', run: () => continueProvedRequests(deps, engine) },

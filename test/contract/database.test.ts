@@ -631,11 +631,11 @@ describe('the schema', () => {
     test('leaves nothing of a file that fails half-way', async () => {
       const connection = openSqliteFile(join(folder.path, 'half-way.db'))
       // The last table of the file is in the way, after the others have been made.
-      connection.exec('CREATE TABLE query_log (x)')
-      await expect(migrate('journal', connection)).rejects.toThrow('query_log already exists')
-      expect(tablesOf(connection)).toEqual(['d1_migrations', 'query_log', 'sqlite_sequence'])
+      connection.exec('CREATE TABLE check_ins (x)')
+      await expect(migrate('journal', connection)).rejects.toThrow('check_ins already exists')
+      expect(tablesOf(connection)).toEqual(['check_ins', 'd1_migrations', 'sqlite_sequence'])
       expect(await appliedMigrations(new Sqlite(connection))).toEqual([])
-      connection.exec('DROP TABLE query_log')
+      connection.exec('DROP TABLE check_ins')
       expect(await migrate('journal', connection)).toEqual(knownMigrations.journal)
       connection.close()
     })

@@ -1,14 +1,10 @@
 import { integer, query, type Database } from '../../src/ports/database.ts'
 import { migrationScripts } from './engines.ts'
 
-/** The tables that the migrations of the main database leave behind: one that a migration makes for itself, it drops. */
-const tables = new Set<string>()
-for (const script of migrationScripts('main')) {
-  for (const [, change, table = ''] of script.matchAll(/(CREATE|DROP) TABLE (\w+)/g)) {
-    if (change === 'CREATE') tables.add(table)
-    else tables.delete(table)
-  }
-}
+/** The tables of the main database. */
+const tables = migrationScripts('main').flatMap((script) =>
+  [...script.matchAll(/^CREATE TABLE (\w+)/gm)].map(([, table = '']) => table),
+)
 
 /** How many rows each table of the main database has. */
 export async function countRows(main: Database): Promise<ReadonlyMap<string, number>> {
@@ -24,4 +20,4 @@ export async function countRows(main: Database): Promise<ReadonlyMap<string, num
 export const changedTables = (
   before: ReadonlyMap<string, number>,
   after: ReadonlyMap<string, number>,
-): readonly string[] => [...tables].filter((table) => after.get(table) !== before.get(table))
+): readonly string[] => tables.filter((table) => after.get(table) !== before.get(table))

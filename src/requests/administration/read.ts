@@ -2,8 +2,6 @@ import type { CertificateReading, CertificateSearch, ListedRequest, SubscriberRe
 import type { DecidedRequest } from '../../api/ca-shapes.ts'
 import { timestamp } from '../../api/room.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
-import { toEach } from '../../ports/bounded.ts'
-import type { Command } from '../../ports/database.ts'
 import { approveRequest, rejectRequest } from '../approval/decide.ts'
 import { createByHandAdministration, type ByHandAdministration } from '../by-hand/administration.ts'
 import type { ConnectionAdministration } from '../../cas/administration.ts'
@@ -21,13 +19,11 @@ import { revokeCertificate } from '../../certificates/status/revoke.ts'
 import {
   countRequestsByState,
   countValidCertificates,
-  keepFingerprint,
   readAtTheirCas,
   readByFingerprint,
   readBySerialNumber,
   readCertificateWithoutBytes,
   readNewestCertificatesOf,
-  readWithoutFingerprint,
   type CertificateAtCa,
   type CertificateWithoutBytes,
 } from './store.ts'
@@ -150,18 +146,3 @@ export const createEnrolmentAdministration = (
     }
   },
 })
-
-const fingerprintsPerRun = 500
-
-/** Keeps the fingerprints of certificates that were issued before they were kept, a few at a time. */
-export async function keepFingerprints(deps: Pick<Deps, 'database' | 'keys'>): Promise<void> {
-  const rows = await readWithoutFingerprint(deps.database, fingerprintsPerRun)
-  const kept: Command[] = []
-  try {
-    await toEach(rows, async (row) => {
-      kept.push(keepFingerprint(row.id, openFacts(deps.keys, row).fingerprintSha256))
-    })
-  } finally {
-    if (kept.length > 0) await deps.database.batch(kept)
-  }
-}

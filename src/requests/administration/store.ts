@@ -1,15 +1,5 @@
 import { caRevocationState } from '../../api/admin-shapes.ts'
-import {
-  blob,
-  command,
-  integer,
-  nullable,
-  oneOf,
-  query,
-  text,
-  type Command,
-  type Database,
-} from '../../ports/database.ts'
+import { blob, integer, nullable, oneOf, query, text, type Database } from '../../ports/database.ts'
 import { reason } from '../../cas/inside/statuses.ts'
 import { use } from '../../api/columns.ts'
 import { requestState, type RequestState } from '../store.ts'
@@ -219,22 +209,4 @@ export const countRequestsByState = (database: Database) =>
       `SELECT /* scan: counts everything, for a dashboard */ state, COUNT(*) AS requests
        FROM certificate_requests GROUP BY state`,
     ),
-  )
-
-/** Certificates from before their fingerprint was kept beside them. */
-export const readWithoutFingerprint = (database: Database, limit: number) =>
-  database.all(
-    query(
-      { id: text, factsSealed: blob },
-      `SELECT id, facts_sealed AS factsSealed FROM certificates
-       WHERE fingerprint_sha256 IS NULL AND id > '' ORDER BY id LIMIT ?`,
-      limit,
-    ),
-  )
-
-export const keepFingerprint = (id: string, fingerprintSha256: string): Command =>
-  command(
-    `UPDATE certificates SET fingerprint_sha256 = ? WHERE id = ? AND fingerprint_sha256 IS NULL`,
-    fingerprintSha256,
-    id,
   )

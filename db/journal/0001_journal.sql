@@ -1,0 +1,54 @@
+CREATE TABLE batch_guard (broken TEXT NOT NULL) STRICT;
+CREATE TRIGGER batch_guard_breaks BEFORE INSERT ON batch_guard
+BEGIN
+  SELECT RAISE(ABORT, 'guard:' || NEW.broken);
+END;
+
+-- Lookups of the last minute or so: no index, so that a row costs as little as a row can.
+CREATE TABLE query_log_recent (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  asker TEXT NOT NULL,
+  device TEXT,
+  interface TEXT NOT NULL CHECK (interface IN ('http')),
+  status TEXT NOT NULL CHECK (status IN ('found', 'not_found')),
+  address_sealed BLOB NOT NULL
+) STRICT;
+
+-- Everything older, by asker.
+CREATE TABLE query_log (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  asker TEXT NOT NULL,
+  device TEXT,
+  interface TEXT NOT NULL CHECK (interface IN ('http')),
+  status TEXT NOT NULL CHECK (status IN ('found', 'not_found')),
+  address_sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX query_log_by_asker ON query_log (asker, id);
+
+-- How many distinct addresses were asked for on one UTC day, by one subscriber, one domain or one network: a keyed hash
+-- of whom and the day, so that no two days of the same can be told to be the same.
+CREATE TABLE lookup_budgets (
+  day INTEGER NOT NULL,
+  scope BLOB NOT NULL,
+  used INTEGER NOT NULL CHECK (used >= 0),
+  PRIMARY KEY (day, scope)
+) STRICT, WITHOUT ROWID;
+
+-- Which ones: one keyed hash of whom, the day and the address together. It tells neither whose it is nor what was asked.
+CREATE TABLE lookup_budget_addresses (
+  day INTEGER NOT NULL,
+  address_key BLOB NOT NULL,
+  PRIMARY KEY (day, address_key)
+) STRICT, WITHOUT ROWID;
+
+-- The latest report of each device, overwritten: no history.
+CREATE TABLE check_ins (
+  device TEXT PRIMARY KEY,
+  subscriber TEXT NOT NULL,
+  -- To the hour.
+  seen_at INTEGER NOT NULL CHECK (seen_at % 3600000 = 0),
+  facts_sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX check_ins_by_age ON check_ins (seen_at);

@@ -3,7 +3,9 @@ import { personalData as admin } from './admin/personal-data.ts'
 import { personalData as audit } from './audit/personal-data.ts'
 import { personalData as consent } from './consent/personal-data.ts'
 import { personalData as directory } from './directory/personal-data.ts'
-import { personalData as enrolment } from './requests/personal-data.ts'
+import { personalData as cas } from './cas/personal-data.ts'
+import { personalData as certificates } from './certificates/personal-data.ts'
+import { personalData as requests } from './requests/personal-data.ts'
 import { personalData as mail } from './mail/personal-data.ts'
 import { personalData as house } from './privacy/personal-data.ts'
 import { registerMarkdown } from './privacy/register.ts'
@@ -26,7 +28,9 @@ export const declarations = [
   consent,
   queryLog,
   registration,
-  enrolment,
+  cas,
+  certificates,
+  requests,
   directory,
   reports,
   admin,

@@ -13,7 +13,7 @@ import { ownCertificate, pageOf, pageQuery, revocationRequest } from '../api/sha
 import { DomainError } from '../errors.ts'
 import type { CertificateDeps } from './deps.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
-import { revokeCertificate } from './status/revoke.ts'
+import { revokeCertificate } from './revoke.ts'
 import { ownCertificateRow } from './own.ts'
 import { createOwnPresenter } from './present-own.ts'
 import { readCertificatesOf } from './store.ts'
@@ -52,7 +52,7 @@ const revokeRoute = createRoute({
 })
 
 /** A subscriber's own certificates, and their revocation. */
-export function certificateRoutes(deps: CertificateDeps) {
+export function ownCertificateRoutes(deps: CertificateDeps) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
   const { presentOwn } = createOwnPresenter(deps)

@@ -245,3 +245,29 @@ export const countValid = (database: Database) =>
   database.first(
     query({ certificates: integer }, `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid'`),
   )
+
+/** The certificates of an authority that can still be revoked, among these serial numbers. */
+export const readRevocableAmong = (database: Database, authority: string, serialNumbers: readonly string[]) =>
+  database.all(
+    query(
+      { id: text, serialNumber: text },
+      `SELECT c.id AS id, c.serial_number AS serialNumber
+       FROM json_each(?) l CROSS JOIN certificates c ON c.authority = ? AND c.serial_number = l.value
+       WHERE c.state IN ('valid', 'superseded')`,
+      JSON.stringify(serialNumbers),
+      authority,
+    ),
+  )
+
+/** Certificates that should have been revoked when what they rest on was settled. */
+export const readLeftUnrevoked = (database: Database, now: number) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT /* scan: an invariant is checked on all rows */ c.id AS id
+       FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
+       WHERE c.state IN ('valid', 'superseded') AND c.not_after > ?
+         AND (m.settled_at IS NOT NULL OR d.settled_at IS NOT NULL)`,
+      now,
+    ),
+  )

@@ -116,19 +116,6 @@ export const readRevoked = (database: Database, authority: string, expiredAfter:
     ),
   )
 
-/** Certificates that should have been revoked when what they rest on was settled. */
-export const readLeftUnrevoked = (database: Database, now: number) =>
-  database.all(
-    query(
-      { id: text },
-      `SELECT /* scan: an invariant is checked on all rows */ c.id AS id
-       FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
-       WHERE c.state IN ('valid', 'superseded') AND c.not_after > ?
-         AND (m.settled_at IS NOT NULL OR d.settled_at IS NOT NULL)`,
-      now,
-    ),
-  )
-
 /** Whether a revocation waits for its first list. */
 export const readUnlisted = (database: Database, authority: string) =>
   database.first(

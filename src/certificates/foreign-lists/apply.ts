@@ -5,7 +5,7 @@ import { toEach } from '../../ports/bounded.ts'
 import type { OpenConnection } from '../../cas/contract.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { noteConfirmed } from '../forwarding/deliver.ts'
-import { followRevocation } from '../status/revoke.ts'
+import { followRevocation } from '../revoke.ts'
 import { issuerOf } from './issuer.ts'
 import { findNamed, type Named } from './named.ts'
 

@@ -6,7 +6,7 @@ import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { revocationPlace } from '../forwarding/queue.ts'
 import { readOpen } from '../forwarding/store.ts'
-import { readRevocableAmong } from './store.ts'
+import { readRevocableAmong } from '../store.ts'
 
 /** How many entries are looked for at a time. */
 const entriesAtOnce = 5_000

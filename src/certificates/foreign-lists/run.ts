@@ -4,7 +4,7 @@ import type { CertificateDeps } from '../deps.ts'
 import { leaseMilliseconds, listDelay, retryDelay } from '../../ports/backoff.ts'
 import { applyList, type ReadList } from './apply.ts'
 import { fetchList } from './fetch.ts'
-import { claimList, noteApplied, noteFailed, readDueLists, type DueList } from './store.ts'
+import { claimList, noteApplied, noteFailed, readDueLists, type DueList } from '../../cas/lists/store.ts'
 
 const perRun = 50
 /** Lists may be long, and memory is short on Workers. */

@@ -1,7 +1,7 @@
 import { timestamp } from '../../api/room.ts'
 import type { Gauge } from '../../ports/meter.ts'
 import type { CertificateDeps } from '../deps.ts'
-import { readOverdue } from './store.ts'
+import { readOverdue } from '../../cas/lists/store.ts'
 
 /** So many failures before a list was ever had are no accident. */
 const failuresWarnedOf = 3

@@ -6,9 +6,9 @@ import { checkPublicKey } from '../../pki/key-policy.ts'
 import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
 import { recoverPublicKey } from '../../pki/private-keys/recover.ts'
 import type { CertificateDeps } from '../deps.ts'
-import { revokeKey } from '../status/revoke.ts'
+import { revokeKey } from '../revoke.ts'
 import { challengeKey, takeProof } from './challenge.ts'
-import { readProof, readPublicKey } from './intake.ts'
+import { readProof, readPublicKey } from './read.ts'
 
 const anyone = { actorKind: 'anyone', actor: null } as const
 

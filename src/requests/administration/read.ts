@@ -15,7 +15,7 @@ import { blockImported } from '../../certificates/keys/blocklist.ts'
 import { openFacts } from '../../certificates/present.ts'
 import { listRequests, openRequest, type OpenedRequest, type RequestQuestion } from './requests.ts'
 import type { RoutingAdministration } from '../../cas/routing/administration.ts'
-import { revokeCertificate } from '../../certificates/status/revoke.ts'
+import { revokeCertificate } from '../../certificates/revoke.ts'
 import {
   countRequestsByState,
   countValidCertificates,

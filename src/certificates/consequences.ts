@@ -1,7 +1,7 @@
-import { byService } from '../../audit/entries.ts'
-import type { EndedPart } from '../../registration/consequences.ts'
-import { readRevocableOf } from '../store.ts'
-import type { CertificateDeps } from '../deps.ts'
+import { byService } from '../audit/entries.ts'
+import type { EndedPart } from '../registration/consequences.ts'
+import { readRevocableOf } from './store.ts'
+import type { CertificateDeps } from './deps.ts'
 import { revokeCertificate } from './revoke.ts'
 
 /** What one run does at most; the next one goes on. */

@@ -1,11 +1,11 @@
-import type { RevocationReason } from '../../pki/revocation-reason.ts'
-import { GuardBroken, requireOneChange, type Command } from '../../ports/database.ts'
-import type { AuditActor } from '../../audit/entries.ts'
-import { blockKey } from '../keys/store.ts'
-import type { CertificateDeps } from '../deps.ts'
-import { queueRevocationAtIssuer } from '../forwarding/queue.ts'
-import { readCertificate, readCertificatesWithKey, revokeCertificateRow, type CertificateRow } from '../store.ts'
-import { revokeStatus } from '../../cas/inside/statuses.ts'
+import type { RevocationReason } from '../pki/revocation-reason.ts'
+import { GuardBroken, requireOneChange, type Command } from '../ports/database.ts'
+import type { AuditActor } from '../audit/entries.ts'
+import { blockKey } from './keys/store.ts'
+import type { CertificateDeps } from './deps.ts'
+import { queueRevocationAtIssuer } from './forwarding/queue.ts'
+import { readCertificate, readCertificatesWithKey, revokeCertificateRow, type CertificateRow } from './store.ts'
+import { revokeStatus } from '../cas/inside/statuses.ts'
 
 type RevokeDeps = Pick<
   CertificateDeps,

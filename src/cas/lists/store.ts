@@ -83,28 +83,6 @@ export const noteFailed = (
     url,
   )
 
-/** The CAs elsewhere that have issued what is kept here, or stand above one that has. */
-export const readConnectedAuthorities = (database: Database) =>
-  database.all(
-    query(
-      { id: text, certificate: blob },
-      `SELECT /* scan: a few for each connection */ id, certificate FROM certificate_authorities WHERE role = 'connected'`,
-    ),
-  )
-
-/** The certificates of an authority that can still be revoked, among these serial numbers. */
-export const readRevocableAmong = (database: Database, authority: string, serialNumbers: readonly string[]) =>
-  database.all(
-    query(
-      { id: text, serialNumber: text },
-      `SELECT c.id AS id, c.serial_number AS serialNumber
-       FROM json_each(?) l CROSS JOIN certificates c ON c.authority = ? AND c.serial_number = l.value
-       WHERE c.state IN ('valid', 'superseded')`,
-      JSON.stringify(serialNumbers),
-      authority,
-    ),
-  )
-
 /** Lists whose CA should have made the next one, and those that could not be had from the start. */
 export const readOverdue = (database: Database, now: number, failures: number) =>
   database.all(
@@ -117,5 +95,14 @@ export const readOverdue = (database: Database, now: number, failures: number) =
        ORDER BY k.name, l.url`,
       now,
       failures,
+    ),
+  )
+
+/** The CAs elsewhere that have issued what is kept here, or stand above one that has. */
+export const readConnectedAuthorities = (database: Database) =>
+  database.all(
+    query(
+      { id: text, certificate: blob },
+      `SELECT /* scan: a few for each connection */ id, certificate FROM certificate_authorities WHERE role = 'connected'`,
     ),
   )

@@ -12,13 +12,14 @@ import { createEmbeddedCa } from './cas/inside/embedded.ts'
 import { createConnections } from './cas/registry.ts'
 import { createEnrolmentRoom } from './requests/room.ts'
 import type { AdoptedList } from './certificates/adopt-list.ts'
+import { createCertificateRoom } from './certificates/room.ts'
 import { mayReadWarnings, metricsRoutes } from './edge/metrics.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
 import { parseCertificate } from './pki/certificate.ts'
 import { nameToString } from './pki/names.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
-import type { Database } from './ports/database.ts'
+import type { Command, Database } from './ports/database.ts'
 import type { Journal } from './ports/journal.ts'
 import type { Keys, Sha256 } from './ports/keys.ts'
 import type { Mailer } from './ports/mailer.ts'
@@ -148,7 +149,7 @@ export async function createService(
     onMailboxEnded: (mailbox) => [...directory.onMailboxEnded(mailbox), ...enrolment.onMailboxEnded(mailbox)],
     onDeviceEnded: (device) => [...directory.onDeviceEnded(device), ...enrolment.onDeviceEnded(device)],
     onMailboxProved: (mailbox) => enrolment.onMailboxProved(mailbox),
-    onConsequencesDue: () => enrolment.drawConsequencesSoon(),
+    onConsequencesDue: () => certificates.drawConsequencesSoon(),
   })
   const { authenticate } = registration
   const queryLog = createQueryLogRoom({ ...common, authenticate, keptDays: config.queryLogDays })
@@ -179,6 +180,28 @@ export async function createService(
     recordLookup: replaced.recordLookup ?? queryLog.record,
     chainOf: (authority) => connections.chainOf(authority),
   })
+  const onCertificatesEnded = (ids: readonly string[]): Command[] => [
+    ...directory.onCertificatesEnded(ids),
+    ...enrolment.onCertificatesEnded(ids),
+  ]
+  const onCertificateSuperseded = (old: string, successor: string): Command[] => [
+    ...directory.onCertificateSuperseded(old, successor),
+    ...enrolment.onCertificatesEnded([old]),
+  ]
+  const origin = new URL(config.publicUrl).origin
+  const publishedAmong = (ids: readonly string[]) => directory.publishedAmong(ids)
+  const certificates = createCertificateRoom({
+    ...common,
+    audit,
+    mail,
+    registration,
+    connections,
+    authorities,
+    origin,
+    onCertificatesEnded,
+    onCertificateSuperseded,
+    publishedAmong,
+  })
   const enrolment = createEnrolmentRoom({
     ...common,
     audit,
@@ -187,15 +210,16 @@ export async function createService(
     connections,
     authorities,
     patienceMilliseconds: replaced.patienceMilliseconds ?? patienceMilliseconds,
-    origin: new URL(config.publicUrl).origin,
-    onCertificatesEnded: (ids) => directory.onCertificatesEnded(ids),
-    onCertificateSuperseded: (old, successor) => directory.onCertificateSuperseded(old, successor),
-    publishedAmong: (ids) => directory.publishedAmong(ids),
+    origin,
+    onCertificatesEnded,
+    onCertificateSuperseded,
+    publishedAmong,
+    tellCasSoon: certificates.tellCasSoon,
   })
   const reports = createReportsRoom({
     ...common,
     authenticate,
-    certificatesToRenew: (device) => enrolment.certificatesToRenew(device),
+    certificatesToRenew: (device) => certificates.certificatesToRenew(device),
   })
   const admin = createAdminRoom({
     ...common,
@@ -225,6 +249,7 @@ export async function createService(
     consent,
     queryLog,
     registration,
+    certificates,
     enrolment,
     directory,
     reports,
@@ -271,7 +296,7 @@ export async function createService(
     plainPkiHosts: config.pkiPort === null ? [pkiUrl, authorities.namedPkiUrl].map((url) => new URL(url).host) : [],
     corsOrigins: config.corsOrigins,
     connectionOf: adapters.connectionOf,
-    onPrivateKey: enrolment.blockDisclosedKey,
+    onPrivateKey: certificates.blockDisclosedKey,
     databases,
     warnings,
     mayReadWarnings: (context) => mayReadWarnings(context, { token: config.metricsToken, sha256: adapters.sha256 }),
@@ -291,7 +316,7 @@ export async function createService(
         enrolment.forgetProgress(),
         ...audit.record({ ...entry, subjectKind: 'backup', subject: backup }),
       ])
-      const revocations = revocationList === null ? null : await enrolment.adoptRevocationList(revocationList)
+      const revocations = revocationList === null ? null : await certificates.adoptRevocationList(revocationList)
       await enrolment.reissueRevocationLists()
       audit.sealSoon()
       return { mailsGivenUp: givenUp?.changes ?? 0, revocations }

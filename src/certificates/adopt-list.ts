@@ -66,7 +66,7 @@ async function revocation(deps: AdoptDeps, authority: string, entry: CrlEntry, k
     const known = insertStatus({ authority, serialNumber, notAfter: keepUntil })
     return { kind: 'unknown', commands: [known, ...status, ...audited('serial number', serialNumber)] } as const
   }
-  const ended = row.state === 'valid' || row.state === 'superseded' ? revokeCertificateRow(row.id, row.request, at) : []
+  const ended = row.state === 'valid' || row.state === 'superseded' ? revokeCertificateRow(row.id, at) : []
   const blocked = reason === 'keyCompromise' ? [blockKey('spki-sha256', row.spkiSha256, 'revocation', at)] : []
   const commands = [...status, ...ended, ...deps.onCertificatesEnded([row.id]), ...blocked]
   return { kind: 'revoked', commands: [...commands, ...audited('certificate', row.id)] } as const

@@ -40,7 +40,7 @@ async function revocationCommands(
   const now = deps.clock()
   return [
     ...onlyWhile,
-    ...revokeCertificateRow(row.id, row.request, now),
+    ...revokeCertificateRow(row.id, now),
     ...revokeStatus({ authority: row.authority, serialNumber: row.serialNumber }, now, reason),
     ...deps.onCertificatesEnded([row.id]),
     ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', row.spkiSha256, 'revocation', now)] : []),

@@ -77,25 +77,20 @@ export const readValidCertificateId = (
     ),
   )
 
-/** Ends one certificate, and with it its request, so that its key cannot be certified again. */
-export const endCertificate = (
-  id: string,
-  request: string,
-  state: 'superseded' | 'expired',
-  now: number,
-): Command[] => [
+/** Ends a certificate. Guard `certificate_ended`: it is not valid any more. */
+export const endCertificate = (id: string, state: 'superseded' | 'expired'): Command[] => [
   command(`UPDATE certificates SET state = ?, remind_at = NULL WHERE id = ? AND state = 'valid'`, state, id),
   requireOneChange('certificate_ended'),
-  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
 ]
 
-/** Ends a request whose certificate came when one that was asked for later was valid; broken where that has ended. */
-export const giveWay = (request: string, successor: string, now: number): Command[] => [
+/**
+ * Ends a certificate that came when its successor was valid already. Guard `certificate_ended`: the successor has ended.
+ */
+export const endLateCertificate = (id: string, successor: string): Command[] => [
   command(
-    `UPDATE certificate_requests SET state = 'ended', updated_at = ?
-     WHERE id = ? AND state = 'issued' AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = ? AND c.state = 'valid')`,
-    now,
-    request,
+    `UPDATE certificates SET state = 'superseded', remind_at = NULL
+     WHERE id = ? AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = ? AND c.state = 'valid')`,
+    id,
     successor,
   ),
   requireOneChange('certificate_ended'),
@@ -218,8 +213,8 @@ export const readRevocableOf = (
     ),
   )
 
-/** Marks a certificate that is in time as revoked, and ends its request, so that its key cannot be certified again. */
-export const revokeCertificateRow = (id: string, request: string, now: number): Command[] => [
+/** Revokes a certificate. Guard `certificate_ended`: it was revoked before, or its term is over. */
+export const revokeCertificateRow = (id: string, now: number): Command[] => [
   command(
     `UPDATE certificates SET state = 'revoked', revoked_at = ?, remind_at = NULL
      WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
@@ -228,14 +223,14 @@ export const revokeCertificateRow = (id: string, request: string, now: number): 
     now,
   ),
   requireOneChange('certificate_ended'),
-  command(`UPDATE certificate_requests SET state = 'ended', updated_at = ? WHERE id = ?`, now, request),
 ]
 
+/** Valid certificates whose term is over. */
 export const readRunOut = (database: Database, now: number, limit: number) =>
   database.all(
     query(
-      { id: text, request: text },
-      `SELECT id, request FROM certificates WHERE state = 'valid' AND not_after < ? ORDER BY not_after LIMIT ?`,
+      { id: text },
+      `SELECT id FROM certificates WHERE state = 'valid' AND not_after < ? ORDER BY not_after LIMIT ?`,
       now,
       limit,
     ),

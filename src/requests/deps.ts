@@ -50,9 +50,6 @@ export interface EnrolmentDeps {
   readonly tellCasSoon: () => void
 }
 
-/** What the room is given from outside. */
-export type GivenToEnrolment = Omit<EnrolmentDeps, 'tellCasSoon'>
-
 /** One request for a certificate, as the routes hand it on. */
 export interface AskedCertificate {
   readonly caller: DeviceCaller

@@ -1,9 +1,6 @@
 import { parseCertificate } from '../pki/certificate.ts'
-import { singleGauge, type Gauge } from '../ports/meter.ts'
-import { countValid } from '../certificates/store.ts'
+import type { Gauge } from '../ports/meter.ts'
 import type { EnrolmentDeps } from './deps.ts'
-import { foreignListGauges, foreignListWarnings } from '../certificates/foreign-lists/watch.ts'
-import { forwardingGauges, forwardingWarnings } from '../certificates/forwarding/watch.ts'
 import { overdueLists, type RevocationListDeps } from '../cas/inside/revocation-list.ts'
 import { countOpenRequests } from './store.ts'
 
@@ -26,10 +23,6 @@ export function enrolmentGauges(deps: MonitoringDeps): readonly Gauge[] {
         return new Map(open.map(({ state, requests }) => [state, requests]))
       },
     },
-    singleGauge('certbook_certificates_valid', 'valid certificates', async () => {
-      const valid = await countValid(deps.database)
-      return valid?.certificates ?? null
-    }),
     {
       name: 'certbook_ca_expiry_days',
       means: "days until a CA's own certificate expires",
@@ -40,8 +33,6 @@ export function enrolmentGauges(deps: MonitoringDeps): readonly Gauge[] {
         ),
     },
     ...deps.connections.gauges,
-    ...forwardingGauges(deps),
-    ...foreignListGauges(deps),
   ]
 }
 
@@ -57,7 +48,5 @@ export async function enrolmentWarnings(deps: MonitoringDeps): Promise<string[]>
         `The revocation list of the ${role} CA is overdue: see job_failed in the log for the job revocation-lists.`,
     ),
     ...(await deps.connections.warnings()),
-    ...(await forwardingWarnings(deps)),
-    ...(await foreignListWarnings(deps)),
   ]
 }

@@ -305,3 +305,12 @@ export const countOpenRequests = (database: Database) =>
        GROUP BY state`,
     ),
   )
+
+/** Ends the requests of certificates that have ended, so that their keys are not certified again. */
+export const endRequestsOf = (certificates: readonly string[], now: number): Command =>
+  command(
+    `UPDATE certificate_requests SET state = 'ended', updated_at = ?
+     WHERE id IN (SELECT c.request FROM certificates c WHERE c.id IN (SELECT value FROM json_each(?)))`,
+    now,
+    JSON.stringify(certificates),
+  )

@@ -4,7 +4,7 @@ import { ConstraintFailed, GuardBroken, type Command } from '../../ports/databas
 import { randomId } from '../../ports/runtime.ts'
 import {
   endCertificate,
-  giveWay,
+  endLateCertificate,
   insertCertificate,
   readCertificateOfRequest,
   readValidCertificateId,
@@ -105,7 +105,7 @@ async function keepVerified(
         ...(previous === null ? [] : supersededCommands(deps, previous, id)),
         ...verified.commands,
         ...issuedCommands(deps, row, certificate, by),
-        ...(isLate ? lateCommands(deps, row.id, id, known.id) : []),
+        ...(isLate ? lateCommands(deps, id, known.id) : []),
         ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, id)),
         ...announcement,
       ])
@@ -181,18 +181,15 @@ async function whyUnwanted(deps: EnrolmentDeps, row: RequestRow, certificateSha2
   return (await readRevocationOf(deps.database, certificateSha256)) === null ? 'key_blocked' : 'revoked_at_ca'
 }
 
-const supersededCommands = (
-  deps: EnrolmentDeps,
-  previous: { readonly id: string; readonly request: string },
-  successor: string,
-): Command[] => [
-  ...endCertificate(previous.id, previous.request, 'superseded', deps.clock()),
+const supersededCommands = (deps: EnrolmentDeps, previous: { readonly id: string }, successor: string): Command[] => [
+  ...endCertificate(previous.id, 'superseded'),
   ...supersededEntry(deps, previous.id, successor),
 ]
 
 /** For a certificate that comes when its successor is there already. */
-const lateCommands = (deps: EnrolmentDeps, request: string, certificate: string, successor: string): Command[] => [
-  ...giveWay(request, successor, deps.clock()),
+const lateCommands = (deps: EnrolmentDeps, certificate: string, successor: string): Command[] => [
+  ...endLateCertificate(certificate, successor),
+  ...deps.onCertificatesEnded([certificate]),
   ...supersededEntry(deps, certificate, successor),
 ]
 

@@ -224,9 +224,7 @@ export async function createService(
   const admin = createAdminRoom({
     ...common,
     audit,
-    mail,
     queryLog,
-    registration,
     enrolment,
     adminRoute,
     bootstrapSha256: config.adminBootstrapSha256,

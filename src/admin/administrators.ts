@@ -1,10 +1,11 @@
 import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import type { AdministratorAnswer, AdministratorCredential, AdministratorRole } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
+import { commit, type Change } from '../audit/commit.ts'
 import { commandLine, type AuditEvent } from '../audit/entries.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import { DomainError } from '../errors.ts'
-import { GuardBroken, type Command } from '../ports/database.ts'
+import type { Outcome } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { AdminCaller } from '../api/admin-route.ts'
@@ -45,9 +46,6 @@ const noSuchAdministrator = (): DomainError => new DomainError('not_found', 'The
 const lastOwner = (): DomainError =>
   new DomainError('last_owner', 'This is the last owner whose credential works. Make another owner first.')
 
-/** Of an administrator who acts: nothing to guard for the command line, which is no row. */
-const stillOwner = (actor: string): Command[] => (actor === commandLine ? [] : requireStillOwner(actor))
-
 const entry = (
   action: string,
   actor: string,
@@ -55,23 +53,27 @@ const entry = (
   more: Pick<AuditEvent, 'facts' | 'personal'> = {},
 ): AuditEvent => ({ action, actorKind: 'administrator', actor, subjectKind: 'administrator', subject, ...more })
 
-/** Runs a batch; a broken guard becomes what `explain` says, after the actor's own end has been ruled out. */
-async function change(
+/**
+ * Commits what an owner changes. Throws `role_required` if the owner `by` has lost the role meanwhile. `broken` hears of
+ * the other guards, as in `commit`. The command line is no row in the table, so nothing guards it.
+ */
+const commitAsOwner = <Instead = never>(
   deps: AdministratorDeps,
-  commands: readonly Command[],
-  explain: () => Promise<void>,
-): Promise<void> {
-  try {
-    await deps.database.batch(commands)
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    if (error.code === 'actor_not_owner') {
-      throw new DomainError('role_required', 'You are no owner any more.', { cause: error })
-    }
-    return explain()
-  }
-  deps.audit.sealSoon()
-}
+  by: string,
+  { commands, ...change }: Change,
+  broken?: () => Instead | Promise<Instead>,
+): Promise<readonly Outcome[] | Instead> =>
+  commit(
+    deps,
+    { ...change, commands: [...(by === commandLine ? [] : requireStillOwner(by)), ...commands] },
+    (guard) => {
+      if (guard.code === 'actor_not_owner') {
+        throw new DomainError('role_required', 'You are no owner any more.', { cause: guard })
+      }
+      if (broken === undefined) throw guard
+      return broken()
+    },
+  )
 
 /** Makes an administrator, on behalf of `by`: an administrator's id, or the command line. */
 export async function createAdministrator(
@@ -83,25 +85,20 @@ export async function createAdministrator(
   const roles = ordered(asked.roles)
   const { credential, credentialSha256 } = freshCredential(deps)
   const now = deps.clock()
-  await change(
-    deps,
-    [
-      ...stillOwner(by),
-      insertAdministrator({
-        id,
-        nameSealed: sealName(deps.keys, id, asked.name),
-        roles,
-        credentialSha256,
-        createdAt: now,
-        createdBy: by,
-        seenAt: dayOf(now),
-      }),
-      ...deps.audit.record(
-        entry('administrator.created', by, id, { facts: { roles: roles.join(' ') }, personal: { name: asked.name } }),
-      ),
-    ],
-    async () => undefined,
-  )
+  const row = {
+    id,
+    nameSealed: sealName(deps.keys, id, asked.name),
+    roles,
+    credentialSha256,
+    createdAt: now,
+    createdBy: by,
+    seenAt: dayOf(now),
+  }
+  const audit = entry('administrator.created', by, id, {
+    facts: { roles: roles.join(' ') },
+    personal: { name: asked.name },
+  })
+  await commitAsOwner(deps, by, { commands: [insertAdministrator(row)], audit })
   return { id, roles, credential }
 }
 
@@ -124,21 +121,21 @@ export async function changeRoles(
   const roles = ordered(asked)
   if (before.roles === JSON.stringify(roles)) return present(deps, before)
   const facts = { before: parseRoles(before.roles).join(' '), after: roles.join(' ') }
-  let raced = false
-  await change(
+  const changed = await commitAsOwner(
     deps,
-    [
-      ...stillOwner(by),
-      ...updateRoles(before, roles, ownersSeenSince(deps)),
-      ...deps.audit.record(entry('administrator.roles_changed', by, id, { facts })),
-    ],
+    by,
+    {
+      commands: updateRoles(before, roles, ownersSeenSince(deps)),
+      audit: entry('administrator.roles_changed', by, id, { facts }),
+    },
     async () => {
       const now = await requireActive(deps, id)
       if (now.roles === before.roles) throw lastOwner()
-      raced = true
+      return null
     },
   )
-  return raced ? changeRoles(deps, id, asked, by) : present(deps, await requireActive(deps, id))
+  // Somebody else changed the roles meanwhile: begin again with what they are now.
+  return changed === null ? changeRoles(deps, id, asked, by) : present(deps, await requireActive(deps, id))
 }
 
 /** Ends an administrator, and with it the credentials. Throws `not_found`, `last_owner`. A repeat changes nothing. */
@@ -146,13 +143,13 @@ export async function removeAdministrator(deps: AdministratorDeps, id: string, b
   const row = await readAdministrator(deps.database, id)
   if (row === null) throw noSuchAdministrator()
   if (row.endedAt !== null) return
-  await change(
+  await commitAsOwner(
     deps,
-    [
-      ...stillOwner(by),
-      ...endAdministrator(id, deps.clock(), ownersSeenSince(deps)),
-      ...deps.audit.record(entry('administrator.ended', by, id)),
-    ],
+    by,
+    {
+      commands: endAdministrator(id, deps.clock(), ownersSeenSince(deps)),
+      audit: entry('administrator.ended', by, id),
+    },
     async () => {
       const now = await readAdministrator(deps.database, id)
       if (now?.endedAt === null) throw lastOwner()
@@ -168,14 +165,14 @@ export async function renewLostCredential(
 ): Promise<AdministratorCredential> {
   const row = await requireActive(deps, id)
   const { credential, credentialSha256 } = freshCredential(deps)
-  await change(
+  await commitAsOwner(
     deps,
-    [
-      ...stillOwner(by),
-      ...replaceCredential(id, credentialSha256, dayOf(deps.clock())),
-      ...deps.audit.record(entry('administrator.credential_replaced', by, id)),
-    ],
-    async () => {
+    by,
+    {
+      commands: replaceCredential(id, credentialSha256, dayOf(deps.clock())),
+      audit: entry('administrator.credential_replaced', by, id),
+    },
+    () => {
       throw noSuchAdministrator()
     },
   )
@@ -191,13 +188,13 @@ export async function rotateCredential(deps: AdministratorDeps, caller: AdminCal
     throw new DomainError('credential_of_another_kind', 'The command line has no credential that could be rotated.')
   }
   const { credential, credentialSha256 } = freshCredential(deps)
-  await change(
+  await commit(
     deps,
-    [
-      ...prepareCredential(caller.id, caller.credentialSha256, credentialSha256),
-      ...deps.audit.record(entry('administrator.credential_prepared', caller.id, caller.id)),
-    ],
-    async () => {
+    {
+      commands: prepareCredential(caller.id, caller.credentialSha256, credentialSha256),
+      audit: entry('administrator.credential_prepared', caller.id, caller.id),
+    },
+    () => {
       throw new DomainError('credential_invalid', 'The credential has been replaced meanwhile. Use the newest one.')
     },
   )

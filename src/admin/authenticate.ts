@@ -3,10 +3,10 @@ import { administratorRole, type AdministratorRole } from '../api/admin-shapes.t
 import type { AdminCaller, AuthenticateAdministrator } from '../api/admin-route.ts'
 import { dayOf, hashSecret, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import { bearerToken } from '../api/room.ts'
+import { commit } from '../audit/commit.ts'
 import { commandLine } from '../audit/entries.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
-import { GuardBroken } from '../ports/database.ts'
 import { StateCache } from '../ports/state-cache.ts'
 import { credentialPrefix, freshCredential } from './credentials.ts'
 import type { AdminDeps } from './deps.ts'
@@ -47,23 +47,23 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
 
   const noteFirstUse = async (row: CredentialRow, credentialSha256: Uint8Array): Promise<void> => {
     const change = row.isNext === 1 ? promoteCredential : markCredentialUsed
-    try {
-      await deps.database.batch([
-        ...change(row.id, credentialSha256, deps.clock()),
-        ...deps.audit.record({
+    await commit(
+      deps,
+      {
+        commands: change(row.id, credentialSha256, deps.clock()),
+        audit: {
           action: row.isNext === 1 ? 'administrator.credential_rotated' : 'administrator.credential_first_used',
           actorKind: 'administrator',
           actor: row.id,
           subjectKind: 'administrator',
           subject: row.id,
-        }),
-      ])
-      deps.audit.sealSoon()
-    } catch (error) {
-      if (!(error instanceof GuardBroken)) throw error
-      // Another call with the same credential was first, or the credential was replaced just now.
-      if ((await readByCredential(deps.database, credentialSha256)) === null) throw unknownCredential()
-    }
+        },
+      },
+      async () => {
+        // Another call with the same credential was first, or the credential was replaced just now.
+        if ((await readByCredential(deps.database, credentialSha256)) === null) throw unknownCredential()
+      },
+    )
   }
 
   const recognise = async (token: string, readAt: number | null): Promise<AdminCaller> => {

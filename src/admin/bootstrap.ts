@@ -1,10 +1,10 @@
 import { dayOf, hashSecret } from '../api/credentials.ts'
 import type { AdministratorCredential } from '../api/admin-shapes.ts'
 import { bearerToken } from '../api/room.ts'
+import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
 import { fromHex } from '../pki/hexadecimal.ts'
-import { GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import { sealName, type AdministratorDeps } from './administrators.ts'
 import { freshCredential } from './credentials.ts'
@@ -49,10 +49,11 @@ export async function bootstrapAdministrator(
     createdBy: bootstrap,
     seenAt: dayOf(now),
   }
-  try {
-    await deps.database.batch([
-      ...(before === null ? insertFirstAdministrator(row) : replaceBootstrapped(row)),
-      ...deps.audit.record({
+  await commit(
+    deps,
+    {
+      commands: before === null ? insertFirstAdministrator(row) : replaceBootstrapped(row),
+      audit: {
         action: before === null ? 'administrator.created' : 'administrator.credential_replaced',
         actorKind: 'anyone',
         actor: bootstrap,
@@ -60,12 +61,11 @@ export async function bootstrapAdministrator(
         subject: id,
         facts: { roles: 'owner' },
         personal: { name },
-      }),
-    ])
-  } catch (error) {
-    if (error instanceof GuardBroken) throw closed()
-    throw error
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    () => {
+      throw closed()
+    },
+  )
   return { id, roles: ['owner'], credential }
 }

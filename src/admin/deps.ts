@@ -1,12 +1,10 @@
 import type { AdminRoute } from '../api/admin-route.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import type { EnrolmentRoom } from '../requests/room.ts'
-import type { MailRoom } from '../mail/room.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
 import type { QueryLogRoom } from '../query-log/room.ts'
-import type { RegistrationRoom } from '../registration/room.ts'
 
 /** What the admin room is given. What belongs to other rooms it asks of them. */
 export interface AdminDeps {
@@ -15,10 +13,8 @@ export interface AdminDeps {
   readonly sha256: Sha256
   readonly random: Random
   readonly clock: Clock
-  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon' | 'administration'>
-  readonly mail: Pick<MailRoom, 'administration'>
-  readonly queryLog: Pick<QueryLogRoom, 'administration'>
-  readonly registration: Pick<RegistrationRoom, 'administration'>
+  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon' | 'verify'>
+  readonly queryLog: Pick<QueryLogRoom, 'search'>
   readonly enrolment: Pick<EnrolmentRoom, 'administration'>
   readonly adminRoute: AdminRoute
   /** SHA-256, in hex, of the secret that makes the first administrator; null where none may. */

@@ -25,6 +25,6 @@ export async function searchQueryLog(
     facts: { from: timestamp(from), to: timestamp(to) },
     personal: { reason, ...(address === undefined ? {} : { address }) },
   })
-  const page = await deps.queryLog.administration.search({ asker: asker ?? null, matchingKey, from, to, limit, cursor })
+  const page = await deps.queryLog.search({ asker: asker ?? null, matchingKey, from, to, limit, cursor })
   return { items: page.items.map((row) => ({ ...row, at: timestamp(row.at) })), next: page.next }
 }

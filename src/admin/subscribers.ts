@@ -1,10 +1,11 @@
 import type { SubscriberReading } from '../api/admin-shapes.ts'
 import type { AdminCaller } from '../api/admin-route.ts'
+import { describeSubscriber, holderOf } from '../registration/describe.ts'
 import type { AdminDeps } from './deps.ts'
 import { noteLooks } from '../audit/look.ts'
 
 async function readSubscriber(deps: AdminDeps, id: string): Promise<SubscriberReading | null> {
-  const known = await deps.registration.administration.read(id)
+  const known = await describeSubscriber(deps, id)
   return known === null ? null : { ...known, certificates: await deps.enrolment.administration.certificatesOf(id) }
 }
 
@@ -17,7 +18,7 @@ export async function searchSubscriber(
   caller: AdminCaller,
   { address, reason }: { readonly address: string; readonly reason: string },
 ): Promise<SubscriberReading[]> {
-  const holder = await deps.registration.administration.holderOf(address)
+  const holder = await holderOf(deps, address)
   await noteLooks(deps, caller, {
     action: 'subscriber.searched',
     subjectKind: 'subscriber',

@@ -36,6 +36,13 @@ export interface AuditDeps {
 
 const encoder = new TextEncoder()
 
+/** The place of a value that names somebody, which its seal is bound to. */
+export const privatePlace = (entry: string, field: string) => ({
+  table: 'audit_private',
+  column: 'value_sealed',
+  row: `${entry}/${field}`,
+})
+
 /** Binds the log to a value without holding it: SHA-256 of salt, field name, NUL and value. */
 export const commitment = (sha256: Sha256, salt: Uint8Array, field: string, value: string): string => {
   const named = encoder.encode(`${field}\0${value}`)
@@ -54,8 +61,7 @@ export const createRecordAudit =
     for (const [field, value] of Object.entries(event.personal ?? {})) {
       const salt = deps.random.bytes(16)
       commitments[field] = commitment(deps.sha256, salt, field, value)
-      const place = { table: 'audit_private', column: 'value_sealed', row: `${id}/${field}` }
-      privates.push(insertPrivate(id, field, salt, sealText(deps.keys.main, place, value)))
+      privates.push(insertPrivate(id, field, salt, sealText(deps.keys.main, privatePlace(id, field), value)))
     }
     const entry = insertEntry({
       id,

@@ -3,7 +3,6 @@ import type { Events } from '../events.ts'
 import type { Database } from '../ports/database.ts'
 import { singleGauge } from '../ports/meter.ts'
 import type { Background } from '../ports/runtime.ts'
-import { createAuditAdministration, type AuditAdministration } from './administration/read.ts'
 import { createRecordAudit, type AuditDeps, type RecordAudit } from './entries.ts'
 import { personalData } from './personal-data.ts'
 import { countUnsealed } from './store.ts'
@@ -14,7 +13,6 @@ export interface AuditRoom extends Room {
   /** Seals soon; call it after a batch that holds an entry has been committed. */
   sealSoon(): void
   verify(expectedHead: string | null): Promise<AuditVerification>
-  readonly administration: AuditAdministration
 }
 
 /** The audit log: entries in business batches, a sealer beside them, and its verification. */
@@ -35,7 +33,6 @@ export function createAuditRoom(
       })
     },
     verify,
-    administration: createAuditAdministration(deps),
     routes: [],
     jobs: [{ name: 'audit-seal', cron: '* * * * *', run: seal }],
     personalData,

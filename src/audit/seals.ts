@@ -3,7 +3,7 @@ import { openText, SealBroken, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { Events } from '../events.ts'
 import { toHex } from '../pki/encoding.ts'
-import { commitment } from './entries.ts'
+import { commitment, privatePlace } from './entries.ts'
 import {
   insertSeal,
   readEntriesAfter,
@@ -127,9 +127,8 @@ async function commitmentFaults(deps: VerifyDeps, entries: readonly AuditEntryRo
   const byId = new Map(entries.map((entry) => [entry.id, entry]))
   for (const row of await readPrivateOf(deps.database, [...byId.keys()])) {
     const entry = byId.get(row.entry)
-    const place = { table: 'audit_private', column: 'value_sealed', row: `${row.entry}/${row.field}` }
     try {
-      const value = openText(deps.keys.main, place, row.valueSealed)
+      const value = openText(deps.keys.main, privatePlace(row.entry, row.field), row.valueSealed)
       const expected: unknown = JSON.parse(entry?.commitments ?? '{}')
       const committed = typeof expected === 'object' && expected !== null ? Object.entries(expected) : []
       const fits = committed.some(

@@ -1,32 +1,49 @@
 import type { Database } from '../ports/database.ts'
 import { singleGauge, type Gauge } from '../ports/meter.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { readQueue } from './store.ts'
+import { countMailGivenUpSince, readQueue } from './store.ts'
+
+/**
+ * How long the row of a mail stays after it was sent or given up. The limits per day count these rows, and operators
+ * look in them for failures.
+ */
+export const finishedKeptMilliseconds = 2 * 86_400_000
 
 interface MailMonitoringDeps {
   readonly database: Database
   readonly clock: Clock
 }
 
-/** A mail that has waited this long tells of something that does not pass by itself. */
+/** When a mail has waited this long, something is wrong that does not pass by itself. */
 const tooLongMilliseconds = 3_600_000
 
-async function queueOf(deps: MailMonitoringDeps): Promise<{ waiting: number; oldestMilliseconds: number }> {
-  const queue = await readQueue(deps.database)
-  const oldest = queue?.oldest ?? null
-  return { waiting: queue?.waiting ?? 0, oldestMilliseconds: oldest === null ? 0 : deps.clock() - oldest }
+async function queueOf(deps: MailMonitoringDeps): Promise<{ waiting: number; oldest: number | null }> {
+  return (await readQueue(deps.database)) ?? { waiting: 0, oldest: null }
+}
+
+const oldestWaitsMilliseconds = async (deps: MailMonitoringDeps): Promise<number> => {
+  const { oldest } = await queueOf(deps)
+  return oldest === null ? 0 : deps.clock() - oldest
+}
+
+/** Mails that wait, since when the oldest does (UTC milliseconds), and mails given up within the last two days. */
+export async function countMails(
+  deps: MailMonitoringDeps,
+): Promise<{ queued: number; oldestQueuedAt: number | null; givenUp: number }> {
+  const { waiting, oldest } = await queueOf(deps)
+  const givenUp = await countMailGivenUpSince(deps.database, deps.clock() - finishedKeptMilliseconds)
+  return { queued: waiting, oldestQueuedAt: oldest, givenUp: givenUp?.mails ?? 0 }
 }
 
 export const mailGauges = (deps: MailMonitoringDeps): readonly Gauge[] => [
   singleGauge('certbook_mails_queued', 'mails that wait to be handed over', async () => (await queueOf(deps)).waiting),
   singleGauge('certbook_mail_oldest_seconds', 'how long the oldest queued mail has waited', async () =>
-    Math.floor((await queueOf(deps)).oldestMilliseconds / 1_000),
+    Math.floor((await oldestWaitsMilliseconds(deps)) / 1_000),
   ),
 ]
 
 /** Warns where mails have been undeliverable for an hour: nobody can register meanwhile. */
 export async function mailWarnings(deps: MailMonitoringDeps): Promise<string[]> {
-  const { oldestMilliseconds } = await queueOf(deps)
-  if (oldestMilliseconds <= tooLongMilliseconds) return []
+  if ((await oldestWaitsMilliseconds(deps)) <= tooLongMilliseconds) return []
   return ['Mails have been waiting for more than an hour: see mail_delayed in the log, and SMTP_URL or MAIL_HOOK_URL.']
 }

@@ -5,9 +5,8 @@ import type { Command, Database } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { DeliveryFailed, type Mailer } from '../ports/mailer.ts'
 import { randomId, type Background, type Clock, type Random } from '../ports/runtime.ts'
-import { createMailAdministration, type MailAdministration } from './administration/read.ts'
 import { mailContent, queuedContent, type MailContent } from './content.ts'
-import { mailGauges, mailWarnings } from './monitoring.ts'
+import { finishedKeptMilliseconds, mailGauges, mailWarnings } from './monitoring.ts'
 import { personalData } from './personal-data.ts'
 import {
   claimMail,
@@ -19,7 +18,6 @@ import {
   postponeMail,
   readDueMail,
 } from './store.ts'
-import { finishedKeptMilliseconds } from './retention.ts'
 import type { MailKind, MailLanguage, MailParameters } from './parameters.ts'
 import { renderMail } from './templates.ts'
 
@@ -54,7 +52,6 @@ export interface MailRoom extends Room {
   sendSoon(): void
   /** The command that gives up whatever is queued, for a queue of which nobody knows what has been sent since. */
   giveUpQueued(reason: string): Command
-  readonly administration: MailAdministration
 }
 
 interface MailDeps {
@@ -177,7 +174,6 @@ export function createMailRoom(deps: MailDeps): MailRoom {
     },
     sendSoon: () => deps.background.run('mail-send', send),
     giveUpQueued: (reason) => finishQueuedMail(deps.clock(), reason),
-    administration: createMailAdministration(deps),
     routes: [],
     jobs: [
       { name: 'mail-send', cron: '* * * * *', run: send },

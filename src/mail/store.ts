@@ -135,3 +135,13 @@ export const readQueue = (database: Database) =>
        FROM outgoing_mail WHERE state = 'queued'`,
     ),
   )
+
+export const countMailGivenUpSince = (database: Database, since: number) =>
+  database.first(
+    query(
+      { mails: integer },
+      `SELECT COUNT(*) AS mails FROM outgoing_mail
+       WHERE state <> 'queued' AND finished_at >= ? AND state = 'given_up'`,
+      since,
+    ),
+  )

@@ -17,7 +17,7 @@ import type { Journal } from '../ports/journal.ts'
 import { openText, type Keys } from '../ports/keys.ts'
 import { singleGauge } from '../ports/meter.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
-import { createQueryLogAdministration, type QueryLogAdministration } from './administration/search.ts'
+import { searchLog, type FoundLookup, type LogQuestion } from './search/search.ts'
 import { LogIds, lowestIdAt } from './log-ids.ts'
 import { personalData } from './personal-data.ts'
 import { createRecordLookup, logPlace, type RecordLookup } from './record.ts'
@@ -25,7 +25,8 @@ import { countRecent, deleteLogBelow, deleteRecentBelow, moveRecentBelow, readOw
 
 export interface QueryLogRoom extends Room {
   readonly record: RecordLookup
-  readonly administration: QueryLogAdministration
+  /** One page of the log, newest first; see `searchLog`. */
+  search(question: LogQuestion): Promise<{ items: FoundLookup[]; next: string | null }>
 }
 
 interface QueryLogDeps {
@@ -88,7 +89,7 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
 
   return {
     record: createRecordLookup({ ...deps, ids }),
-    administration: createQueryLogAdministration(deps),
+    search: (question) => searchLog(deps, question),
     routes: [routes],
     jobs: [
       {

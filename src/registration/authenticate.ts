@@ -1,8 +1,9 @@
 import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
+import { commit, type Change } from '../audit/commit.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
-import { GuardBroken, type Database } from '../ports/database.ts'
+import type { Database } from '../ports/database.ts'
 import { StateCache } from '../ports/state-cache.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { markCredentialUsed, markSeen, promoteNextCredential, readDeviceByCredential } from './device/store.ts'
@@ -24,30 +25,26 @@ type FoundDevice = NonNullable<Awaited<ReturnType<typeof readDeviceByCredential>
 const find = (deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<FoundDevice | null> =>
   readDeviceByCredential(deps.database, credentialSha256, deps.clock() - unusedAllowedMilliseconds)
 
-/** The first use of a rotated credential ends the one before. */
-async function takeNext(deps: AuthenticateDeps, device: string, credentialSha256: Uint8Array): Promise<void> {
-  await deps.database.batch([
-    ...promoteNextCredential(device, credentialSha256, deps.clock()),
-    ...deps.audit.record({
+/** The change that the first use of a credential makes. A rotated credential then ends the one before. */
+function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: FoundDevice, credentialSha256: Uint8Array): Change {
+  if (isNext === 0) return { commands: markCredentialUsed(deviceId, credentialSha256, deps.clock()) }
+  return {
+    commands: promoteNextCredential(deviceId, credentialSha256, deps.clock()),
+    audit: {
       action: 'credential.rotated',
       actorKind: 'device',
-      actor: device,
+      actor: deviceId,
       subjectKind: 'device',
-      subject: device,
-    }),
-  ])
-  deps.audit.sealSoon()
+      subject: deviceId,
+    },
+  }
 }
 
-/** From its first use on a credential is not replaced any more; one that was replaced just now is not served. */
+/** Notes the first use: a used credential is not replaced. Throws `credential_invalid` if it was replaced just now. */
 async function noteFirstUse(deps: AuthenticateDeps, found: FoundDevice, credentialSha256: Uint8Array): Promise<void> {
-  try {
-    if (found.isNext === 1) await takeNext(deps, found.deviceId, credentialSha256)
-    else await deps.database.batch(markCredentialUsed(found.deviceId, credentialSha256, deps.clock()))
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
+  await commit(deps, firstUse(deps, found, credentialSha256), async () => {
     if ((await find(deps, credentialSha256)) === null) throw unknownCredential()
-  }
+  })
 }
 
 /** Recognises device credentials, and notes the day on which each was seen. */

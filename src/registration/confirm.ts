@@ -1,6 +1,6 @@
+import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
-import { GuardBroken } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { confirmRegistration, readRegistration, type RegistrationRow } from './store.ts'
 import { countTry } from './wrong-tries.ts'
@@ -54,26 +54,26 @@ export async function markConfirmed(
   by: 'mailed token' | 'link and code',
 ): Promise<void> {
   const now = deps.clock()
-  try {
-    await deps.database.batch([
-      ...confirmRegistration(row.id, row.tokenSha256, now),
-      ...deps.audit.record({
+  const confirmed = await commit(
+    deps,
+    {
+      commands: confirmRegistration(row.id, row.tokenSha256, now),
+      audit: {
         action: 'registration.confirmed',
         actorKind: 'anyone',
         actor: null,
         subjectKind: 'registration',
         subject: row.id,
         facts: { by },
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    const again = await readRegistration(deps.database, row.id)
-    if (again === null || stateOf(again, now) !== 'confirmed') throw ended()
-    return
-  }
-  deps.audit.sealSoon()
-  deps.events.registrationConfirmed({ registration: row.id })
+      },
+    },
+    async () => {
+      const again = await readRegistration(deps.database, row.id)
+      if (again === null || stateOf(again, now) !== 'confirmed') throw ended()
+      return null
+    },
+  )
+  if (confirmed !== null) deps.events.registrationConfirmed({ registration: row.id })
 }
 
 async function refuseToken(deps: RegistrationDeps, row: RegistrationRow): Promise<never> {

@@ -1,4 +1,6 @@
-import { commitUnlessTaken, type Command } from '../ports/database.ts'
+import { commit } from '../audit/commit.ts'
+import { byService } from '../audit/entries.ts'
+import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { endDevicesWithoutMailbox, readActiveDevicesOf, readUnsettledDevices, settleDevice } from './device/store.ts'
 import { returnMilliseconds } from './mailbox/move.ts'
@@ -22,20 +24,18 @@ const devicesOfOne = 200
 
 type ConsequenceDeps = Pick<RegistrationDeps, 'database' | 'clock' | 'audit'>
 
-/** Commits, unless a guard finds that there is nothing to settle any more. */
-async function commitUnlessChanged(deps: ConsequenceDeps, commands: readonly Command[]): Promise<void> {
-  if (await commitUnlessTaken(deps.database, commands)) deps.audit.sealSoon()
-}
+/** The answer to a broken guard: the part came back, or another process settled it. Nothing is left to do. */
+const nothingToSettle = (): void => undefined
 
 async function settleEndedDevice(deps: ConsequenceDeps, id: string): Promise<void> {
-  const recorded = deps.audit.record({
-    action: 'device.settled',
-    actorKind: 'service',
-    actor: null,
-    subjectKind: 'device',
-    subject: id,
-  })
-  await commitUnlessChanged(deps, [...settleDevice(id, deps.clock()), ...recorded])
+  await commit(
+    deps,
+    {
+      commands: settleDevice(id, deps.clock()),
+      audit: { action: 'device.settled', ...byService, subjectKind: 'device', subject: id },
+    },
+    nothingToSettle,
+  )
 }
 
 /** Settles a mailbox; with the last one that could come back the devices of its subscriber end. */
@@ -49,27 +49,23 @@ async function settleEndedMailbox(
   )
   const first = { at: Number.MAX_SAFE_INTEGER, id: '' }
   const ending = isLeft ? [] : await readActiveDevicesOf(deps.database, subscriber, first, devicesOfOne)
-  await commitUnlessChanged(deps, [
-    ...settleMailbox(id, endedAt, deps.clock()),
-    ...deps.audit.record({
-      action: 'mailbox.settled',
-      actorKind: 'service',
-      actor: null,
-      subjectKind: 'mailbox',
-      subject: id,
-    }),
-    endDevicesWithoutMailbox(subscriber, deps.clock()),
-    ...ending.flatMap((device) =>
-      deps.audit.record({
-        action: 'device.ended',
-        actorKind: 'service',
-        actor: null,
-        subjectKind: 'device',
-        subject: device.id,
-        facts: { reason: 'no mailbox left' },
-      }),
-    ),
-  ])
+  await commit(
+    deps,
+    {
+      commands: [...settleMailbox(id, endedAt, deps.clock()), endDevicesWithoutMailbox(subscriber, deps.clock())],
+      audit: [
+        { action: 'mailbox.settled', ...byService, subjectKind: 'mailbox', subject: id },
+        ...ending.map((device) => ({
+          action: 'device.ended',
+          ...byService,
+          subjectKind: 'device',
+          subject: device.id,
+          facts: { reason: 'no mailbox left' },
+        })),
+      ],
+    },
+    nothingToSettle,
+  )
 }
 
 /**

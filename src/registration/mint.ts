@@ -1,4 +1,5 @@
 import { dayOf } from '../api/credentials.ts'
+import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
@@ -124,7 +125,6 @@ async function newDevice(
 
 function registered(deps: RegistrationDeps, minted: MintedCredential): MintedCredential {
   deps.mail.sendSoon()
-  deps.audit.sealSoon()
   deps.events.deviceRegistered({ subscriber: minted.subscriberId, device: minted.deviceId })
   return minted
 }
@@ -140,19 +140,21 @@ async function join(
   const { subscriber } = holder
   const { address } = openMailbox(deps.keys, holder)
   const deviceId = randomId(deps.random)
-  await deps.database.batch([
-    ...completeApproved(row.id, deviceId, subscriber, now),
-    ...renewProof(holder.id, subscriber, row.confirmedAt ?? now),
-    ...(await newDevice(deps, row, { id: deviceId, subscriber, address }, credential)),
-    ...deps.audit.record({
+  await commit(deps, {
+    commands: [
+      ...completeApproved(row.id, deviceId, subscriber, now),
+      ...renewProof(holder.id, subscriber, row.confirmedAt ?? now),
+      ...(await newDevice(deps, row, { id: deviceId, subscriber, address }, credential)),
+    ],
+    audit: {
       action: 'device.joined',
       actorKind: 'device',
       actor: deviceId,
       subjectKind: 'subscriber',
       subject: subscriber,
       facts: { mailbox: holder.id, registration: row.id, approvedBy: row.approvedBy },
-    }),
-  ])
+    },
+  })
   deps.onMailboxProved(holder.id)
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
 }
@@ -171,25 +173,27 @@ async function createSubscriber(
   const deviceId = randomId(deps.random)
   const mailboxId = randomId(deps.random)
   const place = { table: 'mailboxes', column: 'address_sealed', row: mailboxId }
-  await deps.database.batch([
-    ...(holder === null
-      ? completeRegistration(row.id, deviceId, now)
-      : [
-          ...completeUnapproved(row.id, deviceId, holder.subscriber, now),
-          ...(await moveAway(deps, holder, deviceId, row.confirmedAt ?? now)),
-        ]),
-    insertSubscriber({ id: subscriber, language, createdAt: now }),
-    insertMailbox({
-      id: mailboxId,
-      subscriber,
-      addressSealed: sealText(deps.keys.main, place, address),
-      addressIndex: row.addressIndex,
-      accountType: row.accountType,
-      verifiedAt: row.confirmedAt ?? now,
-      createdAt: now,
-    }),
-    ...(await newDevice(deps, row, { id: deviceId, subscriber, address, language }, credential)),
-    ...deps.audit.record({
+  await commit(deps, {
+    commands: [
+      ...(holder === null
+        ? completeRegistration(row.id, deviceId, now)
+        : [
+            ...completeUnapproved(row.id, deviceId, holder.subscriber, now),
+            ...(await moveAway(deps, holder, deviceId, row.confirmedAt ?? now)),
+          ]),
+      insertSubscriber({ id: subscriber, language, createdAt: now }),
+      insertMailbox({
+        id: mailboxId,
+        subscriber,
+        addressSealed: sealText(deps.keys.main, place, address),
+        addressIndex: row.addressIndex,
+        accountType: row.accountType,
+        verifiedAt: row.confirmedAt ?? now,
+        createdAt: now,
+      }),
+      ...(await newDevice(deps, row, { id: deviceId, subscriber, address, language }, credential)),
+    ],
+    audit: {
       action: 'subscriber.registered',
       actorKind: 'device',
       actor: deviceId,
@@ -197,8 +201,8 @@ async function createSubscriber(
       subject: subscriber,
       facts: { mailbox: mailboxId, registration: row.id },
       personal: { address },
-    }),
-  ])
+    },
+  })
   if (holder !== null) deps.events.mailboxMoved({ mailbox: holder.id })
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
 }
@@ -210,24 +214,24 @@ async function replaceCredential(
 ): Promise<MintedCredential> {
   const device = await readDeviceOfRegistration(deps.database, row.id)
   if (device === null || device.endedAt !== null) throw ended()
-  try {
-    await deps.database.batch([
-      ...replaceUnusedCredential(row.id, deps.hashSecret(credential)),
-      ...deps.audit.record({
+  await commit(
+    deps,
+    {
+      commands: replaceUnusedCredential(row.id, deps.hashSecret(credential)),
+      audit: {
         action: 'credential.replaced',
         actorKind: 'device',
         actor: device.id,
         subjectKind: 'device',
         subject: device.id,
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    throw new DomainError('registration_completed', 'The credential of this registration is in use already.', {
-      cause: error,
-    })
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    (cause) => {
+      throw new DomainError('registration_completed', 'The credential of this registration is in use already.', {
+        cause,
+      })
+    },
+  )
   const mailboxes = await mailboxesOf(deps, device.subscriber)
   const own = mailboxes.find(({ addressIndex }) => equalSecrets(addressIndex, row.addressIndex))
   const mailbox = own?.address ?? addressOf(deps, row)

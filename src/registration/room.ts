@@ -2,7 +2,6 @@ import { hashSecret } from '../api/credentials.ts'
 import type { AuthenticateDevice, ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/parameters.ts'
 import type { Command, Outcome } from '../ports/database.ts'
-import { createRegistrationAdministration, type RegistrationAdministration } from './administration/read.ts'
 import { announceToMailbox, type Announcement } from './announce.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { endedParts, type EndedPart } from './consequences.ts'
@@ -15,7 +14,6 @@ import { mailboxRoutes } from './mailbox/routes.ts'
 import { deleteChallengesExpiredBefore } from './mailbox/store.ts'
 import { hourOf, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
-import { batchAfterRecentProof } from './recent-proof.ts'
 import { registrationRoutes } from './routes.ts'
 import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore } from './store.ts'
 
@@ -39,8 +37,6 @@ export interface RegistrationRoom extends Room {
     purpose: BudgetPurpose,
     run: (budget: readonly Command[]) => Promise<T>,
   ): Promise<T>
-  /** Runs a batch that rests on a proof of a mailbox within 15 minutes; see `batchAfterRecentProof`. */
-  batchAfterRecentProof(subscriber: string, commands: readonly Command[]): Promise<Outcome[]>
   /** Has a token mailed to a mailbox of the caller, unless one went there within the hour; see `challengeUnlessAsked`. */
   challengeUnlessAsked(
     caller: DeviceCaller,
@@ -49,7 +45,6 @@ export interface RegistrationRoom extends Room {
   ): Promise<void>
   /** Mailboxes and devices that have ended and whose consequences are due; see `endedParts`. */
   endedParts(): AsyncGenerator<EndedPart>
-  readonly administration: RegistrationAdministration
 }
 
 const expiredKeptMilliseconds = 2 * 86_400_000
@@ -64,9 +59,7 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
     mailboxesOf: (subscriber) => mailboxesOf(all, subscriber),
     membershipOf: createMembershipOf(all),
     announce: (of, kind, about, parameters) => announceToMailbox(all, of, kind, about, parameters),
-    administration: createRegistrationAdministration(deps),
     withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
-    batchAfterRecentProof: (subscriber, commands) => batchAfterRecentProof(all, subscriber, commands),
     challengeUnlessAsked: (caller, mailbox, run) =>
       challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id }, run),
     endedParts: () => endedParts(all),

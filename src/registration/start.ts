@@ -1,6 +1,8 @@
 import { requireAllowedFacts } from '../api/device-facts.ts'
 import type { ClientConnection } from '../api/room.ts'
 import type { RegistrationRequest } from '../api/shapes.ts'
+import { commit } from '../audit/commit.ts'
+import type { AuditEvent } from '../audit/entries.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
 import type { Command, Outcome } from '../ports/database.ts'
 import { sealText } from '../ports/keys.ts'
@@ -71,20 +73,19 @@ export async function startRegistration(
       expiresAt,
     }),
     mail,
-    ...deps.audit.record({
-      action: 'registration.started',
-      actorKind: 'anyone',
-      actor: null,
-      subjectKind: 'registration',
-      subject: id,
-      facts: { accountType, policyVersion },
-    }),
   ]
+  const audit: AuditEvent = {
+    action: 'registration.started',
+    actorKind: 'anyone',
+    actor: null,
+    subjectKind: 'registration',
+    subject: id,
+    facts: { accountType, policyVersion },
+  }
   const outcomes = await withinNetworkBudget(deps, client, 'registration', (budget) =>
-    deps.database.batch([...budget, ...begun]),
+    commit(deps, { commands: [...budget, ...begun], audit }),
   )
   deps.mail.sendSoon()
-  deps.audit.sealSoon()
   deps.events.registrationStarted({ registration: id })
   if (isWithheld(mail, begun, outcomes)) deps.events.mailWithheld({ registration: id })
   return { id, deviceSecret, userCode, expiresAt }

@@ -1,8 +1,8 @@
 import type { z } from 'zod'
 import { timestamp, type DeviceCaller } from '../api/room.ts'
 import type { subscriberAnswer } from '../api/shapes.ts'
+import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
-import { GuardBroken } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { mailboxesOf, presentMailbox } from './mailboxes.ts'
 import { changeLanguage, readSubscriber } from './store.ts'
@@ -33,21 +33,21 @@ export async function changeSubscriber(
   caller: DeviceCaller,
   change: { language: string },
 ): Promise<void> {
-  try {
-    await deps.database.batch([
-      ...changeLanguage(caller.subscriberId, change.language),
-      ...deps.audit.record({
+  await commit(
+    deps,
+    {
+      commands: changeLanguage(caller.subscriberId, change.language),
+      audit: {
         action: 'subscriber.changed',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'subscriber',
         subject: caller.subscriberId,
         facts: { field: 'language' },
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    throw noSubscriber()
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    () => {
+      throw noSubscriber()
+    },
+  )
 }

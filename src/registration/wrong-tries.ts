@@ -1,4 +1,5 @@
-import { GuardBroken, type Command } from '../ports/database.ts'
+import { commit } from '../audit/commit.ts'
+import type { AuditEvent } from '../audit/entries.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { countWrongTry, readRegistration } from './store.ts'
 
@@ -7,15 +8,14 @@ export const triesBeforeTheLast = 4
 
 const reason = 'five wrong tries'
 
-const recordEnd = (deps: RegistrationDeps, id: string): Command[] =>
-  deps.audit.record({
-    action: 'registration.ended',
-    actorKind: 'anyone',
-    actor: null,
-    subjectKind: 'registration',
-    subject: id,
-    facts: { reason },
-  })
+const endOf = (id: string): AuditEvent => ({
+  action: 'registration.ended',
+  actorKind: 'anyone',
+  actor: null,
+  subjectKind: 'registration',
+  subject: id,
+  facts: { reason },
+})
 
 /**
  * Counts one wrong try of a registration that is pending; the fifth, of tokens and codes together, by device and by
@@ -26,18 +26,17 @@ export async function countTry(deps: RegistrationDeps, id: string): Promise<void
     const row = await readRegistration(deps.database, id)
     const before = row?.wrongTries ?? 0
     const last = before === triesBeforeTheLast
-    try {
-      await deps.database.batch([...countWrongTry(id, before), ...(last ? recordEnd(deps, id) : [])])
-    } catch (error) {
-      if (!(error instanceof GuardBroken)) throw error
-      const again = await readRegistration(deps.database, id)
-      // Another try was counted meanwhile: this one counts after it, while there is something to count for.
-      if (again?.state === 'pending' && again.wrongTries !== before) continue
+    const counted = await commit(
+      deps,
+      { commands: countWrongTry(id, before), audit: last ? [endOf(id)] : [] },
+      () => null,
+    )
+    if (counted !== null) {
+      if (last) deps.events.registrationEnded({ registration: id, reason })
       return
     }
-    if (!last) return
-    deps.audit.sealSoon()
-    deps.events.registrationEnded({ registration: id, reason })
-    return
+    const again = await readRegistration(deps.database, id)
+    // Another try was counted meanwhile, so this one is counted after it. Nothing is counted for an ended registration.
+    if (again?.state !== 'pending' || again.wrongTries === before) return
   }
 }

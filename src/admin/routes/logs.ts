@@ -11,8 +11,11 @@ import {
 } from '../../api/admin-shapes.ts'
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, timestamp } from '../../api/room.ts'
 import { pageOf } from '../../api/shapes.ts'
+import { findAuditEntry, listAuditEntries, openAuditValues } from '../../audit/read.ts'
 import { DomainError } from '../../errors.ts'
 import type { AdminRoute } from '../../api/admin-route.ts'
+import { countMails } from '../../mail/monitoring.ts'
+import { countRegistered } from '../../registration/describe.ts'
 import type { AdminDeps } from '../deps.ts'
 import { noteLooks } from '../../audit/look.ts'
 import { searchQueryLog } from '../query-log.ts'
@@ -20,7 +23,6 @@ import { searchQueryLog } from '../query-log.ts'
 /** The query log and the audit log, for who watches over both. */
 export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   const routes = createRoutes()
-  const { administration: auditLog } = deps.audit
 
   routes.openapi(
     adminRoute('post', '/v1/admin/query-log/search', {
@@ -42,7 +44,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       request: { query: auditLogQuery },
       responses: { 200: jsonAnswer('One page', pageOf(auditLogEntry)) },
     }),
-    async (context) => context.json(await auditLog.list(context.req.valid('query')), 200),
+    async (context) => context.json(await listAuditEntries(deps, context.req.valid('query')), 200),
   )
 
   routes.openapi(
@@ -53,7 +55,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       responses: { 200: jsonAnswer('What was found; the log is whole without faults', auditVerificationAnswer) },
     }),
     async (context) => {
-      const found = await auditLog.verify(context.req.valid('query').head ?? null)
+      const found = await deps.audit.verify(context.req.valid('query').head ?? null)
       return context.json({ ...found, faults: [...found.faults] }, 200)
     },
   )
@@ -66,7 +68,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       responses: { 200: jsonAnswer('The entry', auditLogReading), 404: notFound },
     }),
     async (context) => {
-      const entry = await auditLog.entry(context.req.valid('param').id)
+      const entry = await findAuditEntry(deps, context.req.valid('param').id)
       if (entry === null) throw new DomainError('not_found', 'There is no such entry.')
       await noteLooks(deps, context.get('administrator'), {
         action: 'audit_entry.read',
@@ -74,7 +76,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
         subject: entry.id,
         personal: { reason: context.req.valid('json').reason },
       })
-      return context.json({ ...entry, values: await auditLog.valuesOf(entry) }, 200)
+      return context.json({ ...entry, values: await openAuditValues(deps, entry) }, 200)
     },
   )
 
@@ -91,9 +93,9 @@ export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       responses: { 200: jsonAnswer('The numbers', overviewAnswer) },
     }),
     async (context) => {
-      const { subscribers, devices } = await deps.registration.administration.counts()
+      const { subscribers, devices } = await countRegistered(deps)
       const { validCertificates, requests } = await deps.enrolment.administration.counts()
-      const { queued, oldestQueuedAt, givenUp } = await deps.mail.administration.counts()
+      const { queued, oldestQueuedAt, givenUp } = await countMails(deps)
       return context.json(
         {
           subscribers,

@@ -3,12 +3,12 @@ import { timestamp, type DeviceCaller } from '../../api/room.ts'
 import { dayOf } from '../../api/credentials.ts'
 import { pageFrom, readCursor } from '../../api/paging.ts'
 import type { DeviceFacts, ownDevice } from '../../api/shapes.ts'
+import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
-import { GuardBroken } from '../../ports/database.ts'
 import { randomSecret } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { factsOfDevice, factsOfRegistration } from '../device-facts.ts'
-import { batchAfterRecentProof } from '../recent-proof.ts'
+import { commitAfterRecentProof } from '../recent-proof.ts'
 import { approveRegistration, readNewcomers, readRegistration, rejectRegistration, voidApprovals } from '../store.ts'
 import {
   endDevice,
@@ -83,24 +83,23 @@ export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller
   if (row === null) throw noSuchDevice()
   if (row.state === 'completed') return joinedDevice(deps, caller, id)
   if (row.approvedFor === caller.subscriberId) return waitingDevice(deps, caller, id)
-  try {
-    await batchAfterRecentProof(deps, caller.subscriberId, [
-      ...approveRegistration(id, caller, deps.clock()),
-      ...deps.audit.record({
+  const approved = await commitAfterRecentProof(
+    deps,
+    caller.subscriberId,
+    {
+      commands: approveRegistration(id, caller, deps.clock()),
+      audit: {
         action: 'device.approved',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'registration',
         subject: id,
         facts: { subscriber: caller.subscriberId },
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    return joinedDevice(deps, caller, id)
-  }
-  deps.audit.sealSoon()
-  return presentNewcomer(deps, row)
+      },
+    },
+    () => null,
+  )
+  return approved === null ? joinedDevice(deps, caller, id) : presentNewcomer(deps, row)
 }
 
 /** What an approval led to, where it was repeated after the newcomer had come. */
@@ -123,50 +122,56 @@ async function waitingDevice(deps: RegistrationDeps, caller: DeviceCaller, id: s
  */
 export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
   const device = await readDevice(deps.database, id)
-  if (device === null) return turnAway(deps, caller, id)
+  if (device === null) {
+    await rejectNewcomer(deps, caller, id)
+    return
+  }
   if (device.subscriber !== caller.subscriberId) throw noSuchDevice()
-  if (device.endedAt !== null) return undefined
-  try {
-    await batchAfterRecentProof(deps, caller.subscriberId, [
-      ...endDevice(id, caller.subscriberId, deps.clock()),
-      // Who takes a device out does not trust it, nor what it has let in. Who leaves by himself may have made room.
-      ...(id === caller.deviceId ? [] : [voidApprovals(id, caller.subscriberId)]),
-      ...deps.onDeviceEnded(id),
-      ...deps.audit.record({
+  if (device.endedAt !== null) return
+  const removed = await commitAfterRecentProof(
+    deps,
+    caller.subscriberId,
+    {
+      commands: [
+        ...endDevice(id, caller.subscriberId, deps.clock()),
+        // A device that is removed by another one is not trusted, so the devices that it approved are not either. A
+        // device that removes itself may have made room for the one that it approved.
+        ...(id === caller.deviceId ? [] : [voidApprovals(id, caller.subscriberId)]),
+        ...deps.onDeviceEnded(id),
+      ],
+      audit: {
         action: 'device.removed',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'device',
         subject: id,
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    return undefined
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    () => null,
+  )
+  if (removed === null) return
   deps.events.deviceEnded({ device: id })
   deps.onConsequencesDue()
-  return undefined
 }
 
-async function turnAway(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
-  try {
-    await batchAfterRecentProof(deps, caller.subscriberId, [
-      ...rejectRegistration(id, caller.subscriberId, deps.clock()),
-      ...deps.audit.record({
+async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  await commitAfterRecentProof(
+    deps,
+    caller.subscriberId,
+    {
+      commands: rejectRegistration(id, caller.subscriberId, deps.clock()),
+      audit: {
         action: 'device.rejected',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'registration',
         subject: id,
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    throw noSuchDevice()
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    () => {
+      throw noSuchDevice()
+    },
+  )
   deps.events.registrationEnded({ registration: id, reason: 'turned away by the subscriber' })
 }
 
@@ -176,21 +181,21 @@ async function turnAway(deps: RegistrationDeps, caller: DeviceCaller, id: string
  */
 export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCaller): Promise<string> {
   const credential = randomSecret(deps.random, 'cb_dev_')
-  try {
-    await deps.database.batch([
-      ...keepNextCredential(caller.deviceId, deps.hashSecret(credential)),
-      ...deps.audit.record({
+  await commit(
+    deps,
+    {
+      commands: keepNextCredential(caller.deviceId, deps.hashSecret(credential)),
+      audit: {
         action: 'credential.rotation_asked',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'device',
         subject: caller.deviceId,
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    throw new DomainError('credential_invalid', 'The device has ended. Register it again.', { cause: error })
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    (cause) => {
+      throw new DomainError('credential_invalid', 'The device has ended. Register it again.', { cause })
+    },
+  )
   return credential
 }

@@ -1,6 +1,6 @@
+import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
-import { GuardBroken } from '../../ports/database.ts'
 import { openText } from '../../ports/keys.ts'
 import { ended, markConfirmed, stateOf } from '../confirm.ts'
 import type { RegistrationDeps } from '../deps.ts'
@@ -102,27 +102,28 @@ async function refuseCode(deps: RegistrationDeps, row: RegistrationRow): Promise
  */
 export async function refuseByLink(deps: RegistrationDeps, id: string, token: string): Promise<void> {
   await requireLinked(deps, id, token)
-  try {
-    await deps.database.batch([
-      ...refuseRegistration(id),
-      ...deps.audit.record({
+  const refused = await commit(
+    deps,
+    {
+      commands: refuseRegistration(id),
+      audit: {
         action: 'registration.refused',
         actorKind: 'anyone',
         actor: null,
         subjectKind: 'registration',
         subject: id,
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    const again = await readRegistration(deps.database, id)
-    if (again?.state !== 'completed') return
-    throw new DomainError(
-      'registration_completed',
-      'The device is registered already. Remove it with another device, and change the password of the mailbox.',
-      { cause: error },
-    )
-  }
-  deps.audit.sealSoon()
+      },
+    },
+    async (cause) => {
+      const again = await readRegistration(deps.database, id)
+      if (again?.state !== 'completed') return null
+      throw new DomainError(
+        'registration_completed',
+        'The device is registered already. Remove it with another device, and change the password of the mailbox.',
+        { cause },
+      )
+    },
+  )
+  if (refused === null) return
   deps.events.registrationEnded({ registration: id, reason: 'refused by the mailbox' })
 }

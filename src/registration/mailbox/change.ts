@@ -3,12 +3,11 @@ import type { AccountType } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import { parseMailboxAddress } from '../../mailbox/address.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
-import { GuardBroken } from '../../ports/database.ts'
 import { openText } from '../../ports/keys.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
-import { batchAfterRecentProof } from '../recent-proof.ts'
+import { commitAfterRecentProof } from '../recent-proof.ts'
 import { challengeMilliseconds } from '../start.ts'
 import { challengeMailbox, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
 import { challengeEnded, noSuchMailbox } from './prove.ts'
@@ -44,7 +43,7 @@ export async function addMailbox(
       ? { purpose: 'add', mailbox: randomId(deps.random), address, addressIndex, accountType: wish.accountType }
       : toBeProved(own)
   await challengeMailbox(deps, caller, asked, (commands) =>
-    own === undefined ? batchAfterRecentProof(deps, caller.subscriberId, commands) : deps.database.batch(commands),
+    own === undefined ? commitAfterRecentProof(deps, caller.subscriberId, { commands }) : deps.database.batch(commands),
   )
   return { id: asked.mailbox, expiresAt }
 }
@@ -89,24 +88,27 @@ export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, i
     return own
   }
   if ((await find()).state === 'removed') return
-  try {
-    await batchAfterRecentProof(deps, caller.subscriberId, [
-      ...removeMailbox(id, caller.subscriberId, deps.clock()),
-      endChallenges(id),
-      ...deps.onMailboxEnded(id),
-      ...deps.audit.record({
+  const removed = await commitAfterRecentProof(
+    deps,
+    caller.subscriberId,
+    {
+      commands: [
+        ...removeMailbox(id, caller.subscriberId, deps.clock()),
+        endChallenges(id),
+        ...deps.onMailboxEnded(id),
+      ],
+      audit: {
         action: 'mailbox.removed',
         actorKind: 'device',
         actor: caller.deviceId,
         subjectKind: 'mailbox',
         subject: id,
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    if ((await find()).state === 'removed') return
-    throw new DomainError('mailbox_is_last', 'This is your only mailbox: add another one first.', { cause: error })
-  }
-  deps.audit.sealSoon()
-  deps.onConsequencesDue()
+      },
+    },
+    async (cause) => {
+      if ((await find()).state === 'removed') return null
+      throw new DomainError('mailbox_is_last', 'This is your only mailbox: add another one first.', { cause })
+    },
+  )
+  if (removed !== null) deps.onConsequencesDue()
 }

@@ -1,4 +1,6 @@
 import type { DeviceCaller } from '../../api/room.ts'
+import { commit } from '../../audit/commit.ts'
+import type { AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
@@ -65,22 +67,20 @@ async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id:
     const waiting = challenges.filter(({ state, expiresAt }) => state === 'pending' && expiresAt > now)
     if (waiting.length === 0) return
     const ends = waiting.some(({ wrongTries }) => wrongTries === triesBeforeTheLast)
-    const recorded = deps.audit.record({
+    const end: AuditEvent = {
       action: 'mailbox.challenge_ended',
       actorKind: 'device',
       actor: caller.deviceId,
       subjectKind: 'mailbox',
       subject: id,
       facts: { reason: 'five wrong tries' },
-    })
-    try {
-      await deps.database.batch([...waiting.flatMap(countWrongProof), ...(ends ? recorded : [])])
-    } catch (error) {
-      if (error instanceof GuardBroken && error.code === 'challenge_changed') continue
-      throw error
     }
-    if (ends) deps.audit.sealSoon()
-    return
+    const change = { commands: waiting.flatMap(countWrongProof), audit: ends ? [end] : [] }
+    const counted = await commit(deps, change, (guard) => {
+      if (guard.code === 'challenge_changed') return null
+      throw guard
+    })
+    if (counted !== null) return
   }
 }
 
@@ -120,22 +120,23 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
     mailbox === holder?.id
       ? { action: 'mailbox.proved', commands: renewProof(mailbox, caller.subscriberId, deps.clock()) }
       : await gainMailbox(deps, caller, challenge)
-  await deps.database.batch([
-    ...useChallenge(challenge, caller.subscriberId, deps.clock()),
-    ...(losing === null
-      ? []
-      : await moveAway(deps, losing, caller.deviceId, Math.max(deps.clock(), losing.verifiedAt))),
-    ...change.commands,
-    ...deps.audit.record({
+  await commit(deps, {
+    commands: [
+      ...useChallenge(challenge, caller.subscriberId, deps.clock()),
+      ...(losing === null
+        ? []
+        : await moveAway(deps, losing, caller.deviceId, Math.max(deps.clock(), losing.verifiedAt))),
+      ...change.commands,
+    ],
+    audit: {
       action: change.action,
       actorKind: 'device',
       actor: caller.deviceId,
       subjectKind: 'mailbox',
       subject: mailbox,
-    }),
-  ])
+    },
+  })
   deps.mail.sendSoon()
-  deps.audit.sealSoon()
   if (losing !== null) deps.events.mailboxMoved({ mailbox: losing.id })
   deps.events.mailboxProved({ mailbox })
   deps.onMailboxProved(mailbox)

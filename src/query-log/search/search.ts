@@ -8,7 +8,7 @@ import { logPlace } from '../record.ts'
 import { readLogRange, type FoundLogRow } from './store.ts'
 
 /** Whose lookups, or lookups of which address; times in UTC milliseconds, `to` left out of the range. */
-interface LogQuestion {
+export interface LogQuestion {
   readonly asker: string | null
   /** As `parseMailboxAddress` gives it; null for every address. */
   readonly matchingKey: string | null
@@ -26,16 +26,6 @@ export interface FoundLookup {
   readonly address: string
   readonly status: 'found' | 'not_found'
   readonly interface: string
-}
-
-/** The query log as administrators read it. */
-export interface QueryLogAdministration {
-  /**
-   * One page, newest first. Addresses are sealed row by row, so for one address every row of the time is opened, a
-   * bounded number a call: a page may be short, even empty, and still have a next one. Throws `invalid_request` for a
-   * cursor that is none.
-   */
-  search(question: LogQuestion): Promise<{ items: FoundLookup[]; next: string | null }>
 }
 
 interface SearchDeps {
@@ -104,7 +94,15 @@ const matcherOf = (matchingKey: string | null): ((address: string) => boolean) =
   }
 }
 
-async function search(deps: SearchDeps, question: LogQuestion): Promise<{ items: FoundLookup[]; next: string | null }> {
+/**
+ * One page of the query log, newest first. Each row's address is sealed by itself. A search for one address therefore
+ * opens every row of the time, at most `rowsOpenedPerCall` in one call: a page may be short, even empty, and still have
+ * a next one. Throws `invalid_request` for a bad cursor.
+ */
+export async function searchLog(
+  deps: SearchDeps,
+  question: LogQuestion,
+): Promise<{ items: FoundLookup[]; next: string | null }> {
   await deps.keys.journal.prepare(deps.clock())
   const most = question.matchingKey === null ? question.limit : rowsOpenedPerCall
   const rows = await readRows(deps, question, most + 1)
@@ -122,7 +120,3 @@ async function search(deps: SearchDeps, question: LogQuestion): Promise<{ items:
   const last = rows[looked - 1]
   return { items, next: looked < rows.length && last !== undefined ? `${last.id}.${last.shard}` : null }
 }
-
-export const createQueryLogAdministration = (deps: SearchDeps): QueryLogAdministration => ({
-  search: (question) => search(deps, question),
-})

@@ -1,15 +1,20 @@
 import { z } from 'zod'
-import type { AuditLogEntry } from '../../api/admin-shapes.ts'
-import { timestamp } from '../../api/room.ts'
-import { DomainError } from '../../errors.ts'
-import type { Database } from '../../ports/database.ts'
-import { openText, type Keys } from '../../ports/keys.ts'
-import { verifyAudit, type AuditVerification } from '../seals.ts'
-import type { AuditDeps } from '../entries.ts'
-import { readPrivateOf, type AuditEntryRow } from '../store.ts'
-import { readEntries, readEntriesOfActor, readEntriesOfSubject, readEntry } from './store.ts'
+import type { AuditLogEntry } from '../api/admin-shapes.ts'
+import { timestamp } from '../api/room.ts'
+import { DomainError } from '../errors.ts'
+import type { Database } from '../ports/database.ts'
+import { openText, type Keys } from '../ports/keys.ts'
+import { privatePlace } from './entries.ts'
+import {
+  readEntries,
+  readEntriesOfActor,
+  readEntriesOfSubject,
+  readEntry,
+  readPrivateOf,
+  type AuditEntryRow,
+} from './store.ts'
 
-/** What an administrator asks the log for; what is left out is all the same. Times in UTC milliseconds. */
+/** Which entries an administrator asks for. A field that is left out does not restrict them. Times in UTC milliseconds. */
 interface AuditQuestion {
   readonly action?: string | undefined
   readonly subject?: string | undefined
@@ -18,17 +23,6 @@ interface AuditQuestion {
   readonly to?: number | undefined
   readonly limit: number
   readonly cursor?: string | undefined
-}
-
-/** The audit log as administrators read it. */
-export interface AuditAdministration {
-  /** One page, newest first, without a value that names somebody. */
-  list(question: AuditQuestion): Promise<{ items: AuditLogEntry[]; next: string | null }>
-  /** One entry, or null. */
-  entry(id: string): Promise<AuditLogEntry | null>
-  /** The values of an entry that name somebody; null for one that has been erased. */
-  valuesOf(entry: AuditLogEntry): Promise<Record<string, string | null>>
-  verify(expectedHead: string | null): Promise<AuditVerification>
 }
 
 const factsShape = z.record(z.string(), z.union([z.string(), z.number(), z.null()]))
@@ -54,8 +48,9 @@ const readCursor = (cursor: string | undefined, to: number | undefined): { at: n
   return { at: Number(match[1]), position: Number(match[2]) }
 }
 
-async function readPage(
-  database: Database,
+/** One page of the log, newest first, without the values that name somebody. Throws `invalid_request` for a bad cursor. */
+export async function listAuditEntries(
+  { database }: { readonly database: Database },
   question: AuditQuestion,
 ): Promise<{ items: AuditLogEntry[]; next: string | null }> {
   const { limit, cursor, from, to } = question
@@ -77,30 +72,25 @@ async function readPage(
   }
 }
 
-async function readValues(
-  database: Database,
-  keys: Keys,
+/** One entry of the log, or null. */
+export async function findAuditEntry(
+  { database }: { readonly database: Database },
+  id: string,
+): Promise<AuditLogEntry | null> {
+  const row = await readEntry(database, id)
+  return row === null ? null : present(row)
+}
+
+/** The values of an entry that name somebody. An erased value is null. */
+export async function openAuditValues(
+  { database, keys }: { readonly database: Database; readonly keys: Keys },
   entry: AuditLogEntry,
 ): Promise<Record<string, string | null>> {
   const kept = new Map(
     (await readPrivateOf(database, [entry.id])).map((row) => [
       row.field,
-      openText(
-        keys.main,
-        { table: 'audit_private', column: 'value_sealed', row: `${row.entry}/${row.field}` },
-        row.valueSealed,
-      ),
+      openText(keys.main, privatePlace(row.entry, row.field), row.valueSealed),
     ]),
   )
   return Object.fromEntries(entry.personal.map((field) => [field, kept.get(field) ?? null]))
 }
-
-export const createAuditAdministration = (deps: AuditDeps & { readonly database: Database }): AuditAdministration => ({
-  list: (question) => readPage(deps.database, question),
-  entry: async (id) => {
-    const row = await readEntry(deps.database, id)
-    return row === null ? null : present(row)
-  },
-  valuesOf: (entry) => readValues(deps.database, deps.keys, entry),
-  verify: (expectedHead) => verifyAudit(deps, expectedHead),
-})

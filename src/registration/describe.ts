@@ -1,0 +1,80 @@
+import type { SubscriberReading } from '../api/admin-shapes.ts'
+import { timestamp } from '../api/room.ts'
+import { parseMailboxAddress } from '../mailbox/address.ts'
+import type { Database } from '../ports/database.ts'
+import type { Keys } from '../ports/keys.ts'
+import { factsOfDevice } from './device-facts.ts'
+import { countSubscribersAndDevices, readDevicesEver } from './device/store.ts'
+import { openMailbox } from './mailboxes.ts'
+import { readHolder, readMailboxesOf } from './mailbox/store.ts'
+import { readSubscriber } from './store.ts'
+
+/** What this room knows of a subscriber. */
+type RegistrationReading = Omit<SubscriberReading, 'certificates'>
+
+interface Deps {
+  readonly database: Database
+  readonly keys: Keys
+}
+
+/** More than any subscriber may have at once; of those that ended long ago the rest is left out. */
+const devicesShown = 200
+
+async function devicesOf({ database, keys }: Deps, subscriber: string): Promise<RegistrationReading['devices']> {
+  const rows = await readDevicesEver(database, subscriber, devicesShown)
+  return rows.map((row) => {
+    const { appVersion, deviceType, osVersion, language } = factsOfDevice(keys, row)
+    return {
+      id: row.id,
+      state: row.endedAt === null ? 'active' : 'ended',
+      appVersion,
+      deviceType,
+      osVersion,
+      language,
+      createdAt: timestamp(row.createdAt),
+      lastSeenAt: timestamp(row.seenAt),
+      endedAt: row.endedAt === null ? null : timestamp(row.endedAt),
+    }
+  })
+}
+
+async function mailboxesOf({ database, keys }: Deps, subscriber: string): Promise<RegistrationReading['mailboxes']> {
+  return (await readMailboxesOf(database, subscriber)).map((row) => {
+    const { id, address, accountType, state, verifiedAt, createdAt } = openMailbox(keys, row)
+    return {
+      id,
+      address,
+      accountType,
+      state,
+      verifiedAt: timestamp(verifiedAt),
+      createdAt: timestamp(createdAt),
+      endedAt: row.endedAt === null ? null : timestamp(row.endedAt),
+    }
+  })
+}
+
+/** The subscriber who has the mailbox of an address now, or null. Throws the refusals of addresses. */
+export async function holderOf({ database, keys }: Deps, address: string): Promise<string | null> {
+  const index = keys.blindIndex(parseMailboxAddress(address).matchingKey)
+  return (await readHolder(database, index))?.subscriber ?? null
+}
+
+/** A subscriber as administrators see it, or null. */
+export async function describeSubscriber(deps: Deps, subscriber: string): Promise<RegistrationReading | null> {
+  const row = await readSubscriber(deps.database, subscriber)
+  if (row === null) return null
+  return {
+    id: row.id,
+    language: row.language,
+    createdAt: timestamp(row.createdAt),
+    restricted: row.restrictedAt !== null,
+    mailboxes: await mailboxesOf(deps, subscriber),
+    devices: await devicesOf(deps, subscriber),
+  }
+}
+
+/** How many subscribers there are, and how many devices that have not ended. */
+export const countRegistered = async ({
+  database,
+}: Pick<Deps, 'database'>): Promise<{ subscribers: number; devices: number }> =>
+  (await countSubscribersAndDevices(database)) ?? { subscribers: 0, devices: 0 }

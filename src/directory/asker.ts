@@ -4,14 +4,18 @@ import type { DeviceCaller } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import { toHex } from '../pki/encoding.ts'
-import type { Payer, Scope } from './budgets/budgets.ts'
+import type { LookupScope } from '../ports/lookup-log.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { largeProviders } from './large-providers.ts'
 
 const firstDayMilliseconds = 24 * 3_600_000
 
 /** Who looks up: named as the query log names them, with what they may find and the budgets that they spend. */
-export interface Asker extends Payer {
+export interface Asker {
+  /** Of the subscriber, or the truncated network. */
+  readonly id: string
+  /** The asker's own comes first. */
+  readonly scopes: readonly LookupScope[]
   /** Null of an anonymous asker. */
   readonly device: string | null
   /** `members` find what was published to members and what was published to all; `public` only the latter. */
@@ -39,13 +43,13 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
   const { subscriber, newSubscriber, domain: domainLimit, network: networkLimit } = deps.lookupBudgets
 
   // A mailbox that is registered anew makes a new subscriber each time: what these ask on their first day is one budget.
-  const ownScopes = (subscriberId: string, addressIndex: Uint8Array, createdAt: number): Scope[] => {
+  const ownScopes = (subscriberId: string, addressIndex: Uint8Array, createdAt: number): LookupScope[] => {
     const kind = 'subscriber'
     if (deps.clock() >= createdAt + firstDayMilliseconds) return [{ kind, name: subscriberId, limit: subscriber }]
-    return [`mailbox:${toHex(addressIndex)}`, subscriberId].map((name) => ({ kind, name, limit: newSubscriber }))
+    return [subscriberId, `mailbox:${toHex(addressIndex)}`].map((name) => ({ kind, name, limit: newSubscriber }))
   }
 
-  const domainScopes = (domain: string): Scope[] =>
+  const domainScopes = (domain: string): LookupScope[] =>
     largeProviders.has(domain)
       ? []
       : [{ kind: 'domain', name: `domain:${registrableDomain(domain)}`, limit: domainLimit }]
@@ -59,7 +63,7 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
       id: subscriberId,
       device: deviceId,
       audience: 'members',
-      scopes: [...domainScopes(mailbox.domain), ...ownScopes(subscriberId, mailbox.addressIndex, createdAt)],
+      scopes: [...ownScopes(subscriberId, mailbox.addressIndex, createdAt), ...domainScopes(mailbox.domain)],
     }
   }
 

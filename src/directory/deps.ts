@@ -4,7 +4,6 @@ import type { ConsentRoom } from '../consent/room.ts'
 import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Database } from '../ports/database.ts'
-import type { Journal } from '../ports/journal.ts'
 import type { Keys } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { RecordLookup } from '../query-log/record.ts'
@@ -25,7 +24,6 @@ interface LookupLimits {
 /** What the directory room is given. */
 export interface DirectoryDeps {
   readonly database: Database
-  readonly journal: Journal
   readonly keys: Keys
   readonly clock: Clock
   readonly events: Events

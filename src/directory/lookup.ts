@@ -5,7 +5,6 @@ import { toHex } from '../pki/encoding.ts'
 import { StateCache } from '../ports/state-cache.ts'
 import type { Audience } from '../api/shapes.ts'
 import type { Asker } from './asker.ts'
-import { createOpenCharge } from './budgets/budgets.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { readPublished, type PublishedRow } from './store.ts'
 
@@ -68,7 +67,6 @@ const nothing = { certificates: [], json: '[]' } as const
 export type Lookup = (asker: Asker, question: LookupQuestion) => Promise<LookupResult[]>
 
 export function createLookup(deps: DirectoryDeps): Lookup {
-  const openCharge = createOpenCharge(deps)
   // Answers of found addresses, rendered once: a withdrawn certificate is gone from them with the withdrawal. They name
   // their mailbox, so the keys may too, and an address that is found again needs no blind index.
   const cache = new StateCache<Rendered>(deps.database, renderedKept)
@@ -115,13 +113,13 @@ export function createLookup(deps: DirectoryDeps): Lookup {
     const asked = question.addresses.map(parse)
     const distinct = new Map<string, MailboxAddress>()
     for (const { mailbox } of asked) if (mailbox !== null) distinct.set(mailbox.matchingKey, mailbox)
-    const charge = await openCharge(asker, [...distinct.keys()])
     const found = await find(distinct.keys(), question.use, asker.audience)
-    const toLog = Array.from(distinct, ([key, { address }]) => ({
+    const addresses = Array.from(distinct, ([matchingKey, { address }]) => ({
       address,
-      status: found.has(key) ? ('found' as const) : ('not_found' as const),
+      matchingKey,
+      status: found.has(matchingKey) ? ('found' as const) : ('not_found' as const),
     }))
-    await charge.settle((first) => deps.recordLookup({ asker: asker.id, device: asker.device }, toLog, first))
+    await deps.recordLookup({ asker: asker.id, device: asker.device, scopes: asker.scopes, addresses })
     deps.events.lookupAnswered({ found: found.size, notFound: distinct.size - found.size })
     return asked.map(({ text, mailbox }): LookupResult => {
       if (mailbox === null) return { address: text, status: 'invalid', ...nothing }

@@ -18,7 +18,6 @@ import { DomainError } from '../errors.ts'
 import type { Command } from '../ports/database.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { createAskerOf } from './asker.ts'
-import { createBudgetUpkeep } from './budgets/upkeep.ts'
 import { chooseMediaType, writeLookup } from './forms.ts'
 import { createLookup } from './lookup.ts'
 import { personalData } from './personal-data.ts'
@@ -110,7 +109,6 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
   const routes = createRoutes()
   const lookup = createLookup(deps)
   const askerOf = createAskerOf(deps)
-  const budgets = createBudgetUpkeep(deps)
 
   routes.openapi(publishRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
@@ -152,10 +150,9 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
       return new Set(rows.map((row) => row.certificate))
     },
     routes: [routes],
-    jobs: [budgets.job],
+    jobs: [],
     personalData,
     checks: [
-      budgets.check,
       {
         name: 'nothing published that is expired, ended or without consent',
         run: async () => {

@@ -1,4 +1,4 @@
-import { impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
+import { blindIndex, impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
 
 const columns = {
   id: impersonal('place in time'),
@@ -17,6 +17,15 @@ const common = {
   recipients: [],
   promises: ['S9', 'C1', 'C5'],
   columns,
+} as const
+
+const budget = {
+  database: 'journal',
+  purpose: 'nobody can list the directory by asking for guessed addresses',
+  legalBasis: 'Art. 6(1)(f)',
+  retention: 'the UTC day, and until the job of the next night',
+  recipients: [],
+  promises: ['S9'],
 } as const
 
 export const personalData: readonly TableDeclaration[] = [
@@ -44,6 +53,39 @@ export const personalData: readonly TableDeclaration[] = [
       legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
       retention: 'QUERY_LOG_DAYS, von Haus aus 90 Tage und nie mehr als 365',
       recipients: [],
+    },
+  },
+  {
+    ...budget,
+    table: 'lookup_budgets',
+    holds: 'how many distinct addresses were asked for on one day',
+    german: {
+      holds: 'nach wie vielen verschiedenen Adressen an einem Tag gefragt wurde',
+      purpose: 'niemand soll das Verzeichnis mit geratenen Adressen ablesen können',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
+      retention: 'der Tag (UTC) und bis zum Lauf der nächsten Nacht',
+      recipients: [],
+    },
+    columns: {
+      day: impersonal('UTC days since 1970'),
+      scope: blindIndex('of the day with a subscriber, a mailbox, a domain or a truncated network'),
+      used: linked('count'),
+    },
+  },
+  {
+    ...budget,
+    table: 'lookup_budget_addresses',
+    holds: 'what was counted, so that an address that is asked for again costs nothing',
+    german: {
+      holds: 'was gezählt wurde, damit eine erneut erfragte Adresse nichts kostet',
+      purpose: 'niemand soll das Verzeichnis mit geratenen Adressen ablesen können',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
+      retention: 'der Tag (UTC) und bis zum Lauf der nächsten Nacht',
+      recipients: [],
+    },
+    columns: {
+      day: impersonal('UTC days since 1970'),
+      address_key: blindIndex('of the day with whom is charged and the address, in one'),
     },
   },
 ]

@@ -18,9 +18,12 @@ import { openText, type Keys } from '../ports/keys.ts'
 import { singleGauge } from '../ports/meter.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
 import { searchLog, type FoundLookup, type LogQuestion } from './search/search.ts'
-import { LogIds, lowestIdAt } from './log-ids.ts'
+import { createLogInTables } from './budgets/log-in-tables.ts'
+import { createBudgetUpkeep } from './budgets/upkeep.ts'
+import { lowestIdAt } from './log-ids.ts'
+import { logPlace } from './log-place.ts'
 import { personalData } from './personal-data.ts'
-import { createRecordLookup, logPlace, type RecordLookup } from './record.ts'
+import { createRecordLookup, type RecordLookup } from './record.ts'
 import { countRecent, deleteLogBelow, deleteRecentBelow, moveRecentBelow, readOwn } from './store.ts'
 
 export interface QueryLogRoom extends Room {
@@ -62,7 +65,7 @@ const readCursor = (cursor: string | undefined): number => {
 
 /** The query log: one row per recipient address of every lookup, readable by the one who asked. */
 export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
-  const ids = new LogIds(() => new DataView(deps.random.bytes(4).buffer).getUint32(0))
+  const budgets = createBudgetUpkeep(deps)
   const routes = createRoutes()
   routes.openapi(ownLookupsRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
@@ -88,10 +91,11 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
   })
 
   return {
-    record: createRecordLookup({ ...deps, ids }),
+    record: createRecordLookup({ ...deps, lookupLog: createLogInTables(deps) }),
     search: (question) => searchLog(deps, question),
     routes: [routes],
     jobs: [
+      budgets.job,
       {
         name: 'query-log-move',
         cron: '* * * * *',
@@ -124,7 +128,7 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
       },
     ],
     personalData,
-    checks: [],
+    checks: [budgets.check],
     gauges: [
       singleGauge('certbook_journal_recent_rows', 'lookups logged and not yet moved by the minute job', async () => {
         const counts = await Promise.all(deps.journal.shards().map((shard) => countRecent(shard.reading('primary'))))

@@ -38,8 +38,8 @@ async function mutant(file: string, from: string, to: string): Promise<Mutant> {
 export const answerFirstMutant = (): Promise<Mutant> =>
   mutant(
     'src/directory/lookup.ts',
-    'await charge.settle(',
-    'void ((...record: Parameters<typeof charge.settle>) => setTimeout(() => void charge.settle(...record), 50))(',
+    'await deps.recordLookup(',
+    'void ((...record: Parameters<typeof deps.recordLookup>) => setTimeout(() => void deps.recordLookup(...record), 50))(',
   )
 
 /** Writes before it answers, but leaves it to the system when that reaches the disk: a power cut would lose it. */

@@ -178,8 +178,9 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       expectSpent(await ask(fourth, fresh(1)))
       expect(await countEverything(harness)).toEqual(before)
       expect(harness.log.findLast((line) => line.includes('lookup_budget_spent'))).toContain('"of":"domain"')
-      // What a colleague has asked for is counted already.
-      await answered.lookUp(fourth, known)
+      // What a colleague has asked for counts anew for who asks for it too; what one has asked for oneself does not.
+      expectSpent(await ask(fourth, known.slice(0, 1)))
+      await answered.lookUp(first, known)
       await answered.lookUp(await alone(), fresh(1))
     })
 

@@ -4,7 +4,7 @@ import type { Journal } from '../../ports/journal.ts'
 import { openText, type Keys } from '../../ports/keys.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { lowestIdAt } from '../log-ids.ts'
-import { logPlace } from '../record.ts'
+import { logPlace } from '../log-place.ts'
 import { readLogRange, type FoundLogRow } from './store.ts'
 
 /** Whose lookups, or lookups of which address; times in UTC milliseconds, `to` left out of the range. */

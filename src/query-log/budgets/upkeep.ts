@@ -4,7 +4,7 @@ import { rowsPerBatch, untilDone } from '../../ports/bounded.ts'
 import type { Command } from '../../ports/database.ts'
 import type { Journal } from '../../ports/journal.ts'
 import type { Clock } from '../../ports/runtime.ts'
-import { dayOf } from './budgets.ts'
+import { dayOf } from './day.ts'
 import { deleteAddressesBefore, deleteCountsBefore, readMiscounted } from './store.ts'
 
 /** What the budgets ask for beside being spent: the nightly job that forgets former days, and their invariant. */

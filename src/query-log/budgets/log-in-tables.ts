@@ -1,0 +1,119 @@
+import { toHex } from '../../pki/encoding.ts'
+import { ConstraintFailed, GuardBroken, type Command, type Database } from '../../ports/database.ts'
+import type { Journal } from '../../ports/journal.ts'
+import { sealText, type Keys } from '../../ports/keys.ts'
+import { BudgetSpent, timesNamed, type LookupEntry, type LookupLog, type LookupScope } from '../../ports/lookup-log.ts'
+import type { Clock, Random } from '../../ports/runtime.ts'
+import { LogIds } from '../log-ids.ts'
+import { logPlace } from '../log-place.ts'
+import { insertRecent } from '../store.ts'
+import { CountedAddresses, NamedAddresses } from './counted.ts'
+import { dayOf } from './day.ts'
+import { readCount, spend, type Count } from './store.ts'
+
+/** Of the keyed hashes that are kept; among the addresses of a day no two meet by chance. */
+const keyBytes = 16
+
+interface LogDeps {
+  readonly journal: Journal
+  readonly keys: Keys
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** A count, and the shard in which it is kept. */
+interface ShardedCount extends Count {
+  readonly kind: LookupScope['kind']
+  readonly shard: Database
+}
+
+/**
+ * The query log and its budgets in the tables of the journal's shards. A scope that lies in another shard than the asker's
+ * is charged before the rows are written, and stays charged where that fails.
+ */
+export function createLogInTables(deps: LogDeps): LookupLog {
+  const ids = new LogIds(() => new DataView(deps.random.bytes(4).buffer).getUint32(0))
+  const counted = new CountedAddresses()
+  const named = new NamedAddresses()
+
+  // NUL stands in no address, so none of these texts is the matching key of one, nor the text of another scope.
+  const keyOf = (...parts: readonly string[]): Uint8Array =>
+    deps.keys.blindIndex(`lookup-budget\0${parts.join('\0')}`).subarray(0, keyBytes)
+
+  const countOf = (asker: string, scope: LookupScope, day: number, fresh: readonly string[]): ShardedCount => ({
+    kind: scope.kind,
+    day,
+    limit: scope.limit,
+    shard: deps.journal.shard(scope.name),
+    scope: keyOf(String(day), scope.name),
+    addressKeys: JSON.stringify(fresh.map((key) => toHex(keyOf(String(day), scope.name, asker, key)))),
+  })
+
+  /** Those counts that the call adds to. Throws `BudgetSpent`. */
+  const growing = async (counts: readonly ShardedCount[]): Promise<ShardedCount[]> => {
+    const states = await Promise.all(counts.map((count) => readCount(count.shard.reading('primary'), count)))
+    return counts.filter(({ kind, limit }, index) => {
+      const { used, fresh } = states[index] ?? { used: 0, fresh: 0 }
+      if (fresh > 0 && used + fresh > limit) throw new BudgetSpent([kind])
+      return fresh > 0
+    })
+  }
+
+  /** Charges scopes whose shard is not the asker's; resolves to what is to be written into that one. */
+  const chargeElsewhere = async (counts: readonly ShardedCount[], own: Database): Promise<Command[]> => {
+    const together: Command[] = []
+    for (const count of counts) {
+      if (count.shard === own) together.push(...spend(count))
+      else await count.shard.batch(spend(count))
+    }
+    return together
+  }
+
+  const write = async ({ asker, device, addresses }: LookupEntry, first: readonly Command[]): Promise<void> => {
+    const at = deps.clock()
+    await deps.keys.journal.prepare(at)
+    const rows = addresses.map(({ address, status }) => {
+      const id = ids.next(at)
+      const addressSealed = sealText(deps.keys.journal, logPlace(id), address)
+      return insertRecent({ id, at, asker, device, status, addressSealed })
+    })
+    await deps.journal.shard(asker).batch([...first, ...rows])
+  }
+
+  /** Two writers of one shard may meet on an id: the next ids are others. */
+  const writeWithFreeIds = async (entry: LookupEntry, first: readonly Command[]): Promise<void> => {
+    try {
+      await write(entry, first)
+    } catch (error) {
+      if (!(error instanceof ConstraintFailed) || error.kind !== 'unique') throw error
+      await write(entry, first)
+    }
+  }
+
+  return {
+    record: async (entry) => {
+      const { asker, scopes } = entry
+      const day = dayOf(deps.clock())
+      const payer = scopes.map(({ name }) => name).join('\0')
+      const keys = entry.addresses.map(({ matchingKey }) => matchingKey)
+      const [own] = scopes
+      if (own !== undefined && named.of(day, payer) + keys.length > timesNamed * own.limit) {
+        throw new BudgetSpent([own.kind])
+      }
+      const unknown = counted.unknown(day, payer, keys)
+      const counts =
+        unknown.length === 0 ? [] : await growing(scopes.map((scope) => countOf(asker, scope, day, unknown)))
+      try {
+        await writeWithFreeIds(entry, await chargeElsewhere(counts, deps.journal.shard(asker)))
+      } catch (error) {
+        if (!(error instanceof GuardBroken)) throw error
+        throw new BudgetSpent(
+          counts.map(({ kind }) => kind),
+          { cause: error },
+        )
+      }
+      counted.add(day, payer, unknown)
+      named.add(day, payer, keys.length)
+    },
+  }
+}

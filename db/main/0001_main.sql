@@ -365,6 +365,9 @@ CREATE TABLE certificates (
   mailbox TEXT NOT NULL REFERENCES mailboxes (id),
   usage TEXT NOT NULL CHECK (usage IN ('sign', 'encrypt', 'dual')),
   state TEXT NOT NULL CHECK (state IN ('valid', 'superseded', 'revoked', 'expired')),
+  -- Through which CA connection it came, and when it was asked for.
+  connection TEXT NOT NULL REFERENCES ca_connections (id),
+  requested_at INTEGER NOT NULL,
   authority TEXT NOT NULL REFERENCES certificate_authorities (id),
   serial_number TEXT NOT NULL,
   spki_sha256 TEXT NOT NULL,

@@ -29,6 +29,8 @@ export const personalData: readonly TableDeclaration[] = [
       mailbox: linked('id of the mailbox'),
       usage: linked('sign, encrypt or dual'),
       state: linked('valid, superseded, revoked or expired'),
+      connection: linked('id of the CA connection that it came through'),
+      requested_at: linked('when it was asked for, UTC milliseconds'),
       authority: impersonal('id of the CA that issued it'),
       serial_number: linked('its serial number'),
       spki_sha256: linked('hash of the public key'),

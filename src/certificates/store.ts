@@ -21,6 +21,8 @@ export interface NewCertificate {
   readonly device: string
   readonly mailbox: string
   readonly use: CertificateUse
+  readonly connection: string
+  readonly requestedAt: number
   readonly authority: string
   readonly serialNumber: string
   readonly spkiSha256: string
@@ -39,9 +41,9 @@ export interface NewCertificate {
 export const insertCertificate = (row: NewCertificate): Command =>
   command(
     `INSERT INTO certificates
-       (id, request, subscriber, device, mailbox, usage, state, authority, serial_number, spki_sha256, fingerprint_sha256,
-        facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       (id, request, subscriber, device, mailbox, usage, state, connection, requested_at, authority, serial_number,
+        spki_sha256, fingerprint_sha256, facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
     row.subscriber,
@@ -49,6 +51,8 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.mailbox,
     row.use,
     row.state,
+    row.connection,
+    row.requestedAt,
     row.authority,
     row.serialNumber,
     row.spkiSha256,
@@ -61,16 +65,16 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.createdAt,
   )
 
+/** The valid certificate of a device for a mailbox and a use. */
 export const readValidCertificateId = (
   database: Database,
   of: { device: string; mailbox: string; use: CertificateUse },
 ) =>
   database.first(
     query(
-      { id: text, request: text, requestedAt: integer },
-      `SELECT c.id AS id, c.request AS request, r.created_at AS requestedAt
-       FROM certificates c JOIN certificate_requests r ON r.id = c.request
-       WHERE c.device = ? AND c.mailbox = ? AND c.usage = ? AND c.state = 'valid'`,
+      { id: text, requestedAt: integer },
+      `SELECT id, requested_at AS requestedAt FROM certificates
+       WHERE device = ? AND mailbox = ? AND usage = ? AND state = 'valid'`,
       of.device,
       of.mailbox,
       of.use,
@@ -104,6 +108,7 @@ const certificateColumns = {
   mailbox: text,
   use,
   state: certificateState,
+  connection: text,
   authority: text,
   serialNumber: text,
   spkiSha256: text,
@@ -118,7 +123,7 @@ export const readCertificate = (database: Database, id: string) =>
   database.first(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
@@ -144,7 +149,7 @@ export const readCertificateOfRequest = (database: Database, request: string) =>
   database.first(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
@@ -162,7 +167,7 @@ export const readCertificatesOf = (
   database.all(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
@@ -180,7 +185,7 @@ export const readCertificatesWithKey = (database: Database, spkiSha256: string) 
   database.all(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, authority,
+      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt

@@ -5,7 +5,7 @@ import type { CertificateRow } from '../store.ts'
 import { embeddedConnection, type OpenConnection } from '../../cas/contract.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { openCertificate } from '../present.ts'
-import { insertCaRevocation, readConnectionOfRequest } from './store.ts'
+import { insertCaRevocation } from './store.ts'
 
 /** Where the certificate of a queued revocation is sealed. */
 export const revocationPlace = (id: string) => ({ table: 'ca_revocations', column: 'certificate_sealed', row: id })
@@ -52,17 +52,13 @@ function queued(deps: QueueDeps, connection: string, state: 'waiting' | 'by_hand
  * elsewhere. Where its connection was removed, an operator has to.
  */
 export async function queueRevocationAtIssuer(
-  deps: QueueDeps & Pick<CertificateDeps, 'database' | 'connections'>,
+  deps: QueueDeps & Pick<CertificateDeps, 'connections'>,
   row: CertificateRow,
   reason: RevocationReason | null,
 ): Promise<Command[]> {
-  const through = await readConnectionOfRequest(deps.database, row.request)
-  if (through === null) throw new Error('a certificate has no request')
-  if (through.connection === embeddedConnection) return []
+  if (row.connection === embeddedConnection) return []
   const { certificate, facts } = openCertificate(deps.keys, row)
   const of = { request: row.request, certificate, certificateSha256: facts.fingerprintSha256, reason }
-  const connection = await deps.connections.open(through.connection)
-  return connection === null
-    ? [queued(deps, through.connection, 'by_hand', of)]
-    : queueCaRevocation(deps, connection, of)
+  const connection = await deps.connections.open(row.connection)
+  return connection === null ? [queued(deps, row.connection, 'by_hand', of)] : queueCaRevocation(deps, connection, of)
 }

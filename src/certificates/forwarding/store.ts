@@ -52,10 +52,6 @@ export const insertCaRevocation = (row: NewCaRevocation): Command =>
 export const readRevocationOf = (database: Database, certificateSha256: string) =>
   database.first(query({ id: text }, `SELECT id FROM ca_revocations WHERE certificate_sha256 = ?`, certificateSha256))
 
-/** Through which connection a request went. */
-export const readConnectionOfRequest = (database: Database, request: string) =>
-  database.first(query({ connection: text }, `SELECT connection FROM certificate_requests WHERE id = ?`, request))
-
 /**
  * The connections whose CA is to be told of something now. One whose circuit is open waits until a look at its CA goes
  * well; nobody looks while it is paused, so then it does not wait.

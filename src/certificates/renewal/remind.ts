@@ -2,8 +2,21 @@ import { toEach } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { readRemindersDue, readRunningOut, takeReminder, type DueReminder } from './store.ts'
-import { earliestReminderMilliseconds, firstReminder, lastReminder } from './when.ts'
 
+const dayMilliseconds = 86_400_000
+
+/** No certificate is to be renewed longer before its end than this. */
+const earliestReminderMilliseconds = 30 * dayMilliseconds
+
+/** When the holder of a certificate is told first that it runs out: at a third of its term, 30 days before the end at most. */
+export const firstReminder = (notBefore: number, notAfter: number): number =>
+  notAfter - Math.min(Math.floor((notAfter - notBefore) / 3), earliestReminderMilliseconds)
+
+/** When for the second and last time: at a twelfth, 7 days before the end at most. */
+const lastReminder = (notBefore: number, notAfter: number): number =>
+  notAfter - Math.min(Math.floor((notAfter - notBefore) / 12), 7 * dayMilliseconds)
+
+/** How many holders one run tells. The next run goes on. */
 const perRun = 500
 
 /** Certificates of one device, by id, the first to expire first. `renewNow` are those of `renew` that run out soon. */

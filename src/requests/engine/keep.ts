@@ -1,25 +1,18 @@
 import { byService, type AuditActor } from '../../audit/entries.ts'
-import { equalBytes, sha256Hex } from '../../pki/encoding.ts'
-import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
-import { randomId } from '../../ports/runtime.ts'
-import {
-  endCertificate,
-  endLateCertificate,
-  insertCertificate,
-  readCertificateOfRequest,
-  readValidCertificateId,
-} from '../../certificates/store.ts'
-import type { EnrolmentDeps } from '../deps.ts'
+import { readSerialNumberUse } from '../../cas/inside/statuses.ts'
 import { queueCaRevocation } from '../../certificates/forwarding/queue.ts'
 import { readRevocationOf } from '../../certificates/forwarding/store.ts'
-import { openCertificate, sealCertificate, sealFacts, type OpenedCertificate } from '../../certificates/present.ts'
-import { firstReminder } from '../../certificates/renewal/when.ts'
-import { insertFreshStatus, readSerialNumberUse } from '../../cas/inside/statuses.ts'
+import { keepCertificate } from '../../certificates/keep.ts'
+import { openCertificate, type OpenedCertificate } from '../../certificates/present.ts'
+import { readCertificateOfRequest } from '../../certificates/store.ts'
+import { certificateBytes, verifyIssued, type IssuedByCa, type Verified } from '../../certificates/verify.ts'
+import { equalBytes, sha256Hex } from '../../pki/encoding.ts'
+import type { Command } from '../../ports/database.ts'
+import type { EnrolmentDeps } from '../deps.ts'
 import { readRequest, readStanding, type RequestRow, type RequestState } from '../store.ts'
 import { refusedEntry } from './entries.ts'
 import type { OpenRequest } from './order.ts'
 import { settleIssued, settleRefused } from './outcome-store.ts'
-import { certificateBytes, verifyFor, type IssuedByCa, type Verified } from './verify.ts'
 
 /** What became of a certificate that came back. */
 export type Kept =
@@ -40,8 +33,8 @@ export async function keepIssued(
   by: AuditActor = byService,
   noted: readonly Command[] = [],
 ): Promise<Kept> {
-  const verdict = await verifyFor(deps, request, issued)
-  if (verdict.ok) return keepVerified(deps, request, issued.certificate, verdict.verified, by, noted)
+  const verdict = await verifyIssued(deps, request, issued)
+  if (verdict.ok) return keepVerified(deps, request, verdict.verified, by, noted)
   if (by.actorKind === 'administrator') return { kept: false, row: request.row, reason: verdict.reason }
   return refuse(deps, request, verdict.reason, { returned: issued.certificate, revoke: null }, by, noted)
 }
@@ -82,68 +75,33 @@ export async function refuse(
 async function keepVerified(
   deps: EnrolmentDeps,
   request: OpenRequest,
-  der: Uint8Array,
   verified: Verified,
   by: AuditActor,
   noted: readonly Command[],
 ): Promise<Kept> {
-  const { row } = request
-  const opened = openedCertificate(deps, request, der, verified)
-  const { id, use, notAfter } = opened
-  let certificate: OpenedCertificate
-  const announcement = await deps.registration.announce(row, 'new_certificate', id, { use, at: deps.clock(), notAfter })
-  for (;;) {
-    const known = await readValidCertificateId(deps.database, row)
-    // What was asked for last counts, however late the answer to what was asked for before: the device may have dropped
-    // the key of then.
-    const isLate = known !== null && known.requestedAt > row.createdAt
-    const previous = isLate ? null : known
-    certificate = isLate ? { ...opened, state: 'superseded' } : opened
-    try {
-      await deps.database.batch([
-        ...noted,
-        ...(previous === null ? [] : supersededCommands(deps, previous, id)),
-        ...verified.commands,
-        ...issuedCommands(deps, row, certificate, by),
-        ...(isLate ? lateCommands(deps, id, known.id) : []),
-        ...(previous === null ? [] : deps.onCertificateSuperseded(previous.id, id)),
-        ...announcement,
-      ])
-      break
-    } catch (error) {
-      if (isGuard(error, 'request_finished')) return keepUnwanted(deps, request, der, verified, by)
-      if (isSerialReused(error)) return refuseReused(deps, request, der, verified, by)
-      const raced =
-        isGuard(error, 'certificate_ended') ||
-        (error instanceof ConstraintFailed && error.constraint.includes('certificates.device'))
-      if (!raced) throw error
-    }
-  }
-  deps.mail.sendSoon()
-  deps.audit.sealSoon()
-  deps.events.certificateIssued({ request: row.id, certificate: id })
+  const { row, mailbox } = request
+  const { address } = mailbox
+  const ordered = { ...row, request: row.id, address, requestedAt: row.createdAt }
+  const issued = settleIssued(row.id, verified.facts.fingerprintSha256, deps.clock())
+  const kept = await keepCertificate(deps, ordered, { verified, by }, [...noted, ...issued])
+  if (kept.kind === 'not_taken') return keepUnwanted(deps, request, verified, by)
+  if (kept.kind === 'serial_number_reused') return refuseReused(deps, request, verified, by)
+  const { certificate } = kept
   const state = certificate.state === 'valid' ? 'issued' : 'ended'
   return { kept: true, row: { ...row, state, reason: null, claim: null, dueAt: null }, certificate }
 }
-
-const isGuard = (error: unknown, code: string): boolean => error instanceof GuardBroken && error.code === code
-
-const isSerialReused = (error: unknown): boolean =>
-  isGuard(error, 'serial_number_reused') ||
-  (error instanceof ConstraintFailed && error.constraint.includes('certificates.serial_number'))
 
 /** Policy rule 15: an issuer gives no serial number twice. Revoking it would hit whoever had it first. */
 async function refuseReused(
   deps: EnrolmentDeps,
   request: OpenRequest,
-  der: Uint8Array,
   verified: Verified,
   by: AuditActor,
 ): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
-  if (existing !== null) return keepUnwanted(deps, request, der, verified, by)
+  if (existing !== null) return keepUnwanted(deps, request, verified, by)
   if (by.actorKind === 'administrator') return { kept: false, row: request.row, reason: 'serial_number_reused' }
-  return refuse(deps, request, 'serial_number_reused', { returned: der, revoke: null }, by)
+  return refuse(deps, request, 'serial_number_reused', { returned: verified.certificate, revoke: null }, by)
 }
 
 /**
@@ -154,8 +112,7 @@ async function refuseReused(
 async function keepUnwanted(
   deps: EnrolmentDeps,
   request: OpenRequest,
-  der: Uint8Array,
-  { authority, facts: { serialNumber, fingerprintSha256 } }: Verified,
+  { certificate: der, authority, facts: { serialNumber, fingerprintSha256 } }: Verified,
   by: AuditActor,
 ): Promise<Kept> {
   const existing = await readCertificateOfRequest(deps.database, request.row.id)
@@ -180,79 +137,3 @@ async function whyUnwanted(deps: EnrolmentDeps, row: RequestRow, certificateSha2
   if (standing.deviceEndedAt !== null) return 'device_ended'
   return (await readRevocationOf(deps.database, certificateSha256)) === null ? 'key_blocked' : 'revoked_at_ca'
 }
-
-const supersededCommands = (deps: EnrolmentDeps, previous: { readonly id: string }, successor: string): Command[] => [
-  ...endCertificate(previous.id, 'superseded'),
-  ...supersededEntry(deps, previous.id, successor),
-]
-
-/** For a certificate that comes when its successor is there already. */
-const lateCommands = (deps: EnrolmentDeps, certificate: string, successor: string): Command[] => [
-  ...endLateCertificate(certificate, successor),
-  ...deps.onCertificatesEnded([certificate]),
-  ...supersededEntry(deps, certificate, successor),
-]
-
-const supersededEntry = (deps: EnrolmentDeps, certificate: string, successor: string): Command[] =>
-  deps.audit.record({
-    action: 'certificate.superseded',
-    ...byService,
-    subjectKind: 'certificate',
-    subject: certificate,
-    facts: { successor },
-  })
-
-function openedCertificate(
-  deps: EnrolmentDeps,
-  { row, mailbox }: OpenRequest,
-  certificate: Uint8Array,
-  { authority, facts: { serialNumber, fingerprintSha256, issuer, notBefore, notAfter } }: Verified,
-): OpenedCertificate {
-  return {
-    id: randomId(deps.random),
-    use: row.use,
-    state: 'valid',
-    authority,
-    facts: { mailbox: mailbox.address, serialNumber, fingerprintSha256, issuer },
-    certificate,
-    notBefore: notBefore.getTime(),
-    notAfter: notAfter.getTime(),
-  }
-}
-
-const issuedCommands = (
-  deps: EnrolmentDeps,
-  row: RequestRow,
-  { id, state, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
-  by: AuditActor,
-): Command[] => [
-  ...settleIssued(row.id, facts.fingerprintSha256, deps.clock()),
-  ...insertFreshStatus({ authority, serialNumber: facts.serialNumber, notAfter }),
-  insertCertificate({
-    id,
-    request: row.id,
-    subscriber: row.subscriber,
-    device: row.device,
-    mailbox: row.mailbox,
-    use: row.use,
-    authority,
-    serialNumber: facts.serialNumber,
-    spkiSha256: row.spkiSha256,
-    fingerprintSha256: facts.fingerprintSha256,
-    factsSealed: sealFacts(deps.keys, id, facts),
-    certificateSealed: sealCertificate(deps.keys, id, certificate),
-    notBefore,
-    notAfter,
-    state: state === 'valid' ? 'valid' : 'superseded',
-    remindAt: state === 'valid' ? firstReminder(notBefore, notAfter) : null,
-    createdAt: deps.clock(),
-  }),
-  ...deps.audit.record({
-    action: 'certificate.issued',
-    ...by,
-    subjectKind: 'certificate',
-    subject: id,
-    facts: { request: row.id, use: row.use },
-    personal: { mailbox: facts.mailbox, serialNumber: facts.serialNumber },
-  }),
-]

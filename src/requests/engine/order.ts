@@ -4,13 +4,12 @@ import { checkPublicKey, type KeyFacts } from '../../pki/key-policy.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { CertificateOrder } from '../../cas/adapters/contract.ts'
 import type { OpenConnection } from '../../cas/contract.ts'
+import { termMilliseconds } from '../../certificates/verify.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { RequestRow } from '../store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000
-/** 397 days, the last second included. */
-export const termMilliseconds = 397 * 86_400_000 - 1_000
 
 /** A request with all that it takes to speak to its CA about it. */
 export interface OpenRequest {

@@ -41,25 +41,3 @@ export const settleRefused = (id: string, reason: string, returnedSealed: Uint8A
     now,
     id,
   )
-
-/** CAs of others that a kept certificate leads to; known ones stay as they are. */
-export const insertConnectedAuthority = (row: {
-  id: string
-  slot: string
-  issuer: string
-  certificate: Uint8Array
-  identity: string
-  createdAt: number
-}): Command =>
-  command(
-    `INSERT INTO certificate_authorities
-       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, identity, created_at)
-     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?, ?)
-     ON CONFLICT (slot) DO NOTHING`,
-    row.id,
-    row.slot,
-    row.issuer,
-    row.certificate,
-    row.identity,
-    row.createdAt,
-  )

@@ -1,0 +1,193 @@
+import { commit } from '../audit/commit.ts'
+import { byService, type AuditActor, type AuditEvent } from '../audit/entries.ts'
+import { insertFreshStatus } from '../cas/inside/statuses.ts'
+import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
+import { randomId } from '../ports/runtime.ts'
+import type { CertificateUse } from '../api/shapes.ts'
+import type { CertificateDeps } from './deps.ts'
+import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
+import { firstReminder } from './renewal/remind.ts'
+import { endCertificate, endLateCertificate, insertCertificate, readValidCertificateId } from './store.ts'
+import type { Verified } from './verify.ts'
+
+/** For whom a certificate was ordered, and how. */
+export interface OrderedFor {
+  readonly request: string
+  readonly subscriber: string
+  readonly device: string
+  readonly mailbox: string
+  readonly address: string
+  readonly use: CertificateUse
+  readonly spkiSha256: string
+  readonly connection: string
+  readonly requestedAt: number
+}
+
+/** What became of a certificate that was verified. */
+export type KeptCertificate =
+  | { readonly kind: 'kept'; readonly certificate: OpenedCertificate }
+  /** `outcome` broke its guard: the request does not take this certificate. */
+  | { readonly kind: 'not_taken' }
+  /** Its CA gave the serial number to another certificate too. */
+  | { readonly kind: 'serial_number_reused' }
+
+type KeepDeps = Pick<
+  CertificateDeps,
+  | 'database'
+  | 'keys'
+  | 'random'
+  | 'clock'
+  | 'events'
+  | 'audit'
+  | 'mail'
+  | 'registration'
+  | 'onCertificatesEnded'
+  | 'onCertificateSuperseded'
+>
+
+/**
+ * Keeps a certificate, in one batch with `outcome`: what the certificate means for its request, with the guard
+ * `request_finished`. The certificate of the same device, mailbox and use that was asked for earlier is superseded. It
+ * may be this one: what was asked for last counts, however late the answer comes, for the device may have dropped the
+ * older key. The holder is told by mail.
+ */
+export async function keepCertificate(
+  deps: KeepDeps,
+  ordered: OrderedFor,
+  { verified, by }: { readonly verified: Verified; readonly by: AuditActor },
+  outcome: readonly Command[],
+): Promise<KeptCertificate> {
+  const fresh = openVerified(deps, ordered, verified)
+  const { id, use, notAfter } = fresh
+  const announcement = await deps.registration.announce(ordered, 'new_certificate', id, {
+    use,
+    at: deps.clock(),
+    notAfter,
+  })
+  for (;;) {
+    const other = await readValidCertificateId(deps.database, ordered)
+    const isLate = other !== null && other.requestedAt > ordered.requestedAt
+    const certificate: OpenedCertificate = isLate ? { ...fresh, state: 'superseded' } : fresh
+    const superseded = supersededBy(deps, certificate, other)
+    try {
+      await commit(deps, {
+        commands: [
+          ...outcome,
+          ...superseded.before,
+          ...verified.commands,
+          ...insertFreshStatus({ authority: verified.authority, serialNumber: verified.facts.serialNumber, notAfter }),
+          inserted(deps, ordered, certificate),
+          ...superseded.after,
+          ...announcement,
+        ],
+        audit: [...superseded.audit, issuedEntry(ordered, certificate, by)],
+      })
+    } catch (error) {
+      if (isGuard(error, 'request_finished')) return { kind: 'not_taken' }
+      if (isSerialNumberReused(error)) return { kind: 'serial_number_reused' }
+      if (!isOvertaken(error)) throw error
+      continue
+    }
+    deps.mail.sendSoon()
+    deps.events.certificateIssued({ request: ordered.request, certificate: id })
+    return { kind: 'kept', certificate }
+  }
+}
+
+const isGuard = (error: unknown, code: string): boolean => error instanceof GuardBroken && error.code === code
+
+const isConstraint = (error: unknown, columns: string): boolean =>
+  error instanceof ConstraintFailed && error.constraint.includes(columns)
+
+const isSerialNumberReused = (error: unknown): boolean =>
+  isGuard(error, 'serial_number_reused') || isConstraint(error, 'certificates.serial_number')
+
+/** Whether another certificate of the same use was kept, or ended, since it was looked for. */
+const isOvertaken = (error: unknown): boolean =>
+  isGuard(error, 'certificate_ended') || isConstraint(error, 'certificates.device')
+
+interface Superseded {
+  readonly before: readonly Command[]
+  readonly after: readonly Command[]
+  readonly audit: readonly AuditEvent[]
+}
+
+/** Ends whichever of the two certificates was asked for earlier. */
+function supersededBy(
+  deps: Pick<KeepDeps, 'onCertificatesEnded' | 'onCertificateSuperseded'>,
+  { id, state }: OpenedCertificate,
+  other: { readonly id: string } | null,
+): Superseded {
+  if (other === null) return { before: [], after: [], audit: [] }
+  if (state === 'valid') {
+    return {
+      before: endCertificate(other.id, 'superseded'),
+      after: deps.onCertificateSuperseded(other.id, id),
+      audit: [supersededEntry(other.id, id)],
+    }
+  }
+  return {
+    before: [],
+    after: [...endLateCertificate(id, other.id), ...deps.onCertificatesEnded([id])],
+    audit: [supersededEntry(id, other.id)],
+  }
+}
+
+const supersededEntry = (certificate: string, successor: string): AuditEvent => ({
+  action: 'certificate.superseded',
+  ...byService,
+  subjectKind: 'certificate',
+  subject: certificate,
+  facts: { successor },
+})
+
+const issuedEntry = ({ request, use }: OrderedFor, { id, facts }: OpenedCertificate, by: AuditActor): AuditEvent => ({
+  action: 'certificate.issued',
+  ...by,
+  subjectKind: 'certificate',
+  subject: id,
+  facts: { request, use },
+  personal: { mailbox: facts.mailbox, serialNumber: facts.serialNumber },
+})
+
+const openVerified = (
+  deps: Pick<KeepDeps, 'random'>,
+  { address, use }: OrderedFor,
+  { certificate, authority, facts: { serialNumber, fingerprintSha256, issuer, notBefore, notAfter } }: Verified,
+): OpenedCertificate => ({
+  id: randomId(deps.random),
+  use,
+  state: 'valid',
+  authority,
+  facts: { mailbox: address, serialNumber, fingerprintSha256, issuer },
+  certificate,
+  notBefore: notBefore.getTime(),
+  notAfter: notAfter.getTime(),
+})
+
+const inserted = (
+  deps: Pick<KeepDeps, 'keys' | 'clock'>,
+  ordered: OrderedFor,
+  { id, state, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
+): Command =>
+  insertCertificate({
+    id,
+    request: ordered.request,
+    subscriber: ordered.subscriber,
+    device: ordered.device,
+    mailbox: ordered.mailbox,
+    use: ordered.use,
+    connection: ordered.connection,
+    requestedAt: ordered.requestedAt,
+    authority,
+    serialNumber: facts.serialNumber,
+    spkiSha256: ordered.spkiSha256,
+    fingerprintSha256: facts.fingerprintSha256,
+    factsSealed: sealFacts(deps.keys, id, facts),
+    certificateSealed: sealCertificate(deps.keys, id, certificate),
+    notBefore,
+    notAfter,
+    state: state === 'valid' ? 'valid' : 'superseded',
+    remindAt: state === 'valid' ? firstReminder(notBefore, notAfter) : null,
+    createdAt: deps.clock(),
+  })

@@ -110,7 +110,7 @@ export async function measureThroughCa(folder: string, rounds: number): Promise<
   try {
     const tasks = await makeTasks(dataDir, (rounds + warmUpRounds) * requestsThroughCa)
     await connect(dataDir, cfssl)
-    server = await ServerProcess.start('with-log', dataDir)
+    server = await ServerProcess.start('certbook', dataDir)
     const certbook = server
     const measured: ThroughCaRound[] = []
     for (let round = 0; round < rounds + warmUpRounds; round += 1) {

@@ -110,8 +110,8 @@ async function makeCa(folder: string): Promise<void> {
   await openssl(folder, 'req', '-x509', ...key, '-subj', '/CN=Issuing', '-days', '3650', '-out', 'ca.pem')
 }
 
-/** A port that was free a moment ago: cfssl cannot say which one the system gave it. */
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago: not every server can say which one the system gave it. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -57,7 +57,7 @@ async function startLibrary() {
 
 /** The product, asked over HTTP; every certificate is durable before its answer, and the audit log is sealed. */
 async function startCertbook(dataDir: string) {
-  const server = await ServerProcess.start('with-log', dataDir)
+  const server = await ServerProcess.start('certbook', dataDir)
   const request = async ({ csr, use, credential }: Task): Promise<void> => {
     const response = await fetch(`${server.url}/v1/certificate-requests`, {
       method: 'POST',

@@ -12,14 +12,21 @@ const cpuReport = z.object({ cpuMicroseconds: z.number() })
 /** One server of the bench in a process of its own. */
 export class ServerProcess {
   readonly url: string
+  readonly pid: number
   readonly #child: ChildProcess
 
   private constructor(child: ChildProcess, url: string) {
     this.#child = child
     this.url = url
+    if (child.pid === undefined) throw new Error('a server of the bench has no number')
+    this.pid = child.pid
   }
 
-  static async start(kind: 'bare' | 'with-log' | 'without-log', argument: string): Promise<ServerProcess> {
+  get port(): number {
+    return Number(new URL(this.url).port)
+  }
+
+  static async start(kind: 'bare' | 'certbook', argument: string): Promise<ServerProcess> {
     const child = fork(script, [kind, argument], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     return new ServerProcess(child, urlReport.parse(await reportOf(child)).url)
   }

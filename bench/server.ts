@@ -8,8 +8,7 @@ import { testConfig } from '../test/support/node-process.ts'
  * One server of the bench, in a process of its own, steered by its parent over IPC:
  *
  *     node bench/server.ts bare <bytes>        a bare Hono route that answers a body of that size
- *     node bench/server.ts with-log <folder>   the product
- *     node bench/server.ts without-log <folder>  the product, its query log replaced by nothing
+ *     node bench/server.ts certbook <folder>   the product
  */
 
 /** From the parent. `settle` does what the minute's job would do for every row written until now, and waits for the rest. */
@@ -54,25 +53,18 @@ async function startBare(bytes: number): Promise<BenchServer> {
   }
 }
 
-/** One credential asks for all addresses of the stock; how many it may is no part of what is measured. */
-const unlimited = { LOOKUP_BUDGET_NEW_SUBSCRIBER: '1000000' }
-
 /** The job leaves the youngest rows alone; by this clock, set forward while it runs, no row is young. */
 const settledMilliseconds = 11_000
 
-async function startProduct(dataDir: string, withLog: boolean): Promise<BenchServer> {
+async function startProduct(dataDir: string): Promise<BenchServer> {
   let ahead = 0
-  const server = await serveNode(testConfig(dataDir, unlimited), {
-    clock: () => Date.now() + ahead,
-    ...(withLog ? {} : { recordLookup: async () => undefined }),
-  })
-  const move = server.node.service.jobs.find((job) => job.name === 'query-log-move')
-  if (move === undefined) throw new Error('there is no job query-log-move')
+  const server = await serveNode(testConfig(dataDir), { clock: () => Date.now() + ahead })
+  const moves = server.node.service.jobs.filter((job) => job.name === 'query-log-move')
   return {
     url: server.url,
     settle: async () => {
       ahead = settledMilliseconds
-      await move.run()
+      for (const move of moves) await move.run()
       ahead = 0
       await server.node.settled()
     },
@@ -88,7 +80,7 @@ const cpuMicroseconds = (): number => {
 }
 
 const [kind, argument = ''] = process.argv.slice(2)
-const server = kind === 'bare' ? await startBare(Number(argument)) : await startProduct(argument, kind === 'with-log')
+const server = kind === 'bare' ? await startBare(Number(argument)) : await startProduct(argument)
 
 async function obey(order: Order): Promise<void> {
   if (order === 'cpu') return report({ cpuMicroseconds: cpuMicroseconds() })

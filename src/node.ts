@@ -23,7 +23,7 @@ import { databaseSizes, PrometheusMetrics } from './adapters/metrics.ts'
 import { migrate } from './adapters/migrations.ts'
 import { createOutgoingHttps } from './adapters/outgoing-https.ts'
 import { Scheduler } from './adapters/scheduler.ts'
-import { openSqliteFile, Sqlite } from './adapters/sqlite.ts'
+import { openSqliteFile, Sqlite, type SqliteConnection } from './adapters/sqlite.ts'
 import { certificateWarnings, TlsCertificateFiles } from './adapters/tls-certificate.ts'
 import { configWarnings, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
@@ -50,6 +50,8 @@ export interface NodeOptions {
    * with the answer of a CA outstanding.
    */
   readonly leaveOutgoing?: boolean
+  /** The bench stocks a directory through a database that commits many batches at once. */
+  readonly openMain?: (connection: SqliteConnection) => Sqlite
   /** The bench's measure of what the query log costs. */
   readonly recordLookup?: RecordLookup
   readonly limits?: Partial<ListenerLimits>
@@ -129,7 +131,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       if (migrations.length > 0) events.databaseMigrated({ database: role, migrations })
     }
     journalConnection.close()
-    const main = new Sqlite(mainConnection)
+    const main = options.openMain?.(mainConnection) ?? new Sqlite(mainConnection)
     closing.unshift(() => main.close())
     const journal = await JournalThread.start(directory.journalFile)
     closing.unshift(() => journal.close())

@@ -1,6 +1,8 @@
 import SqliteDatabase from 'better-sqlite3'
 import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
 
+export type SqliteConnection = SqliteDatabase.Database
+
 /** How many prepared statements one connection keeps; the stores hold far fewer texts than this. */
 const preparedStatementsKept = 500
 
@@ -82,7 +84,7 @@ export class SqliteBatchRunner {
   group(batches: readonly (readonly Command[])[]): (Outcome[] | Error)[] {
     this.#statements.get('BEGIN IMMEDIATE').run()
     try {
-      const results = batches.map((commands) => this.#nested(commands))
+      const results = batches.map((commands) => this.nested(commands))
       this.#statements.get('COMMIT').run()
       return results
     } catch (error) {
@@ -91,8 +93,8 @@ export class SqliteBatchRunner {
     }
   }
 
-  /** One batch of a group. A single statement is atomic without a savepoint. */
-  #nested(commands: readonly Command[]): Outcome[] | Error {
+  /** Runs one batch inside the transaction that is open. A single statement is atomic without a savepoint. */
+  nested(commands: readonly Command[]): Outcome[] | Error {
     const savepoint = commands.length > 1
     if (savepoint) this.#statements.get('SAVEPOINT member').run()
     try {

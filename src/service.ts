@@ -10,6 +10,7 @@ import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
 import { openAuthorities } from './cas/inside/authorities.ts'
 import { createEmbeddedCa } from './cas/inside/embedded.ts'
 import { createConnections } from './cas/registry.ts'
+import { createConnectionUses } from './requests/connection-uses/store.ts'
 import { createEnrolmentRoom } from './requests/room.ts'
 import type { AdoptedList } from './certificates/adopt-list.ts'
 import { createCertificateRoom } from './certificates/room.ts'
@@ -165,6 +166,7 @@ export async function createService(
       name: nameToString(parseCertificate(authorities.issuing.certificate).subject),
       keyPolicy: config.caProfile,
     },
+    uses: createConnectionUses(common),
     onConnectionUsable: (id) => enrolment.wake(id),
   })
   const directory: DirectoryRoom = createDirectoryRoom({

@@ -6,7 +6,7 @@ import { createEstCa } from './adapters/est/est.ts'
 import { createManualCa } from './adapters/manual/manual.ts'
 import { createStepCa } from './adapters/step-ca/step-ca.ts'
 import { clientCertificateOf, keyBytes } from './keys-for-ca.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 import type { Credentials } from './settings.ts'
 
 /** A secret that was made here. A connection that was removed has none any more, and sends nothing either. */
@@ -15,7 +15,7 @@ const secretBytes = (secret: string | undefined): Uint8Array =>
 
 /** The adapter of a connection's kind, set up for it. */
 export function createAdapter(
-  deps: Pick<ConnectionDeps, 'outgoing' | 'clock' | 'crypto' | 'random'>,
+  deps: Pick<CaDeps, 'outgoing' | 'clock' | 'crypto' | 'random'>,
   settings: CaConnectionRequest,
   credentials: Credentials,
 ): CaAdapter {

@@ -13,8 +13,8 @@ import {
 } from './change.ts'
 import { judgeCheck } from './judge-check.ts'
 import type { Opening } from './open.ts'
-import { countRequests, presentConnection } from './present.ts'
-import type { ConnectionDeps } from './registry.ts'
+import { presentConnection } from './present.ts'
+import type { CaDeps } from './deps.ts'
 import { readConnection, readConnections } from './store.ts'
 
 /** What operators see of the CA connections and do with them; `by` is an administrator's id, or the command line. */
@@ -45,11 +45,11 @@ export interface ConnectionAdministration {
   test(id: string, by: string): Promise<CaCheckAnswer>
 }
 
-export function createConnectionAdministration(deps: ConnectionDeps, { prepare }: Opening): ConnectionAdministration {
+export function createConnectionAdministration(deps: CaDeps, { prepare }: Opening): ConnectionAdministration {
   const read = async (id: string): Promise<CaConnectionAnswer> => {
     const row = await readConnection(deps.database, id)
     if (row === null) throw noSuchConnection()
-    return presentConnection(deps, row, prepare(row), await countRequests(deps))
+    return presentConnection(deps, row, prepare(row), await deps.uses.countRequests())
   }
   return {
     read,
@@ -59,13 +59,13 @@ export function createConnectionAdministration(deps: ConnectionDeps, { prepare }
         (row) => row.state !== 'removed' && (row.createdAt < at || (row.createdAt === at && row.id < id)),
       )
       const page = pageFrom(rows, limit)
-      const counts = await countRequests(deps)
+      const counts = await deps.uses.countRequests()
       const items = await Promise.all(page.rows.map((row) => presentConnection(deps, row, prepare(row), counts)))
       return { items, next: page.next }
     },
     make: async (request, by) => read(await makeConnection(deps, request, by)),
     change: async (id, version, request, by) => {
-      await changeConnection(deps, id, version, request, by)
+      await changeConnection(deps, { id, version }, request, by)
       return read(id)
     },
     certify: async (id, certificate, by) => {

@@ -1,13 +1,14 @@
 import type { CaConnectionRequest } from '../api/ca-shapes.ts'
+import { commit, type Change } from '../audit/commit.ts'
 import type { AuditEvent } from '../audit/entries.ts'
 import { DomainError, type ErrorCode } from '../errors.ts'
-import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
+import { ConstraintFailed, type GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import { createAdapter } from './adapters.ts'
 import { nextCredentials } from './credentials.ts'
 import { requireFit } from './fitness.ts'
 import { withClientCertificate } from './keys-for-ca.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 import {
   changedFields,
   openCredentials,
@@ -23,7 +24,6 @@ import {
   markPaused,
   markRemoved,
   readConnection,
-  readUses,
   replaceLists,
   updateConnection,
   updateCredentials,
@@ -49,13 +49,6 @@ const caOf = (request: CaConnectionRequest): string =>
 
 export const noSuchConnection = (): DomainError => new DomainError('not_found', 'There is no such CA connection.')
 
-const requestsAreThere = (): DomainError =>
-  new DomainError(
-    'connection_in_use',
-    'Its CA may have certificates for requests that another one knows nothing of: pause it, and settle or cancel those ' +
-      'first; or make another connection.',
-  )
-
 const changedMeanwhile = (): DomainError =>
   new DomainError('connection_changed', 'Somebody changed the CA connection meanwhile. Read it again, then change it.')
 
@@ -63,28 +56,38 @@ const notTheOneInside = (code: Extract<ErrorCode, 'connection_in_use' | 'connect
   new DomainError(code, 'The CA inside belongs to the service: it can be paused, and rules can lead elsewhere.')
 
 /** A connection that is there. Throws `not_found`. */
-export async function requireConnection({ database }: ConnectionDeps, id: string): Promise<ConnectionRow> {
+export async function requireConnection({ database }: Pick<CaDeps, 'database'>, id: string): Promise<ConnectionRow> {
   const row = await readConnection(database, id)
   if (row === null || row.state === 'removed') throw noSuchConnection()
   return row
 }
 
-/** Runs a batch; what of it the schema or a guard refuses is said in words. */
-async function write(deps: ConnectionDeps, commands: readonly Command[], explain: () => Promise<DomainError>) {
+type CommitDeps = Pick<CaDeps, 'database' | 'audit'>
+
+/** Commits what gives a connection its name. Throws `connection_name_taken`, and what a broken guard means. */
+async function commitNamed(
+  deps: CommitDeps,
+  change: Change,
+  refusal: (guard: GuardBroken) => DomainError,
+): Promise<void> {
   try {
-    await deps.database.batch(commands)
+    await commit(deps, change, (guard) => {
+      throw refusal(guard)
+    })
   } catch (error) {
-    if (error instanceof GuardBroken) throw await explain()
-    if (error instanceof ConstraintFailed && error.kind === 'unique') {
-      throw new DomainError('connection_name_taken', 'Another CA connection has this name: choose another.')
-    }
-    throw error
+    if (!(error instanceof ConstraintFailed) || error.kind !== 'unique') throw error
+    throw new DomainError('connection_name_taken', 'Another CA connection has this name: choose another.')
   }
-  deps.audit.sealSoon()
 }
 
+const refuse = (refusal: () => DomainError) => (): never => {
+  throw refusal()
+}
+
+type ChangeDeps = CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'random' | 'clock' | 'outgoing'>
+
 function valuesOf(
-  deps: ConnectionDeps,
+  deps: Pick<CaDeps, 'keys'>,
   id: string,
   request: CaConnectionRequest,
   credentials: Credentials,
@@ -101,43 +104,53 @@ function valuesOf(
 }
 
 /** What an adapter cannot work with is refused before it is kept, rather than when a request comes. */
-function requireAdapter(deps: ConnectionDeps, request: CaConnectionRequest, credentials: Credentials): void {
+function requireAdapter(deps: ChangeDeps, request: CaConnectionRequest, credentials: Credentials): void {
   createAdapter(deps, request, credentials)
 }
 
 /** Makes a connection. Throws `connection_unfit`, `not_on_this_runtime`, `connection_name_taken`. */
-export async function makeConnection(deps: ConnectionDeps, request: CaConnectionRequest, by: string): Promise<string> {
+export async function makeConnection(deps: ChangeDeps, request: CaConnectionRequest, by: string): Promise<string> {
   await requireFit(deps, request)
   const id = randomId(deps.random)
   const credentials = await nextCredentials(deps, request, null)
   requireAdapter(deps, request, credentials)
   const now = deps.clock()
-  await write(
+  const facts = { kind: request.kind, recipient: request.recipient, url: urlOf(request) }
+  await commitNamed(
     deps,
-    [
-      insertConnection({ ...valuesOf(deps, id, request, credentials), kind: request.kind, createdBy: by }, now),
-      ...replaceLists(id, request.revocationLists, now),
-      ...deps.audit.record(
-        entry('created', by, id, { kind: request.kind, recipient: request.recipient, url: urlOf(request) }),
-      ),
-    ],
-    async () => changedMeanwhile(),
+    {
+      commands: [
+        insertConnection({ ...valuesOf(deps, id, request, credentials), kind: request.kind, createdBy: by }, now),
+        ...replaceLists(id, request.revocationLists, now),
+      ],
+      audit: entry('created', by, id, facts),
+    },
+    changedMeanwhile,
   )
   return id
 }
 
+const refusalOfChange = ({ code }: GuardBroken): DomainError =>
+  code === 'connection_has_orders'
+    ? new DomainError(
+        'connection_in_use',
+        'Its CA may have certificates for requests that another one knows nothing of: pause it, and settle or cancel ' +
+          'those first; or make another connection.',
+      )
+    : changedMeanwhile()
+
 /**
- * Gives a connection that is still in this version other settings, and closes its circuit. A secret that is left out
- * stays. Throws `not_found`, `connection_changed`, `connection_unfit`, `connection_in_use`,
- * `not_on_this_runtime`, `connection_name_taken`.
+ * Gives a connection other settings and closes its circuit. `version` is the one that was read. A secret that is left
+ * out stays. Throws `not_found`, `connection_changed`, `connection_unfit`, `connection_in_use`, `not_on_this_runtime`,
+ * `connection_name_taken`.
  */
 export async function changeConnection(
-  deps: ConnectionDeps,
-  id: string,
-  version: number,
+  deps: ChangeDeps & Pick<CaDeps, 'uses' | 'onConnectionUsable'>,
+  of: { readonly id: string; readonly version: number },
   request: CaConnectionRequest,
   by: string,
 ): Promise<void> {
+  const { id, version } = of
   const row = await requireConnection(deps, id)
   if (row.kind === 'embedded') throw notTheOneInside('connection_unfit')
   if (row.version !== version) throw changedMeanwhile()
@@ -147,97 +160,104 @@ export async function changeConnection(
   await requireFit(deps, request)
   const before = { settings: readSettings(row), credentials: openCredentials(deps.keys, row) }
   const credentials = await nextCredentials(deps, request, before)
-  const movesAway = caOf(before.settings) !== caOf(request)
   requireAdapter(deps, request, credentials)
   const now = deps.clock()
-  await write(
+  const movesAway = caOf(before.settings) !== caOf(request)
+  const fields = changedFields(before.settings, request)
+  await commitNamed(
     deps,
-    [
-      ...updateConnection({ ...valuesOf(deps, id, request, credentials), movesAway }, version, now),
-      ...replaceLists(id, request.revocationLists, now),
-      ...deps.audit.record(
-        entry('changed', by, id, {
-          fields: changedFields(before.settings, request),
-          recipient: request.recipient,
-          url: urlOf(request),
-        }),
-      ),
-    ],
-    async () => {
-      const { version: present } = await requireConnection(deps, id)
-      return present === version ? requestsAreThere() : changedMeanwhile()
+    {
+      commands: [
+        ...updateConnection(valuesOf(deps, id, request, credentials), version, now),
+        // Another CA knows nothing of what this one has.
+        ...(movesAway ? [deps.uses.requireNothingAtCa(id)] : []),
+        ...replaceLists(id, request.revocationLists, now),
+      ],
+      audit: entry('changed', by, id, { fields, recipient: request.recipient, url: urlOf(request) }),
     },
+    refusalOfChange,
   )
   deps.onConnectionUsable(id)
 }
 
 /** Puts in the certificate for the key that the connection shows. Throws `not_found`, `connection_unfit`, `connection_changed`. */
-export async function putClientCertificate(deps: ConnectionDeps, id: string, pem: string, by: string): Promise<void> {
+export async function putClientCertificate(
+  deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionUsable'>,
+  id: string,
+  pem: string,
+  by: string,
+): Promise<void> {
   const row = await requireConnection(deps, id)
   const now = deps.clock()
   const credentials = await withClientCertificate(deps.crypto, openCredentials(deps.keys, row), pem, now)
-  await write(
-    deps,
-    [
-      ...updateCredentials(row, sealCredentials(deps.keys, id, credentials), now),
-      ...deps.audit.record(entry('certified', by, id)),
-    ],
-    async () => changedMeanwhile(),
-  )
+  const commands = updateCredentials(row, sealCredentials(deps.keys, id, credentials), now)
+  await commit(deps, { commands, audit: entry('certified', by, id) }, refuse(changedMeanwhile))
   deps.onConnectionUsable(id)
 }
 
 /** Nothing is sent to a paused connection; what is routed to it waits. A repeat changes nothing. Throws `not_found`. */
-export async function pauseConnection(deps: ConnectionDeps, id: string, by: string): Promise<void> {
+export async function pauseConnection(deps: CommitDeps & Pick<CaDeps, 'clock'>, id: string, by: string): Promise<void> {
   const row = await requireConnection(deps, id)
   if (row.state === 'paused') return
-  await write(deps, [...markPaused(id, deps.clock()), ...deps.audit.record(entry('paused', by, id))], async () =>
-    changedMeanwhile(),
-  )
+  const commands = markPaused(id, deps.clock())
+  await commit(deps, { commands, audit: entry('paused', by, id) }, refuse(changedMeanwhile))
 }
 
-/** Puts a connection to use again, closes its circuit, and has what waits be sent now. Throws `not_found`. */
-export async function resumeConnection(deps: ConnectionDeps, id: string, by: string): Promise<void> {
+/** Puts a connection to use again, closes its circuit, and sends what waits now. Throws `not_found`. */
+export async function resumeConnection(
+  deps: CommitDeps & Pick<CaDeps, 'clock' | 'onConnectionUsable'>,
+  id: string,
+  by: string,
+): Promise<void> {
   await requireConnection(deps, id)
   const now = deps.clock()
-  await write(
-    deps,
-    [...markActive(id, now), hurryWaiting(id, now), ...deps.audit.record(entry('resumed', by, id))],
-    async () => noSuchConnection(),
-  )
+  const commands = [...markActive(id, now), hurryWaiting(id, now)]
+  await commit(deps, { commands, audit: entry('resumed', by, id) }, refuse(noSuchConnection))
   deps.onConnectionUsable(id)
 }
 
-/** Removes a connection on which nothing rests, a valid certificate neither, with its credentials. Throws `not_found`, `connection_in_use`. */
-export async function removeConnection(deps: ConnectionDeps, id: string, by: string): Promise<void> {
+/**
+ * Removes a connection with its credentials. Nothing may rest on it: no rule, request, valid certificate or revocation.
+ * Throws `not_found`, `connection_in_use`.
+ */
+export async function removeConnection(
+  deps: CommitDeps & Pick<CaDeps, 'clock' | 'uses'>,
+  id: string,
+  by: string,
+): Promise<void> {
   const row = await requireConnection(deps, id)
   if (row.kind === 'embedded') throw notTheOneInside('connection_in_use')
-  await write(deps, [...markRemoved(id, deps.clock()), ...deps.audit.record(entry('removed', by, id))], async () =>
-    whyNotRemoved(deps, id),
-  )
+  const commands = [...markRemoved(id, deps.clock()), ...deps.uses.requireUnused(id)]
+  await commit(deps, { commands, audit: entry('removed', by, id) }, async (guard) => {
+    throw await refusalOfRemoval(deps, id, guard)
+  })
 }
 
-async function whyNotRemoved(deps: ConnectionDeps, id: string): Promise<DomainError> {
-  await requireConnection(deps, id)
-  const uses = await readUses(deps.database, id, deps.clock())
-  if (uses !== null && uses.rules > 0) {
-    return new DomainError('connection_in_use', 'Routing rules lead to it: change or remove those first.')
+async function refusalOfRemoval(
+  { uses }: Pick<CaDeps, 'uses'>,
+  id: string,
+  { code }: GuardBroken,
+): Promise<DomainError> {
+  switch (code) {
+    case 'connection_gone':
+      return noSuchConnection()
+    case 'connection_has_rules':
+      return new DomainError('connection_in_use', 'Routing rules lead to it: change or remove those first.')
+    case 'connection_owes_revocations':
+      return new DomainError('connection_in_use', 'Its CA has not confirmed all revocations: see to those first.')
+    case 'connection_has_certificates':
+      return new DomainError(
+        'connection_in_use',
+        `Valid certificates that came through it: ${await uses.countValidCertificates(id)}. Without it their CA could ` +
+          'not be told of a revocation, nor its lists be read: they must have run out, been renewed through another ' +
+          'connection or been revoked.',
+      )
+    default:
+      return new DomainError('connection_in_use', 'Requests are on their way through it: settle or cancel those first.')
   }
-  if (uses !== null && uses.revocations > 0) {
-    return new DomainError('connection_in_use', 'Its CA has not confirmed all revocations: see to those first.')
-  }
-  if (uses !== null && uses.certificates > 0) {
-    return new DomainError(
-      'connection_in_use',
-      `Valid certificates that came through it: ${uses.certificates}. Without it their CA could not be told of a ` +
-        'revocation, nor its lists be read: they must have run out, been renewed through another connection or been revoked.',
-    )
-  }
-  return new DomainError('connection_in_use', 'Requests are on their way through it: settle or cancel those first.')
 }
 
 /** Writes down that somebody looked at a CA, and what for a failure came of it. */
-export async function noteTest(deps: ConnectionDeps, id: string, failure: string | null, by: string): Promise<void> {
-  await deps.database.batch(deps.audit.record(entry('tested', by, id, { failure })))
-  deps.audit.sealSoon()
+export async function noteTest(deps: CommitDeps, id: string, failure: string | null, by: string): Promise<void> {
+  await commit(deps, { commands: [], audit: entry('tested', by, id, { failure }) })
 }

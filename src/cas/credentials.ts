@@ -1,10 +1,10 @@
 import type { CaConnectionRequest, EjbcaSettings, EstSettings } from '../api/ca-shapes.ts'
 import { DomainError } from '../errors.ts'
 import { toBase64 } from '../pki/encoding.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 import type { Credentials } from './settings.ts'
 
-type CredentialDeps = Pick<ConnectionDeps, 'crypto' | 'random'>
+type CredentialDeps = Pick<CaDeps, 'crypto' | 'random'>
 
 /** A connection before a change. */
 interface Before {

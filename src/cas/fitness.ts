@@ -4,9 +4,9 @@ import { prepareChain } from '../pki/chain.ts'
 import { orderChain } from '../pki/order-chain.ts'
 import { readCertificates } from '../pki/pem.ts'
 import { isLoopbackHost } from '../ports/network.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 
-type FitnessDeps = Pick<ConnectionDeps, 'crypto' | 'clock' | 'outgoing'>
+type FitnessDeps = Pick<CaDeps, 'crypto' | 'clock' | 'outgoing'>
 
 const unfit = (detail: string): DomainError => new DomainError('connection_unfit', detail)
 

@@ -4,9 +4,9 @@ import { MalformedDer } from '../pki/der.ts'
 import { orderChain } from '../pki/order-chain.ts'
 import type { CaCheck, CaTrust } from './adapters/contract.ts'
 import { readRules } from './routing/store.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 
-type JudgeDeps = Pick<ConnectionDeps, 'crypto' | 'clock' | 'database'>
+type JudgeDeps = Pick<CaDeps, 'crypto' | 'clock' | 'database'>
 
 /** More than a CA shows that means well. */
 const issuersLooked = 20

@@ -1,6 +1,6 @@
 import type { OpenConnection } from './contract.ts'
 import { prepareConnection, type Prepared } from './prepare.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 import { readConnection, type ConnectionRow } from './store.ts'
 
 /** Opens connections. */
@@ -15,7 +15,7 @@ export interface Opening {
  * The row is read each time, so that what another process did to it is seen at once; what is made of it is kept for as
  * long as it has the same version.
  */
-export function createOpening(deps: ConnectionDeps): Opening {
+export function createOpening(deps: CaDeps): Opening {
   const kept = new Map<string, { readonly version: number; readonly prepared: Prepared }>()
 
   const prepare = (row: ConnectionRow): Prepared => {

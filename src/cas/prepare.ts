@@ -3,7 +3,7 @@ import { readCertificates } from '../pki/pem.ts'
 import { createAdapter } from './adapters.ts'
 import { embeddedConnection, type OpenConnection } from './contract.ts'
 import { clientCertificateOf } from './keys-for-ca.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps } from './deps.ts'
 import { credentialsStanding, openCredentials, readSettings } from './settings.ts'
 import type { ConnectionRow } from './store.ts'
 import { withoutCredentials } from './without-credentials.ts'
@@ -20,7 +20,7 @@ export interface Prepared extends Pick<OpenConnection, 'keyPolicy' | 'adapter' |
 }
 
 /** Makes of a row what requests need. */
-export function prepareConnection(deps: ConnectionDeps, row: ConnectionRow): Prepared {
+export function prepareConnection(deps: CaDeps, row: ConnectionRow): Prepared {
   if (row.id === embeddedConnection) {
     const { adapter, trust, keyPolicy } = deps.embedded
     return { adapter, trust, keyPolicy, mailboxChallengeSender: null, restsOn: [] }

@@ -4,33 +4,11 @@ import type { CaAdapter } from './adapters/contract.ts'
 import { ofKey } from './routing/route.ts'
 import { keyForCa } from './keys-for-ca.ts'
 import type { Prepared } from './prepare.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps, RequestCounts } from './deps.ts'
 import { credentialsStanding, openCredentials, shownSettings } from './settings.ts'
-import { countAtCas, countWaiting, readLists, type ConnectionRow } from './store.ts'
+import { readLists, type ConnectionRow } from './store.ts'
 
-/** How many requests of each connection wait, are at the CA, or are unknown. */
-export interface RequestCounts {
-  readonly waiting: number
-  readonly pending: number
-  readonly unknown: number
-}
-
-const none: RequestCounts = { waiting: 0, pending: 0, unknown: 0 }
-
-/** The counts by the id of the connection; one without requests has none. */
-export async function countRequests({
-  database,
-}: Pick<ConnectionDeps, 'database'>): Promise<Map<string, RequestCounts>> {
-  const counts = new Map<string, RequestCounts>()
-  const add = (connection: string, part: Partial<RequestCounts>): void => {
-    counts.set(connection, { ...none, ...counts.get(connection), ...part })
-  }
-  for (const { connection, requests } of await countWaiting(database)) add(connection, { waiting: requests })
-  for (const { connection, state, requests } of await countAtCas(database)) {
-    add(connection, state === 'pending' ? { pending: requests } : { unknown: requests })
-  }
-  return counts
-}
+const none: RequestCounts = { waiting: 0, pending: 0, unknown: 0, left: 0 }
 
 const whatItCan = (adapter: CaAdapter): CaConnectionAnswer['can'] => {
   const described = adapter.describe()
@@ -48,13 +26,14 @@ const timeOrNull = (at: number | null): string | null => (at === null ? null : t
 
 /** A connection as administrators see it: nothing that is secret. */
 export async function presentConnection(
-  deps: ConnectionDeps,
+  deps: Pick<CaDeps, 'database' | 'keys' | 'crypto' | 'embedded'>,
   row: ConnectionRow,
   { adapter }: Prepared,
   counts: ReadonlyMap<string, RequestCounts>,
 ): Promise<CaConnectionAnswer> {
   const credentials = openCredentials(deps.keys, row)
   const lists = await readLists(deps.database, row.id)
+  const { waiting, pending, unknown } = counts.get(row.id) ?? none
   return {
     id: row.id,
     kind: row.kind,
@@ -75,7 +54,7 @@ export async function presentConnection(
       lastFailureAt: timeOrNull(row.lastFailureAt),
       lastSuccessAt: timeOrNull(row.lastSuccessAt),
     },
-    requests: counts.get(row.id) ?? none,
+    requests: { waiting, pending, unknown },
     revocationLists: lists.map(({ url, thisUpdate, nextUpdate, appliedAt, lastFailure }) => ({
       url,
       thisUpdate: timeOrNull(thisUpdate),

@@ -1,6 +1,6 @@
 import { embeddedConnection } from './contract.ts'
-import type { ConnectionDeps } from './registry.ts'
-import { readConnection, readConnections, readRemovedSentTo } from './store.ts'
+import type { CaDeps } from './deps.ts'
+import { readConnection, readConnections } from './store.ts'
 
 /** Who gets the address and the public key of requests, or got them and may hold them still. */
 export interface Recipient {
@@ -14,16 +14,20 @@ export interface Recipient {
 }
 
 /**
- * Everybody to whom requests can go, the CA inside first, read from the very rows that requests are sent by: what does
- * not stand here cannot be used. Who was removed stands here for as long as requests are kept that went there, and not
- * at all where nothing was ever sent.
+ * Everybody to whom requests can go, the CA inside first. It reads the rows by which requests are sent, so a CA that does
+ * not stand here cannot be used. A removed connection stands here while requests are kept that were sent there.
  */
-export async function readRecipients({ database, embedded }: ConnectionDeps): Promise<Recipient[]> {
+export async function readRecipients({
+  database,
+  embedded,
+  uses,
+}: Pick<CaDeps, 'database' | 'embedded' | 'uses'>): Promise<Recipient[]> {
   const all = await readConnections(database)
-  const hasRemoved = all.some(({ state }) => state === 'removed')
-  const sentTo = new Set(hasRemoved ? (await readRemovedSentTo(database)).map(({ id }) => id) : [])
+  const removed = all.filter(({ state }) => state === 'removed')
+  const called = removed.filter((row) => row.lastSuccessAt !== null || row.lastFailureAt !== null)
+  const sentTo = await uses.sentThrough(removed.map(({ id }) => id))
   return all
-    .filter(({ id, state }) => state !== 'removed' || sentTo.has(id))
+    .filter((row) => row.state !== 'removed' || called.includes(row) || sentTo.has(row.id))
     .toReversed()
     .map(({ kind, name, recipient, country, state }) =>
       kind === 'embedded'
@@ -33,7 +37,10 @@ export async function readRecipients({ database, embedded }: ConnectionDeps): Pr
 }
 
 /** See `Connections.recipientOf`. */
-export async function readRecipientOf({ database, embedded }: ConnectionDeps, id: string): Promise<string> {
+export async function readRecipientOf(
+  { database, embedded }: Pick<CaDeps, 'database' | 'embedded'>,
+  id: string,
+): Promise<string> {
   if (id === embeddedConnection) return embedded.name
   const row = await readConnection(database, id)
   if (row === null) throw new Error('a request names a CA connection that is not there')

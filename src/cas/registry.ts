@@ -1,43 +1,14 @@
-import type { Events } from '../events.ts'
-import type { AuditRoom } from '../audit/room.ts'
-import type { Database } from '../ports/database.ts'
 import type { Gauge } from '../ports/meter.ts'
-import type { Keys } from '../ports/keys.ts'
-import type { OutgoingHttps } from '../ports/outgoing-https.ts'
-import type { Clock, Random } from '../ports/runtime.ts'
-import type { ProfileKind } from '../pki/key-usage.ts'
-import type { CaAdapter, CaTrust } from './adapters/contract.ts'
 import { routeRequest } from './routing/route.ts'
 import { createRoutingAdministration, type RoutingAdministration } from './routing/administration.ts'
 import { createConnectionAdministration, type ConnectionAdministration } from './administration.ts'
 import { createChains } from './chains.ts'
 import type { Connections } from './contract.ts'
+import type { CaDeps } from './deps.ts'
 import { createOpening } from './open.ts'
 import { readRecipientOf, readRecipients, type Recipient } from './recipients.ts'
-import { forgetConnections } from './store.ts'
+import { deleteRemoved, readConnections } from './store.ts'
 import { connectionGauges, connectionWarnings } from './watch.ts'
-
-/** What the connections are given. */
-export interface ConnectionDeps {
-  readonly database: Database
-  readonly keys: Keys
-  readonly crypto: Crypto
-  readonly random: Random
-  readonly clock: Clock
-  readonly events: Events
-  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
-  readonly outgoing: OutgoingHttps
-  /** The CA inside. */
-  readonly embedded: {
-    readonly adapter: CaAdapter
-    readonly trust: CaTrust
-    /** By which certificates and the privacy page name it. */
-    readonly name: string
-    readonly keyPolicy: ProfileKind
-  }
-  /** Told after a connection became usable again: what waits for it goes on soon. */
-  readonly onConnectionUsable: (id: string) => void
-}
 
 /** The connections, with what other parts of the service are told of them. */
 export interface ConnectionRegistry extends Connections {
@@ -53,7 +24,7 @@ export interface ConnectionRegistry extends Connections {
 }
 
 /** The CA connections as data, and the rules that lead to them. */
-export function createConnections(deps: ConnectionDeps): ConnectionRegistry {
+export function createConnections(deps: CaDeps): ConnectionRegistry {
   const opening = createOpening(deps)
   const { open, prepare } = opening
   return {
@@ -67,7 +38,10 @@ export function createConnections(deps: ConnectionDeps): ConnectionRegistry {
     warnings: () => connectionWarnings({ ...deps, prepare }),
     gauges: connectionGauges(deps),
     forget: async () => {
-      const [forgotten] = await deps.database.batch([forgetConnections()])
+      const rows = await readConnections(deps.database)
+      const removed = rows.filter(({ state }) => state === 'removed').map(({ id }) => id)
+      const kept = await deps.uses.keptThrough(removed)
+      const [forgotten] = await deps.database.batch([deleteRemoved(removed.filter((id) => !kept.has(id)))])
       deps.events.rowsPruned({ table: 'ca_connections', rows: forgotten?.changes ?? 0 })
     },
   }

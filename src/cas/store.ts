@@ -6,6 +6,7 @@ import {
   nullable,
   oneOf,
   query,
+  requireNoRow,
   requireOneChange,
   text,
   type Command,
@@ -60,24 +61,6 @@ export const readConnections = (database: Database) =>
     ),
   )
 
-/** Removed connections whose CA was, or may have been, sent a request. */
-export const readRemovedSentTo = (database: Database) =>
-  database.all(
-    query(
-      { id: text },
-      `SELECT /* scan: a handful; of the requests only where the connection itself tells of no answer */ id
-       FROM ca_connections
-       WHERE state = 'removed'
-         AND (
-           last_success_at IS NOT NULL OR last_failure_at IS NOT NULL
-           OR EXISTS (
-             SELECT 1 FROM certificate_requests r
-             WHERE r.connection = ca_connections.id AND r.submitted_at IS NOT NULL
-           )
-         )`,
-    ),
-  )
-
 /** What a connection is, as it is made or changed. */
 export interface ConnectionValues {
   readonly id: string
@@ -110,26 +93,13 @@ export const insertConnection = (
     now,
   )
 
-/**
- * Changes a connection that is still in the version that was read, and closes its circuit. With `movesAway` it leads to
- * another CA: that is broken while this one may have a request, of which the other one knows nothing.
- */
-export const updateConnection = (
-  values: ConnectionValues & { readonly movesAway: boolean },
-  version: number,
-  now: number,
-): Command[] => [
+/** Changes a connection and closes its circuit. Guard `connection_changed`: it is still in the version that was read. */
+export const updateConnection = (values: ConnectionValues, version: number, now: number): Command[] => [
   command(
     `UPDATE ca_connections
      SET name = ?, recipient = ?, country = ?, settings = ?, credentials_sealed = ?, version = version + 1,
          changed_at = ?, failures = 0, open_until = NULL
-     WHERE id = ? AND version = ? AND state <> 'removed'
-       AND (
-         ? = 0
-         OR NOT EXISTS (
-           SELECT 1 FROM certificate_requests r WHERE r.connection = ca_connections.id AND r.open_at_ca = 1
-         )
-       )`,
+     WHERE id = ? AND version = ? AND state <> 'removed'`,
     values.name,
     values.recipient,
     values.country,
@@ -138,7 +108,6 @@ export const updateConnection = (
     now,
     values.id,
     version,
-    values.movesAway ? 1 : 0,
   ),
   requireOneChange('connection_changed'),
 ]
@@ -191,45 +160,29 @@ export const hurryWaiting = (connection: string, now: number): Command =>
     now,
   )
 
-/** Removes a connection with its credentials, where nothing rests on it: no rule, no request, no valid certificate, no revocation. */
+/** Removes a connection with its credentials. Guards: `connection_has_rules`, `connection_gone`. */
 export const markRemoved = (id: string, now: number): Command[] => [
+  requireNoRow(
+    'connection_has_rules',
+    query({ one: integer }, `SELECT 1 AS one FROM routing_rules WHERE connection = ?`, id),
+  ),
   command(
     `UPDATE ca_connections
      SET state = 'removed', credentials_sealed = NULL, version = version + 1, changed_at = ?, failures = 0,
          open_until = NULL
-     WHERE id = ? AND kind <> 'embedded' AND state <> 'removed'
-       AND NOT EXISTS (SELECT 1 FROM routing_rules n WHERE n.connection = ca_connections.id)
-       AND NOT EXISTS (
-         SELECT 1 FROM certificate_requests r
-         WHERE r.connection = ca_connections.id
-           AND r.state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting', 'pending',
-                           'outcome_unknown')
-       )
-       AND NOT EXISTS (
-         SELECT 1 FROM certificate_requests r WHERE r.connection = ca_connections.id AND r.open_at_ca = 1
-       )
-       AND NOT EXISTS (
-         SELECT 1 FROM certificates c JOIN certificate_requests r ON r.id = c.request
-         WHERE c.state = 'valid' AND c.not_after > ? AND r.connection = ca_connections.id
-       )
-       AND NOT EXISTS (
-         SELECT 1 FROM ca_revocations v WHERE v.connection = ca_connections.id AND v.state <> 'confirmed'
-       )`,
+     WHERE id = ? AND kind <> 'embedded' AND state <> 'removed'`,
     now,
     id,
-    now,
   ),
-  requireOneChange('connection_in_use'),
+  requireOneChange('connection_gone'),
   command(`DELETE FROM fetched_revocation_lists WHERE connection = ?`, id),
 ]
 
-/** Forgets removed connections to which nothing leads any more: no request was kept that went through them. */
-export const forgetConnections = (): Command =>
+/** Deletes those of `ids` that were removed. */
+export const deleteRemoved = (ids: readonly string[]): Command =>
   command(
-    `DELETE /* scan: once a night, and stops at the first request of each removed connection */ FROM ca_connections
-     WHERE state = 'removed'
-       AND NOT EXISTS (SELECT 1 FROM certificate_requests r WHERE r.connection = ca_connections.id)
-       AND NOT EXISTS (SELECT 1 FROM ca_revocations v WHERE v.connection = ca_connections.id)`,
+    `DELETE FROM ca_connections WHERE id IN (SELECT value FROM json_each(?)) AND state = 'removed'`,
+    JSON.stringify(ids),
   )
 
 /** Where the revocation lists of a connection are, from now on: new ones are due at once, others are forgotten. */
@@ -264,66 +217,6 @@ export const readLists = (database: Database, connection: string) =>
               last_failure AS lastFailure
        FROM fetched_revocation_lists WHERE connection = ? ORDER BY url`,
       connection,
-    ),
-  )
-
-/** How many requests wait to be sent through each connection. */
-export const countWaiting = (database: Database) =>
-  database.all(
-    query(
-      { connection: text, requests: integer },
-      `SELECT connection, COUNT(*) AS requests FROM certificate_requests WHERE state = 'received' GROUP BY connection`,
-    ),
-  )
-
-/** How many requests each CA has, and of how many nobody knows whether it has. */
-export const countAtCas = (database: Database) =>
-  database.all(
-    query(
-      { connection: text, state: oneOf('pending', 'outcome_unknown'), requests: integer },
-      `SELECT connection, state, COUNT(*) AS requests FROM certificate_requests
-       WHERE open_at_ca = 1 AND state IN ('pending', 'outcome_unknown') GROUP BY connection, state`,
-    ),
-  )
-
-/**
- * Of how many requests that came to nothing here a CA may still make, or have made, a certificate, where nobody but an
- * operator can learn of it.
- */
-export const countLeftAtCas = (database: Database) =>
-  database.all(
-    query(
-      { connection: text, requests: integer },
-      `SELECT connection, COUNT(*) AS requests FROM certificate_requests
-       WHERE open_at_ca = 1 AND state IN ('cancelled', 'failed') AND due_at IS NULL
-         AND connection IN (SELECT /* scan: a handful of connections */ k.id FROM ca_connections k WHERE k.state <> 'removed')
-       GROUP BY connection`,
-    ),
-  )
-
-/** How many revocations an operator has to see to at each CA. */
-export const countByHand = (database: Database) =>
-  database.all(
-    query(
-      { connection: text, revocations: integer },
-      `SELECT /* scan: of an index that holds what is not confirmed */ connection, COUNT(*) AS revocations
-       FROM ca_revocations WHERE state <> 'confirmed' AND state = 'by_hand' GROUP BY connection`,
-    ),
-  )
-
-/** What a connection cannot be removed for; only asked to explain a broken guard. */
-export const readUses = (database: Database, id: string, now: number) =>
-  database.first(
-    query(
-      { rules: integer, revocations: integer, certificates: integer },
-      `SELECT (SELECT COUNT(*) FROM routing_rules WHERE connection = ?) AS rules,
-              (SELECT COUNT(*) FROM ca_revocations WHERE connection = ? AND state <> 'confirmed') AS revocations,
-              (SELECT COUNT(*) FROM certificates c JOIN certificate_requests r ON r.id = c.request
-               WHERE c.state = 'valid' AND c.not_after > ? AND r.connection = ?) AS certificates`,
-      id,
-      id,
-      now,
-      id,
     ),
   )
 

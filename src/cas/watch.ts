@@ -1,22 +1,20 @@
 import { timestamp } from '../api/room.ts'
 import type { Gauge } from '../ports/meter.ts'
 import type { Opening } from './open.ts'
-import { countRequests, type RequestCounts } from './present.ts'
-import type { ConnectionDeps } from './registry.ts'
+import type { CaDeps, RequestCounts } from './deps.ts'
 import { credentialsStanding, openCredentials } from './settings.ts'
-import { countByHand, countLeftAtCas, readConnections, type ConnectionRow } from './store.ts'
+import { readConnections, type ConnectionRow } from './store.ts'
 
 const warnedBefore = 30 * 86_400_000
 
-type WatchDeps = Pick<ConnectionDeps, 'database' | 'keys' | 'clock'> & Pick<Opening, 'prepare'>
+type WatchDeps = Pick<CaDeps, 'database' | 'keys' | 'clock' | 'uses'> & Pick<Opening, 'prepare'>
 
 const plural = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`
 
 /** What is not as it should be at the CAs that requests go to, each with what to do. */
 export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
-  const counts = await countRequests(deps)
-  const left = new Map((await countLeftAtCas(deps.database)).map((row) => [row.connection, row.requests]))
-  const byHand = new Map((await countByHand(deps.database)).map((row) => [row.connection, row.revocations]))
+  const counts = await deps.uses.countRequests()
+  const byHand = await deps.uses.countRevocationsByHand()
   const rows = await readConnections(deps.database)
   return rows.flatMap((row) => [
     ...(row.state === 'removed'
@@ -26,7 +24,7 @@ export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
           ...ofCredentials(deps, row),
           ...ofCertificates(deps, row),
           ...ofRequests(row, counts.get(row.id)),
-          ...ofLeft(row, left.get(row.id) ?? 0),
+          ...ofLeft(row, counts.get(row.id)?.left ?? 0),
         ]),
     // What a CA has issued outlives the connection to it.
     ...ofRevocations(row, byHand.get(row.id) ?? 0),
@@ -98,14 +96,14 @@ function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {
 }
 
 /** Figures by the id of the connection. */
-export function connectionGauges({ database }: Pick<ConnectionDeps, 'database'>): readonly Gauge[] {
+export function connectionGauges({ database, uses }: Pick<CaDeps, 'database' | 'uses'>): readonly Gauge[] {
   const requests = (name: string, means: string, part: keyof RequestCounts): Gauge => ({
     name,
     means,
     label: 'connection',
     read: async () => {
       const rows = (await readConnections(database)).filter(({ state }) => state !== 'removed')
-      const counts = await countRequests({ database })
+      const counts = await uses.countRequests()
       return new Map(rows.map(({ id }) => [id, counts.get(id)?.[part] ?? 0]))
     },
   })

@@ -8,7 +8,7 @@ import { GuardBroken, type Command } from '../ports/database.ts'
 import { readCertificateBySerialNumber, revokeCertificateRow } from './store.ts'
 import type { CertificateDeps } from './deps.ts'
 import { blockKey } from './keys/store.ts'
-import { insertStatus, keepRevocationList, revokeStatus } from '../cas/inside/statuses.ts'
+import { insertStatus, keepRevocationList, revokeStatus } from '../cas/inside/store.ts'
 
 /** The list is none, or another CA's. */
 class RevocationListRefused extends Error {

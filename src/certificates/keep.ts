@@ -1,6 +1,6 @@
 import { commit } from '../audit/commit.ts'
 import { byService, type AuditActor, type AuditEvent } from '../audit/entries.ts'
-import { insertFreshStatus } from '../cas/inside/statuses.ts'
+import { insertFreshStatus } from '../cas/inside/store.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { CertificateUse } from '../api/shapes.ts'

@@ -5,7 +5,7 @@ import { blockKey } from './keys/store.ts'
 import type { CertificateDeps } from './deps.ts'
 import { queueRevocationAtIssuer } from './forwarding/queue.ts'
 import { readCertificate, readCertificatesWithKey, revokeCertificateRow, type CertificateRow } from './store.ts'
-import { revokeStatus } from '../cas/inside/statuses.ts'
+import { revokeStatus } from '../cas/inside/store.ts'
 
 type RevokeDeps = Pick<
   CertificateDeps,

@@ -174,6 +174,11 @@ export function requireOneChange(code: string): Command {
   return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE changes() <> 1`, values: [code] }
 }
 
+/** The guard: breaks the batch with `GuardBroken(code)` where the query finds a row at this point of the batch. */
+export function requireNoRow(code: string, { text, values }: Query<unknown>): Command {
+  return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE EXISTS (${text})`, values: [code, ...values] }
+}
+
 const constraintPatterns: readonly (readonly [ConstraintKind, RegExp])[] = [
   ['unique', /UNIQUE constraint failed: (?:index ')?([^:']+)/],
   ['check', /CHECK constraint failed: ([^:]+)/],

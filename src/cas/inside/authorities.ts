@@ -7,8 +7,7 @@ import { ConstraintFailed, type Command, type Database } from '../../ports/datab
 import type { Keys } from '../../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import type { RecordAudit } from '../../audit/entries.ts'
-import { insertStatus } from './statuses.ts'
-import { insertAuthority, readAuthorities, type AuthorityRow } from '../../requests/store.ts'
+import { insertAuthority, insertStatus, readAuthorities, type AuthorityRow } from './store.ts'
 
 /** The embedded CA, ready to sign. */
 export interface Authorities {

@@ -4,7 +4,7 @@ import { MalformedDer } from '../../pki/der.ts'
 import type { Database } from '../../ports/database.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import type { Authorities } from './authorities.ts'
-import { readStatus, type StatusRow } from './statuses.ts'
+import { readStatus, type StatusRow } from './store.ts'
 
 export interface OcspDeps {
   readonly database: Database

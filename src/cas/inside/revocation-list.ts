@@ -10,7 +10,7 @@ import {
   readRevoked,
   readUnlisted,
   type RevocationListRow,
-} from './statuses.ts'
+} from './store.ts'
 
 /** What making revocation lists needs. */
 export interface RevocationListDeps {

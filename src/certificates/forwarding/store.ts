@@ -12,7 +12,7 @@ import {
 } from '../../ports/database.ts'
 import { caRevocationState } from '../../api/admin-shapes.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
-import { reason } from '../../cas/inside/statuses.ts'
+import { reason } from '../../cas/inside/store.ts'
 
 const state = oneOf(...caRevocationState.options)
 export type CaRevocationState = ReturnType<typeof state>

@@ -1,6 +1,6 @@
 import { caRevocationState } from '../../api/admin-shapes.ts'
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../../ports/database.ts'
-import { reason } from '../../cas/inside/statuses.ts'
+import { reason } from '../../cas/inside/store.ts'
 import { use } from '../../api/columns.ts'
 import { requestState, type RequestState } from '../store.ts'
 

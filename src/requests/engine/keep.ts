@@ -1,5 +1,5 @@
 import { byService, type AuditActor } from '../../audit/entries.ts'
-import { readSerialNumberUse } from '../../cas/inside/statuses.ts'
+import { readSerialNumberUse } from '../../cas/inside/store.ts'
 import { queueCaRevocation } from '../../certificates/forwarding/queue.ts'
 import { readRevocationOf } from '../../certificates/forwarding/store.ts'
 import { keepCertificate } from '../../certificates/keep.ts'

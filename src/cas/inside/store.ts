@@ -12,6 +12,43 @@ import {
 } from '../../ports/database.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 
+const keyKind = oneOf('p256', 'p384', 'rsa3072')
+
+export const readAuthorities = (database: Database) =>
+  database.all(
+    query(
+      { id: text, role: oneOf('root', 'issuing'), keyKind, certificate: blob, privateKeySealed: blob },
+      `SELECT id, role, key_kind AS keyKind, certificate, private_key_sealed AS privateKeySealed
+       FROM certificate_authorities WHERE slot IN ('root-1', 'issuing-1') ORDER BY created_at, role DESC`,
+    ),
+  )
+export type AuthorityRow = Awaited<ReturnType<typeof readAuthorities>>[number]
+
+/** The slot is unique: of two processes that make the first CA at once, one keeps nothing. */
+export const insertAuthority = (row: {
+  id: string
+  role: 'root' | 'issuing'
+  slot: string
+  issuer: string
+  keyKind: 'p256' | 'p384' | 'rsa3072'
+  certificate: Uint8Array
+  privateKeySealed: Uint8Array
+  createdAt: number
+}): Command =>
+  command(
+    `INSERT INTO certificate_authorities
+       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.id,
+    row.role,
+    row.slot,
+    row.issuer,
+    row.keyKind,
+    row.certificate,
+    row.privateKeySealed,
+    row.createdAt,
+  )
+
 /** The column of a reason; null there is `unspecified`. */
 export const reason = oneOf(
   'keyCompromise',

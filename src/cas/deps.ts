@@ -1,0 +1,62 @@
+import type { AuditRoom } from '../audit/room.ts'
+import type { Events } from '../events.ts'
+import type { ProfileKind } from '../pki/key-usage.ts'
+import type { Command, Database } from '../ports/database.ts'
+import type { Keys } from '../ports/keys.ts'
+import type { OutgoingHttps } from '../ports/outgoing-https.ts'
+import type { Clock, Random } from '../ports/runtime.ts'
+import type { CaAdapter, CaTrust } from './adapters/contract.ts'
+
+/** How many requests of a connection wait to be sent, are at the CA, or need an operator. */
+export interface RequestCounts {
+  readonly waiting: number
+  readonly pending: number
+  /** Nobody knows whether the CA has issued. */
+  readonly unknown: number
+  /** They failed or were cancelled here, and the CA may make, or have made, a certificate all the same. */
+  readonly left: number
+}
+
+/** What other rooms tell of the requests, certificates and revocations of a connection. */
+export interface ConnectionUses {
+  /** By the id of the connection. A connection without requests is not in it. */
+  countRequests(): Promise<ReadonlyMap<string, RequestCounts>>
+  /** How many revocations an operator has to make at each CA, by the id of the connection. */
+  countRevocationsByHand(): Promise<ReadonlyMap<string, number>>
+  /** How many valid certificates came through a connection. */
+  countValidCertificates(connection: string): Promise<number>
+  /** Those of `connections` to whose CA a request was sent. */
+  sentThrough(connections: readonly string[]): Promise<ReadonlySet<string>>
+  /** Those of `connections` of which a request or a revocation is kept. */
+  keptThrough(connections: readonly string[]): Promise<ReadonlySet<string>>
+  /** Guard `connection_has_orders`: its CA may have, or make, a certificate that is not kept here. */
+  requireNothingAtCa(connection: string): Command
+  /**
+   * Guards of a removal: `connection_owes_revocations`, `connection_has_certificates` (valid ones),
+   * `connection_has_requests` (without an outcome), `connection_has_orders`.
+   */
+  requireUnused(connection: string): readonly Command[]
+}
+
+/** What the room is given. Every function takes the part of it that it uses. */
+export interface CaDeps {
+  readonly database: Database
+  readonly keys: Keys
+  readonly crypto: Crypto
+  readonly random: Random
+  readonly clock: Clock
+  readonly events: Events
+  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
+  readonly outgoing: OutgoingHttps
+  /** The CA inside. */
+  readonly embedded: {
+    readonly adapter: CaAdapter
+    readonly trust: CaTrust
+    /** By which certificates and the privacy page name it. */
+    readonly name: string
+    readonly keyPolicy: ProfileKind
+  }
+  readonly uses: ConnectionUses
+  /** Told after a connection became usable again: what waits for it goes on soon. */
+  readonly onConnectionUsable: (id: string) => void
+}

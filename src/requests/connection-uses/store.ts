@@ -58,10 +58,9 @@ const countValid = (database: Database, connection: string, now: number) =>
   database.first(
     query(
       { certificates: integer },
-      `SELECT COUNT(*) AS certificates FROM certificates c JOIN certificate_requests r ON r.id = c.request
-       WHERE c.state = 'valid' AND c.not_after > ? AND r.connection = ?`,
-      now,
+      `SELECT COUNT(*) AS certificates FROM certificates WHERE connection = ? AND state = 'valid' AND not_after > ?`,
       connection,
+      now,
     ),
   )
 
@@ -118,10 +117,9 @@ const requireNoValidCertificates = (connection: string, now: number): Command =>
     'connection_has_certificates',
     query(
       { one: integer },
-      `SELECT 1 AS one FROM certificates c JOIN certificate_requests r ON r.id = c.request
-       WHERE c.state = 'valid' AND c.not_after > ? AND r.connection = ?`,
-      now,
+      `SELECT 1 AS one FROM certificates WHERE connection = ? AND state = 'valid' AND not_after > ?`,
       connection,
+      now,
     ),
   )
 

@@ -471,6 +471,55 @@ CREATE TABLE publications (
 CREATE INDEX publications_by_address ON publications (address_index);
 CREATE INDEX publications_by_consent ON publications (consent);
 
+-- What lookups answer, ready to be sent: one row for each set of askers and uses that gets the same answer. `serves` adds
+-- up 1 and 2 (members who verify signatures, who encrypt) and 4 and 8 (the same of anyone). Out of date: answer_sealed is
+-- NULL, and the tables are read. Whatever changes an answer puts such a row in its place, in the same batch.
+CREATE TABLE ready_answers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  address_index BLOB NOT NULL,
+  serves INTEGER NOT NULL CHECK (serves BETWEEN 1 AND 15),
+  answer_sealed BLOB,
+  valid_from INTEGER NOT NULL,
+  valid_until INTEGER NOT NULL,
+  UNIQUE (address_index, serves)
+) STRICT;
+CREATE INDEX ready_answers_by_end ON ready_answers (valid_until);
+CREATE TRIGGER publications_made AFTER INSERT ON publications
+BEGIN
+  DELETE FROM ready_answers WHERE address_index = NEW.address_index;
+  INSERT INTO ready_answers (address_index, serves, valid_from, valid_until) VALUES (NEW.address_index, 15, 0, 0);
+END;
+CREATE TRIGGER publications_changed AFTER UPDATE ON publications
+BEGIN
+  DELETE FROM ready_answers WHERE address_index IN (OLD.address_index, NEW.address_index);
+  INSERT INTO ready_answers (address_index, serves, valid_from, valid_until)
+    SELECT OLD.address_index, 15, 0, 0 UNION SELECT NEW.address_index, 15, 0, 0;
+END;
+CREATE TRIGGER publications_ended AFTER DELETE ON publications
+BEGIN
+  DELETE FROM ready_answers WHERE address_index = OLD.address_index;
+  INSERT INTO ready_answers (address_index, serves, valid_from, valid_until) VALUES (OLD.address_index, 15, 0, 0);
+END;
+CREATE TRIGGER published_certificates_changed
+  AFTER UPDATE OF state, usage, device, authority, facts_sealed, certificate_sealed, not_before, not_after ON certificates
+  WHEN EXISTS (SELECT 1 FROM publications WHERE certificate = NEW.id)
+BEGIN
+  DELETE FROM ready_answers
+    WHERE address_index IN (SELECT address_index FROM publications WHERE certificate = NEW.id);
+  INSERT INTO ready_answers (address_index, serves, valid_from, valid_until)
+    SELECT address_index, 15, 0, 0 FROM publications WHERE certificate = NEW.id;
+END;
+CREATE TRIGGER published_subscribers_restricted AFTER UPDATE OF restricted_at ON subscribers
+  WHEN OLD.restricted_at IS NOT NEW.restricted_at
+BEGIN
+  DELETE FROM ready_answers WHERE address_index IN (
+    SELECT p.address_index FROM certificates c JOIN publications p ON p.certificate = c.id WHERE c.subscriber = NEW.id
+  );
+  INSERT INTO ready_answers (address_index, serves, valid_from, valid_until)
+    SELECT DISTINCT p.address_index, 15, 0, 0
+    FROM certificates c JOIN publications p ON p.certificate = c.id WHERE c.subscriber = NEW.id;
+END;
+
 -- admin
 CREATE TABLE administrators (
   id TEXT PRIMARY KEY,

@@ -52,7 +52,13 @@ export const presentCertificate = (keys: Keys, chain: Chain, row: ShownCertifica
   presentOpened(chain, openCertificate(keys, row))
 
 /** The same of one that is open already. */
-export function presentOpened(chain: Chain, { facts, ...row }: OpenedCertificate): DirectoryCertificate {
+export const presentOpened = (chain: Chain, certificate: OpenedCertificate): DirectoryCertificate => ({
+  ...presentWithoutChain(certificate),
+  chain: chain.map(toBase64),
+})
+
+/** The same without the chain, which all certificates of one authority share. */
+export function presentWithoutChain({ facts, ...row }: OpenedCertificate): Omit<DirectoryCertificate, 'chain'> {
   return {
     id: row.id,
     mailbox: facts.mailbox,
@@ -64,6 +70,5 @@ export function presentOpened(chain: Chain, { facts, ...row }: OpenedCertificate
     notBefore: timestamp(row.notBefore),
     notAfter: timestamp(row.notAfter),
     certificate: toBase64(row.certificate),
-    chain: chain.map(toBase64),
   }
 }

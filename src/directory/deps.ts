@@ -5,7 +5,7 @@ import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
-import type { Clock } from '../ports/runtime.ts'
+import type { Background, Clock } from '../ports/runtime.ts'
 import type { RecordLookup } from '../query-log/record.ts'
 import type { Membership } from '../registration/mailboxes.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
@@ -26,6 +26,7 @@ export interface DirectoryDeps {
   readonly database: Database
   readonly keys: Keys
   readonly clock: Clock
+  readonly background: Background
   readonly events: Events
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly consent: Pick<ConsentRoom, 'requirePublicationText' | 'givePublication' | 'withdrawPublication'>

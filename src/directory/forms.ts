@@ -2,7 +2,8 @@ import type { Context } from 'hono'
 import { accepts } from 'hono/accepts'
 import { DomainError } from '../errors.ts'
 import { writeCertificatesOnly } from '../pki/certificates-only.ts'
-import { toBase64 } from '../pki/encoding.ts'
+import { z } from 'zod'
+import { fromBase64 } from '../pki/encoding.ts'
 import type { FoundCertificate, LookupResult } from './lookup.ts'
 
 /** A certificate as the forms beside JSON carry it, and what is written of all of one address. */
@@ -13,16 +14,21 @@ interface CertificateForm {
 
 const pemLine = /.{1,64}/g
 
+const withBytes = z.object({ certificate: z.base64() })
+
+const base64Of = ({ begun }: FoundCertificate): string => withBytes.parse(JSON.parse(`${begun}}`)).certificate
+
+/** DER. */
+const bytesOf = (certificate: FoundCertificate): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(fromBase64(base64Of(certificate)) ?? [])
+
 /** RFC 7468 section 5. */
-const pemOf = ({ certificate }: FoundCertificate): string =>
-  `-----BEGIN CERTIFICATE-----\n${toBase64(certificate).match(pemLine)?.join('\n') ?? ''}\n-----END CERTIFICATE-----\n`
+const pemOf = (certificate: FoundCertificate): string =>
+  `-----BEGIN CERTIFICATE-----\n${base64Of(certificate).match(pemLine)?.join('\n') ?? ''}\n-----END CERTIFICATE-----\n`
 
 const certificateForms: ReadonlyMap<string, CertificateForm> = new Map([
   // RFC 2585 section 4.1: one certificate, so the newest.
-  [
-    'application/pkix-cert',
-    { contentType: 'application/pkix-cert', write: ([newest]) => new Uint8Array(newest.certificate) },
-  ],
+  ['application/pkix-cert', { contentType: 'application/pkix-cert', write: ([newest]) => bytesOf(newest) }],
   // Each of them is one to encrypt to, or to verify with: programs that read such a file take every certificate for that,
   // so those of the chain are left out.
   [
@@ -35,7 +41,7 @@ const certificateForms: ReadonlyMap<string, CertificateForm> = new Map([
     {
       contentType: 'application/pkcs7-mime; smime-type=certs-only',
       write: (certificates) =>
-        writeCertificatesOnly(certificates.flatMap(({ certificate, chain }) => [certificate, ...chain])),
+        writeCertificatesOnly(certificates.flatMap((found) => [bytesOf(found), ...found.chain.certificates])),
     },
   ],
 ])
@@ -80,8 +86,10 @@ export function chooseMediaType(context: Context, addresses: number): string {
   )
 }
 
-const jsonOf = ({ address, status, json: certificates }: LookupResult): string =>
-  `{"address":${JSON.stringify(address)},"status":"${status}","certificates":${certificates}}`
+const jsonOf = ({ address, status, certificates }: LookupResult): string => {
+  const list = certificates.map(({ begun, chain }) => `${begun},"chain":${chain.json}}`).join(',')
+  return `{"address":${JSON.stringify(address)},"status":"${status}","certificates":[${list}]}`
+}
 
 /** The results of a lookup in a media type that `chooseMediaType` chose. Throws `not_found` where another than JSON has nothing to hold. */
 export function writeLookup(

@@ -1,11 +1,34 @@
 import type { DeviceCaller } from '../api/room.ts'
 import type { Audience, OwnCertificate } from '../api/shapes.ts'
+import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { presentCertificate } from '../certificates/present.ts'
 import { ownCertificateRow } from '../certificates/own.ts'
-import { GuardBroken } from '../ports/database.ts'
+import { toHex } from '../pki/encoding.ts'
 import type { DirectoryDeps } from './deps.ts'
-import { publish, readAudience, readMailboxMoved, withdraw } from './store.ts'
+import type { ReadyAnswers } from './ready-answers.ts'
+import { publish, readAudience, readMailboxMoved, readPublishedAddress, withdraw } from './store.ts'
+
+type PublishDeps = Pick<
+  DirectoryDeps,
+  'database' | 'keys' | 'clock' | 'events' | 'audit' | 'consent' | 'mail' | 'announce' | 'chainOf'
+> & { readonly ready: Pick<ReadyAnswers, 'rewrite' | 'rewriteSoon'> }
+
+/** Says why a certificate cannot be published. */
+async function refuse(deps: Pick<PublishDeps, 'database'>, id: string, cause: Error): Promise<never> {
+  if ((await readMailboxMoved(deps.database, id)) !== null) {
+    const detail = 'The mailbox is registered elsewhere now: prove it again first.'
+    throw new DomainError('mailbox_moved', detail, { cause })
+  }
+  const detail = 'Only a valid certificate can be published: request a new one.'
+  throw new DomainError('certificate_not_valid', detail, { cause })
+}
+
+/** Makes the answer to lookups anew before the publisher is told. The job comes back to what cannot be made now. */
+async function prepareAnswer(deps: Pick<PublishDeps, 'database' | 'ready'>, id: string): Promise<void> {
+  const published = await readPublishedAddress(deps.database, id)
+  if (published !== null) await deps.ready.rewrite([toHex(published.addressIndex)])
+}
 
 /**
  * Publishes a certificate of the caller for an audience, with the record of the consent. Its mailbox is told, unless it
@@ -13,7 +36,7 @@ import { publish, readAudience, readMailboxMoved, withdraw } from './store.ts'
  * `consent_version_not_in_force`, `certificate_not_valid`, `mailbox_moved`.
  */
 export async function publishCertificate(
-  deps: DirectoryDeps,
+  deps: PublishDeps,
   caller: DeviceCaller,
   id: string,
   wish: { consentVersion: string; audience: Audience },
@@ -26,33 +49,20 @@ export async function publishCertificate(
   const known = (await readAudience(deps.database, id)) === audience
   const about = `${id}/${audience}`
   const announcement = known ? [] : await deps.announce(row, 'new_publication', about, { audience, at: deps.clock() })
-  try {
-    await deps.database.batch([
-      consent.command,
-      ...publish({ certificate: id, audience, consent: consent.id, publishedAt: deps.clock() }),
-      ...deps.audit.record({
-        action: 'certificate.published',
-        actorKind: 'device',
-        actor: caller.deviceId,
-        subjectKind: 'certificate',
-        subject: id,
-        facts: { audience, consent: consent.id },
-      }),
-      ...announcement,
-    ])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
-    if ((await readMailboxMoved(deps.database, id)) !== null) {
-      throw new DomainError('mailbox_moved', 'The mailbox is registered elsewhere now: prove it again first.', {
-        cause: error,
-      })
-    }
-    throw new DomainError('certificate_not_valid', 'Only a valid certificate can be published: request a new one.', {
-      cause: error,
-    })
-  }
+  const audit = {
+    action: 'certificate.published',
+    actorKind: 'device',
+    actor: caller.deviceId,
+    subjectKind: 'certificate',
+    subject: id,
+    facts: { audience, consent: consent.id },
+  } as const
+  const publication = publish({ certificate: id, audience, consent: consent.id, publishedAt: deps.clock() })
+  await commit(deps, { commands: [consent.command, ...publication, ...announcement], audit }, (guard) =>
+    refuse(deps, id, guard),
+  )
   deps.mail.sendSoon()
-  deps.audit.sealSoon()
+  await prepareAnswer(deps, id)
   deps.events.certificatePublished({ certificate: id, audience })
   return { ...presentCertificate(deps.keys, await deps.chainOf(row.authority), row), published: true }
 }
@@ -61,24 +71,18 @@ export async function publishCertificate(
  * Takes a certificate out of the directory, at once; where it was superseded, the one that is published in its place.
  * One that is not there is no fault. Throws `not_found`.
  */
-export async function withdrawCertificate(deps: DirectoryDeps, caller: DeviceCaller, id: string): Promise<void> {
+export async function withdrawCertificate(deps: PublishDeps, caller: DeviceCaller, id: string): Promise<void> {
   await ownCertificateRow(deps, caller, id)
-  try {
-    await deps.database.batch([
-      ...withdraw(caller.subscriberId, id),
-      deps.consent.withdrawPublication({ subscriber: caller.subscriberId, device: caller.deviceId }, id),
-      ...deps.audit.record({
-        action: 'certificate.withdrawn',
-        actorKind: 'device',
-        actor: caller.deviceId,
-        subjectKind: 'certificate',
-        subject: id,
-      }),
-    ])
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
-  }
-  deps.audit.sealSoon()
+  const by = { subscriber: caller.subscriberId, device: caller.deviceId }
+  const commands = [...withdraw(caller.subscriberId, id), deps.consent.withdrawPublication(by, id)]
+  const audit = {
+    action: 'certificate.withdrawn',
+    actorKind: 'device',
+    actor: caller.deviceId,
+    subjectKind: 'certificate',
+    subject: id,
+  } as const
+  if ((await commit(deps, { commands, audit }, () => null)) === null) return
+  deps.ready.rewriteSoon()
   deps.events.certificateWithdrawn({ certificate: id })
 }

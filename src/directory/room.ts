@@ -22,6 +22,7 @@ import { chooseMediaType, writeLookup } from './forms.ts'
 import { createLookup } from './lookup.ts'
 import { personalData } from './personal-data.ts'
 import { publishCertificate, withdrawCertificate } from './publish.ts'
+import { createReadyAnswers } from './ready-answers.ts'
 import {
   dropPublications,
   dropPublicationsOfDevice,
@@ -107,18 +108,19 @@ const expiryGraceMilliseconds = 3 * 60_000
 /** The directory: publication by consent, and lookup by exact address. */
 export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
   const routes = createRoutes()
-  const lookup = createLookup(deps)
+  const ready = createReadyAnswers(deps)
+  const lookup = createLookup(deps, ready)
   const askerOf = createAskerOf(deps)
 
   routes.openapi(publishRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
     const { id } = context.req.valid('param')
-    return context.json(await publishCertificate(deps, caller, id, context.req.valid('json')), 200)
+    return context.json(await publishCertificate({ ...deps, ready }, caller, id, context.req.valid('json')), 200)
   })
 
   routes.openapi(withdrawRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
-    await withdrawCertificate(deps, caller, context.req.valid('param').id)
+    await withdrawCertificate({ ...deps, ready }, caller, context.req.valid('param').id)
     return context.body(null, 204)
   })
 
@@ -150,9 +152,10 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
       return new Set(rows.map((row) => row.certificate))
     },
     routes: [routes],
-    jobs: [],
+    jobs: [ready.job],
     personalData,
     checks: [
+      ready.check,
       {
         name: 'nothing published that is expired, ended or without consent',
         run: async () => {

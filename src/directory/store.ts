@@ -2,6 +2,7 @@ import {
   blob,
   command,
   integer,
+  nullable,
   oneOf,
   query,
   requireOneChange,
@@ -12,21 +13,16 @@ import {
 import type { Audience } from '../api/shapes.ts'
 
 /**
- * The certificates that an audience may encrypt to (or verify with) at some addresses, newest first: published to it or
- * to all, valid, in time, fit for the use, their subscriber unrestricted. Every address takes the same one probe,
- * whatever it finds. What ended with its mailbox or device is not published any more.
+ * The published certificates of some addresses that are valid and whose subscriber is unrestricted, newest first, for
+ * every audience and use, also those that are not in time yet. What ended with its mailbox or device is not published
+ * any more.
  */
-export const readPublished = (
-  reader: Reader,
-  addressIndexesHex: readonly string[],
-  use: 'sign' | 'encrypt',
-  audience: Audience,
-  now: number,
-) =>
+export const readPublished = (reader: Reader, addressIndexesHex: readonly string[]) =>
   reader.all(
     query(
       {
         addressIndex: blob,
+        audience: oneOf('members', 'public'),
         id: text,
         device: text,
         use: oneOf('sign', 'encrypt', 'dual'),
@@ -37,24 +33,126 @@ export const readPublished = (
         notBefore: integer,
         notAfter: integer,
       },
-      `SELECT p.address_index AS addressIndex, c.id AS id, c.device AS device, c.usage AS use, c.state AS state,
-              c.authority AS authority, c.facts_sealed AS factsSealed, c.certificate_sealed AS certificateSealed,
-              c.not_before AS notBefore, c.not_after AS notAfter
+      `SELECT p.address_index AS addressIndex, p.audience AS audience, c.id AS id, c.device AS device, c.usage AS use,
+              c.state AS state, c.authority AS authority, c.facts_sealed AS factsSealed,
+              c.certificate_sealed AS certificateSealed, c.not_before AS notBefore, c.not_after AS notAfter
        FROM publications p
          JOIN certificates c ON c.id = p.certificate
          JOIN subscribers s ON s.id = c.subscriber
-       WHERE p.address_index IN (SELECT unhex(value) FROM json_each(?)) AND p.audience IN (?, 'public')
-         AND c.state = 'valid' AND c.usage IN (?, 'dual') AND c.not_before <= ? AND c.not_after > ?
-         AND s.restricted_at IS NULL
+       WHERE p.address_index IN (SELECT unhex(value) FROM json_each(?))
+         AND c.state = 'valid' AND s.restricted_at IS NULL
        ORDER BY c.created_at DESC, c.id DESC`,
       JSON.stringify(addressIndexesHex),
-      audience,
-      use,
-      now,
-      now,
     ),
   )
 export type PublishedRow = Awaited<ReturnType<typeof readPublished>>[number]
+
+const readyColumns = {
+  id: integer,
+  addressIndex: blob,
+  serves: integer,
+  answerSealed: nullable(blob),
+  validFrom: integer,
+  validUntil: integer,
+}
+export type ReadyRow = NonNullable<Awaited<ReturnType<typeof readReady>>>
+
+/** The ready answer of one address for the askers and uses of `serves`; null where nothing is found. */
+export const readReady = (reader: Reader, addressIndex: Uint8Array, serves: number) =>
+  reader.first(
+    query(
+      readyColumns,
+      `SELECT id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
+              valid_until AS validUntil
+       FROM ready_answers WHERE address_index = ? AND serves & ? <> 0`,
+      addressIndex,
+      serves,
+    ),
+  )
+
+/** The same of several addresses. */
+export const readReadyOf = (reader: Reader, addressIndexesHex: readonly string[], serves: number) =>
+  reader.all(
+    query(
+      readyColumns,
+      `SELECT id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
+              valid_until AS validUntil
+       FROM ready_answers
+       WHERE address_index IN (SELECT unhex(value) FROM json_each(?)) AND serves & ? <> 0`,
+      JSON.stringify(addressIndexesHex),
+      serves,
+    ),
+  )
+
+/** One page of all ready answers, in the order of their ids, behind `after`. */
+export const readReadyAfter = (reader: Reader, after: number, limit: number) =>
+  reader.all(
+    query(
+      readyColumns,
+      `SELECT id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
+              valid_until AS validUntil
+       FROM ready_answers WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+
+/** Addresses whose answers are out of date, or run out by `now`. */
+export const readReadyDue = (reader: Reader, now: number, limit: number) =>
+  reader.all(
+    query(
+      { addressIndex: blob },
+      `SELECT address_index AS addressIndex FROM ready_answers WHERE valid_until <= ? ORDER BY valid_until LIMIT ?`,
+      now,
+      limit,
+    ),
+  )
+
+/** The address under which a certificate is published; null where it is not. */
+export const readPublishedAddress = (reader: Reader, certificate: string) =>
+  reader.first(
+    query(
+      { addressIndex: blob },
+      `SELECT address_index AS addressIndex FROM publications WHERE certificate = ?`,
+      certificate,
+    ),
+  )
+
+/** Addresses with publications and without any ready answer. */
+export const readUnanswered = (reader: Reader) =>
+  reader.all(
+    query(
+      { addressIndex: blob },
+      `SELECT /* scan: an invariant is checked on all rows */ DISTINCT p.address_index AS addressIndex
+       FROM publications p
+       WHERE NOT EXISTS (SELECT 1 FROM ready_answers r WHERE r.address_index = p.address_index)`,
+    ),
+  )
+
+/**
+ * Replaces every ready answer of an address. Guard `answer_changed`: the row of `id` is gone, since something changed
+ * the answers meanwhile.
+ */
+export const replaceReady = (
+  id: number,
+  addressIndex: Uint8Array,
+  answers: readonly Omit<ReadyRow, 'id' | 'addressIndex'>[],
+): Command[] => [
+  command(`DELETE FROM ready_answers WHERE id = ?`, id),
+  requireOneChange('answer_changed'),
+  command(`DELETE FROM ready_answers WHERE address_index = ?`, addressIndex),
+  ...answers.map((answer) =>
+    command(
+      `INSERT INTO ready_answers (address_index, serves, answer_sealed, valid_from, valid_until)
+       VALUES (?, ?, ?, ?, ?)`,
+      addressIndex,
+      answer.serves,
+      answer.answerSealed,
+      answer.validFrom,
+      answer.validUntil,
+    ),
+  ),
+]
 
 /** For whom a certificate is published; null where it is not. */
 export const readAudience = async (reader: Reader, certificate: string): Promise<Audience | null> => {

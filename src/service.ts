@@ -167,6 +167,7 @@ export async function createService(
       keyPolicy: config.caProfile,
     },
     uses: createConnectionUses(common),
+    onConnectionResumed: (id) => enrolment.onConnectionResumed(id),
     onConnectionUsable: (id) => enrolment.wake(id),
   })
   const directory: DirectoryRoom = createDirectoryRoom({

@@ -18,7 +18,6 @@ import {
   type Credentials,
 } from './settings.ts'
 import {
-  hurryWaiting,
   insertConnection,
   markActive,
   markPaused,
@@ -182,7 +181,7 @@ export async function changeConnection(
 
 /** Puts in the certificate for the key that the connection shows. Throws `not_found`, `connection_unfit`, `connection_changed`. */
 export async function putClientCertificate(
-  deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionUsable'>,
+  deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionResumed' | 'onConnectionUsable'>,
   id: string,
   pem: string,
   by: string,
@@ -205,13 +204,13 @@ export async function pauseConnection(deps: CommitDeps & Pick<CaDeps, 'clock'>, 
 
 /** Puts a connection to use again, closes its circuit, and sends what waits now. Throws `not_found`. */
 export async function resumeConnection(
-  deps: CommitDeps & Pick<CaDeps, 'clock' | 'onConnectionUsable'>,
+  deps: CommitDeps & Pick<CaDeps, 'clock' | 'onConnectionResumed' | 'onConnectionUsable'>,
   id: string,
   by: string,
 ): Promise<void> {
   await requireConnection(deps, id)
   const now = deps.clock()
-  const commands = [...markActive(id, now), hurryWaiting(id, now)]
+  const commands = [...markActive(id, now), ...deps.onConnectionResumed(id)]
   await commit(deps, { commands, audit: entry('resumed', by, id) }, refuse(noSuchConnection))
   deps.onConnectionUsable(id)
 }

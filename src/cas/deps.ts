@@ -57,6 +57,8 @@ export interface CaDeps {
     readonly keyPolicy: ProfileKind
   }
   readonly uses: ConnectionUses
+  /** What other rooms write in the batch that puts a connection to use again: what waits for it is due at once. */
+  readonly onConnectionResumed: (connection: string) => readonly Command[]
   /** Told after a connection became usable again: what waits for it goes on soon. */
   readonly onConnectionUsable: (id: string) => void
 }

@@ -151,15 +151,6 @@ export const markActive = (id: string, now: number): Command[] => [
   requireOneChange('connection_removed'),
 ]
 
-/** Has what waits to be sent through a connection be due now, whenever it was to be tried again. */
-export const hurryWaiting = (connection: string, now: number): Command =>
-  command(
-    `UPDATE certificate_requests SET due_at = ? WHERE connection = ? AND state = 'received' AND due_at > ?`,
-    now,
-    connection,
-    now,
-  )
-
 /** Removes a connection with its credentials. Guards: `connection_has_rules`, `connection_gone`. */
 export const markRemoved = (id: string, now: number): Command[] => [
   requireNoRow(

@@ -1,6 +1,7 @@
 import { DomainError } from '../errors.ts'
 import type { EnrolmentDeps } from './deps.ts'
 import { countOpenOf, readNewestBut } from './store.ts'
+import type { RequestLimits } from './transitions.ts'
 
 const dayMilliseconds = 86_400_000
 
@@ -12,12 +13,11 @@ const perSubscriberAndDay = 100
 const openRetrySeconds = 3_600
 
 /** How much one subscriber may ask of a CA, as `insertRequest` holds it. */
-export const requestLimits = (now: number) => ({
+export const requestLimits = (now: number): RequestLimits => ({
   openPerDevice,
   perSubscriber: perSubscriberAndDay,
   since: now - dayMilliseconds,
 })
-export type RequestLimits = ReturnType<typeof requestLimits>
 
 /** Why a request goes beyond what one subscriber may ask for; null where it does not. */
 export async function beyondLimits(

@@ -18,14 +18,8 @@ import { beyondLimits, requestLimits } from './request-limits.ts'
 import { checkCsr, type ProvedKey, type RoutedKey } from './proved-key.ts'
 import type { OpenedCertificate } from '../certificates/present.ts'
 import { awaitProof, provedAfter, remindOfProof } from './waiting/mailbox-proof.ts'
-import {
-  insertRequest,
-  readForeignUse,
-  readLiveRequest,
-  readStanding,
-  type NewRequest,
-  type RequestRow,
-} from './store.ts'
+import { readForeignUse, readLiveRequest, readStanding, type RequestRow } from './store.ts'
+import { insertRequest, type NewRequest } from './transitions.ts'
 
 /** A request as it stands now, and whether this call made it. */
 export interface AnsweredRequest {

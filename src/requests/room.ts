@@ -10,8 +10,7 @@ import { createOcspResponder, type OcspAnswer } from '../cas/inside/ocsp.ts'
 import { currentRevocationList, issueRevocationLists, reissueRevocationLists } from '../cas/inside/revocation-list.ts'
 import { deleteStatusesExpiredBefore, type RevocationListRow } from '../cas/inside/store.ts'
 import { continueProvedRequests, failUnprovedRequests } from './waiting/mailbox-proof.ts'
-import { endRequestsOf } from './store.ts'
-import { cancelRequestsOfDevice, cancelRequestsOfMailbox } from './waiting/store.ts'
+import { toCancelledOfDevice, toCancelledOfMailbox, makeReceivedDue, toEnded } from './transitions.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 
 const dayMilliseconds = 86_400_000
@@ -30,6 +29,8 @@ export interface EnrolmentRoom extends Room {
   onDeviceEnded(device: string): Command[]
   /** What ends here in the batch in which certificates end: their requests. */
   onCertificatesEnded(certificates: readonly string[]): Command[]
+  /** Enrolment's part of the batch in which a CA connection is put to use again: what waits for it is due at once. */
+  onConnectionResumed(connection: string): Command[]
   /** Told after a mailbox was proved: what waited for it goes on soon. */
   onMailboxProved(mailbox: string): void
   /** Sends soon what waits for a CA connection. */
@@ -49,9 +50,10 @@ export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
     reissueRevocationLists: () => reissueRevocationLists(deps),
-    onMailboxEnded: (mailbox) => [cancelRequestsOfMailbox(mailbox, deps.clock())],
-    onDeviceEnded: (device) => [cancelRequestsOfDevice(device, deps.clock())],
-    onCertificatesEnded: (certificates) => [endRequestsOf(certificates, deps.clock())],
+    onMailboxEnded: (mailbox) => [toCancelledOfMailbox(mailbox, deps.clock())],
+    onDeviceEnded: (device) => [toCancelledOfDevice(device, deps.clock())],
+    onCertificatesEnded: (certificates) => [toEnded(certificates, deps.clock())],
+    onConnectionResumed: (connection) => [makeReceivedDue(connection, deps.clock())],
     onMailboxProved: () => deps.background.run('requests-proved', () => continueProvedRequests(deps, engine)),
     wake: (connection) => engine.wake(connection),
     forgetProgress: () => engine.forgetProgress(),

@@ -9,8 +9,10 @@ import {
   checkAgainstSchema,
   checkOutside,
   checkStore,
+  conditionsOf,
   literalsOf,
   roomOfStore,
+  withConditions,
   type Fault,
   type Rule,
 } from './store-sql.ts'
@@ -55,9 +57,14 @@ const readable = (faults: readonly Fault[]): string[] =>
   faults.map(({ file, line, rule, detail }) => `${file}:${line} ${rule}: ${detail}`)
 
 describe('the SQL of the rooms', () => {
-  const stores = sources.flatMap(({ file, source }) => {
+  const written = sources.flatMap(({ file, source }) => {
     const room = roomOfStore(file)
     return room === null ? [] : [{ file, room, source }]
+  })
+  const ofEachRoom = Map.groupBy(written, ({ room }) => room)
+  const stores = written.map((store) => {
+    const ofRoom = ofEachRoom.get(store.room) ?? []
+    return { ...store, source: withConditions(store.source, conditionsOf(ofRoom.map(({ source }) => source))) }
   })
 
   it('stands in stores only', () => {
@@ -68,6 +75,15 @@ describe('the SQL of the rooms', () => {
   it('keeps to its own tables and those to its right, and to the SQL that both engines share', async () => {
     const owners = await ownersOfTables()
     expect(readable(stores.flatMap((store) => checkStore(store, owners).faults))).toEqual([])
+  })
+
+  it('writes certificate requests in their transitions only', () => {
+    const writers = stores.filter((store) =>
+      checkStore(store, new Map()).statements.some(({ statement }) =>
+        statement.writes.includes('certificate_requests'),
+      ),
+    )
+    expect(writers.map(({ file }) => file)).toEqual(['src/requests/transitions.ts'])
   })
 
   it('fits the schema and finds its rows by an index', () => {
@@ -83,9 +99,16 @@ describe('the SQL of the rooms', () => {
 })
 
 describe('the check itself', () => {
+  it('reads a condition that statements share as if it stood in each', () => {
+    const source = 'const isOld = `age > ?`\nexport const find = query({}, `SELECT id FROM mail WHERE ${isOld}`)\n'
+    expect(withConditions(source, conditionsOf([source]))).toBe(
+      '\nexport const find = query({}, `SELECT id FROM mail WHERE age > ?`)\n',
+    )
+  })
+
   const owners = new Map([
     ['mailboxes', 'registration'],
-    ['certificates', 'enrolment'],
+    ['certificates', 'certificates'],
     ['outgoing_mail', 'mail'],
     ['consent_records', 'consent'],
     ['query_log', 'query-log'],
@@ -117,35 +140,35 @@ describe('the check itself', () => {
   }
 
   it.each<[why: string, room: string, sql: string, rules: Rule[]]>([
-    ['own rows', 'enrolment', `SELECT id FROM certificates WHERE mailbox = ?`, []],
-    ['a room to the right', 'enrolment', `SELECT id FROM mailboxes AS m WHERE m.id = ?`, []],
-    ['a count', 'enrolment', `SELECT count(*) FROM certificates WHERE mailbox = ?`, []],
-    ['a product', 'enrolment', `SELECT 2 * count(*) AS n FROM certificates WHERE mailbox = ?`, []],
-    ['a list', 'enrolment', `SELECT id FROM certificates WHERE id IN (SELECT value FROM json_each(?))`, []],
-    ['columns', 'enrolment', `INSERT INTO certificates (id, mailbox, state) VALUES (?, ?, ?)`, []],
+    ['own rows', 'certificates', `SELECT id FROM certificates WHERE mailbox = ?`, []],
+    ['a room to the right', 'certificates', `SELECT id FROM mailboxes AS m WHERE m.id = ?`, []],
+    ['a count', 'certificates', `SELECT count(*) FROM certificates WHERE mailbox = ?`, []],
+    ['a product', 'certificates', `SELECT 2 * count(*) AS n FROM certificates WHERE mailbox = ?`, []],
+    ['a list', 'certificates', `SELECT id FROM certificates WHERE id IN (SELECT value FROM json_each(?))`, []],
+    ['columns', 'certificates', `INSERT INTO certificates (id, mailbox, state) VALUES (?, ?, ?)`, []],
     [
       'an upsert',
       'registration',
       `INSERT INTO mailboxes (id, owner) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING id`,
       [],
     ],
-    ['a scan with its reason', 'enrolment', `SELECT id FROM certificates /* scan: once at start */`, []],
+    ['a scan with its reason', 'certificates', `SELECT id FROM certificates /* scan: once at start */`, []],
     [
       'words in comments and strings',
-      'enrolment',
+      'certificates',
       `SELECT 'FROM x' AS id -- LIKE FROM x\n FROM certificates WHERE id = ?`,
       [],
     ],
     [
       'a common table',
-      'enrolment',
+      'certificates',
       `WITH due (id) AS (SELECT id FROM certificates WHERE mailbox = ?) SELECT d.id FROM due AS d WHERE d.id IS DISTINCT FROM ?`,
       [],
     ],
 
     [
       "a neighbour's table written",
-      'enrolment',
+      'certificates',
       `UPDATE mailboxes SET owner = ? WHERE id = ?`,
       ['writes-foreign-table'],
     ],
@@ -189,22 +212,22 @@ describe('the check itself', () => {
       `WITH certificates AS (SELECT id FROM mailboxes WHERE id = ?) SELECT id FROM certificates`,
       ['shadowed-table'],
     ],
-    ['a star', 'enrolment', `SELECT * FROM certificates WHERE id = ?`, ['select-star']],
-    ["an alias's star", 'enrolment', `SELECT c.* FROM certificates AS c WHERE id = ?`, ['select-star']],
-    ['a star returned', 'enrolment', `DELETE FROM certificates WHERE id = ? RETURNING *`, ['returning-star']],
-    ['no columns', 'enrolment', `INSERT INTO certificates VALUES (?, ?, ?)`, ['insert-without-columns']],
+    ['a star', 'certificates', `SELECT * FROM certificates WHERE id = ?`, ['select-star']],
+    ["an alias's star", 'certificates', `SELECT c.* FROM certificates AS c WHERE id = ?`, ['select-star']],
+    ['a star returned', 'certificates', `DELETE FROM certificates WHERE id = ? RETURNING *`, ['returning-star']],
+    ['no columns', 'certificates', `INSERT INTO certificates VALUES (?, ?, ?)`, ['insert-without-columns']],
     [
       'no columns, selected',
-      'enrolment',
+      'certificates',
       `INSERT INTO certificates SELECT id, mailbox, state FROM certificates WHERE id = ?`,
       ['insert-without-columns'],
     ],
     ['a verb with OR', 'mail', `INSERT OR IGNORE INTO outgoing_mail (id) VALUES (?)`, ['insert-or']],
     ['REPLACE', 'mail', `REPLACE INTO outgoing_mail (id) VALUES (?)`, ['insert-or']],
     ['UPDATE OR', 'mail', `UPDATE OR REPLACE outgoing_mail SET id = ? WHERE id = ?`, ['insert-or']],
-    ['LIKE', 'enrolment', `SELECT id FROM certificates WHERE mailbox = ? AND id LIKE ?`, ['like']],
-    ['a numbered placeholder', 'enrolment', `SELECT id FROM certificates WHERE id = ?1`, ['placeholder']],
-    ['a named placeholder', 'enrolment', `SELECT id FROM certificates WHERE id = :id`, ['placeholder']],
+    ['LIKE', 'certificates', `SELECT id FROM certificates WHERE mailbox = ? AND id LIKE ?`, ['like']],
+    ['a numbered placeholder', 'certificates', `SELECT id FROM certificates WHERE id = ?1`, ['placeholder']],
+    ['a named placeholder', 'certificates', `SELECT id FROM certificates WHERE id = :id`, ['placeholder']],
     [
       'two statements',
       'mail',
@@ -218,9 +241,9 @@ describe('the check itself', () => {
       `SELECT c.id FROM certificates AS c JOIN query_log AS q ON q.id = c.id WHERE c.id = ?`,
       ['does-not-prepare'],
     ],
-    ['a full scan', 'enrolment', `SELECT id FROM certificates WHERE state = ?`, ['full-scan']],
-    ['a full scan under an alias', 'enrolment', `SELECT c.id FROM certificates c WHERE c.state = ?`, ['full-scan']],
-    ['a full scan that writes', 'enrolment', `UPDATE certificates SET state = ? WHERE state = ?`, ['full-scan']],
+    ['a full scan', 'certificates', `SELECT id FROM certificates WHERE state = ?`, ['full-scan']],
+    ['a full scan under an alias', 'certificates', `SELECT c.id FROM certificates c WHERE c.state = ?`, ['full-scan']],
+    ['a full scan that writes', 'certificates', `UPDATE certificates SET state = ? WHERE state = ?`, ['full-scan']],
   ])('%s', (_why, room, sql, rules) => {
     expect(scratch(room, sql)).toEqual(rules)
   })

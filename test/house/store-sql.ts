@@ -367,8 +367,23 @@ const sqlShape = new RegExp(String.raw`^\s*(?:${[...shapes, ...shapes.map(upperC
 
 const maximumParameters = 100
 
-/** `src/<room>/…/store.ts` belongs to its room; every other file to none. */
-export const roomOfStore = (file: string): string | null => /^src\/([^/]+)\/(?:.+\/)?store\.ts$/.exec(file)?.[1] ?? null
+/** `store.ts` and `transitions.ts`, however deep in `src/<room>/`, belong to their room; every other file to none. */
+export const roomOfStore = (file: string): string | null =>
+  /^src\/([^/]+)\/(?:.+\/)?(?:store|transitions)\.ts$/.exec(file)?.[1] ?? null
+
+const conditionPattern = /^(?:export )?const (\w+) =\s+`([^`$]*)`$/gm
+
+/** The conditions that the stores of a room share, by name: constants at the top of a file that are text and no more. */
+export const conditionsOf = (sources: readonly string[]): ReadonlyMap<string, string> =>
+  new Map(
+    sources.flatMap((source) => [...source.matchAll(conditionPattern)].map(([, name = '', text = '']) => [name, text])),
+  )
+
+/** A store with the conditions put where its statements name them. Its lines stay where they are. */
+export const withConditions = (source: string, conditions: ReadonlyMap<string, string>): string =>
+  source
+    .replaceAll(conditionPattern, (declaration) => declaration.replaceAll(/[^\n]+/g, ''))
+    .replaceAll(/\$\{(\w+)\}/g, (whole, name: string) => conditions.get(name)?.replaceAll(/\s+/g, ' ') ?? whole)
 
 /** SQL in a file that is no store. The ports and the adapters have SQL of their own. */
 export function checkOutside(file: string, source: string): Fault[] {

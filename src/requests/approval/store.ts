@@ -11,6 +11,7 @@ import {
   type Database,
 } from '../../ports/database.ts'
 import { requestState } from '../store.ts'
+import { toReceivedIfApproved, toRejectedByApprover } from '../transitions.ts'
 
 export type Decision = 'approved' | 'rejected'
 
@@ -100,17 +101,7 @@ export const approve = (vote: Vote): Command[] => [
     vote.administrator,
   ),
   requireOneChange('not_approvable'),
-  command(
-    `UPDATE certificate_requests SET state = 'received', due_at = ?, updated_at = ?
-     WHERE id = ? AND state = 'awaiting_approval'
-       AND approvals_needed <= (
-         SELECT COUNT(*) FROM request_approvals a
-         WHERE a.request = certificate_requests.id AND a.decision = 'approved'
-       )`,
-    vote.at,
-    vote.at,
-    vote.request,
-  ),
+  toReceivedIfApproved(vote.request, vote.at),
 ]
 
 /**
@@ -118,19 +109,7 @@ export const approve = (vote: Vote): Command[] => [
  * and where this administrator has approved it.
  */
 export const reject = (vote: Omit<Vote, 'localOperator'>, explanationSealed: Uint8Array): Command[] => [
-  command(
-    `UPDATE certificate_requests
-     SET state = 'rejected', reason = 'rejected_by_approver', explanation_sealed = ?, due_at = NULL, updated_at = ?
-     WHERE id = ? AND state = 'awaiting_approval'
-       AND NOT EXISTS (
-         SELECT 1 FROM request_approvals a WHERE a.request = certificate_requests.id AND a.administrator = ?
-       )`,
-    explanationSealed,
-    vote.at,
-    vote.request,
-    vote.administrator,
-  ),
-  requireOneChange('not_rejectable'),
+  ...toRejectedByApprover(vote, explanationSealed),
   command(
     `INSERT INTO request_approvals (request, administrator, decision, at) VALUES (?, ?, 'rejected', ?)`,
     vote.request,

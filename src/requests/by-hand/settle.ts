@@ -2,10 +2,9 @@ import { DomainError } from '../../errors.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
-import { awaitMissingApprovals } from '../engine/store.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { cancelFor } from '../waiting/cancel.ts'
-import { closeAtCa, settleNotIssued } from './store.ts'
+import { closeAtCa, toFailedNotIssued, toReceivedNotIssued } from '../transitions.ts'
 
 type SettleDeps = Pick<EnrolmentDeps, 'database' | 'clock' | 'audit'>
 
@@ -18,9 +17,7 @@ async function requireRequest(deps: Pick<EnrolmentDeps, 'database'>, id: string)
 function settlement(deps: SettleDeps, row: RequestRow, outcome: 'submit_again' | 'failed'): Command[] {
   const now = deps.clock()
   if (row.state !== 'outcome_unknown' && outcome === 'failed') return closeAtCa(row.id, now)
-  return outcome === 'failed'
-    ? settleNotIssued(row.id, { state: 'failed', reason: 'not_issued', dueAt: null }, now)
-    : [...settleNotIssued(row.id, { state: 'received', reason: null, dueAt: now }, now), awaitMissingApprovals(row.id)]
+  return outcome === 'failed' ? toFailedNotIssued(row.id, now) : toReceivedNotIssued(row.id, now)
 }
 
 /**

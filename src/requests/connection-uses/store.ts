@@ -1,6 +1,7 @@
 import type { ConnectionUses, RequestCounts } from '../../cas/deps.ts'
 import { integer, oneOf, query, requireNoRow, text, type Command, type Database } from '../../ports/database.ts'
 import type { Clock } from '../../ports/runtime.ts'
+import { isOpen } from '../transitions.ts'
 
 const countWaiting = (database: Database) =>
   database.all(
@@ -105,9 +106,7 @@ const requireNoRequests = (connection: string): Command =>
     query(
       { one: integer },
       `SELECT 1 AS one FROM certificate_requests
-       WHERE connection = ?
-         AND state IN ('received', 'awaiting_mailbox_proof', 'awaiting_approval', 'submitting', 'pending',
-                       'outcome_unknown')`,
+       WHERE connection = ? AND ${isOpen}`,
       connection,
     ),
   )

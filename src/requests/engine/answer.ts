@@ -9,7 +9,7 @@ import { attemptsInTurn, pollDelay, retryDelay } from '../../ports/backoff.ts'
 import { refusedEntry, unknownEntry } from './entries.ts'
 import type { OpenRequest } from './order.ts'
 import { keepIssued } from './keep.ts'
-import { settle, type Settled } from './store.ts'
+import { toAnswered, type Answer } from '../transitions.ts'
 
 /** A request after its CA was asked, and its certificate where it got one. */
 export interface Answered {
@@ -34,7 +34,6 @@ const open = {
   openAtCa: 1,
   waitsFor: null,
   lastFailure: null,
-  returnedSealed: null,
   nothingSent: false,
 } as const
 
@@ -45,7 +44,7 @@ function settledPending(
   deps: EnrolmentDeps,
   { row, connection }: OpenRequest,
   outcome: Extract<CaOutcome, { kind: 'pending' }>,
-): Settled {
+): Answer {
   const { state, retryAfterSeconds, waitsFor } = outcome
   const polls = row.state === 'pending' ? row.attempts + 1 : 0
   const delay = pollDelay(deps.random, retryAfterSeconds, polls)
@@ -74,7 +73,7 @@ function settled(
   question: Question,
   outcome: NotIssued,
   circuitOpens: boolean,
-): Settled {
+): Answer {
   if (outcome.kind === 'pending') return settledPending(deps, request, outcome)
   const { row } = request
   const { failure, caSaid } = outcome
@@ -107,12 +106,7 @@ function settled(
   return { ...kept, caStateSealed, state: 'outcome_unknown', dueAt: canFind(request) ? later : null, attempts }
 }
 
-const auditOf = (
-  deps: EnrolmentDeps,
-  { row, connection }: OpenRequest,
-  to: Settled,
-  wasUnknown: boolean,
-): Command[] => {
+const auditOf = (deps: EnrolmentDeps, { row, connection }: OpenRequest, to: Answer, wasUnknown: boolean): Command[] => {
   if (to.state === 'failed' || to.state === 'rejected') return refusedEntry(deps, row.id, to.reason)
   if (to.state !== 'outcome_unknown' || wasUnknown) return []
   return unknownEntry(deps, row.id, { connection: connection.id, failure: to.lastFailure })
@@ -142,7 +136,7 @@ export async function carryOut(
   try {
     await deps.database.batch([
       ...intent,
-      ...settle(row.id, claim, to, deps.clock()),
+      ...toAnswered(row.id, claim, to, deps.clock()),
       ...note.commands,
       ...auditOf(deps, request, to, wasUnknown),
     ])
@@ -156,7 +150,7 @@ export async function carryOut(
   return { row: (await readRequest(deps.database, row.id)) ?? row, certificate: null }
 }
 
-function tellOf(deps: EnrolmentDeps, { row, connection }: OpenRequest, to: Settled, wasUnknown: boolean): void {
+function tellOf(deps: EnrolmentDeps, { row, connection }: OpenRequest, to: Answer, wasUnknown: boolean): void {
   if (to.reason !== null) deps.events.certificateRefused({ request: row.id, reason: to.reason })
   if (to.state === 'outcome_unknown' && !wasUnknown) {
     const failure = to.lastFailure ?? 'unknown'

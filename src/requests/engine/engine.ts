@@ -7,7 +7,7 @@ import { expireRequests } from './expire.ts'
 import { findLost, lookAfter } from './look-after.ts'
 import type { OpenRequest } from './order.ts'
 import { atOnce, workOff, workOffAll } from './queue.ts'
-import { forgetProgress } from './store.ts'
+import { toUnknownAfterRestore } from '../transitions.ts'
 import { sendRequest } from './submit.ts'
 
 /** What carries requests through their CAs. */
@@ -95,6 +95,6 @@ export function createEngine(deps: EnrolmentDeps): Engine {
       await toEach([tryOpenCircuits, findLost, workOffAndLookAfter], (part) => part(deps))
     },
     expire: () => expireRequests(deps),
-    forgetProgress: () => forgetProgress(deps.clock()),
+    forgetProgress: () => toUnknownAfterRestore(deps.clock()),
   }
 }

@@ -2,7 +2,8 @@ import { commitUnlessTaken } from '../../ports/database.ts'
 import { toEach } from '../../ports/bounded.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import { refusedEntry } from './entries.ts'
-import { giveUp, readOlder } from './store.ts'
+import { toFailedUnanswered } from '../transitions.ts'
+import { readOlder } from './store.ts'
 
 const dayMilliseconds = 86_400_000
 const perRun = 200
@@ -24,7 +25,7 @@ export async function expireRequests(deps: EnrolmentDeps): Promise<void> {
     const old = await readOlder(deps.database, state, now - days * dayMilliseconds, perRun)
     await toEach(old, async ({ id }) => {
       const given = await commitUnlessTaken(deps.database, [
-        ...giveUp(id, state, reason, now),
+        ...toFailedUnanswered(id, state, reason, now),
         ...refusedEntry(deps, id, reason),
       ])
       if (!given) return

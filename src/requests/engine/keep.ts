@@ -12,7 +12,7 @@ import type { EnrolmentDeps } from '../deps.ts'
 import { readRequest, readStanding, type RequestRow, type RequestState } from '../store.ts'
 import { refusedEntry } from './entries.ts'
 import type { OpenRequest } from './order.ts'
-import { settleIssued, settleRefused } from './outcome-store.ts'
+import { toFailedAnswer, toIssued } from '../transitions.ts'
 
 /** What became of a certificate that came back. */
 export type Kept =
@@ -62,7 +62,7 @@ export async function refuse(
         })
   await deps.database.batch([
     ...noted,
-    settleRefused(row.id, reason, isKept ? deps.keys.main.seal(place, returned) : null, deps.clock()),
+    toFailedAnswer(row.id, reason, isKept ? deps.keys.main.seal(place, returned) : null, deps.clock()),
     ...revocation,
     ...refusedEntry(deps, row.id, reason, by),
   ])
@@ -82,7 +82,7 @@ async function keepVerified(
   const { row, mailbox } = request
   const { address } = mailbox
   const ordered = { ...row, request: row.id, address, requestedAt: row.createdAt }
-  const issued = settleIssued(row.id, verified.facts.fingerprintSha256, deps.clock())
+  const issued = toIssued(row.id, verified.facts.fingerprintSha256, deps.clock())
   const kept = await keepCertificate(deps, ordered, { verified, by }, [...noted, ...issued])
   if (kept.kind === 'not_taken') return keepUnwanted(deps, request, verified, by)
   if (kept.kind === 'serial_number_reused') return refuseReused(deps, request, verified, by)
@@ -126,7 +126,7 @@ async function keepUnwanted(
   return refuse(deps, { ...request, row }, reason, what, by)
 }
 
-/** As `settleIssued` has it: a request without an outcome that is not held back here. */
+/** As `toIssued` has it: a request without an outcome that is not held back here. */
 const takesCertificate: ReadonlySet<RequestState> = new Set(['received', 'submitting', 'pending', 'outcome_unknown'])
 
 /** Why a certificate is not kept: what it was for has ended meanwhile, its key was blocked, or the request has an end. */

@@ -1,5 +1,5 @@
 import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
-import { commitUnlessTaken, type Command } from '../../ports/database.ts'
+import { commitUnlessTaken } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { FoundOutcome } from '../../cas/adapters/contract.ts'
 import type { EnrolmentDeps } from '../deps.ts'
@@ -10,19 +10,9 @@ import { leaseMilliseconds, perRunMilliseconds } from '../../ports/backoff.ts'
 import { unknownEntry } from './entries.ts'
 import { openRequest, type OpenRequest } from './order.ts'
 import { atOnce } from './queue.ts'
-import {
-  awaitMissingApprovals,
-  claimLook,
-  leaveToOperators,
-  readDue,
-  readLost,
-  readMayBeSentAgain,
-  settle,
-  settleLost,
-  type DueRequest,
-  type LookedAfter,
-} from './store.ts'
+import { readDue, readLost, readMayBeSentAgain, type DueRequest } from './store.ts'
 import { askCa } from './submit.ts'
+import { claimToAsk, stopAsking, toFreeOfLostWorker, toReceivedAbsent, type AskedAbout } from '../transitions.ts'
 
 const perRun = 200
 
@@ -36,12 +26,15 @@ export async function findLost(deps: EnrolmentDeps): Promise<void> {
   await toEach(lost, async ({ id, connection, claim }) => {
     const keepsNothing = (await deps.connections.open(connection))?.adapter.describe().keepsNothing === true
     if (keepsNothing) {
-      await commitUnlessTaken(deps.database, settleLost(id, claim, { state: 'received', lastFailure: null }, now))
+      await commitUnlessTaken(
+        deps.database,
+        toFreeOfLostWorker(id, claim, { state: 'received', lastFailure: null }, now),
+      )
       return
     }
     const failure = 'worker_lost'
     const found = await commitUnlessTaken(deps.database, [
-      ...settleLost(id, claim, { state: 'outcome_unknown', lastFailure: failure }, now),
+      ...toFreeOfLostWorker(id, claim, { state: 'outcome_unknown', lastFailure: failure }, now),
       ...unknownEntry(deps, id, { connection, failure }),
     ])
     if (!found) return
@@ -49,29 +42,6 @@ export async function findLost(deps: EnrolmentDeps): Promise<void> {
     deps.events.certificateOutcomeUnknown({ request: id, connection, failure })
   })
 }
-
-/** The CA has certainly not issued: the request is sent again, as if it never had been, once it has its approvals. */
-const settleAbsent = (id: string, claim: string, now: number): Command[] => [
-  ...settle(
-    id,
-    claim,
-    {
-      state: 'received',
-      reason: null,
-      dueAt: now,
-      attempts: 0,
-      openAtCa: 0,
-      waitsFor: null,
-      lastFailure: null,
-      caStateSealed: null,
-      caSaidSealed: null,
-      returnedSealed: null,
-      nothingSent: false,
-    },
-    now,
-  ),
-  awaitMissingApprovals(id),
-]
 
 interface Look {
   readonly question: Question
@@ -82,7 +52,7 @@ interface Look {
  * How a CA is asked about an order; null where only somebody who looks at the CA can tell. `lost`: a worker was gone
  * that had asked already, and asking the same way again may issue twice.
  */
-function lookAt(deps: EnrolmentDeps, request: OpenRequest, state: LookedAfter, lost: boolean): Look | null {
+function lookAt(deps: EnrolmentDeps, request: OpenRequest, state: AskedAbout, lost: boolean): Look | null {
   const { adapter } = request.connection
   const { poll, find } = adapter
   const { order, row } = request
@@ -98,21 +68,21 @@ function lookAt(deps: EnrolmentDeps, request: OpenRequest, state: LookedAfter, l
 const mayBeSentAgain = async (deps: EnrolmentDeps, id: string): Promise<boolean> =>
   (await readMayBeSentAgain(deps.database, id, provedAfter(deps.clock()))) !== null
 
-async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, state: LookedAfter): Promise<void> {
+async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, state: AskedAbout): Promise<void> {
   const now = deps.clock()
   const claim = { id: randomId(deps.random), now, until: now + leaseMilliseconds }
-  if (!(await commitUnlessTaken(deps.database, claimLook(id, state, claim)))) return
+  if (!(await commitUnlessTaken(deps.database, claimToAsk(id, state, claim)))) return
   const row = await readRequest(deps.database, id)
   if (row === null) return
   const request = await openRequest(deps, row)
   const how = lookAt(deps, request, state, lostTo !== null)
   const isRefused = how?.question === 'submit' && !(await mayBeSentAgain(deps, id))
   if (how === null || isRefused) {
-    await commitUnlessTaken(deps.database, leaveToOperators(id, claim.id, now))
+    await commitUnlessTaken(deps.database, stopAsking(id, claim.id, now))
     return
   }
   const found = await askCa(deps, request, how.ask)
-  if (found.kind === 'absent') await commitUnlessTaken(deps.database, settleAbsent(id, claim.id, deps.clock()))
+  if (found.kind === 'absent') await commitUnlessTaken(deps.database, toReceivedAbsent(id, claim.id, deps.clock()))
   else await carryOut(deps, request, claim.id, how.question, found)
 }
 
@@ -122,7 +92,7 @@ async function look(deps: EnrolmentDeps, { id, claim: lostTo }: DueRequest, stat
  */
 export async function lookAfter(deps: EnrolmentDeps): Promise<void> {
   const end = deps.clock() + perRunMilliseconds
-  const due: (DueRequest & { readonly state: LookedAfter })[] = []
+  const due: (DueRequest & { readonly state: AskedAbout })[] = []
   for (const state of ['pending', 'outcome_unknown', 'cancelled'] as const) {
     due.push(...(await readDue(deps.database, state, deps.clock(), perRun)).map((one) => ({ ...one, state })))
   }

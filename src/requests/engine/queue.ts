@@ -5,7 +5,8 @@ import type { EnrolmentDeps } from '../deps.ts'
 import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
 import { sendability } from './circuit/circuit.ts'
 import { leaseMilliseconds, perRunMilliseconds } from '../../ports/backoff.ts'
-import { cancelEnded, claimWaiting, readClaimed, readQueue, readQueueOfTired, readWaitingConnections } from './store.ts'
+import { toCancelledAsEnded, toSubmitting } from '../transitions.ts'
+import { readClaimed, readQueue, readQueueOfTired, readWaitingConnections } from './store.ts'
 import { takeUp } from './submit.ts'
 
 /** How many orders one process takes from the queue of one CA at a time. */
@@ -31,7 +32,7 @@ async function claimSome(deps: EnrolmentDeps, connection: string): Promise<Claim
   if (opened === null) return null
   const claim = { id: randomId(deps.random), now, until: now + leaseMilliseconds }
   const openAtCa = opened.adapter.describe().keepsNothing ? 0 : 1
-  await deps.database.batch([claimWaiting(waiting, claim, { provedAfter: provedAfter(now), openAtCa })])
+  await deps.database.batch([toSubmitting(waiting, claim, { provedAfter: provedAfter(now), openAtCa })])
   const taken = new Set((await readClaimed(deps.database, waiting, claim.id)).map(({ id }) => id))
   let hasLeft = false
   for (const id of waiting) if (!taken.has(id)) hasLeft = (await takeOut(deps, id)) || hasLeft
@@ -49,7 +50,7 @@ async function readNext(deps: EnrolmentDeps, connection: string, now: number, li
 /** Takes a request out of the queue that must not be sent; resolves to whether it has left. */
 async function takeOut(deps: EnrolmentDeps, id: string): Promise<boolean> {
   const isEnded = await commitUnlessTaken(deps.database, [
-    ...cancelEnded(id, deps.clock()),
+    ...toCancelledAsEnded(id, deps.clock()),
     ...deps.audit.record({
       action: 'certificate.request_cancelled',
       actorKind: 'service',

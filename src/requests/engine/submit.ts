@@ -8,7 +8,7 @@ import { carryOut, type Answered } from './answer.ts'
 import { retryDelay } from '../../ports/backoff.ts'
 import { contentOf, openRequestWith, type OpenRequest } from './order.ts'
 import { refuse } from './keep.ts'
-import { release } from './store.ts'
+import { toReceivedUnsent } from '../transitions.ts'
 
 /** Asks a CA. An adapter that throws is at fault itself; what the CA did meanwhile nobody knows. */
 export async function askCa<Outcome>(
@@ -54,7 +54,7 @@ async function openOrRelease(deps: EnrolmentDeps, row: RequestRow, claim: string
     return await openChecked(deps, row)
   } catch (error) {
     const dueAt = deps.clock() + retryDelay(deps.random, row.attempts)
-    await commitUnlessTaken(deps.database, release(row.id, claim, dueAt, deps.clock()))
+    await commitUnlessTaken(deps.database, toReceivedUnsent(row.id, claim, dueAt, deps.clock()))
     throw error
   }
 }

@@ -4,7 +4,7 @@ import { GuardBroken } from '../../ports/database.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { AuditActor } from '../../audit/entries.ts'
 import { readRequest } from '../store.ts'
-import { cancelRequest } from './store.ts'
+import { toCancelled } from '../transitions.ts'
 
 /**
  * Cancels a request of the caller that has no outcome. A repeat changes nothing. Throws `not_found`,
@@ -22,7 +22,7 @@ export async function cancelFor(deps: EnrolmentDeps, id: string, by: AuditActor)
   if (await isCancelled()) return
   try {
     await deps.database.batch([
-      ...cancelRequest(id, deps.clock()),
+      ...toCancelled(id, deps.clock()),
       ...deps.audit.record({
         action: 'certificate.request_cancelled',
         ...by,

@@ -7,13 +7,8 @@ import type { EnrolmentDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
 import { refusedEntry } from '../engine/entries.ts'
 import { readRequest } from '../store.ts'
-import {
-  continueProvedRequest,
-  failUnprovedRequest,
-  readProvedRequests,
-  readUnprovedRequests,
-  sendRequestBack,
-} from './store.ts'
+import { toAwaitingMailboxProof, toFailedUnanswered, toReceivedAfterProof } from '../transitions.ts'
+import { readProvedRequests, readUnprovedRequests } from './store.ts'
 
 const dayMilliseconds = 86_400_000
 /** Policy rule 13, SBR 4.2.1: a proof of a mailbox is good for 30 days of issuance. */
@@ -50,7 +45,7 @@ export async function continueProvedRequests(deps: EnrolmentDeps, engine: Pick<E
   const since = provedAfter(deps.clock())
   const connections = new Set<string>()
   await toEach(await readProvedRequests(deps.database, since, requestsPerRun), async ({ id, connection }) => {
-    if (await commitUnlessTaken(deps.database, continueProvedRequest(id, since, deps.clock())))
+    if (await commitUnlessTaken(deps.database, toReceivedAfterProof(id, since, deps.clock())))
       connections.add(connection)
   })
   await toEachAtOnce([...connections], connections.size, (connection) => engine.workOff(connection))
@@ -69,7 +64,7 @@ export async function sendBackToProof(deps: EnrolmentDeps, id: string): Promise<
   const mailbox = mailboxes.find((candidate) => candidate.id === row.mailbox)
   const since = provedAfter(deps.clock())
   if (mailbox === undefined || mailbox.state !== 'active' || mailbox.verifiedAt > since) return false
-  const back = sendRequestBack(id, deps.clock())
+  const back = toAwaitingMailboxProof(id, deps.clock())
   const caller = { subscriberId: row.subscriber, deviceId: row.device }
   try {
     await deps.registration.challengeUnlessAsked(caller, mailbox, (commands) =>
@@ -89,7 +84,7 @@ export async function failUnprovedRequests(deps: EnrolmentDeps): Promise<void> {
   const waiting = await readUnprovedRequests(deps.database, deps.clock() - waitMilliseconds, requestsPerRun)
   await toEach(waiting, async ({ id }) => {
     const given = await commitUnlessTaken(deps.database, [
-      ...failUnprovedRequest(id, deps.clock()),
+      ...toFailedUnanswered(id, 'awaiting_mailbox_proof', 'mailbox_proof_missing', deps.clock()),
       ...refusedEntry(deps, id, 'mailbox_proof_missing'),
     ])
     if (!given) return

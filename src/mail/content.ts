@@ -1,14 +1,22 @@
 import { z } from 'zod'
 
+/** The languages that mail is written in. */
+export type MailLanguage = 'de' | 'en'
+
 const time = z.number().int()
+const use = z.enum(['sign', 'encrypt', 'dual'])
 const common = { recipient: z.string(), language: z.enum(['de', 'en']) }
 
 const mail = <K extends string, P extends z.ZodRawShape>(kind: K, parameters: P) =>
   z.strictObject({ ...common, kind: z.literal(kind), parameters: z.strictObject(parameters) })
 
-/** What is sealed of a mail until it is sent, by its kind. */
+/**
+ * The mails that the service may send. It sends no other. Add a kind here, in the CHECK of the schema, and in the
+ * disclosures together. Times are UTC milliseconds. The content is sealed until the mail is sent.
+ */
 export const mailContent = z.discriminatedUnion('kind', [
   mail('challenge', {
+    /** The id of the registration, or of the subscriber's mailbox, that the token belongs to. */
     registration: z.string(),
     token: z.string(),
     purpose: z.enum(['registration', 'add', 'prove']),
@@ -16,34 +24,24 @@ export const mailContent = z.discriminatedUnion('kind', [
     startedAt: time,
   }),
   mail('new_device', { deviceType: z.string(), at: time }),
-  mail('new_certificate', { use: z.enum(['sign', 'encrypt', 'dual']), at: time, notAfter: time }),
+  mail('new_certificate', { use, at: time, notAfter: time }),
   mail('new_publication', { audience: z.enum(['members', 'public']), at: time }),
-  mail('mailbox_moved', { which: z.enum(['this', 'another']), at: time, until: time }),
+  mail('mailbox_moved', {
+    /** `this`: the mailbox that gets the mail has moved. `another`: another mailbox of the subscriber has. */
+    which: z.enum(['this', 'another']),
+    at: time,
+    /** When the old certificates are revoked, unless an old device proves the mailbox again before. */
+    until: time,
+  }),
   mail('revocation', { reason: z.string().nullable(), at: time }),
   mail('running_out', {
-    use: z.enum(['sign', 'encrypt', 'dual']),
+    use,
+    /** At most this part of the certificate's lifetime is left. */
     which: z.enum(['third', 'twelfth']),
     at: time,
     notAfter: time,
   }),
 ])
 export type MailContent = z.infer<typeof mailContent>
-
-/** Version 0.1 knew one mail only, and wrote its time as people read it: `2026-11-21 12:00 UTC`. */
-const contentOfFirstVersion = z
-  .strictObject({
-    ...common,
-    parameters: z.strictObject({
-      registration: z.string(),
-      token: z.string(),
-      deviceType: z.string(),
-      startedAt: z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d UTC$/),
-    }),
-  })
-  .transform(({ parameters, ...content }): MailContent => {
-    const startedAt = Date.parse(parameters.startedAt.replace(' ', 'T').replace(' UTC', 'Z'))
-    return { ...content, kind: 'challenge', parameters: { ...parameters, purpose: 'registration', startedAt } }
-  })
-
-/** Reads what was sealed, by this version or by the one before it. */
-export const queuedContent = z.union([mailContent, contentOfFirstVersion])
+export type MailKind = MailContent['kind']
+export type MailParameters = { readonly [K in MailKind]: Readonly<Extract<MailContent, { kind: K }>['parameters']> }

@@ -5,7 +5,7 @@ import type { Command, Database } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { DeliveryFailed, type Mailer } from '../ports/mailer.ts'
 import { randomId, type Background, type Clock, type Random } from '../ports/runtime.ts'
-import { mailContent, queuedContent, type MailContent } from './content.ts'
+import { mailContent, type MailContent, type MailKind, type MailLanguage, type MailParameters } from './content.ts'
 import { finishedKeptMilliseconds, mailGauges, mailWarnings } from './monitoring.ts'
 import { personalData } from './personal-data.ts'
 import {
@@ -18,7 +18,6 @@ import {
   postponeMail,
   readDueMail,
 } from './store.ts'
-import type { MailKind, MailLanguage, MailParameters } from './parameters.ts'
 import { renderMail } from './templates.ts'
 
 /**
@@ -76,7 +75,7 @@ type DueMail = Awaited<ReturnType<typeof readDueMail>>[number]
 /** What a queued mail says. Throws `DeliveryFailed`, for good, where no version known here wrote it. */
 const contentOf = (deps: MailDeps, mail: DueMail): MailContent => {
   const opened = openText(deps.keys.main, contentPlace(mail.id), mail.contentSealed)
-  const content = queuedContent.safeParse(JSON.parse(opened))
+  const content = mailContent.safeParse(JSON.parse(opened))
   if (content.success && content.data.kind === mail.kind) return content.data
   throw new DeliveryFailed('its content is not one that this version can read', true)
 }

@@ -1,8 +1,7 @@
-import { htmlBody, textBody } from './body.ts'
 import { de } from './templates/de.ts'
 import { en } from './templates/en.ts'
-import type { MailKind, MailLanguage, MailParameters } from './parameters.ts'
-import type { MailSender, MailWords, Words } from './templates/words.ts'
+import type { MailKind, MailLanguage, MailParameters } from './content.ts'
+import type { MailSender, MailWords, Paragraph, Words } from './templates/words.ts'
 
 /** One mail of the closed list, as what it tells of. */
 export type MailSubject = {
@@ -67,6 +66,37 @@ const headersOf = (mail: MailSubject, { origin }: URL): Record<string, string> =
   ...(mail.kind === 'challenge' ? challengeHeaders(mail.parameters, origin) : {}),
   'Auto-Submitted': 'auto-generated',
 })
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** A text as it may stand in HTML, between tags and within a quoted attribute. */
+const escaped = (value: string): string => value.replaceAll(/[&<>"']/g, (character) => escapes[character] ?? '')
+
+const htmlParagraph = (paragraph: Paragraph): string => {
+  if (typeof paragraph === 'string') return `<p>${escaped(paragraph)}</p>`
+  const link = escaped(paragraph.link)
+  return `<p><a href="${link}">${link}</a></p>`
+}
+
+/** A mail's words as plain text. */
+const textBody = ({ paragraphs }: MailWords): string =>
+  `${paragraphs.map((paragraph) => (typeof paragraph === 'string' ? paragraph : paragraph.link)).join('\n\n')}\n`
+
+/** The same words as HTML: nothing is fetched, and a link reads as the address that it opens. */
+const htmlBody = (words: MailWords, language: string): string =>
+  [
+    '<!doctype html>',
+    `<html lang="${language}"><head><meta charset="utf-8"><title>${escaped(words.subject)}</title></head><body>`,
+    ...words.paragraphs.map(htmlParagraph),
+    '</body></html>',
+    '',
+  ].join('\n')
 
 /** One mail in words, as text and as HTML. `publicUrl`: where the service is found. */
 export function renderMail(

@@ -1,4 +1,4 @@
-import type { MailKind, MailParameters } from '../mail/parameters.ts'
+import type { MailKind, MailParameters } from '../mail/content.ts'
 import { mailLanguageFor } from '../mail/templates.ts'
 import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'

@@ -1,6 +1,6 @@
 import { hashSecret } from '../api/credentials.ts'
 import type { AuthenticateDevice, ClientConnection, DeviceCaller, Room } from '../api/room.ts'
-import type { MailParameters } from '../mail/parameters.ts'
+import type { MailParameters } from '../mail/content.ts'
 import type { Command, Outcome } from '../ports/database.ts'
 import { announceToMailbox, type Announcement } from './announce.ts'
 import { createAuthenticate } from './authenticate.ts'

@@ -138,15 +138,22 @@ describe.each(engines)('mail on %s', (engine) => {
       }
     })
 
-    test('goes on when the version before queued it, with the link that it did not have', async () => {
+    test('is written when it is sent, from what was queued', async () => {
       const started = await start('before@example.com')
       const token = (await readMail(await harness.mails.challengeOf(started.id))).header('Certbook-Token')
       await harness.settled()
-      const id = 'queued-by-the-version-before'
+      const id = 'queued-before'
       await insertQueued(id, 'challenge', {
         recipient: 'before@example.com',
         language: 'de',
-        parameters: { registration: started.id, token, deviceType: 'iPhone', startedAt: '2026-11-20 09:30 UTC' },
+        kind: 'challenge',
+        parameters: {
+          registration: started.id,
+          token,
+          purpose: 'registration',
+          deviceType: 'iPhone',
+          startedAt: Date.UTC(2026, 10, 20, 9, 30),
+        },
       })
       await harness.runJob('mail-send')
       const [mail] = await mailsTo('before@example.com', /möchte diese Adresse registrieren/)

@@ -1,4 +1,4 @@
-import type { MailParameters } from '../parameters.ts'
+import type { MailParameters } from '../content.ts'
 
 /** A paragraph of words, or an address to open, which stands alone and reads as what it is. */
 export type Paragraph = string | { readonly link: string }

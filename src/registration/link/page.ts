@@ -1,5 +1,5 @@
 import { html, raw } from 'hono/html'
-import type { MailLanguage } from '../../mail/parameters.ts'
+import type { MailLanguage } from '../../mail/content.ts'
 import { toBase64 } from '../../pki/encoding.ts'
 import type { Sha256 } from '../../ports/keys.ts'
 import { linkScript } from './script.ts'

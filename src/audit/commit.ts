@@ -2,16 +2,15 @@ import { GuardBroken, type Command, type Database, type Outcome } from '../ports
 import type { AuditEvent } from './entries.ts'
 import type { AuditRoom } from './room.ts'
 
-/** What a commit uses. */
 export interface CommitDeps {
   readonly database: Database
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
 }
 
-/** One change: what is written, and what the audit log says of it. */
+/** What is written, and what the audit log says of it. */
 export interface Change {
   readonly commands: readonly Command[]
-  /** The entries of the audit log. They are written in the same batch, so there is no change without its entry. */
+  /** The audit entries. They are in the same batch, so no change is without its entry. */
   readonly audit?: AuditEvent | readonly AuditEvent[]
 }
 
@@ -23,8 +22,8 @@ const entriesOf = ({ audit }: Change): readonly AuditEvent[] => {
 /**
  * Writes a change and its audit entries in one batch, then has the entries sealed soon. Resolves to what each of
  * `commands` changed. A broken guard means that nothing was written. `broken` is then called with the guard: it throws
- * the refusal that a caller is told, or returns what the caller gets instead. Without `broken` the guard is thrown.
- * Every other failure of the database is thrown as it is.
+ * the refusal for the caller, or returns what the caller gets instead. Without `broken`, the guard is thrown. All other
+ * errors of the database are thrown as they are.
  */
 export async function commit<Instead = never>(
   deps: CommitDeps,

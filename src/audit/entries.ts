@@ -4,7 +4,7 @@ import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
 import { insertEntry, insertPrivate } from './store.ts'
 
-/** The actor of who uses the command line on the machine itself, where `DATA_KEY` can be read anyway. */
+/** The actor of commands on the machine itself. Whoever runs them there could read `DATA_KEY` anyway. */
 export const commandLine = 'command line'
 
 /** What happened, to what, by whom. */
@@ -14,17 +14,16 @@ export interface AuditEvent {
   readonly actor: string | null
   readonly subjectKind: string
   readonly subject: string
-  /** Facts that name nobody; they stay as long as the log. */
+  /** Facts that name nobody. They stay as long as the log. */
   readonly facts?: Readonly<Record<string, string | number | null>>
-  /** Values that name somebody: only a salted commitment stands in the log, so the value can be erased. */
+  /** Values that name somebody. The log holds only a salted commitment of each, so the value can be erased. */
   readonly personal?: Readonly<Record<string, string>>
 }
 
-/** By whom something was done. */
 export type AuditActor = Pick<AuditEvent, 'actorKind' | 'actor'>
 export const byService: AuditActor = { actorKind: 'service', actor: null }
 
-/** Makes the commands that put one event into the log, inside the batch of the change that it tells of. */
+/** Makes the commands that write one event to the log. Commit them with the change that the event tells of. */
 export type RecordAudit = (event: AuditEvent) => Command[]
 
 export interface AuditDeps {
@@ -36,14 +35,14 @@ export interface AuditDeps {
 
 const encoder = new TextEncoder()
 
-/** The place of a value that names somebody, which its seal is bound to. */
+/** The place of a personal value, to which its seal is bound. */
 export const privatePlace = (entry: string, field: string) => ({
   table: 'audit_private',
   column: 'value_sealed',
   row: `${entry}/${field}`,
 })
 
-/** Binds the log to a value without holding it: SHA-256 of salt, field name, NUL and value. */
+/** Commits to a value without holding it: SHA-256 of salt, field name, NUL and value. */
 export const commitment = (sha256: Sha256, salt: Uint8Array, field: string, value: string): string => {
   const named = encoder.encode(`${field}\0${value}`)
   const input = new Uint8Array(salt.length + named.length)

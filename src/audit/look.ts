@@ -1,12 +1,12 @@
 import { commit, type CommitDeps } from './commit.ts'
 import type { AuditEvent } from './entries.ts'
 
-/** At what somebody looks, and why. */
+/** What somebody looks at, and why. */
 type Look = Pick<AuditEvent, 'action' | 'subjectKind' | 'subject' | 'facts' | 'personal'>
 
 /**
- * Writes down that an administrator looks at what names a person. It resolves once the entries are durable. Call it
- * before anything is shown: a look that cannot be written down does not happen.
+ * Writes down that an administrator looks at personal data. Resolves once the entries are durable. Call it before you
+ * show anything: a look that cannot be written down does not happen.
  */
 export async function noteLooks(
   deps: CommitDeps,

@@ -14,7 +14,9 @@ import {
   type AuditEntryRow,
 } from './store.ts'
 
-/** Which entries an administrator asks for. A field that is left out does not restrict them. Times in UTC milliseconds. */
+/**
+ * Which entries an administrator asks for. A field that is left out does not restrict them. Times in UTC milliseconds.
+ */
 interface AuditQuestion {
   readonly action?: string | undefined
   readonly subject?: string | undefined

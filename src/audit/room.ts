@@ -10,12 +10,12 @@ import { sealEntries, verifyAudit, type AuditVerification } from './seals.ts'
 
 export interface AuditRoom extends Room {
   readonly record: RecordAudit
-  /** Seals soon; call it after a batch that holds an entry has been committed. */
+  /** Seals soon. Call it after the commit of a batch with an entry. */
   sealSoon(): void
   verify(expectedHead: string | null): Promise<AuditVerification>
 }
 
-/** The audit log: entries in business batches, a sealer beside them, and its verification. */
+/** The audit log: entries in the batch of each change, a sealer that chains them afterwards, and its verification. */
 export function createAuditRoom(
   deps: AuditDeps & { readonly database: Database; readonly events: Events; readonly background: Background },
 ): AuditRoom {

@@ -16,12 +16,12 @@ import {
 
 const genesis = '0'.repeat(64)
 const entriesPerSeal = 500
-/** An entry that nobody sealed for this long is itself a finding. */
+/** An entry that stays unsealed for longer is a fault. */
 const unsealedAllowedMilliseconds = 5 * 60_000
 
 const encoder = new TextEncoder()
 
-/** Hashes an entry with every column, in a fixed order. */
+/** Hashes all columns of an entry, in a fixed order. */
 const entryHash = (sha256: Sha256, entry: AuditEntryRow): string =>
   toHex(
     sha256(
@@ -70,8 +70,8 @@ interface SealerDeps {
 }
 
 /**
- * Seals all entries that no seal covers. Several sealers may run at once: only one seal can follow a predecessor,
- * and the loser stops, for the winner goes on.
+ * Seals all entries that have no seal yet. Several sealers may run at once: only one seal can follow a predecessor. The
+ * loser of a race stops, and the winner goes on.
  */
 export async function sealEntries(deps: SealerDeps): Promise<void> {
   for (;;) {
@@ -99,17 +99,17 @@ export async function sealEntries(deps: SealerDeps): Promise<void> {
   }
 }
 
-/** The newest seal's hash, to be noted down elsewhere; null where nothing has been sealed. */
+/** The hash of the newest seal. Null if nothing has been sealed. */
 export async function readAuditHead(database: Database): Promise<string | null> {
   return (await readHead(database))?.hash ?? null
 }
 
-/** What a verification found. The log is whole where `faults` is empty. */
+/** What a verification found. The log is whole if `faults` is empty. */
 export interface AuditVerification {
   readonly entries: number
   readonly seals: number
   readonly unsealed: number
-  /** Keep it elsewhere: a later verification with it shows that nothing before it was rewritten. */
+  /** Keep it in another place. A later verification with it shows that nothing before it was rewritten. */
   readonly head: string | null
   readonly faults: readonly string[]
 }
@@ -121,7 +121,7 @@ interface VerifyDeps {
   readonly clock: Clock
 }
 
-/** Holds the private values that are still there against their commitments; erased ones cannot and need not be. */
+/** Checks the personal values that still exist against their commitments. Erased values cannot be checked. */
 async function commitmentFaults(deps: VerifyDeps, entries: readonly AuditEntryRow[]): Promise<string[]> {
   const faults: string[] = []
   const byId = new Map(entries.map((entry) => [entry.id, entry]))
@@ -147,8 +147,8 @@ const contiguous = (entries: readonly AuditEntryRow[], first: number): boolean =
   entries.every((entry, index) => entry.position === first + index)
 
 /**
- * Recomputes the whole log. `expectedHead`, a head noted down earlier, must still be part of the chain.
- * Faults are told, not thrown.
+ * Recomputes the whole log. `expectedHead`, a head that was kept elsewhere, must still be part of the chain. Returns
+ * faults instead of throwing them.
  */
 export async function verifyAudit(deps: VerifyDeps, expectedHead: string | null): Promise<AuditVerification> {
   const faults: string[] = []

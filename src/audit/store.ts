@@ -1,6 +1,5 @@
 import { blob, command, integer, nullable, query, text, type Command, type Database } from '../ports/database.ts'
 
-/** One entry as it lies in the table, and as its hash covers it. */
 export interface AuditEntryRow {
   readonly position: number
   readonly id: string
@@ -14,7 +13,7 @@ export interface AuditEntryRow {
   readonly commitments: string
 }
 
-/** One seal over a run of entries. */
+/** One seal over consecutive entries. */
 export interface AuditSealRow {
   readonly number: number
   readonly predecessor: string
@@ -48,7 +47,7 @@ export const insertPrivate = (entry: string, field: string, salt: Uint8Array, va
     valueSealed,
   )
 
-/** A second seal after the same predecessor breaks the UNIQUE constraint: the loser of a race writes nothing. */
+/** A second seal after the same predecessor breaks a UNIQUE constraint, so the loser of a race writes nothing. */
 export const insertSeal = (seal: AuditSealRow): Command =>
   command(
     `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at) VALUES (?, ?, ?, ?, ?, ?)`,
@@ -125,7 +124,7 @@ export const readPrivateOf = (database: Database, entries: readonly string[]) =>
     ),
   )
 
-/** How many entries no seal covers yet. */
+/** How many entries have no seal yet. */
 export const countUnsealed = (database: Database) =>
   database.first(
     query(
@@ -135,7 +134,7 @@ export const countUnsealed = (database: Database) =>
     ),
   )
 
-/** Which entries: newest first, below a cursor of time and position; null where it is all the same. */
+/** Which entries, newest first, after a cursor of time and position. Null does not restrict them. */
 export interface AuditFilter {
   readonly action: string | null
   readonly subject: string | null
@@ -145,7 +144,6 @@ export interface AuditFilter {
   readonly limit: number
 }
 
-/** The newest entries of all subjects and actors. */
 export const readEntries = (database: Database, of: AuditFilter): Promise<AuditEntryRow[]> =>
   database.all(
     query(
@@ -164,7 +162,6 @@ export const readEntries = (database: Database, of: AuditFilter): Promise<AuditE
     ),
   )
 
-/** The newest entries of one subject. */
 export const readEntriesOfSubject = (database: Database, of: AuditFilter): Promise<AuditEntryRow[]> =>
   database.all(
     query(
@@ -187,7 +184,6 @@ export const readEntriesOfSubject = (database: Database, of: AuditFilter): Promi
     ),
   )
 
-/** The newest entries of one actor. */
 export const readEntriesOfActor = (database: Database, of: AuditFilter): Promise<AuditEntryRow[]> =>
   database.all(
     query(

@@ -1,7 +1,7 @@
 import { toHex } from '../pki/encoding.ts'
 import type { Sha256 } from '../ports/keys.ts'
 
-/** One text that people are shown, and the hash by which a record says which text it was. */
+/** A text that people are shown. Consent records name it by its hash. */
 interface PolicyText {
   readonly version: string
   readonly language: string
@@ -9,7 +9,7 @@ interface PolicyText {
   readonly sha256: string
 }
 
-/** The policy in force. A changed text is a new version; old ones stay readable here. */
+/** The policy in force. A changed text is a new version. Old versions stay readable here. */
 export interface Policy {
   readonly version: string
   readonly effectiveAt: string
@@ -49,7 +49,6 @@ found. No mail and no key is part of a report. You can withdraw at any time.
 
 const encoder = new TextEncoder()
 
-/** The policy in force, with its texts hashed. */
 export function policyInForce(sha256: Sha256): Policy {
   const policyText = (text: string): PolicyText => ({
     version,

@@ -14,11 +14,11 @@ export interface ConsentRoom extends Room {
   /** Throws `consent_version_not_in_force`. */
   requirePublicationText(version: string): void
   /**
-   * The record that terms were acknowledged at registration: a contract, not a consent. `version` is the one that was
-   * in force when the registration began.
+   * Makes the record that somebody acknowledged the terms at registration. This is a contract, not a consent. `version`
+   * was in force when the registration began.
    */
   acknowledgeTerms(by: { subscriber: string; device: string }, version: string): Command
-  /** The record of a consent to publish one certificate, and its id. */
+  /** Makes the record of a consent to publish one certificate. */
   givePublication(
     by: { subscriber: string; device: string },
     certificate: string,
@@ -114,7 +114,7 @@ export function createConsentRoom(deps: ConsentDeps): ConsentRoom {
       )
     },
     acknowledgeTerms: (by, version) => {
-      // A registration lasts a day: when the terms change, the version before stays here as long.
+      // A registration lasts a day. When the terms change, the version before must stay here for that day.
       if (version !== policy.terms.version) throw new Error(`the terms of ${version} are not known here`)
       return record(by, { purpose: 'terms', act: 'acknowledged', subject: by.subscriber, audience: null })
     },

@@ -14,7 +14,7 @@ export interface ConsentRow {
   readonly device: string | null
 }
 
-/** Records are only ever added: a withdrawal is a record of its own. */
+/** Records are only added. A withdrawal is a new record. */
 export const insertConsent = (row: ConsentRow): Command =>
   command(
     `INSERT INTO consent_records

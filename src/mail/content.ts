@@ -1,6 +1,5 @@
 import { z } from 'zod'
 
-/** The languages that mail is written in. */
 export type MailLanguage = 'de' | 'en'
 
 const time = z.number().int()

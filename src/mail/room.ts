@@ -21,22 +21,21 @@ import {
 import { renderMail } from './templates.ts'
 
 /**
- * Anyone can have a challenge mailed to anyone, and SBR 4.2.1 leaves the number open: three an hour and six a day stop
- * the service from flooding a mailbox. They are counted by what stands before the last `/` of the dedupe key, so that
- * what strangers ask for uses up nothing of what its own subscriber may. What is announced has happened, and once for
- * each mail.
+ * Anyone can cause a challenge mail to anyone, and SBR 4.2.1 sets no limit. Three an hour and six a day keep the
+ * service from flooding a mailbox. Mails with the same dedupe key up to the last `/` are counted together. So strangers
+ * do not use up the limit of the mailbox's own subscriber. Announcements have no limit: each tells of one thing that
+ * has happened.
  */
 const challengesPerRecipient = { hourly: 3, daily: 6 }
 const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
-/** While a sender holds a mail, no other one takes it; after a crash it is due again. */
+/** For this long no other sender takes a mail that a sender has claimed. After a crash the mail is due again. */
 const claimMilliseconds = 90_000
 const mailsAtOnce = 20
 const givenUpAfterMilliseconds = 24 * 3_600_000
 
-/** One notice to one mailbox. */
 interface Notice<K extends MailKind> {
   readonly kind: K
-  /** The same key is queued once, however often it is asked for. */
+  /** A key is queued once, however often it is asked for. */
   readonly dedupeKey: string
   readonly recipient: string
   readonly recipientIndex: Uint8Array
@@ -45,11 +44,11 @@ interface Notice<K extends MailKind> {
 }
 
 export interface MailRoom extends Room {
-  /** The command that queues a notice, for the batch of the change that it tells of. */
+  /** Makes the command that queues a notice. Commit it with the change that the notice tells of. */
   queue<K extends MailKind>(notice: Notice<K>): Command
-  /** Sends soon; call it after the batch has been committed. */
+  /** Sends soon. Call it after the commit. */
   sendSoon(): void
-  /** The command that gives up whatever is queued, for a queue of which nobody knows what has been sent since. */
+  /** Makes the command that gives up all queued mails. After a restore nobody knows which of them were sent. */
   giveUpQueued(reason: string): Command
 }
 
@@ -58,9 +57,9 @@ interface MailDeps {
   readonly keys: Keys
   readonly mailer: Mailer
   readonly mailFrom: string
-  /** Where the service is found: the host that a mail names, and where its link leads. */
+  /** The service's own address. Mails name its host, and their links lead there. */
   readonly publicUrl: string
-  /** Who runs the service, as mail names them. */
+  /** Who runs the service, as mails name them. */
   readonly controller: string | null
   readonly random: Random
   readonly clock: Clock
@@ -72,7 +71,7 @@ const contentPlace = (id: string) => ({ table: 'outgoing_mail', column: 'content
 
 type DueMail = Awaited<ReturnType<typeof readDueMail>>[number]
 
-/** What a queued mail says. Throws `DeliveryFailed`, for good, where no version known here wrote it. */
+/** Opens the content of a queued mail. Throws a permanent `DeliveryFailed` if this version cannot read it. */
 const contentOf = (deps: MailDeps, mail: DueMail): MailContent => {
   const opened = openText(deps.keys.main, contentPlace(mail.id), mail.contentSealed)
   const content = mailContent.safeParse(JSON.parse(opened))
@@ -96,7 +95,7 @@ async function compose(deps: MailDeps, mail: DueMail): Promise<{ to: string; raw
   return { to: content.recipient, raw: new Uint8Array(await composer.compile().build()) }
 }
 
-/** Tries one mail, and resolves to the command that keeps what became of it. */
+/** Tries one mail. Resolves to the command that keeps the result. */
 async function sendOne(deps: MailDeps, mail: DueMail): Promise<Command> {
   try {
     const { to, raw } = await compose(deps, mail)
@@ -115,7 +114,7 @@ async function sendOne(deps: MailDeps, mail: DueMail): Promise<Command> {
   return finishMail(mail.id, 'sent', deps.clock(), null)
 }
 
-/** Takes what is due for this sender. Each command stands for itself: what another sender has, it leaves. */
+/** Claims what is due for this sender. Each claim stands alone: mails that another sender has claimed are left out. */
 async function claimDue(deps: MailDeps): Promise<{ due: number; mine: DueMail[] }> {
   const now = deps.clock()
   const due = await readDueMail(deps.database, now, mailsAtOnce)
@@ -124,7 +123,7 @@ async function claimDue(deps: MailDeps): Promise<{ due: number; mine: DueMail[] 
   return { due: due.length, mine: due.filter((_, index) => outcomes[index]?.changes === 1) }
 }
 
-/** Sends what is due, a few at a time with two commits for all of them, until nothing is. */
+/** Sends all that is due, a few mails at a time. Each group takes two commits. */
 async function sendDue(deps: MailDeps): Promise<void> {
   for (;;) {
     const { due, mine } = await claimDue(deps)
@@ -134,9 +133,9 @@ async function sendDue(deps: MailDeps): Promise<void> {
   }
 }
 
-/** Outgoing mail: a queue in the business batch, sent afterwards, at least once. */
+/** Outgoing mail: a queue, written in the batch of the change, sent afterwards at least once. */
 export function createMailRoom(deps: MailDeps): MailRoom {
-  // A lease, not a flag: on Workers the call that holds it can be cancelled, and then it is never given back.
+  // A time, not a flag: Workers may cancel a call while it sends, and nobody would ever reset a flag.
   let sendingUntil = 0
   let again = false
   const send = async (): Promise<void> => {

@@ -35,7 +35,7 @@ export const insertAnnouncement = (mail: QueuedMailRow): Command =>
     mail.createdAt,
   )
 
-/** How many mails whose dedupe key begins with `sharing` one recipient may have. */
+/** How many mails one recipient may have whose dedupe key begins with `sharing`. */
 interface MailLimits {
   readonly sharing: string
   readonly hourly: number
@@ -43,8 +43,8 @@ interface MailLimits {
 }
 
 /**
- * Queues one mail as `insertAnnouncement` does, unless the recipient has had `hourly` mails that share the limits
- * within an hour or `daily` within a day: then nothing is queued.
+ * Queues one mail, as `insertAnnouncement` does. Queues nothing if the recipient has had `hourly` mails of this group
+ * within an hour, or `daily` within a day.
  */
 export const insertChallenge = (mail: QueuedMailRow, limits: MailLimits): Command =>
   command(
@@ -86,7 +86,7 @@ export const readDueMail = (database: Database, now: number, limit: number) =>
     ),
   )
 
-/** Takes one due mail for this sender; it changes no row where another sender took it. */
+/** Claims one due mail. Changes no row if another sender has claimed it. */
 export const claimMail = (id: string, now: number, nextAttemptAt: number): Command =>
   command(
     `UPDATE outgoing_mail SET attempts = attempts + 1, next_attempt_at = ?
@@ -96,7 +96,7 @@ export const claimMail = (id: string, now: number, nextAttemptAt: number): Comma
     now,
   )
 
-/** Ends a mail and drops its content: only the dedupe key and the count stay until it is pruned. */
+/** Ends a mail and deletes its content. The rest of the row stays until it is pruned. */
 export const finishMail = (id: string, state: 'sent' | 'given_up', now: number, failure: string | null): Command =>
   command(
     `UPDATE outgoing_mail SET state = ?, finished_at = ?, last_failure = ?, content_sealed = x'' WHERE id = ?`,
@@ -106,7 +106,7 @@ export const finishMail = (id: string, state: 'sent' | 'given_up', now: number, 
     id,
   )
 
-/** Ends every mail that is queued, as `finishMail` does. */
+/** Ends all queued mails, as `finishMail` does. */
 export const finishQueuedMail = (now: number, failure: string): Command =>
   command(
     `UPDATE outgoing_mail /* scan: once, after a restore */
@@ -126,7 +126,7 @@ export const postponeMail = (id: string, nextAttemptAt: number, failure: string)
 export const deleteFinishedMail = (before: number): Command =>
   command(`DELETE FROM outgoing_mail WHERE state <> 'queued' AND finished_at < ?`, before)
 
-/** How many mails wait, and since when the oldest of them does (null where none does). */
+/** How many mails wait, and since when the oldest waits (null if none). */
 export const readQueue = (database: Database) =>
   database.first(
     query(

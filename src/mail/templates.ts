@@ -3,12 +3,10 @@ import { en } from './templates/en.ts'
 import type { MailKind, MailLanguage, MailParameters } from './content.ts'
 import type { MailSender, MailWords, Paragraph, Words } from './templates/words.ts'
 
-/** One mail of the closed list, as what it tells of. */
 export type MailSubject = {
   readonly [K in MailKind]: { readonly kind: K; readonly parameters: MailParameters[K] }
 }[MailKind]
 
-/** A mail's words in both forms, and its extra headers. */
 interface RenderedMail {
   readonly subject: string
   readonly text: string
@@ -19,8 +17,8 @@ interface RenderedMail {
 const languages: Readonly<Record<MailLanguage, Words>> = { de, en }
 
 /**
- * The device's own words reach somebody who may never have asked for them: nothing in them may read as a link, and
- * there is no room for a message.
+ * The device chose this text, and somebody reads it who may never have asked for the mail. So nothing in it may become
+ * a link, and it is too short for a message.
  */
 const shownDeviceType = (deviceType: string): string =>
   deviceType
@@ -28,7 +26,7 @@ const shownDeviceType = (deviceType: string): string =>
     .trim()
     .slice(0, 30)
 
-/** The page behind a challenge's link; its token stays in the browser, as no server is sent a fragment. */
+/** The page behind a challenge's link. The token stands after `#`, which a browser sends to no server. */
 const linkOf = ({ purpose, registration, token }: MailParameters['challenge'], publicUrl: string): string | null =>
   purpose === 'registration' ? `${publicUrl}/confirm/${registration}#${token}` : null
 
@@ -54,14 +52,14 @@ const wordsOf = (words: Words, mail: MailSubject, publicUrl: string): MailWords 
   }
 }
 
-/** A mail client hands the token of a challenge to the service that mailed it, by its origin, and to no other. */
+/** By `Certbook-Origin` a mail client knows which service sent the token. It hands the token to no other. */
 const challengeHeaders = ({ registration, token }: MailParameters['challenge'], origin: string) => ({
   'Certbook-Registration': registration,
   'Certbook-Token': token,
   'Certbook-Origin': origin,
 })
 
-/** RFC 3834 5: nothing answers such a mail by itself. */
+/** RFC 3834 5: no program answers such a mail. */
 const headersOf = (mail: MailSubject, { origin }: URL): Record<string, string> => ({
   ...(mail.kind === 'challenge' ? challengeHeaders(mail.parameters, origin) : {}),
   'Auto-Submitted': 'auto-generated',
@@ -75,7 +73,7 @@ const escapes: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-/** A text as it may stand in HTML, between tags and within a quoted attribute. */
+/** Escapes text for HTML, between tags and in quoted attributes. */
 const escaped = (value: string): string => value.replaceAll(/[&<>"']/g, (character) => escapes[character] ?? '')
 
 const htmlParagraph = (paragraph: Paragraph): string => {
@@ -84,11 +82,10 @@ const htmlParagraph = (paragraph: Paragraph): string => {
   return `<p><a href="${link}">${link}</a></p>`
 }
 
-/** A mail's words as plain text. */
 const textBody = ({ paragraphs }: MailWords): string =>
   `${paragraphs.map((paragraph) => (typeof paragraph === 'string' ? paragraph : paragraph.link)).join('\n\n')}\n`
 
-/** The same words as HTML: nothing is fetched, and a link reads as the address that it opens. */
+/** The same words as HTML. It loads nothing, and each link shows the address that it opens. */
 const htmlBody = (words: MailWords, language: string): string =>
   [
     '<!doctype html>',
@@ -98,7 +95,7 @@ const htmlBody = (words: MailWords, language: string): string =>
     '',
   ].join('\n')
 
-/** One mail in words, as text and as HTML. `publicUrl`: where the service is found. */
+/** Renders one mail as text and as HTML. */
 export function renderMail(
   mail: MailSubject,
   language: MailLanguage,
@@ -112,7 +109,7 @@ export function renderMail(
   return { subject, text: textBody(whole), html: htmlBody(whole, language), headers: headersOf(mail, address) }
 }
 
-/** The mail language for a device's language tag (RFC 5646), else `fallback`. */
+/** The mail language for a device's language tag (RFC 5646), or `fallback`. */
 export const mailLanguageFor = (tag: string, fallback: MailLanguage): MailLanguage => {
   const primary = tag.toLowerCase().split('-')[0]
   return primary === 'de' || primary === 'en' ? primary : fallback

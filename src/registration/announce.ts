@@ -5,7 +5,7 @@ import type { RegistrationDeps } from './deps.ts'
 import { mailboxesOf } from './mailboxes.ts'
 import { readSubscriber } from './store.ts'
 
-/** What is told after the fact, rather than asked. */
+/** A mail that tells what has happened, and asks for nothing. */
 export type Announcement = Exclude<MailKind, 'challenge'>
 
 /** A mailbox to which something is announced. */
@@ -13,13 +13,13 @@ interface AnnouncedTo {
   readonly subscriber: string
   readonly address: string
   readonly addressIndex: Uint8Array
-  /** The language tag of a subscriber that is not kept yet. */
+  /** The language tag of a new subscriber, whose row is not written yet. */
   readonly language?: string
 }
 
 /**
- * The command that queues a notice to one of a subscriber's mailboxes, in the subscriber's language, for the batch of
- * the change that it tells of. The same `about` is told once. Call `deps.mail.sendSoon()` after the commit.
+ * Makes the command that queues a notice to one mailbox, in the language of its subscriber. Commit it with the change
+ * that the notice tells of, then call `deps.mail.sendSoon()`. The same `about` is told once.
  */
 export async function announce<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'mail' | 'mailLanguage'>,
@@ -40,8 +40,8 @@ export async function announce<K extends Announcement>(
 }
 
 /**
- * As `announce`, to the mailbox that a certificate is for, whether or not its subscriber still has it; no command where
- * it is gone.
+ * Does what `announce` does, for the mailbox of a certificate. The subscriber need not have that mailbox any more.
+ * Makes no command if the mailbox does not exist.
  */
 export async function announceToMailbox<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'keys' | 'mail' | 'mailLanguage'>,

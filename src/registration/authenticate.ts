@@ -25,7 +25,10 @@ type FoundDevice = NonNullable<Awaited<ReturnType<typeof readDeviceByCredential>
 const find = (deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<FoundDevice | null> =>
   readDeviceByCredential(deps.database, credentialSha256, deps.clock() - unusedAllowedMilliseconds)
 
-/** The change that the first use of a credential makes. A rotated credential then ends the one before. */
+/**
+ * The change that the first use of a credential makes. If the credential came from a rotation, its first use ends the
+ * one before.
+ */
 function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: FoundDevice, credentialSha256: Uint8Array): Change {
   if (isNext === 0) return { commands: markCredentialUsed(deviceId, credentialSha256, deps.clock()) }
   return {
@@ -47,7 +50,7 @@ async function noteFirstUse(deps: AuthenticateDeps, found: FoundDevice, credenti
   })
 }
 
-/** Recognises device credentials, and notes the day on which each was seen. */
+/** Recognises device credentials, and notes the day on which a device was seen. */
 export function createAuthenticate(deps: AuthenticateDeps): AuthenticateDevice {
   const remembered = new StateCache<{ readonly caller: DeviceCaller; readonly day: number }>(
     deps.database,

@@ -5,13 +5,13 @@ import type { RegistrationDeps } from './deps.ts'
 import { confirmRegistration, readRegistration, type RegistrationRow } from './store.ts'
 import { countTry } from './wrong-tries.ts'
 
-/** The refusal of a registration that can go on no more. */
+/** The refusal when a registration has ended. */
 export const ended = (): DomainError =>
   new DomainError('registration_ended', 'This registration has ended. Start a new one with POST /v1/registrations.')
 
 /**
- * The registration that a device secret belongs to. An unknown id and a wrong secret are the same
- * `credential_invalid`, so that ids cannot be tried out.
+ * Finds a registration and checks its device secret. An unknown id and a wrong secret get the same
+ * `credential_invalid`, so nobody can find out which ids exist.
  */
 export async function requireRegistration(
   deps: RegistrationDeps,
@@ -26,7 +26,7 @@ export async function requireRegistration(
   return row
 }
 
-/** What the device that started it is shown. */
+/** The state that the device is shown. A completed registration is `confirmed`; an expired one has `ended`. */
 export const stateOf = (row: RegistrationRow, now: number): 'pending' | 'confirmed' | 'ended' => {
   if (row.state === 'completed') return 'confirmed'
   if (row.state === 'ended' || row.expiresAt <= now) return 'ended'
@@ -34,8 +34,8 @@ export const stateOf = (row: RegistrationRow, now: number): 'pending' | 'confirm
 }
 
 /**
- * Proves the mailbox with the mailed token. A repeat with the same token gets the same answer. Throws `token_wrong`
- * and, after the fifth of those, `registration_ended`.
+ * Proves the mailbox with the token from the mail. A repeat with the same token gets the same answer. Throws
+ * `token_wrong`; throws `registration_ended` at the fifth wrong token.
  */
 export async function confirm(deps: RegistrationDeps, row: RegistrationRow, token: string): Promise<void> {
   const now = deps.clock()
@@ -47,7 +47,7 @@ export async function confirm(deps: RegistrationDeps, row: RegistrationRow, toke
   return markConfirmed(deps, row, 'mailed token')
 }
 
-/** Confirms a pending registration whose token was shown. Of many at once one does it, and all of them succeed. */
+/** Confirms a pending registration whose token was checked. If several calls race, one writes and all succeed. */
 export async function markConfirmed(
   deps: RegistrationDeps,
   row: RegistrationRow,

@@ -6,20 +6,20 @@ import { endDevicesWithoutMailbox, readActiveDevicesOf, readUnsettledDevices, se
 import { returnMilliseconds } from './mailbox/move.ts'
 import { readMailboxesOf, readUnsettledMailboxes, requireStillEnded, settleMailbox } from './mailbox/store.ts'
 
-/** Something that has ended and whose consequences are due. */
+/** A mailbox or device that has ended, with consequences still to come. */
 export interface EndedPart {
   readonly id: string
   readonly kind: 'mailbox' | 'device'
   /** UTC milliseconds. */
   readonly endedAt: number
-  /** Breaks a batch with a guard where it has come back meanwhile. */
+  /** Guards: they break a batch if the part has come back meanwhile. */
   readonly requireStillEnded: readonly Command[]
-  /** Notes that the consequences are drawn; where it has come back meanwhile, or that is noted, nothing is. */
+  /** Notes that the consequences have happened. Does nothing if the part came back or was settled already. */
   settle(): Promise<void>
 }
 
 const rowsPerPage = 50
-/** More than anybody has. */
+/** More devices than anybody has. */
 const devicesOfOne = 200
 
 type ConsequenceDeps = Pick<RegistrationDeps, 'database' | 'clock' | 'audit'>
@@ -38,7 +38,7 @@ async function settleEndedDevice(deps: ConsequenceDeps, id: string): Promise<voi
   )
 }
 
-/** Settles a mailbox; with the last one that could come back the devices of its subscriber end. */
+/** Settles a mailbox. If the subscriber has no mailbox left, and none that may come back, all devices end too. */
 async function settleEndedMailbox(
   deps: ConsequenceDeps,
   { id, subscriber, endedAt }: { id: string; subscriber: string; endedAt: number },
@@ -69,8 +69,8 @@ async function settleEndedMailbox(
 }
 
 /**
- * What has ended and has consequences that are due, in pages: mailboxes that moved more than seven days ago or were
- * removed, then devices. A page that was read is not read again, so what fails holds up nothing else.
+ * Yields everything that has ended and has consequences now: first mailboxes that were removed or moved more than seven
+ * days ago, then devices. It reads page by page and no page twice, so one part that fails does not stop the others.
  */
 export async function* endedParts(deps: ConsequenceDeps): AsyncGenerator<EndedPart> {
   const movedBefore = deps.clock() - returnMilliseconds

@@ -7,7 +7,6 @@ import type { Command, Database } from '../ports/database.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
 
-/** What the registration room is given. */
 export interface RegistrationDeps {
   readonly database: Database
   readonly keys: Keys
@@ -19,14 +18,14 @@ export interface RegistrationDeps {
   readonly mail: Pick<MailRoom, 'queue' | 'sendSoon'>
   readonly consent: Pick<ConsentRoom, 'requireTermsInForce' | 'acknowledgeTerms'>
   readonly mailLanguage: MailLanguage
-  /** What the rooms to the left do in the batch in which a mailbox ends for a subscriber. */
+  /** Makes the commands of other rooms for the batch in which a mailbox ends for its subscriber. */
   readonly onMailboxEnded: (mailbox: string) => Command[]
-  /** What they do in the batch in which a device ends. */
+  /** Makes the commands of other rooms for the batch in which a device ends. */
   readonly onDeviceEnded: (device: string) => Command[]
-  /** Told after a mailbox has been proved; what waited for it goes on soon. */
+  /** Called after a mailbox was proved. Requests that waited for the proof go on soon. */
   readonly onMailboxProved: (mailbox: string) => void
-  /** Told after something has ended whose consequences are due at once. */
+  /** Called when something has ended whose consequences are due now. */
   readonly onConsequencesDue: () => void
-  /** SHA-256 of a bearer secret: 256 random bits need no salt and no stretching. */
+  /** SHA-256 of a bearer secret. The secret is 256 random bits, so it needs no salt and no slow hash. */
   readonly hashSecret: (secret: string) => Uint8Array
 }

@@ -9,7 +9,7 @@ import { openMailbox } from './mailboxes.ts'
 import { readHolder, readMailboxesOf } from './mailbox/store.ts'
 import { readSubscriber } from './store.ts'
 
-/** What this room knows of a subscriber. */
+/** The part of a subscriber's description that this room knows. */
 type RegistrationReading = Omit<SubscriberReading, 'certificates'>
 
 interface Deps {
@@ -17,7 +17,7 @@ interface Deps {
   readonly keys: Keys
 }
 
-/** More than any subscriber may have at once; of those that ended long ago the rest is left out. */
+/** More devices than a subscriber may have at once. Older ended ones are left out. */
 const devicesShown = 200
 
 async function devicesOf({ database, keys }: Deps, subscriber: string): Promise<RegistrationReading['devices']> {

@@ -9,15 +9,15 @@ import { StateCache } from '../ports/state-cache.ts'
 import { readMailboxesOf, type MailboxRow } from './mailbox/store.ts'
 import { readSubscriber } from './store.ts'
 
-/** A mailbox of a subscriber, opened. */
+/** A mailbox of a subscriber, with its address in plain. */
 export interface OwnMailbox {
   readonly id: string
   readonly address: string
   readonly addressIndex: Uint8Array
   readonly accountType: 'imap' | 'exchange'
-  /** `moved`: another subscriber has proved it since. `removed`: its subscriber gave it up. */
+  /** `moved`: another subscriber has proved it. `removed`: its subscriber removed it. */
   readonly state: 'active' | 'moved' | 'removed'
-  /** Whether the consequences of its end are drawn, so that it cannot come back. */
+  /** Whether the consequences of its end have happened. It cannot come back then. */
   readonly settled: boolean
   readonly verifiedAt: number
   readonly createdAt: number
@@ -28,7 +28,7 @@ interface MailboxDeps {
   readonly keys: Keys
 }
 
-/** A row of the table, opened. */
+/** Opens the sealed address of a row. */
 export const openMailbox = (keys: Keys, row: MailboxRow): OwnMailbox => ({
   id: row.id,
   address: openText(keys.main, { table: 'mailboxes', column: 'address_sealed', row: row.id }, row.addressSealed),
@@ -40,12 +40,12 @@ export const openMailbox = (keys: Keys, row: MailboxRow): OwnMailbox => ({
   createdAt: row.createdAt,
 })
 
-/** Every mailbox that a subscriber has or had, oldest first: requests and certificates of ended ones still name them. */
+/** All mailboxes that a subscriber has or had, oldest first. Requests and certificates still name the ended ones. */
 export async function mailboxesOf(deps: MailboxDeps, subscriber: string): Promise<OwnMailbox[]> {
   return (await readMailboxesOf(deps.database, subscriber)).map((row) => openMailbox(deps.keys, row))
 }
 
-/** A mailbox as its subscriber sees it: nothing of one that is gone for good. */
+/** A mailbox as its subscriber sees it. A mailbox that cannot come back is left out. */
 export function presentMailbox(mailbox: OwnMailbox): z.infer<typeof ownMailbox>[] {
   const { id, address, accountType, state, verifiedAt, createdAt } = mailbox
   if (state === 'removed' || mailbox.settled) return []
@@ -59,8 +59,8 @@ const moved = (): DomainError =>
   )
 
 /**
- * The active mailbox that a request is for: the named one, or the only one. Throws `mailbox_required`,
- * `mailbox_not_yours`, `mailbox_moved` and address refusals.
+ * Chooses the active mailbox of a request: the one that it names, or the only one. Throws `mailbox_required`,
+ * `mailbox_not_yours`, `mailbox_moved`, and the refusals of addresses.
  */
 export async function chooseMailbox(
   deps: MailboxDeps,
@@ -82,16 +82,19 @@ export async function chooseMailbox(
   return found
 }
 
-/** Since when somebody is a subscriber (UTC milliseconds), and by which mailbox. */
+/** When somebody became a subscriber (UTC milliseconds), and one of their mailboxes. */
 export interface Membership {
   readonly createdAt: number
-  /** The oldest active one, its domain as lower-case A-labels; null where there is none. */
+  /** The oldest active mailbox, its domain as lower-case A-labels. Null if there is none. */
   readonly mailbox: { readonly domain: string; readonly addressIndex: Uint8Array } | null
 }
 
 const membershipsRemembered = 10_000
 
-/** Reads memberships, and remembers them for as long as nothing is written. Throws `credential_invalid` for nobody. */
+/**
+ * Reads memberships, and remembers them until something is written. Throws `credential_invalid` if the subscriber is
+ * gone.
+ */
 export function createMembershipOf(deps: MailboxDeps): (subscriber: string) => Promise<Membership> {
   const remembered = new StateCache<Membership>(deps.database, membershipsRemembered)
   return async (subscriber) => {

@@ -22,7 +22,7 @@ import {
   type RegistrationRow,
 } from './store.ts'
 
-/** How soon a device that waits for its approval asks again. */
+/** After how many seconds a device that waits for approval asks again. */
 const askAgainSeconds = 5
 
 export interface MintedCredential {
@@ -32,17 +32,19 @@ export interface MintedCredential {
   readonly credential: string
 }
 
-/** Some other call has changed what this one was decided on: it is to be decided anew. */
+/** Another call has changed what the decision rests on. Decide again. */
 const isRaced = (error: unknown): boolean =>
   (error instanceof GuardBroken && ['registration_not_confirmed', 'mailbox_changed'].includes(error.code)) ||
   (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /**
- * Gives a device its credential, which is shown this once. Here and now it is decided what becomes of the mailbox. It
- * has no subscriber: it gets a new one. A device of its subscriber has let this one in: it joins. Else the mailbox
- * moves to a new subscriber, unless `waitForApproval` asks to wait, or its subscriber has proved it since. Until the credential is used a repeat replaces it,
- * so that a lost answer strands nobody. Throws `registration_not_confirmed`, `registration_completed`,
- * `registration_ended`, `approval_pending`.
+ * Gives a device its credential, which is shown once, and decides to whom the mailbox belongs:
+ * - If the mailbox has no subscriber, it gets a new one.
+ * - If a device of its subscriber approved this one, this one joins.
+ * - Otherwise the mailbox moves to a new subscriber. It does not move if `waitForApproval` is set, or if its subscriber
+ *   has proved it since.
+ * Until the credential is first used a repeat replaces it, so a lost answer locks nobody out. Throws
+ * `registration_not_confirmed`, `registration_completed`, `registration_ended`, `approval_pending`.
  */
 export async function mintCredential(
   deps: RegistrationDeps,
@@ -51,7 +53,7 @@ export async function mintCredential(
 ): Promise<MintedCredential> {
   const credential = randomSecret(deps.random, 'cb_dev_')
   let row = registration
-  // A turn is lost only to a call that changed something for good, so this ends.
+  // The loop starts again only after another call changed something for good, so it ends.
   for (;;) {
     const state = stateOf(row, deps.clock())
     if (state === 'ended') throw ended()
@@ -74,7 +76,10 @@ export async function mintCredential(
   }
 }
 
-/** Who proved the mailbox last has it: a confirmation that was kept for hours takes it from nobody who came after. */
+/**
+ * The latest proof decides who has a mailbox. A confirmation that waited for hours takes it from nobody who proved it
+ * later.
+ */
 const isNewerProof = (row: RegistrationRow, holder: MailboxRow): boolean =>
   row.confirmedAt !== null && row.confirmedAt >= holder.verifiedAt
 
@@ -94,7 +99,9 @@ const approvalPending = (): DomainError =>
 const addressOf = (deps: RegistrationDeps, row: RegistrationRow): string =>
   openText(deps.keys.main, { table: 'registrations', column: 'address_sealed', row: row.id }, row.addressSealed)
 
-/** What every new device brings with it, in the batch that makes it. */
+/**
+ * Makes the commands that every new device needs: its row, the terms it acknowledged, and the notice to the mailbox.
+ */
 async function newDevice(
   deps: RegistrationDeps,
   row: RegistrationRow,
@@ -129,7 +136,7 @@ function registered(deps: RegistrationDeps, minted: MintedCredential): MintedCre
   return minted
 }
 
-/** The device joins the subscriber that has let it in; that it read the mail proves the mailbox anew. */
+/** Adds the device to the subscriber that approved it. It read the mail, so the mailbox counts as proved again. */
 async function join(
   deps: RegistrationDeps,
   row: RegistrationRow,
@@ -159,7 +166,7 @@ async function join(
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
 }
 
-/** A new subscriber gets the mailbox; where another one had it, it moves away from there in the same batch. */
+/** Makes a new subscriber with the mailbox. If another subscriber had it, it moves away from them in the same batch. */
 async function createSubscriber(
   deps: RegistrationDeps,
   row: RegistrationRow,

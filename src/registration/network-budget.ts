@@ -5,19 +5,20 @@ import type { Keys } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { takeFromNetworkBudget } from './store.ts'
 
-/** What anyone may begin without a credential: a registration, or a report that a key is compromised. */
+/** What anyone may begin without a credential: a registration, or the report of a compromised key. */
 export type BudgetPurpose = 'registration' | 'key_report'
 
-/** Each purpose, a network (/24, /48) and an hour. Somebody setting up a company's devices stays below it. */
+/** Per purpose, network (/24 for IPv4, /48 for IPv6) and hour. A company that sets up its devices stays below it. */
 const allowedPerHour = 60
 const hourMilliseconds = 3_600_000
 
-/** The number of the hour of a time, counted from 1970. */
+/** The hours from 1970 to a time. */
 export const hourOf = (at: number): number => Math.floor(at / hourMilliseconds)
 
 /**
- * Runs what a caller without a credential begins, with the commands that take it from the budget of its network, for
- * the same batch. This machine itself has no budget. Throws `too_many_requests` where the budget of the hour is spent.
+ * Runs something that a caller begins without a credential. `run` gets the commands that take one from the budget of
+ * the caller's network, and commits them in its batch. Callers on this machine have no budget. Throws
+ * `too_many_requests` if the budget of this hour is used up.
  */
 export async function withinNetworkBudget<T>(
   deps: { readonly keys: Keys; readonly clock: Clock },

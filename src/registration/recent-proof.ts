@@ -4,12 +4,12 @@ import type { GuardBroken, Outcome } from '../ports/database.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { requireProofSince } from './mailbox/store.ts'
 
-/** Policy rule 13: who changes who can speak for a subscriber must have proved a mailbox more recently than this. */
+/** Policy rule 13: whoever changes which devices speak for a subscriber must have proved a mailbox within this time. */
 const recentMilliseconds = 15 * 60_000
 
 /**
- * Commits a change that needs a recent proof: an active mailbox of the subscriber was proved within 15 minutes. Throws
- * `mailbox_proof_required` without one. `broken` hears of the other guards, as in `commit`.
+ * Commits a change if an active mailbox of the subscriber was proved within 15 minutes. Throws `mailbox_proof_required`
+ * otherwise. `broken` is told of all other guards, as in `commit`.
  */
 export const commitAfterRecentProof = <Instead = never>(
   deps: CommitDeps & { readonly clock: Clock },

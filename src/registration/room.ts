@@ -19,37 +19,37 @@ import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore } from './
 
 export interface RegistrationRoom extends Room {
   readonly authenticate: AuthenticateDevice
-  /** The mailbox that a request of a subscriber is for; see `chooseMailbox`. */
+  /** Chooses the mailbox of a request; see `chooseMailbox`. */
   chooseMailbox(subscriber: string, named: string | undefined): Promise<OwnMailbox>
   mailboxesOf(subscriber: string): Promise<OwnMailbox[]>
-  /** Since when a subscriber is one, and of which mail domain; remembered for as long as nothing is written. */
+  /** Since when somebody is a subscriber, and with which mail domain; see `createMembershipOf`. */
   readonly membershipOf: (subscriber: string) => Promise<Membership>
-  /** The commands that tell the mailbox of a certificate what happened to it; see `announceToMailbox`. */
+  /** Makes the commands that tell a certificate's mailbox what happened; see `announceToMailbox`. */
   readonly announce: <K extends Announcement>(
     of: { readonly subscriber: string; readonly mailbox: string },
     kind: K,
     about: string,
     parameters: MailParameters[K],
   ) => Promise<Command[]>
-  /** Runs what somebody without a credential begins; see `withinNetworkBudget`. */
+  /** Runs something that a caller begins without a credential; see `withinNetworkBudget`. */
   withinNetworkBudget<T>(
     client: ClientConnection,
     purpose: BudgetPurpose,
     run: (budget: readonly Command[]) => Promise<T>,
   ): Promise<T>
-  /** Has a token mailed to a mailbox of the caller, unless one went there within the hour; see `challengeUnlessAsked`. */
+  /** Mails a token to a mailbox of the caller, unless one was mailed within the hour; see `challengeUnlessAsked`. */
   challengeUnlessAsked(
     caller: DeviceCaller,
     mailbox: OwnMailbox,
     run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
   ): Promise<void>
-  /** Mailboxes and devices that have ended and whose consequences are due; see `endedParts`. */
+  /** Mailboxes and devices that have ended, with consequences to come; see `endedParts`. */
   endedParts(): AsyncGenerator<EndedPart>
 }
 
 const expiredKeptMilliseconds = 2 * 86_400_000
 
-/** Registration: a device and a mailbox become a subscriber. */
+/** Registration: makes a subscriber of a device and a mailbox. */
 export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'>): RegistrationRoom {
   const all: RegistrationDeps = { ...deps, hashSecret: (secret) => hashSecret(deps.sha256, secret) }
   const authenticate = createAuthenticate(all)

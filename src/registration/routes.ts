@@ -119,7 +119,7 @@ const changeRoute = createRoute({
   responses: { 200: jsonAnswer('You', subscriberAnswer), 401: unauthorized },
 })
 
-/** Registration itself, and the subscriber that comes of it. */
+/** Registrations, and the subscriber that comes of one. */
 export function registrationRoutes(deps: RegistrationDeps, authenticate: AuthenticateDevice) {
   const routes = createRoutes()
   const ownRegistration = (id: string, authorization: string | undefined) =>
@@ -141,7 +141,7 @@ export function registrationRoutes(deps: RegistrationDeps, authenticate: Authent
     return context.json({ state: stateOf(row, deps.clock()) }, 200)
   })
 
-  // Its body may be left out, which the typed way cannot tell from a body of another type.
+  // The body is optional. A typed route could not tell a missing body from one of another type.
   routes.openAPIRegistry.registerPath(credentialRoute)
   routes.post(credentialRoute.getRoutingPath(), async (context) => {
     const path = idInPath.safeParse(context.req.param())

@@ -12,10 +12,10 @@ import type { RegistrationDeps } from './deps.ts'
 import { withinNetworkBudget } from './network-budget.ts'
 import { insertRegistration } from './store.ts'
 
-/** SBR 4.2.1: a mailbox challenge is good for 24 hours at most. */
+/** SBR 4.2.1: a mailbox challenge is valid for at most 24 hours. */
 export const challengeMilliseconds = 24 * 3_600_000
 
-/** Whether a challenge was not queued by a batch that ended with `commands`: too many went to its recipient. */
+/** Whether the batch queued no mail because its recipient had too many. `commands` are the last ones of the batch. */
 export const isWithheld = (mail: Command, commands: readonly Command[], outcomes: readonly Outcome[]): boolean =>
   outcomes.at(commands.indexOf(mail) - commands.length)?.changes === 0
 
@@ -27,10 +27,10 @@ export interface StartedRegistration {
 }
 
 /**
- * Begins a registration: keeps what the device said, and mails a token to the address, to that address alone.
- * The answer is the same whether or not the address is known, and whether or not the mail is withheld since too many
- * went there: how many rows can pile up is limited by the budget of the caller's network. Throws address refusals,
- * `policy_version_not_in_force`, `serial_number_not_android` and `too_many_requests`.
+ * Begins a registration: keeps what the device said, and mails a token to this address only. The answer does not show
+ * whether the service knows the address, or whether the mail was withheld because too many went there. The budget of
+ * the caller's network limits how many rows can pile up. Throws the refusals of addresses,
+ * `policy_version_not_in_force`, `serial_number_not_android`, `too_many_requests`.
  */
 export async function startRegistration(
   deps: RegistrationDeps,

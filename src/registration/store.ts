@@ -79,7 +79,7 @@ export const readRegistration = (database: Database, id: string) =>
   )
 export type RegistrationRow = NonNullable<Awaited<ReturnType<typeof readRegistration>>>
 
-/** Consumes the token: of many that race, one changes the row. */
+/** Uses up the token and confirms the registration. Guard: of several calls that race, one passes. */
 export const confirmRegistration = (id: string, tokenSha256: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'confirmed', confirmed_at = ?
@@ -92,10 +92,7 @@ export const confirmRegistration = (id: string, tokenSha256: Uint8Array, now: nu
   requireOneChange('registration_not_pending'),
 ]
 
-/**
- * Counts a wrong try after `before` others, in a batch that breaks where another try was counted meanwhile; the fifth
- * ends the registration.
- */
+/** Counts a wrong try; the fifth ends the registration. Guard: `before` tries were counted so far. */
 export const countWrongTry = (id: string, before: number): Command[] => [
   command(
     `UPDATE registrations
@@ -107,7 +104,7 @@ export const countWrongTry = (id: string, before: number): Command[] => [
   requireOneChange('another_try'),
 ]
 
-/** Ties a confirmed registration to the device that it becomes, as a subscriber's own or as one that was let in. */
+/** Ties a confirmed registration to its new device. Guard: it is confirmed and nobody has completed it. */
 export const completeRegistration = (id: string, device: string, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'completed', device = ?
@@ -119,7 +116,9 @@ export const completeRegistration = (id: string, device: string, now: number): C
   requireOneChange('registration_not_confirmed'),
 ]
 
-/** The same where a subscriber has let the device in; broken where nobody of theirs has. */
+/**
+ * Does what `completeRegistration` does, for a device that joins. Guard: a device of the subscriber has approved it.
+ */
 export const completeApproved = (id: string, device: string, subscriber: string, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'completed', device = ?
@@ -132,7 +131,10 @@ export const completeApproved = (id: string, device: string, subscriber: string,
   requireOneChange('registration_not_confirmed'),
 ]
 
-/** The same where the mailbox leaves a subscriber; broken where a device of theirs has let this one in meanwhile. */
+/**
+ * Does what `completeRegistration` does, for a mailbox that leaves a subscriber. Guard: no device of theirs has
+ * approved the new one meanwhile.
+ */
 export const completeUnapproved = (id: string, device: string, holder: string, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'completed', device = ?
@@ -146,8 +148,8 @@ export const completeUnapproved = (id: string, device: string, holder: string, n
 ]
 
 /**
- * Lets a newcomer in; broken unless it has proved an active mailbox of the subscriber and waits, and the device that
- * says so is an active one.
+ * Approves a device that waits. Guard: it proved an active mailbox of the subscriber, and the approving device is
+ * active.
  */
 export const approveRegistration = (
   id: string,
@@ -173,7 +175,7 @@ export const approveRegistration = (
   requireOneChange('newcomer_not_waiting'),
 ]
 
-/** Turns a newcomer away; broken unless it waits at an active mailbox of the subscriber. */
+/** Rejects a device that waits. Guard: it waits at an active mailbox of the subscriber. */
 export const rejectRegistration = (id: string, subscriber: string, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'ended'
@@ -189,7 +191,7 @@ export const rejectRegistration = (id: string, subscriber: string, now: number):
   requireOneChange('newcomer_not_waiting'),
 ]
 
-/** Takes back what a device has approved and nobody has used: it was removed by another one. */
+/** Takes back the unused approvals of a device that another device removed. */
 export const voidApprovals = (device: string, subscriber: string): Command =>
   command(
     `UPDATE registrations SET approved_by = NULL, approved_for = NULL
@@ -199,7 +201,7 @@ export const voidApprovals = (device: string, subscriber: string): Command =>
     subscriber,
   )
 
-/** Who has proved an active mailbox of a subscriber and waits to be let in, oldest first. */
+/** Devices that have proved an active mailbox of a subscriber and wait for approval, oldest first. */
 export const readNewcomers = (database: Database, subscriber: string, now: number, limit: number) =>
   database.all(
     query(
@@ -234,7 +236,7 @@ export const readSubscriber = (database: Database, id: string) =>
     ),
   )
 
-/** Takes one of what a network may begin within an hour; broken where nothing is left. */
+/** Takes one from what a network may begin in an hour. Guard: something is left. */
 export const takeFromNetworkBudget = (
   networkIndex: Uint8Array,
   purpose: 'registration' | 'key_report',

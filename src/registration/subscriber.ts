@@ -9,7 +9,7 @@ import { changeLanguage, readSubscriber } from './store.ts'
 
 const noSubscriber = (): DomainError => new DomainError('not_found', 'There is no such subscriber.')
 
-/** The caller as a subscriber. Throws `not_found`. */
+/** Describes the caller's subscriber. Throws `not_found`. */
 export async function presentSubscriber(
   deps: RegistrationDeps,
   caller: DeviceCaller,

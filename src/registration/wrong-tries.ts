@@ -3,7 +3,7 @@ import type { AuditEvent } from '../audit/entries.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { countWrongTry, readRegistration } from './store.ts'
 
-/** The wrong tries that something bears; the next one ends it. */
+/** How many wrong tries are allowed. The next one ends the registration or challenge. */
 export const triesBeforeTheLast = 4
 
 const reason = 'five wrong tries'
@@ -18,8 +18,8 @@ const endOf = (id: string): AuditEvent => ({
 })
 
 /**
- * Counts one wrong try of a registration that is pending; the fifth, of tokens and codes together, by device and by
- * link, ends it.
+ * Counts one wrong try of a pending registration. Tokens and codes, by device and by link, count together. The fifth
+ * ends it.
  */
 export async function countTry(deps: RegistrationDeps, id: string): Promise<void> {
   for (;;) {

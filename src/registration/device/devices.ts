@@ -21,12 +21,12 @@ import {
 
 type OwnDevice = z.infer<typeof ownDevice>
 
-/** More of them than anybody can tell apart; each has proved the mailbox by a mail of its own. */
+/** More than anybody can tell apart. Each of them proved the mailbox with a mail of its own. */
 const newcomersShown = 50
 
 const noSuchDevice = (): DomainError => new DomainError('not_found', 'You have no such device, and none such waits.')
 
-/** What is shown of a device: its serial number is not. */
+/** The facts that are shown of a device. The serial number is never shown. */
 const shown = ({ appVersion, deviceType, osVersion, language }: DeviceFacts) => ({
   appVersion,
   deviceType,
@@ -55,7 +55,10 @@ const presentNewcomer = (
   lastSeenAt: null,
 })
 
-/** The devices of the caller's subscriber, newest first; before the first page those that wait to be let in. */
+/**
+ * Lists the devices of the caller's subscriber, newest first. The first page begins with the devices that wait for
+ * approval.
+ */
 export async function devicesOf(
   deps: RegistrationDeps,
   caller: DeviceCaller,
@@ -75,7 +78,7 @@ export async function devicesOf(
 }
 
 /**
- * Lets a newcomer in that has proved one of the caller's mailboxes; it becomes a device of the subscriber when it asks
+ * Approves a device that has proved one of the caller's mailboxes. It becomes a device of the subscriber when it asks
  * for its credential. A repeat changes nothing. Throws `not_found`, `mailbox_proof_required`.
  */
 export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<OwnDevice> {
@@ -102,7 +105,7 @@ export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller
   return approved === null ? joinedDevice(deps, caller, id) : presentNewcomer(deps, row)
 }
 
-/** What an approval led to, where it was repeated after the newcomer had come. */
+/** The answer to a repeated approval, after the device has joined. */
 async function joinedDevice(deps: RegistrationDeps, caller: DeviceCaller, registration: string): Promise<OwnDevice> {
   const device = await readDeviceOfRegistration(deps.database, registration)
   if (device?.subscriber !== caller.subscriberId || device.endedAt !== null) throw noSuchDevice()
@@ -117,8 +120,8 @@ async function waitingDevice(deps: RegistrationDeps, caller: DeviceCaller, id: s
 }
 
 /**
- * Ends a device of the caller's subscriber, its credential at once, or turns a newcomer away. A repeat changes nothing.
- * Throws `not_found`, `mailbox_proof_required`.
+ * Ends a device of the caller's subscriber together with its credential, or rejects a device that waits for approval. A
+ * repeat changes nothing. Throws `not_found`, `mailbox_proof_required`.
  */
 export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
   const device = await readDevice(deps.database, id)
@@ -176,8 +179,9 @@ async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: 
 }
 
 /**
- * A new credential for the calling device, shown this once. The one before is good until this one is used; a repeat
- * before that replaces this one, so that a lost answer strands nobody. Throws `credential_invalid`.
+ * Makes the next credential of the calling device, which is shown once. The present credential works until the next one
+ * is first used. Until then a repeat replaces the next one, so a lost answer locks nobody out. Throws
+ * `credential_invalid`.
  */
 export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCaller): Promise<string> {
   const credential = randomSecret(deps.random, 'cb_dev_')

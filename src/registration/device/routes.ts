@@ -64,7 +64,7 @@ const rotateRoute = createRoute({
   responses: { 201: jsonAnswer('The credential, shown once', rotatedCredential), 401: unauthorized },
 })
 
-/** A subscriber's devices: the list, letting in, ending, and the credential of the calling one. */
+/** A subscriber's devices: list, approve, remove, and rotate the caller's own credential. */
 export function deviceRoutes(deps: RegistrationDeps, authenticate: AuthenticateDevice) {
   const routes = createRoutes()
 

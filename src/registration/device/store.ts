@@ -31,7 +31,7 @@ export const insertDevice = (row: {
     row.seenAt,
   )
 
-/** Gives a device another credential, as long as nobody has used the one before. */
+/** Replaces the credential of a device. Guard: nobody has used the one before. */
 export const replaceUnusedCredential = (registration: string, credentialSha256: Uint8Array): Command[] => [
   command(
     `UPDATE devices SET credential_sha256 = ?
@@ -42,13 +42,13 @@ export const replaceUnusedCredential = (registration: string, credentialSha256: 
   requireOneChange('credential_used'),
 ]
 
-/** Keeps what replaces a credential as soon as it is used; broken where the device has ended. */
+/** Keeps the next credential, which takes effect at its first use. Guard: the device has not ended. */
 export const keepNextCredential = (device: string, nextSha256: Uint8Array): Command[] => [
   command(`UPDATE devices SET next_credential_sha256 = ? WHERE id = ? AND ended_at IS NULL`, nextSha256, device),
   requireOneChange('device_ended'),
 ]
 
-/** Notes the first use of a credential; broken where it was used or replaced meanwhile. */
+/** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
 export const markCredentialUsed = (device: string, credentialSha256: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE devices SET credential_used_at = ?
@@ -60,7 +60,7 @@ export const markCredentialUsed = (device: string, credentialSha256: Uint8Array,
   requireOneChange('credential_used_or_replaced'),
 ]
 
-/** The first use of a next credential ends the one before; broken where another call was faster. */
+/** Makes the next credential the present one, at its first use. Guard: no other call did so before. */
 export const promoteNextCredential = (device: string, nextSha256: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE devices SET credential_sha256 = next_credential_sha256, credential_used_at = ?, next_credential_sha256 = NULL
@@ -72,11 +72,13 @@ export const promoteNextCredential = (device: string, nextSha256: Uint8Array, no
   requireOneChange('credential_used_or_replaced'),
 ]
 
-/** Notes the day on which a device was seen. */
 export const markSeen = (device: string, day: number): Command =>
   command(`UPDATE devices SET seen_at = ? WHERE id = ? AND seen_at < ?`, day, device, day)
 
-/** The device of a credential, or of the one that is to replace it, unless it has ended or was not seen after `since`. */
+/**
+ * Finds the device of a credential, or of a next credential. Leaves out devices that have ended or were last seen
+ * before `since`.
+ */
 export const readDeviceByCredential = (database: Database, credentialSha256: Uint8Array, since: number) =>
   database.first(
     query(
@@ -126,7 +128,7 @@ export const readDeviceOfRegistration = (database: Database, registration: strin
     ),
   )
 
-/** One page of the devices of a subscriber that have not ended, newest first, below a cursor of time and id. */
+/** One page of a subscriber's active devices, newest first, after a cursor of time and id. */
 export const readActiveDevicesOf = (
   database: Database,
   subscriber: string,
@@ -148,7 +150,7 @@ export const readActiveDevicesOf = (
     ),
   )
 
-/** Ends a device of a subscriber, and its credentials with it; broken where it is not an active one of theirs. */
+/** Ends a device and its credentials. Guard: it is an active device of the subscriber. */
 export const endDevice = (id: string, subscriber: string, now: number): Command[] => [
   command(
     `UPDATE devices SET ended_at = ?, next_credential_sha256 = NULL
@@ -160,7 +162,7 @@ export const endDevice = (id: string, subscriber: string, now: number): Command[
   requireOneChange('device_not_active'),
 ]
 
-/** Ended devices whose consequences are not drawn yet, the first to end first. */
+/** Ended devices whose consequences have not happened yet, oldest end first. */
 export const readUnsettledDevices = (database: Database, after: { at: number; id: string }, limit: number) =>
   database.all(
     query(
@@ -174,13 +176,13 @@ export const readUnsettledDevices = (database: Database, after: { at: number; id
     ),
   )
 
-/** Notes that the consequences of a device's end are drawn. */
+/** Notes that the consequences of a device's end have happened. */
 export const settleDevice = (id: string, now: number): Command[] => [
   command(`UPDATE devices SET settled_at = ? WHERE id = ? AND ended_at IS NOT NULL AND settled_at IS NULL`, now, id),
   requireOneChange('device_settled'),
 ]
 
-/** Ends the devices of a subscriber who has no mailbox left, and none that could still come back. */
+/** Ends the devices of a subscriber who has no mailbox left, and none that may come back. */
 export const endDevicesWithoutMailbox = (subscriber: string, now: number): Command =>
   command(
     `UPDATE devices SET ended_at = ?, next_credential_sha256 = NULL
@@ -194,7 +196,7 @@ export const endDevicesWithoutMailbox = (subscriber: string, now: number): Comma
     subscriber,
   )
 
-/** The devices that a subscriber has or had, oldest first. */
+/** All devices that a subscriber has or had, oldest first. */
 export const readDevicesEver = (database: Database, subscriber: string, limit: number) =>
   database.all(
     query(

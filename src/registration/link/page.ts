@@ -32,11 +32,11 @@ button[type='button'] { color: #8a1c0b; background: #ffffff; border-color: #8a1c
 }
 `
 
-// The policy names them by their hash, so that nothing may stand between them and their tags.
+// The Content-Security-Policy names these by their hash, so nothing may stand between the tags and the text.
 const styleElement = raw(`<style>${style}</style>`)
 const scriptElement = raw(`<script>${linkScript}</script>`)
 
-/** The page behind every mailed link, in one language: it knows nothing of any registration. */
+/** The page behind every mailed link, in one language. It holds nothing about any registration. */
 export async function linkPage(language: MailLanguage): Promise<string> {
   const texts = linkTexts[language]
   const messages = Object.entries(texts.messages).map(([code, words]) => html`<li data-code="${code}">${words}</li>`)
@@ -96,8 +96,8 @@ export async function linkPage(language: MailLanguage): Promise<string> {
 }
 
 /**
- * The page's headers: what runs and how it looks is what was written here, it speaks to this service alone, nobody
- * frames it, and its address is told to nobody.
+ * The headers of the page. Only the script and style written here run; the page speaks only to this service; no other
+ * page can frame it; and its address is sent to nobody (no referrer).
  */
 export function linkPageHeaders(sha256: Sha256): Record<string, string> {
   const hashOf = (content: string): string => `'sha256-${toBase64(sha256(new TextEncoder().encode(content)))}'`

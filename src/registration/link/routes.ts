@@ -56,7 +56,7 @@ const refuseRoute = createRoute({
   },
 })
 
-/** The page's language: of those that a browser wants the first that there is, else `fallback`. */
+/** The first language that the browser prefers and the page has, else `fallback`. */
 const pageLanguage = (context: Context, fallback: MailLanguage): MailLanguage => {
   const chosen = accepts(context, {
     header: 'Accept-Language',
@@ -72,7 +72,7 @@ const pageLanguage = (context: Context, fallback: MailLanguage): MailLanguage =>
   return mailLanguageFor(chosen, fallback)
 }
 
-/** Confirmation by a person: the link in the mail, and the code on the device. */
+/** Confirmation by a person, who opens the link in the mail and types the code that the device shows. */
 export function linkRoutes(deps: RegistrationDeps): OpenAPIHono {
   const routes = createRoutes()
   const pages = { de: linkPage('de'), en: linkPage('en') }

@@ -1,11 +1,11 @@
 /**
- * What runs in the page behind a mailed link. It is one text for every language and every link: its words stand in the
- * page, its token in the address, from which it goes into a body and nowhere else.
+ * The script of the page behind a mailed link. It is the same for every language and link: the words stand in the page,
+ * the token in the part of the address after `#`. The token is sent in a request body and nowhere else.
  */
 export const linkScript = `'use strict'
 const token = location.hash.slice(1)
 history.replaceState(null, '', location.pathname)
-// The link of another mail, opened over this page, changes nothing but the part behind the #.
+// If somebody opens the link of another mail in this tab, only the part after # changes, so the page reloads.
 addEventListener('hashchange', () => location.reload())
 
 const part = (id) => document.getElementById(id)

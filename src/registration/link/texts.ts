@@ -1,4 +1,4 @@
-/** What the page tells, by the code of a refusal or by the word for what happened. */
+/** What the page says, named by the code of a refusal or by what happened. */
 type Message =
   | 'loading'
   | 'confirmed'
@@ -11,7 +11,7 @@ type Message =
   | 'unreachable'
   | 'failed'
 
-/** The words of the page behind a mailed link, in one language. */
+/** The words of the page, in one language. */
 interface LinkTexts {
   readonly title: string
   readonly withoutScript: string

@@ -9,7 +9,7 @@ import { readRegistration, type RegistrationRow } from '../store.ts'
 import { countTry } from '../wrong-tries.ts'
 import { refuseRegistration } from './store.ts'
 
-/** What a person is shown of the device that started a registration. */
+/** What the page shows of the device that started the registration. */
 interface ShownFacts {
   readonly deviceType: string
   readonly appVersion: string
@@ -24,14 +24,17 @@ const tokenWrong = (): DomainError =>
 const codeWrong = (): DomainError =>
   new DomainError('code_wrong', 'Send the code that the device shows which started the registration.')
 
-/** The registration that a link belongs to, or null: an unknown id and a wrong token differ in nothing. */
+/** Finds the registration of a link. Null for an unknown id and for a wrong token alike. */
 async function readLinked(deps: RegistrationDeps, id: string, token: string): Promise<RegistrationRow | null> {
   const row = await readRegistration(deps.database, id)
   const rightToken = equalSecrets(row?.tokenSha256 ?? new Uint8Array(32), deps.hashSecret(token))
   return rightToken ? row : null
 }
 
-/** As `readLinked`, for what a link does: a wrong token is counted. Throws `token_wrong`, whatever the state. */
+/**
+ * Does what `readLinked` does, for links that change something: it counts a wrong token. Throws `token_wrong` in every
+ * state.
+ */
 async function requireLinked(deps: RegistrationDeps, id: string, token: string): Promise<RegistrationRow> {
   const row = await readLinked(deps, id, token)
   if (row !== null) return row
@@ -39,7 +42,7 @@ async function requireLinked(deps: RegistrationDeps, id: string, token: string):
   throw tokenWrong()
 }
 
-/** What a device says of itself is shown to a stranger: a few words and numbers, and no room for a message. */
+/** The device chose this text, and a stranger reads it. So it is cut to a few words, with no room for a message. */
 const shownFact = (value: string): string =>
   value
     .replaceAll(/[^\p{L}\p{N}.-]+/gu, ' ')
@@ -47,8 +50,8 @@ const shownFact = (value: string): string =>
     .slice(0, 30)
 
 /**
- * What the page behind a link shows; nothing is changed, not even for a wrong token, of which 256 random bits cannot
- * be guessed. Throws `token_wrong`, `registration_ended`.
+ * What the page shows. It changes nothing, and does not count a wrong token: nobody guesses 256 random bits. Throws
+ * `token_wrong`, `registration_ended`.
  */
 export async function factsByLink(deps: RegistrationDeps, id: string, token: string): Promise<ShownFacts> {
   const row = await readLinked(deps, id, token)
@@ -63,19 +66,19 @@ export async function factsByLink(deps: RegistrationDeps, id: string, token: str
   }
 }
 
-/** People type a code with or without its hyphen, and in small letters. */
+/** People type a code with or without the hyphen, and in small letters. */
 const plainCode = (code: string): string => code.replaceAll(/[\s-]/g, '').toUpperCase()
 
 const isRightCode = (deps: RegistrationDeps, row: RegistrationRow, userCode: string): boolean => {
   const place = { table: 'registrations', column: 'user_code_sealed', row: row.id }
   const expected = openText(deps.keys.main, place, row.userCodeSealed)
-  // Hashes are of one length, so that the comparison tells nothing of the code's.
+  // Hashes have one length, so the time of the comparison does not tell the length of the code.
   return equalSecrets(deps.hashSecret(plainCode(expected)), deps.hashSecret(plainCode(userCode)))
 }
 
 /**
- * Confirms a registration by its mailed link and the code that the starting device shows. A repeat with both gets the
- * same answer. Throws `token_wrong`, `code_wrong` and, at the fifth wrong code, `registration_ended`.
+ * Confirms a registration with the mailed link and the code that the device shows. A repeat with both gets the same
+ * answer. Throws `token_wrong`, `code_wrong`; throws `registration_ended` at the fifth wrong code.
  */
 export async function confirmByLink(
   deps: RegistrationDeps,
@@ -97,8 +100,8 @@ async function refuseCode(deps: RegistrationDeps, row: RegistrationRow): Promise
 }
 
 /**
- * Ends a registration that the person behind the mailbox did not start; a repeat changes nothing. Throws
- * `token_wrong`, and `registration_completed` where the device has become one of the subscriber already.
+ * Ends a registration that the owner of the mailbox did not start. A repeat changes nothing. Throws `token_wrong`;
+ * throws `registration_completed` if the device is a subscriber's device already.
  */
 export async function refuseByLink(deps: RegistrationDeps, id: string, token: string): Promise<void> {
   await requireLinked(deps, id, token)

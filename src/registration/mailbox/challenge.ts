@@ -11,22 +11,27 @@ import { challengeMilliseconds, isWithheld } from '../start.ts'
 import { readSubscriber } from '../store.ts'
 import { insertChallenge, readChallenges, type NewMailboxChallenge } from './store.ts'
 
-/** What is to be proved. */
+/** The mailbox to prove, and why. */
 export type ChallengedMailbox = Pick<NewMailboxChallenge, 'purpose' | 'mailbox' | 'addressIndex' | 'accountType'> & {
   readonly address: string
 }
 
 const hourMilliseconds = 3_600_000
-/** One subscriber's within an hour: who has a credential must not flood others' mailboxes, nor the table. */
+/**
+ * The most challenges of one subscriber in an hour. Nobody with a credential may flood other mailboxes or the table.
+ */
 const allowedPerHour = 20
 
-/** A challenge as it is answered: the id is that of the mailbox, or the one that it will have. */
+/** The answer to a challenge. `id` is that of the mailbox. A mailbox that is being added gets this id later. */
 export interface StartedChallenge {
   readonly id: string
   readonly expiresAt: number
 }
 
-/** The commands that keep a challenge and mail its token to the address, to that address alone; `mail` is one of them. */
+/**
+ * Makes the commands that keep a challenge and mail its token to this address only. `mail` is the one that queues the
+ * mail.
+ */
 async function challengeCommands(
   deps: RegistrationDeps,
   caller: DeviceCaller,
@@ -44,7 +49,7 @@ async function challengeCommands(
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: id }
   const mail = deps.mail.queue({
     kind: 'challenge',
-    // Only who has or had the mailbox proves it: those mails have a limit of their own.
+    // Mails to prove a mailbox have a limit of their own: only a subscriber who has or had the mailbox can cause them.
     dedupeKey: purpose === 'prove' ? `challenge-prove/${mailbox}/${id}` : `challenge-add/${id}`,
     recipient: address,
     recipientIndex: addressIndex,
@@ -88,8 +93,8 @@ async function challengeCommands(
 }
 
 /**
- * Has a token mailed to a mailbox: `run` keeps the commands for it, at the end of a batch with what else belongs to it.
- * Throws `too_many_requests`.
+ * Mails a token to a mailbox. `run` gets the commands for it, and commits them as the last ones of its batch. Throws
+ * `too_many_requests`.
  */
 export async function challengeMailbox(
   deps: RegistrationDeps,
@@ -113,8 +118,8 @@ export async function challengeMailbox(
 }
 
 /**
- * As `challengeMailbox`, for a request that waits for a proof: where a token went to the mailbox within the hour, and
- * is good still, that one does, and `run` gets no commands.
+ * Does what `challengeMailbox` does, for a request that waits for a proof. If a token from the last hour is still
+ * valid, no other is mailed, and `run` gets no commands.
  */
 export async function challengeUnlessAsked(
   deps: RegistrationDeps,

@@ -24,8 +24,8 @@ const toBeProved = ({ id, address, addressIndex, accountType }: OwnMailbox): Cha
 })
 
 /**
- * Has a token mailed to an address that is to become a mailbox of the caller, or to one that is theirs already. The
- * answer is the same whether or not the service knows the address. Throws address refusals, `mailbox_proof_required`,
+ * Mails a token to an address that the caller adds, or that is already a mailbox of theirs. The answer does not show
+ * whether the service knows the address. Throws the refusals of addresses, `mailbox_proof_required`,
  * `too_many_requests`.
  */
 export async function addMailbox(
@@ -49,8 +49,8 @@ export async function addMailbox(
 }
 
 /**
- * Has a token mailed to a mailbox of the caller, to one that moved away from them, or again to one that is being added.
- * Throws `not_found`, `challenge_ended` where adding it has to begin anew, `too_many_requests`.
+ * Mails a token to a mailbox of the caller, to one that has moved away from them, or again to one that they are adding.
+ * Throws `not_found`, `too_many_requests`; throws `challenge_ended` if the caller has to add the mailbox anew.
  */
 export async function askForProof(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<StartedChallenge> {
   const mailboxes = await mailboxesOf(deps, caller.subscriberId)
@@ -75,7 +75,7 @@ async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: stri
 }
 
 /**
- * Ends a mailbox of the caller: its certificates leave the directory at once and are revoked soon. A repeat changes
+ * Removes a mailbox of the caller. Its certificates leave the directory at once and are revoked soon. A repeat changes
  * nothing. Throws `not_found`, `mailbox_moved`, `mailbox_is_last`, `mailbox_proof_required`.
  */
 export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf } from '../mailboxes.ts'
 import { endChallenges, moveMailbox, type MailboxRow } from './store.ts'
 
-/** How long a mailbox that moved can be proved again by the devices that had it, before its certificates are revoked. */
+/** How long the old devices can prove a moved mailbox again, before its certificates are revoked. */
 export const returnMilliseconds = 7 * 86_400_000
 
 type MoveDeps = Pick<
@@ -13,10 +13,10 @@ type MoveDeps = Pick<
 >
 
 /**
- * The commands by which a mailbox leaves the subscriber that has it, for the batch in which another one gets it: it
- * ends, what rests on it leaves the directory, and the subscriber is told, at this mailbox and at all others of theirs.
- * They break with `mailbox_changed` where it ended meanwhile, or was proved after `provedAt` (UTC milliseconds), when who
- * gets it proved it. Call `deps.mail.sendSoon()` after the commit.
+ * Makes the commands that take a mailbox from its subscriber, for the batch that gives it to another one. The mailbox
+ * ends, its certificates leave the directory, and the old subscriber is told at this and all other mailboxes of theirs.
+ * `provedAt` (UTC milliseconds) is when the new owner proved the mailbox. Guard `mailbox_changed`: the mailbox has not
+ * ended, and was not proved after `provedAt`. Call `deps.mail.sendSoon()` after the commit.
  */
 export async function moveAway(deps: MoveDeps, holder: MailboxRow, by: string, provedAt: number): Promise<Command[]> {
   const at = deps.clock()

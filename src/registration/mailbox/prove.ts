@@ -20,7 +20,7 @@ import {
   type MailboxChallengeRow,
 } from './store.ts'
 
-/** The refusal of a token or a repeat that no challenge waits for any more. */
+/** The refusal when no open challenge is left for a token. */
 export const challengeEnded = (): DomainError =>
   new DomainError('challenge_ended', 'This proof was given, has expired, or had five wrong tokens. Ask for a new mail.')
 
@@ -31,9 +31,9 @@ const isRaced = (error: unknown): boolean =>
   (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /**
- * Takes the mailed token of a challenge: the mailbox is proved anew, comes to its subscriber, or comes back to the one
- * it moved away from, in each case from whoever has it. A repeat with the same token gets the same answer. Throws
- * `not_found`, `token_wrong`, `challenge_ended`.
+ * Takes the token from the mail. The mailbox is then proved again, added to the caller's subscriber, or given back
+ * after it moved away. If another subscriber has it, they lose it. A repeat with the same token gets the same answer.
+ * Throws `not_found`, `token_wrong`, `challenge_ended`.
  */
 export async function proveMailbox(
   deps: RegistrationDeps,
@@ -42,7 +42,7 @@ export async function proveMailbox(
   token: string,
 ): Promise<OwnMailbox> {
   const tokenSha256 = deps.hashSecret(token)
-  // A turn is lost only to a call that changed something for good, so this ends.
+  // A loop starts again only after another call changed something for good, so it ends.
   for (;;) {
     const challenges = await readChallenges(deps.database, id, caller.subscriberId)
     const challenge = challenges.find((candidate) => equalSecrets(candidate.tokenSha256, tokenSha256))
@@ -58,9 +58,9 @@ export async function proveMailbox(
   }
 }
 
-/** Counts a wrong token against every challenge that waits for one of a mailbox; the fifth ends it. */
+/** Counts a wrong token against all open challenges of a mailbox. The fifth wrong token ends a challenge. */
 async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
-  // A turn is lost only to a try that was counted or a challenge that came or ended, so this ends.
+  // The loop starts again only if another call counted a token, or a challenge came or ended. So it ends.
   for (;;) {
     const now = deps.clock()
     const challenges = await readChallenges(deps.database, id, caller.subscriberId)
@@ -96,7 +96,7 @@ async function refuseToken(deps: RegistrationDeps, caller: DeviceCaller, id: str
   throw new DomainError('token_wrong', 'Send the value of the Certbook-Token header of the newest mail.')
 }
 
-/** The mailbox that a challenge was about, as it is now. */
+/** The mailbox of a used challenge, as it is now. */
 async function provedMailbox(
   deps: RegistrationDeps,
   caller: DeviceCaller,
@@ -111,7 +111,7 @@ async function provedMailbox(
   return found
 }
 
-/** One batch: the challenge is used up, and the mailbox is renewed, or comes here from whoever has it. */
+/** Uses up the challenge and gives the mailbox its new state, in one batch. */
 async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge: MailboxChallengeRow): Promise<void> {
   const holder = await readHolder(deps.database, challenge.addressIndex)
   const losing = holder?.subscriber === caller.subscriberId ? null : holder
@@ -142,7 +142,10 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
   deps.onMailboxProved(mailbox)
 }
 
-/** How a mailbox comes to a subscriber that does not have it: as a new one, or back from where it moved to. */
+/**
+ * Makes the commands that bring a mailbox to a subscriber who does not have it: as a new one, or back after it moved
+ * away.
+ */
 async function gainMailbox(
   deps: RegistrationDeps,
   caller: DeviceCaller,
@@ -150,7 +153,8 @@ async function gainMailbox(
 ): Promise<{ action: string; commands: Command[] }> {
   const now = deps.clock()
   const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === challenge.mailbox)
-  // Another call with this token has brought it meanwhile: then the challenge is used, and the batch says so.
+  // Another call with this token has brought the mailbox meanwhile. The guard of the batch then finds the challenge
+  // used.
   if (own?.state === 'active') {
     return { action: 'mailbox.proved', commands: renewProof(own.id, caller.subscriberId, now) }
   }

@@ -84,7 +84,7 @@ const presentChallenge = ({ id, expiresAt }: StartedChallenge) => ({
   expiresAt: timestamp(expiresAt),
 })
 
-/** A subscriber's mailboxes: adding, proving, removing. */
+/** A subscriber's mailboxes: add, prove, remove. */
 export function mailboxRoutes(deps: RegistrationDeps, authenticate: AuthenticateDevice) {
   const routes = createRoutes()
 

@@ -47,7 +47,7 @@ const mailboxColumns = {
 }
 export type MailboxRow = Awaited<ReturnType<typeof readMailboxesOf>>[number]
 
-/** Every mailbox that a subscriber has or had, oldest first. */
+/** All mailboxes that a subscriber has or had, oldest first. */
 export const readMailboxesOf = (database: Database, subscriber: string) =>
   database.all(
     query(
@@ -60,7 +60,7 @@ export const readMailboxesOf = (database: Database, subscriber: string) =>
     ),
   )
 
-/** Who has the mailbox of an address now. */
+/** The active mailbox of an address, and so its subscriber. */
 export const readHolder = (database: Database, addressIndex: Uint8Array) =>
   database.first(
     query(
@@ -73,7 +73,7 @@ export const readHolder = (database: Database, addressIndex: Uint8Array) =>
     ),
   )
 
-/** Notes a proof of a mailbox that a subscriber has; broken where it has ended meanwhile. An older proof changes nothing. */
+/** Notes that a mailbox was proved. An older proof changes nothing. Guard: the subscriber still has the mailbox. */
 export const renewProof = (id: string, subscriber: string, verifiedAt: number): Command[] => [
   command(
     `UPDATE mailboxes SET verified_at = MAX(verified_at, ?) WHERE id = ? AND subscriber = ? AND ended_at IS NULL`,
@@ -84,7 +84,10 @@ export const renewProof = (id: string, subscriber: string, verifiedAt: number): 
   requireOneChange('mailbox_changed'),
 ]
 
-/** Takes an active mailbox from the subscriber that has it, since another one proved it at `provedAt` and not earlier. */
+/**
+ * Takes an active mailbox from its subscriber, because another one proved it at `provedAt`. Guard: it was not proved
+ * later.
+ */
 export const moveMailbox = (id: string, now: number, provedAt: number): Command[] => [
   command(
     `UPDATE mailboxes SET ended_at = ?, end_reason = 'moved', settled_at = NULL
@@ -96,7 +99,7 @@ export const moveMailbox = (id: string, now: number, provedAt: number): Command[
   requireOneChange('mailbox_changed'),
 ]
 
-/** Gives a mailbox that moved away back to its subscriber; broken where the consequences are drawn already. */
+/** Gives a moved mailbox back to its subscriber. Guard: the consequences of the move have not happened yet. */
 export const returnMailbox = (id: string, subscriber: string, now: number): Command[] => [
   command(
     `UPDATE mailboxes SET ended_at = NULL, end_reason = NULL, verified_at = ?
@@ -108,7 +111,7 @@ export const returnMailbox = (id: string, subscriber: string, now: number): Comm
   requireOneChange('mailbox_changed'),
 ]
 
-/** Removes a mailbox from its subscriber; broken where it is the last active one, or not active. */
+/** Removes a mailbox from its subscriber. Guard: it is active, and not the last active one. */
 export const removeMailbox = (id: string, subscriber: string, now: number): Command[] => [
   command(
     `UPDATE mailboxes SET ended_at = ?, end_reason = 'removed'
@@ -123,7 +126,7 @@ export const removeMailbox = (id: string, subscriber: string, now: number): Comm
   requireOneChange('mailbox_is_last'),
 ]
 
-/** Breaks the batch unless the subscriber has an active mailbox that was proved after `since`. */
+/** Guard: the subscriber has an active mailbox that was proved after `since`. */
 export const requireProofSince = (subscriber: string, since: number): Command[] => [
   command(
     `UPDATE subscribers SET language = language
@@ -151,7 +154,7 @@ export interface NewMailboxChallenge {
   readonly expiresAt: number
 }
 
-/** Keeps a challenge; broken where the subscriber has had `limit.allowed` of them since `limit.since`. */
+/** Keeps a challenge. Guard: the subscriber has had fewer than `limit.allowed` since `limit.since`. */
 export const insertChallenge = (
   row: NewMailboxChallenge,
   limit: { readonly since: number; readonly allowed: number },
@@ -180,7 +183,7 @@ export const insertChallenge = (
   requireOneChange('too_many_challenges'),
 ]
 
-/** The challenges to a mailbox of a subscriber, newest first. */
+/** The challenges of a subscriber to one mailbox, newest first. */
 export const readChallenges = (database: Database, mailbox: string, subscriber: string) =>
   database.all(
     query(
@@ -208,8 +211,8 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
 export type MailboxChallengeRow = Awaited<ReturnType<typeof readChallenges>>[number]
 
 /**
- * Consumes a challenge; broken where it was consumed, has ended or expired. What else was asked of the same mailbox is
- * answered by it too.
+ * Uses up a challenge, and with it all other open challenges to the same mailbox. Guard: it is open and has not
+ * expired.
  */
 export const useChallenge = (row: { id: string; mailbox: string }, subscriber: string, now: number): Command[] => [
   command(
@@ -225,7 +228,9 @@ export const useChallenge = (row: { id: string; mailbox: string }, subscriber: s
   ),
 ]
 
-/** Counts a wrong token against a challenge, in a batch that breaks where it has changed since; the fifth ends it. */
+/**
+ * Counts a wrong token against a challenge; the fifth ends it. Guard: the challenge has not changed since it was read.
+ */
 export const countWrongProof = ({ id, wrongTries }: Pick<MailboxChallengeRow, 'id' | 'wrongTries'>): Command[] => [
   command(
     `UPDATE mailbox_challenges
@@ -237,14 +242,20 @@ export const countWrongProof = ({ id, wrongTries }: Pick<MailboxChallengeRow, 'i
   requireOneChange('challenge_changed'),
 ]
 
-/** Ends what was asked of a mailbox, where it leaves its subscriber: who has it next must not lose it to an old mail. */
+/**
+ * Ends all open challenges to a mailbox that leaves its subscriber. Otherwise an old mail could take it from the next
+ * one.
+ */
 export const endChallenges = (mailbox: string): Command =>
   command(`UPDATE mailbox_challenges SET state = 'ended' WHERE mailbox = ? AND state = 'pending'`, mailbox)
 
 export const deleteChallengesExpiredBefore = (before: number): Command =>
   command(`DELETE FROM mailbox_challenges WHERE expires_at < ?`, before)
 
-/** Mailboxes whose end has consequences that are due, after a cursor: removed, or moved by `movedBefore`. */
+/**
+ * Mailboxes that were removed, or moved before `movedBefore`, and whose consequences have not happened yet. One page
+ * after a cursor.
+ */
 export const readUnsettledMailboxes = (
   database: Database,
   movedBefore: number,
@@ -265,13 +276,13 @@ export const readUnsettledMailboxes = (
     ),
   )
 
-/** Breaks the batch where a mailbox has come back, or has ended anew, since it was read as ended at `endedAt`. */
+/** Guard: the mailbox has not come back, or ended again, since it was read as ended at `endedAt`. */
 export const requireStillEnded = (id: string, endedAt: number): Command[] => [
   command(`UPDATE mailboxes SET ended_at = ended_at WHERE id = ? AND ended_at = ? AND settled_at IS NULL`, id, endedAt),
   requireOneChange('mailbox_changed'),
 ]
 
-/** Notes that the consequences of a mailbox's end are drawn; broken where it has come back meanwhile. */
+/** Notes that the consequences of a mailbox's end have happened. Guard: it has not come back. */
 export const settleMailbox = (id: string, endedAt: number, now: number): Command[] => [
   command(`UPDATE mailboxes SET settled_at = ? WHERE id = ? AND ended_at = ? AND settled_at IS NULL`, now, id, endedAt),
   requireOneChange('mailbox_changed'),

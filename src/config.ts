@@ -2,23 +2,22 @@ import type { EventLevel } from './events.ts'
 import { isLoopbackHost } from './ports/network.ts'
 import { environmentShape, settingNames, type Settings } from './settings.ts'
 
-/** How the embedded CA's certificates are shaped. */
+/** The certificate profile of the embedded CA. */
 type CaProfile = 'sbr-strict' | 'private'
-/** The embedded CA's key. */
 type CaKeyChoice = 'p256' | 'p384' | 'rsa3072'
 
-/** How many distinct addresses may be asked for on one UTC day. */
+/** How many distinct addresses may be looked up in one UTC day. */
 interface LookupBudgets {
   readonly subscriber: number
-  /** On a subscriber's first day. */
+  /** Of a subscriber on the first day. */
   readonly newSubscriber: number
-  /** By all subscribers of one registrable domain together; large providers are left out. */
+  /** Of all subscribers of one registrable domain together. Large providers have no such budget. */
   readonly domain: number
-  /** By whoever asks anonymously from one truncated network. */
+  /** Of anonymous askers from one truncated network. */
   readonly network: number
 }
 
-/** The service's settings, all of them present and checked. */
+/** All settings of the service, checked. */
 export interface Config {
   readonly host: string
   readonly port: number
@@ -34,29 +33,29 @@ export interface Config {
   readonly mailHookToken: string | null
   readonly mailFrom: string
   readonly mailLanguage: 'de' | 'en'
-  /** Who may look up: subscribers only, or anyone, who then finds what was published to all. */
+  /** `members`: only subscribers may look up. `public`: anyone may, and finds what is published for everyone. */
   readonly directoryAccess: 'members' | 'public'
   readonly queryLogDays: number
   readonly lookupBudgets: LookupBudgets
-  /** A listener for plain HTTP, for CRLs, OCSP and CA certificates only. */
+  /** The port for plain HTTP, which serves only CRLs, OCSP and CA certificates. */
   readonly pkiPort: number | null
-  /** The service's own certificate and key, PEM files that are read again when they change. */
+  /** The service's TLS certificate and key: PEM files, read again when they change. */
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null
   /** Web pages of these origins may call `/v1`. */
   readonly corsOrigins: readonly string[]
   readonly metricsToken: string | null
-  /** Addresses and CIDR ranges of the reverse proxies whose forwarding headers count. */
+  /** Addresses and CIDR ranges of the reverse proxies whose forwarding headers are believed. */
   readonly trustedProxies: readonly string[]
   readonly logLevel: EventLevel
   readonly controller: string | null
   readonly dpoContact: string | null
   readonly supervisoryAuthority: string | null
-  /** SHA-256, in hex, of the secret that makes the first administrator, once. */
+  /** SHA-256, in hex, of the secret that makes the first administrator. */
   readonly adminBootstrapSha256: string | null
   readonly allowLoopbackHttp: boolean
 }
 
-/** All faults of a configuration at once, each naming its setting and what to do. */
+/** All faults of a configuration. Each names its setting and says what to do. */
 export class ConfigInvalid extends Error {
   readonly faults: readonly string[]
 
@@ -68,19 +67,19 @@ export class ConfigInvalid extends Error {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
-/** What was given, as it was written: what cannot be read counts as given, so that it is not demanded besides. */
+/** The settings that were given, as written. An unreadable one is in here too, so nobody is told to set it. */
 type Given = Readonly<Record<string, string>>
-/** The settings that could be read, with defaults; what cannot be read is left out. */
+/** The settings that could be read, with defaults. Unreadable ones are left out. */
 type Readable = Partial<Settings>
 
-/** Empty means unset, as in a unit file with the value left out. */
+/** Removes empty settings. Empty means unset, as in a unit file without a value. */
 const withoutEmpty = (environment: Environment): Given => {
   const result: Record<string, string> = {}
   for (const [name, value] of Object.entries(environment)) if (value !== undefined && value !== '') result[name] = value
   return result
 }
 
-/** What must be set before the service may be reached from elsewhere. */
+/** Faults of a service that other machines can reach: settings that are missing for that. */
 const offLoopbackFaults = (given: Given, settings: Readable): string[] => {
   if (settings.HOST === undefined || isLoopbackHost(settings.HOST)) return []
   const faults: string[] = []
@@ -99,7 +98,7 @@ const offLoopbackFaults = (given: Given, settings: Readable): string[] => {
   return faults
 }
 
-/** What does not go together where the service listens by itself. */
+/** Faults of listening: settings that do not fit together. */
 const listenerFaults = (given: Given, settings: Readable): string[] => {
   const faults: string[] = []
   const [withoutCertificate, withoutKey] = [settings.TLS_CERT_FILE, settings.TLS_KEY_FILE].map(
@@ -122,7 +121,7 @@ const listenerFaults = (given: Given, settings: Readable): string[] => {
   return faults
 }
 
-/** Settings of what a Worker does not have: where one is set, somebody relies on what would not happen. */
+/** Settings that have no effect on Workers. A set one is a fault, because somebody relies on it. */
 const nodeOnlySettings = [
   ['HOST', 'Cloudflare listens for it'],
   ['PORT', 'Cloudflare listens for it'],
@@ -158,7 +157,7 @@ const publicUrlOf = (settings: Settings): string => {
   return settings.PUBLIC_URL ?? `${settings.TLS_CERT_FILE === undefined ? 'http' : 'https'}://${host}:${settings.PORT}`
 }
 
-/** Plain HTTP has its own port, or else shares PORT. */
+/** Plain HTTP has a port of its own, or shares PORT. */
 const pkiUrlOf = (settings: Settings): string => {
   if (settings.PKI_URL !== undefined) return settings.PKI_URL
   const publicUrl = publicUrlOf(settings)
@@ -166,7 +165,7 @@ const pkiUrlOf = (settings: Settings): string => {
   return `http://${new URL(publicUrl).hostname}:${settings.PKI_PORT}`
 }
 
-/** What does not fit together, or is missing, of what could be read. */
+/** All faults between readable settings: missing ones, and ones that do not fit together. */
 const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'workers'): string[] => {
   const faults =
     runtime === 'workers'
@@ -181,7 +180,7 @@ const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'wor
   return faults
 }
 
-/** Reads each setting by itself; all of them, or the faults of those that cannot be read beside the others. */
+/** Reads each setting by itself. Returns all of them, or the faults and the ones that could be read. */
 const readEach = (given: Given): { settings: Settings } | { faults: string[]; readable: Readable } => {
   const parsed = environmentShape.safeParse(given)
   if (parsed.success) return { settings: parsed.data }
@@ -194,8 +193,8 @@ const readEach = (given: Given): { settings: Settings } | { faults: string[]; re
 }
 
 /**
- * Reads the environment (or a Worker's variables) into a `Config`. Throws `ConfigInvalid` with every fault.
- * `runtime: 'workers'` asks for what a Worker cannot do without.
+ * Reads the environment, or the variables of a Worker. Throws `ConfigInvalid` with all faults. `workers` also requires
+ * what a Worker needs.
  */
 export function readConfig(environment: Environment, runtime: 'node' | 'workers'): Config {
   const given = withoutEmpty(environment)
@@ -245,7 +244,7 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
   }
 }
 
-/** What the configuration allows and somebody should know, in words for `/readyz`. */
+/** Warnings about an allowed configuration, as `/readyz` shows them. */
 export function configWarnings(config: Config): string[] {
   const warnings: string[] = []
   const reachable = !isLoopbackHost(config.host) || !isLoopbackHost(new URL(config.publicUrl).hostname)

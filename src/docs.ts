@@ -21,7 +21,7 @@ Every refusal is a problem document (RFC 9457) with a stable \`code\`; branch on
 
 `
 
-/** What every room declares, in the order of the documents. */
+/** The declarations of all rooms, in the order of the documents. */
 export const declarations = [
   audit,
   mail,
@@ -37,7 +37,7 @@ export const declarations = [
   house,
 ].flat()
 
-/** The documents that are made from code, by their path. */
+/** The documents that are generated from code, by path. */
 export const documents: Readonly<Record<string, () => string>> = {
   'db/README.md': () => registerMarkdown(declarations),
   'docs/errors.md': () => `${errorsIntroduction}${problemTable()}\n`,
@@ -45,7 +45,7 @@ export const documents: Readonly<Record<string, () => string>> = {
 
 const root = new URL('../', import.meta.url)
 
-/** The documents that are not what the code says now. */
+/** The paths of generated documents that differ from what the code says. */
 export const outdatedDocuments = (): string[] =>
   Object.entries(documents)
     .filter(([path, make]) => readFileSync(new URL(path, root), 'utf8') !== make())

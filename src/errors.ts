@@ -1,6 +1,6 @@
 /**
- * The closed set of refusals. Every code is stable: clients branch on it, the docs list it,
- * and `problem.ts` gives it its HTTP status. A new refusal starts with a line here.
+ * All refusals. Codes are stable: clients decide by them, the docs list them, and `problem.ts` gives each its HTTP
+ * status. A new refusal begins with a line here.
  */
 export const errorCodes = [
   // requests as such
@@ -108,17 +108,16 @@ export const errorCodes = [
   'internal_error',
 ] as const
 
-/** One stable name for one kind of refusal. */
 export type ErrorCode = (typeof errorCodes)[number]
 
 /**
- * A refusal the caller can understand and act on. `detail` is shown to the caller, so it says what
- * to do and never repeats an address, a key or what somebody else holds.
+ * A refusal that the caller can understand and act on. The caller reads `detail`: it says what to do. It never repeats
+ * an address or a key, and never tells what somebody else has.
  */
 export class DomainError extends Error {
   readonly code: ErrorCode
   readonly detail: string
-  /** Seconds after which the same call may succeed; becomes `Retry-After`. */
+  /** After this many seconds the same call may succeed. Becomes `Retry-After`. */
   readonly retryAfterSeconds: number | undefined
 
   constructor(code: ErrorCode, detail: string, options: { retryAfterSeconds?: number; cause?: unknown } = {}) {

@@ -37,33 +37,33 @@ import { problemResponse } from './problem.ts'
 import type { RecordLookup } from './query-log/record.ts'
 import { createService, type Service } from './service.ts'
 
-/** What tests and the bench may put in place of the process's own. */
+/** What tests and the bench replace. */
 export interface NodeOptions {
   readonly clock?: Clock
   readonly writeLog?: (line: string) => void
   readonly mailer?: Mailer
   readonly outgoing?: OutgoingHttps
-  /** Opens the files beside a service that holds the lock, for a command that ends soon. */
+  /** Opens the files beside a running service that holds the lock. For short commands. */
   readonly beside?: boolean
   /**
-   * Leaves what goes out to others to the service: a command may lack the settings of the mail system, and would end
-   * with the answer of a CA outstanding.
+   * Sends nothing to others and leaves that to the service. A command may lack the mail settings, and would end before
+   * a CA has answered.
    */
   readonly leaveOutgoing?: boolean
   /** The bench stocks a directory through a database that commits many batches at once. */
   readonly openMain?: (connection: SqliteConnection) => Sqlite
-  /** The bench's measure of what the query log costs. */
+  /** Replaces the query log, so that the bench can measure what the log costs. */
   readonly recordLookup?: RecordLookup
   readonly limits?: Partial<ListenerLimits>
-  /** How often the certificate's files are looked at. */
+  /** How often the TLS files are checked for changes. */
   readonly tlsLookMilliseconds?: number
-  /** What the listeners have to warn of. */
+  /** Warnings of the listeners. */
   readonly warnings?: () => readonly string[]
-  /** What the listeners have figures of. */
+  /** Figures of the listeners. */
   readonly gauges?: readonly Gauge[]
 }
 
-/** The service over the files of one data directory, without a socket. */
+/** The service over the files of one data directory. It does not listen. */
 export interface NodeService {
   readonly service: Service
   readonly events: Events
@@ -72,9 +72,9 @@ export interface NodeService {
   readonly journal: JournalThread
   readonly keys: KeyRing
   readonly metrics: PrometheusMetrics
-  /** Resolves when no background work is left. */
+  /** Resolves when all background work has ended. */
   settled(): Promise<void>
-  /** Ends background work, then closes the files and frees the lock. */
+  /** Stops background work, closes the files and frees the lock. */
   close(): Promise<void>
 }
 
@@ -100,7 +100,7 @@ const restoreInterrupted =
   'a restore was interrupted while it put its files in place; "certbook serve" finishes it when it starts'
 
 /**
- * Opens the data directory, making what is missing, and gathers the service over it. Throws `DataDirectoryLocked`,
+ * Opens the data directory, makes what is missing, and builds the service over it. Throws `DataDirectoryLocked`,
  * `KeyRingUnusable`, `SchemaMismatch`.
  */
 export async function openNodeService(config: Config, options: NodeOptions = {}): Promise<NodeService> {
@@ -109,7 +109,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   const events = createEvents(options.writeLog ?? lineWriter(1), config.logLevel, clock, metrics)
   const directory = openDataDirectory(config.dataDir)
   const lock = options.beside === true ? { release: () => undefined } : lockDataDirectory(directory)
-  // What is open, the last first. The journal's thread keeps the process alive until it is closed.
+  // What to close, in reverse order. The journal's thread keeps the process alive until it is closed.
   const closing: (() => Promise<void> | void)[] = [() => lock.release()]
   const closeAll = async (): Promise<void> => {
     for (const close of closing) await close()
@@ -190,19 +190,21 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   }
 }
 
-/** A service that listens. */
 export interface RunningServer {
   readonly url: string
-  /** Where clients find it, which may be through a proxy. */
+  /** The address for clients. It may be that of a proxy. */
   readonly publicUrl: string
-  /** Where PKI_PORT listens; null where it is not set. */
+  /** The address of PKI_PORT. Null if it is not set. */
   readonly pkiUrl: string | null
   readonly node: NodeService
-  /** Stops accepting, finishes what was accepted, then closes everything; ten seconds at most. */
+  /** Stops accepting, finishes accepted requests, then closes everything. Takes at most ten seconds. */
   stop(reason: string): Promise<void>
 }
 
-/** With port 0 the address is known only once the socket is bound; links and certificates need the real one. */
+/**
+ * The configuration with the real ports. Port 0 means any free port, known only after listening; links and certificates
+ * need the real one.
+ */
 const withBoundPorts = (config: Config, port: number, pkiPort: number | null): Config => {
   const bind = (url: string, to: number): string => url.replace(/:0$/, `:${to}`)
   return {
@@ -214,7 +216,7 @@ const withBoundPorts = (config: Config, port: number, pkiPort: number | null): C
   }
 }
 
-/** Opens the service and serves it over HTTP. Rejects where a port is taken or the data or TLS files cannot be used. */
+/** Opens the service and listens. Rejects if a port is taken, or if data or TLS files cannot be used. */
 export async function serveNode(config: Config, options: NodeOptions = {}): Promise<RunningServer> {
   const certificate = config.tls === null ? null : await TlsCertificateFiles.open(config.tls)
   const listeners = await Listeners.open({

@@ -3,13 +3,13 @@ import { DomainError, errorCodes, type ErrorCode } from './errors.ts'
 interface ProblemKind {
   readonly status: number
   readonly title: string
-  /** When it is answered; the docs' table is made from this. */
+  /** When this code is answered. The table in the docs is made from it. */
   readonly when: string
 }
 
 const kind = (status: number, title: string, when: string): ProblemKind => ({ status, title, when })
 
-/** Every code, its HTTP status and when it is answered: the only place where a code gets a status. */
+/** The HTTP status of every code, and when it is answered. No other place gives a code its status. */
 export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   malformed_json: kind(400, 'Malformed JSON', 'the body is not JSON'),
   invalid_request: kind(422, 'Invalid request', 'a field is missing, unknown, or has the wrong shape'),
@@ -226,7 +226,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   internal_error: kind(500, 'Internal error', 'the fault is on this side; its cause is in the log only'),
 }
 
-/** One RFC 9457 problem document. */
+/** An RFC 9457 problem document. */
 interface Problem {
   readonly type: string
   readonly title: string
@@ -242,8 +242,8 @@ const internal = new DomainError(
 )
 
 /**
- * The answer to an error (RFC 9457). What is not a `DomainError` becomes `internal_error` and keeps its cause inside.
- * `instance` is the path asked for, which never holds an address.
+ * Makes the answer to an error (RFC 9457). An error that is not a `DomainError` becomes `internal_error`; its cause is
+ * not shown. `instance` is the path of the request, which never holds an address.
  */
 export function problemResponse(error: unknown, instance: string): Response {
   const known = error instanceof DomainError ? error : internal
@@ -266,10 +266,10 @@ export function problemResponse(error: unknown, instance: string): Response {
   return new Response(JSON.stringify(problem), { status, headers })
 }
 
-/** The codes with their statuses, for the API reference. */
+/** All codes with their status, for the API reference. */
 export const documentedProblems = errorCodes.map((code) => ({ code, ...problemKinds[code] }))
 
-/** The codes as a Markdown table, for the docs. */
+/** All codes as a Markdown table, for the docs. */
 export function problemTable(): string {
   const rows = errorCodes.map((code) => `| \`${code}\` | ${problemKinds[code].status} | ${problemKinds[code].when} |`)
   return ['| code | status | when |', '| --- | --- | --- |', ...rows].join('\n')

@@ -10,7 +10,7 @@ const bare = (value: string): boolean => {
   return pathname === '/' && search === '' && hash === '' && username === ''
 }
 
-/** What addresses are made of by adding a path: it has none of its own, and no slash at its end. */
+/** An origin, to which paths are added. It has no path of its own and no slash at its end. */
 const origin = (protocols: readonly string[], example: string, fault?: string) =>
   url(protocols, example, fault)
     .refine((value) => !URL.canParse(value) || bare(value), `must be a scheme and a host, such as ${example}`)
@@ -20,14 +20,14 @@ const list = (value: string): string[] => value.split(',').map((part) => part.tr
 
 const addressOrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
 
-/** Who is trusted by range may name any client; the range of all addresses would let everyone do so. */
+/** A trusted proxy can claim any client address. So the range of all addresses is refused: it would trust everyone. */
 const proxyRange = z
   .string()
   .refine((value) => addressOrRange.safeParse(value).success, 'must be addresses or ranges such as 10.0.0.0/8')
   .refine((value) => !value.endsWith('/0'), 'must not be the range of all addresses: anyone could forge where they are')
 
 /**
- * What a browser sends as `Origin`, which is compared as a whole. Apps in a web view have schemes of their own, such as
+ * The `Origin` header of a browser, compared as a whole. Apps in a web view have schemes of their own, such as
  * `capacitor://localhost`.
  */
 const pageOrigin = z
@@ -54,7 +54,9 @@ const dataKey = z
   .transform((value) => Uint8Array.from(atob(value), (character) => character.charCodeAt(0)))
   .refine((key) => key.length === 32, 'must be 32 bytes in base64 (openssl rand -base64 32)')
 
-/** Every setting as it stands in the environment, checked by itself; `config.ts` checks what must fit together. */
+/**
+ * All settings as they stand in the environment, each checked by itself. `config.ts` checks whether they fit together.
+ */
 export const environmentShape = z.object({
   HOST: z
     .string()
@@ -159,16 +161,16 @@ export const environmentShape = z.object({
   ALLOW_LOOPBACK_HTTP: z.enum(['1']).optional().describe('development on Workers only: plain HTTP on a loopback host'),
 })
 
-/** The settings that were given, each checked, with the defaults of the others. */
+/** All settings, checked, with defaults. */
 export type Settings = z.output<typeof environmentShape>
 
 interface SettingDescription {
   readonly name: keyof Settings
-  /** With its choices and its default, where it has them. */
+  /** What it means, its choices and its default. */
   readonly meaning: string
-  /** As one would write it; null where there is none. */
+  /** The default as a person would write it, or null. */
   readonly byDefault: string | null
-  /** Whether its value must not be shown. */
+  /** Whether the value must never be shown. */
   readonly secret: boolean
 }
 
@@ -189,8 +191,7 @@ const describeSetting = (name: keyof Settings): SettingDescription => {
   }
 }
 
-/** The names of all settings. */
 export const settingNames = environmentShape.keyof().options
 
-/** Every setting with its meaning, for `certbook config check`. */
+/** All settings with their meaning, for `certbook config check`. */
 export const settingDescriptions = settingNames.map(describeSetting)

@@ -19,7 +19,7 @@ import { createService, type Service } from './service.ts'
 
 /** The Worker's entry: the same rooms over D1, waking with the first request of an isolate. */
 
-/** Lets work go on after an answer; Cloudflare's name for it. */
+/** What Cloudflare calls it. `waitUntil` lets work go on after an answer. */
 interface ExecutionContext {
   waitUntil(promise: Promise<unknown>): void
 }
@@ -53,7 +53,7 @@ const variables = (environment: Environment): Record<string, string> => {
   return texts
 }
 
-/** The request or event whose isolate time background work may use. */
+/** The request or event in whose time background work may run. */
 const execution = new AsyncLocalStorage<ExecutionContext>()
 
 class WorkerBackground implements Background {
@@ -70,8 +70,8 @@ class WorkerBackground implements Background {
 }
 
 /**
- * The edge says by the URL's scheme how the client came; other forwarding headers are not looked at. Plain HTTP is
- * for a loopback host in development, and for what the app answers under PKI_URL's host.
+ * How a client came: the scheme of the URL tells, and forwarding headers are ignored. The app answers plain HTTP only
+ * on a loopback host in development, and under the host of PKI_URL.
  */
 const connectionOf =
   (config: Config) =>
@@ -102,7 +102,7 @@ async function open(environment: Environment): Promise<{ service: Service; event
   const keys = await openKeyRing({
     dataKey: config.dataKey,
     storage: new KeyRingDatabase(keysDatabase, clock),
-    // A database that has no CA yet has never been served from, so nothing in it is sealed.
+    // A database without a CA has never served anybody, so nothing in it is sealed yet.
     mayCreate: (await readAuthorities(main)).length === 0,
   })
   const service = await createService(
@@ -136,8 +136,8 @@ async function open(environment: Environment): Promise<{ service: Service; event
 let opened: { service: Service; events: Events } | null = null
 
 /**
- * One service per isolate. What is kept is the opened service, never one that is being opened: a promise belongs to the
- * request that made it, and is never settled where that request is cancelled. Opening twice does no harm.
+ * Opens one service per isolate, and keeps it once it is open. The promise of an opening is never kept: it belongs to
+ * one request, and never settles if that request is cancelled. If two requests both open the service, it does no harm.
  */
 const openOnce = async (environment: Environment): Promise<{ service: Service; events: Events }> => {
   if (opened !== null) return opened
@@ -161,7 +161,7 @@ export default {
     }
   },
 
-  /** Runs the jobs of one cron pattern. A pattern that no job carries, or a job that fails, fails the event. */
+  /** Runs the jobs of one cron pattern. Fails if no job has that pattern, or if a job fails. */
   async scheduled(event: ScheduledEvent, environment: Environment, context: ExecutionContext): Promise<void> {
     const { service, events } = await openOnce(environment)
     const jobs = service.jobs.filter((job) => job.cron === event.cron)

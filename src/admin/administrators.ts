@@ -24,7 +24,6 @@ import {
   type AdministratorRow,
 } from './store.ts'
 
-/** What these verbs need. */
 export type AdministratorDeps = Pick<AdminDeps, 'database' | 'keys' | 'sha256' | 'random' | 'clock' | 'audit'>
 
 /** The roles in their fixed order, each once. */
@@ -37,7 +36,7 @@ const namePlace = (id: string) => ({ table: 'administrators', column: 'name_seal
 
 export const sealName = (keys: Keys, id: string, name: string): Uint8Array => sealText(keys.main, namePlace(id), name)
 
-/** The name, or null where it has been dropped. */
+/** The name, or null after it was deleted. */
 const openName = (keys: Keys, row: { id: string; nameSealed: Uint8Array }): string | null =>
   row.nameSealed.length === 0 ? null : openText(keys.main, namePlace(row.id), row.nameSealed)
 
@@ -54,8 +53,9 @@ const entry = (
 ): AuditEvent => ({ action, actorKind: 'administrator', actor, subjectKind: 'administrator', subject, ...more })
 
 /**
- * Commits what an owner changes. Throws `role_required` if the owner `by` has lost the role meanwhile. `broken` hears of
- * the other guards, as in `commit`. The command line is no row in the table, so nothing guards it.
+ * Commits a change that only an owner may make. Guard: the administrator `by` is still an owner, or is the command
+ * line, which has no row. Throws `role_required` if that guard breaks. `broken` is told of all other guards, as in
+ * `commit`.
  */
 const commitAsOwner = <Instead = never>(
   deps: AdministratorDeps,
@@ -75,7 +75,7 @@ const commitAsOwner = <Instead = never>(
     },
   )
 
-/** Makes an administrator, on behalf of `by`: an administrator's id, or the command line. */
+/** Makes an administrator. `by` is the id of an administrator, or the command line. */
 export async function createAdministrator(
   deps: AdministratorDeps,
   asked: { readonly name: string; readonly roles: readonly AdministratorRole[] },
@@ -110,7 +110,7 @@ async function requireActive(deps: AdministratorDeps, id: string): Promise<Admin
 
 const ownersSeenSince = (deps: AdministratorDeps): number => deps.clock() - unusedAllowedMilliseconds
 
-/** Gives an administrator other roles. Throws `not_found`, `last_owner`. A repeat changes nothing. */
+/** Changes an administrator's roles. A repeat changes nothing. Throws `not_found`, `last_owner`. */
 export async function changeRoles(
   deps: AdministratorDeps,
   id: string,
@@ -134,11 +134,11 @@ export async function changeRoles(
       return null
     },
   )
-  // Somebody else changed the roles meanwhile: begin again with what they are now.
+  // Somebody else changed the roles meanwhile. Begin again with the roles as they are now.
   return changed === null ? changeRoles(deps, id, asked, by) : present(deps, await requireActive(deps, id))
 }
 
-/** Ends an administrator, and with it the credentials. Throws `not_found`, `last_owner`. A repeat changes nothing. */
+/** Ends an administrator and all their credentials. A repeat changes nothing. Throws `not_found`, `last_owner`. */
 export async function removeAdministrator(deps: AdministratorDeps, id: string, by: string): Promise<void> {
   const row = await readAdministrator(deps.database, id)
   if (row === null) throw noSuchAdministrator()
@@ -157,7 +157,7 @@ export async function removeAdministrator(deps: AdministratorDeps, id: string, b
   )
 }
 
-/** Makes another credential for an administrator who lost it; the one before stops working. Throws `not_found`. */
+/** Replaces the credential of an administrator who lost it. The old one stops working at once. Throws `not_found`. */
 export async function renewLostCredential(
   deps: AdministratorDeps,
   id: string,
@@ -180,8 +180,8 @@ export async function renewLostCredential(
 }
 
 /**
- * Makes the caller's next credential. The present one works until the next is first used, so that a lost answer strands
- * nobody. Throws `credential_of_another_kind` for the command line, which has none to rotate.
+ * Makes the caller's next credential. The present one works until the next one is first used, so a lost answer locks
+ * nobody out. Throws `credential_of_another_kind` for the command line, which has no credential.
  */
 export async function rotateCredential(deps: AdministratorDeps, caller: AdminCaller): Promise<AdministratorCredential> {
   if (caller.credentialSha256 === null) {
@@ -215,7 +215,7 @@ function present(deps: Pick<AdministratorDeps, 'keys' | 'clock'>, row: Administr
   }
 }
 
-/** One page of administrators, newest first, ended ones too: the audit log names them by id. */
+/** One page of administrators, newest first. It shows ended ones too, because the audit log names them by id. */
 export async function listAdministrators(
   deps: AdministratorDeps,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
@@ -224,7 +224,7 @@ export async function listAdministrators(
   return { items: page.rows.map((row) => present(deps, row)), next: page.next }
 }
 
-/** Who is asking, as they may see it. */
+/** Describes the calling administrator. */
 export async function describeSelf(deps: AdministratorDeps, caller: AdminCaller) {
   const row = await readAdministrator(deps.database, caller.id)
   return {

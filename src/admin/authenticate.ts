@@ -34,8 +34,8 @@ interface Remembered {
 export interface Authentication {
   readonly authenticate: AuthenticateAdministrator
   /**
-   * The credential of the machine's own operator, with every role: random, kept in this process's memory only, so that
-   * it opens nothing in any other process.
+   * The credential of whoever runs commands on the machine itself. It has every role. It is random and stays in the
+   * memory of this process, so it is worth nothing in any other process.
    */
   readonly localOperator: () => string
 }

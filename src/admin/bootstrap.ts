@@ -10,10 +10,10 @@ import { sealName, type AdministratorDeps } from './administrators.ts'
 import { freshCredential } from './credentials.ts'
 import { insertFirstAdministrator, readBootstrapped, replaceBootstrapped } from './store.ts'
 
-/** How an administrator's row and the audit log name the way in which the first one came to be. */
+/** The maker of the first administrator, as the row and the audit log name it. */
 const bootstrap = 'bootstrap'
 
-/** A hash of something short could be guessed by whoever can call this; 32 characters cannot. */
+/** Anyone can call this, so a short secret could be guessed from its answers. A secret of 32 characters cannot. */
 const leastSecretLength = 32
 
 const closed = (): DomainError =>
@@ -24,8 +24,8 @@ const closed = (): DomainError =>
 
 /**
  * Makes the first administrator, an owner, for whoever knows the secret behind ADMIN_BOOTSTRAP_SHA256. Until the
- * credential is first used a repeat replaces it, so that a lost answer strands nobody; afterwards, and for anybody else,
- * the answer is always the same `bootstrap_closed`.
+ * credential is first used a repeat replaces it, so a lost answer locks nobody out. Later, and for anybody else, the
+ * refusal is always the same: `bootstrap_closed`.
  */
 export async function bootstrapAdministrator(
   deps: AdministratorDeps & { readonly bootstrapSha256: string | null },

@@ -2,10 +2,9 @@ import { hashSecret } from '../api/credentials.ts'
 import { randomSecret, type Random } from '../ports/runtime.ts'
 import type { Sha256 } from '../ports/keys.ts'
 
-/** By this prefix a leak scanner finds an administrator's credential, and a device's is told from it. */
+/** A leak scanner finds an administrator's credential by this prefix. It also differs from a device's. */
 export const credentialPrefix = 'cb_adm_'
 
-/** A credential, and what is stored of it. */
 export interface FreshCredential {
   readonly credential: string
   readonly credentialSha256: Uint8Array

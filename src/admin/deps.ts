@@ -6,7 +6,6 @@ import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
 import type { QueryLogRoom } from '../query-log/room.ts'
 
-/** What the admin room is given. What belongs to other rooms it asks of them. */
 export interface AdminDeps {
   readonly database: Database
   readonly keys: Keys
@@ -17,8 +16,8 @@ export interface AdminDeps {
   readonly queryLog: Pick<QueryLogRoom, 'search'>
   readonly enrolment: Pick<EnrolmentRoom, 'administration'>
   readonly adminRoute: AdminRoute
-  /** SHA-256, in hex, of the secret that makes the first administrator; null where none may. */
+  /** SHA-256, in hex, of the secret that makes the first administrator. Null: nobody may. */
   readonly bootstrapSha256: string | null
-  /** What is not as it should be, as `/readyz` says it to this machine. */
+  /** The warnings of `/readyz`, as it shows them to this machine. */
   readonly warnings: () => Promise<readonly string[]>
 }

@@ -9,8 +9,9 @@ import { noteLooks } from '../audit/look.ts'
 type FoundLookup = z.infer<typeof foundLookup>
 
 /**
- * One page of the query log, newest first. Each page is a look of its own, written down before a row is read: whose
- * lookups, of which time, and, sealed, the address and the reason. Throws address refusals.
+ * One page of the query log, newest first. Each page is a look, written down before a row is read: whose lookups, from
+ * when to when, the reason, and the address if one is searched for. Address and reason are sealed. Throws the refusals
+ * of addresses.
  */
 export async function searchQueryLog(
   deps: AdminDeps,

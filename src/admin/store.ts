@@ -36,7 +36,7 @@ export const insertAdministrator = (row: NewAdministrator): Command =>
     row.seenAt,
   )
 
-/** Makes the first administrator ever; broken where there has been one. */
+/** Inserts the first administrator. Guard: there has never been one. */
 export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
   command(
     `INSERT INTO administrators (id, name_sealed, roles, credential_sha256, created_at, created_by, seen_at)
@@ -53,8 +53,9 @@ export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
 ]
 
 /**
- * Gives the administrator that a bootstrap made another name and credential, as long as nobody has used the first, and
- * no administrator has replaced it: that new one is unused too, and not the bootstrap's.
+ * Gives the bootstrapped administrator another name and credential. Guard: it is the only administrator, nobody has
+ * used its credential, and no administrator has replaced that credential. A replaced one is unused too, but it is not
+ * the bootstrap's.
  */
 export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
   command(
@@ -75,7 +76,7 @@ export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
   requireOneChange('bootstrap_used'),
 ]
 
-/** The administrator that a bootstrap made and that nobody has been yet. */
+/** The bootstrapped administrator, while nobody has used its credential. */
 export const readBootstrapped = (database: Database, createdBy: string) =>
   database.first(
     query(
@@ -86,7 +87,7 @@ export const readBootstrapped = (database: Database, createdBy: string) =>
     ),
   )
 
-/** Breaks the batch unless an administrator who acts in it is still an owner. */
+/** Guard: the acting administrator is still an owner. */
 export const requireStillOwner = (id: string): Command[] => [
   command(
     `UPDATE administrators SET seen_at = seen_at WHERE id = ? AND ended_at IS NULL AND instr(roles, '"owner"') > 0`,
@@ -95,7 +96,7 @@ export const requireStillOwner = (id: string): Command[] => [
   requireOneChange('actor_not_owner'),
 ]
 
-/** Changes the roles from what they were, unless no owner whose credential still works would be left. */
+/** Changes the roles. Guard: they are still `before`, and at least one owner with a working credential is left. */
 export const updateRoles = (
   { id, roles: before }: Pick<AdministratorRow, 'id' | 'roles'>,
   roles: readonly AdministratorRole[],
@@ -117,7 +118,7 @@ export const updateRoles = (
   requireOneChange('roles_not_changed'),
 ]
 
-/** Ends an administrator and the credentials, unless no owner whose credential still works would be left. */
+/** Ends an administrator and their credentials. Guard: at least one owner with a working credential is left. */
 export const endAdministrator = (id: string, now: number, ownersSeenSince: number): Command[] => [
   command(
     `UPDATE administrators SET ended_at = ?, next_credential_sha256 = NULL
@@ -133,7 +134,7 @@ export const endAdministrator = (id: string, now: number, ownersSeenSince: numbe
   requireOneChange('administrator_not_ended'),
 ]
 
-/** Puts another credential in the place of one that was lost; those before stop working. */
+/** Replaces a lost credential. All earlier ones stop working. Guard: the administrator has not ended. */
 export const replaceCredential = (id: string, credentialSha256: Uint8Array, today: number): Command[] => [
   command(
     `UPDATE administrators
@@ -146,7 +147,9 @@ export const replaceCredential = (id: string, credentialSha256: Uint8Array, toda
   requireOneChange('administrator_ended'),
 ]
 
-/** Prepares the credential of a rotation; a repeat replaces one that nobody has used. */
+/**
+ * Keeps the next credential of a rotation, in place of an unused one. Guard: the present credential is still `current`.
+ */
 export const prepareCredential = (id: string, current: Uint8Array, next: Uint8Array): Command[] => [
   command(
     `UPDATE administrators SET next_credential_sha256 = ? WHERE id = ? AND credential_sha256 = ? AND ended_at IS NULL`,
@@ -157,7 +160,7 @@ export const prepareCredential = (id: string, current: Uint8Array, next: Uint8Ar
   requireOneChange('credential_replaced'),
 ]
 
-/** Puts the rotation's credential in the place of the one before. */
+/** Makes the next credential the present one, at its first use. Guard: it was not replaced meanwhile. */
 export const promoteCredential = (id: string, next: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE administrators
@@ -170,7 +173,7 @@ export const promoteCredential = (id: string, next: Uint8Array, now: number): Co
   requireOneChange('credential_replaced'),
 ]
 
-/** Notes the first use of a credential; broken where it was used or replaced meanwhile. */
+/** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
 export const markCredentialUsed = (id: string, credentialSha256: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE administrators SET credential_used_at = ?
@@ -185,7 +188,7 @@ export const markCredentialUsed = (id: string, credentialSha256: Uint8Array, now
 export const noteSeen = (id: string, today: number): Command =>
   command(`UPDATE administrators SET seen_at = ? WHERE id = ? AND seen_at < ? AND ended_at IS NULL`, today, id, today)
 
-/** Drops the names of administrators who ended before a time. */
+/** Deletes the names of administrators who ended before a time. */
 export const dropNamesEndedBefore = (before: number): Command =>
   command(`UPDATE administrators SET name_sealed = x'' WHERE ended_at < ? AND name_sealed <> x''`, before)
 
@@ -212,7 +215,7 @@ export const readAdministrator = (database: Database, id: string) =>
   )
 export type AdministratorRow = NonNullable<Awaited<ReturnType<typeof readAdministrator>>>
 
-/** One page of administrators, newest first, below a cursor of time and id. */
+/** One page of administrators, newest first, after a cursor of time and id. */
 export const readAdministrators = (database: Database, before: { at: number; id: string }, limit: number) =>
   database.all(
     query(
@@ -234,7 +237,9 @@ const credentialColumns = {
   seenAt: integer,
 }
 
-/** The administrator of a credential that has not ended; `isNext` tells that the credential waits for its first use. */
+/**
+ * The active administrator of a credential. `isNext`: the credential comes from a rotation and has not been used yet.
+ */
 export const readByCredential = (database: Database, credentialSha256: Uint8Array) =>
   database.first(
     query(

@@ -10,8 +10,8 @@ async function readSubscriber(deps: AdminDeps, id: string): Promise<SubscriberRe
 }
 
 /**
- * The subscriber whose mailbox an address is now, or none. The search is written down in either case, with the address
- * and the reason sealed. Throws address refusals.
+ * Finds the subscriber who has the mailbox of an address now. The search is written down in either case, with address
+ * and reason sealed. Throws the refusals of addresses.
  */
 export async function searchSubscriber(
   deps: AdminDeps,
@@ -29,7 +29,7 @@ export async function searchSubscriber(
   return found === null ? [] : [found]
 }
 
-/** A subscriber by its id; null, and nothing written down, where there is none. */
+/** A subscriber by id. If there is none, returns null and writes nothing down. */
 export async function lookAtSubscriber(
   deps: AdminDeps,
   caller: AdminCaller,

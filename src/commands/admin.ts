@@ -18,7 +18,7 @@ type PageOptions = Options & { readonly limit: number; readonly cursor?: string 
 const administrators = '/v1/admin/administrators'
 const administrator = (id: string): string => `${administrators}/${encodeURIComponent(id)}`
 
-/** A credential is shown once: alone on standard output, so that it can be piped to where it is kept. */
+/** Shows a credential once. It stands alone on standard output, so it can be piped to where it is kept. */
 function showCredential(options: OutputOptions, made: AdministratorCredential): void {
   if (options.json !== true) {
     hint(`Administrator ${made.id} (${made.roles.join(', ')}). The credential is shown this once:`)

@@ -33,7 +33,7 @@ const reject = (id: string, options: RejectOptions): Promise<void> =>
     answer(options, decided, () => described(decided, 'rejected'))
   })
 
-/** What approvers do to requests. */
+/** The commands of approvers. */
 export const approvalCommands = (): readonly Command[] => [
   new Command('approve')
     .description('approve a request; with the last approval that its rule wants it goes to the CA')

@@ -7,7 +7,7 @@ import { answer, createProgress, notInOrder, type ProgressOptions } from './term
 
 const fingerprintsPerCall = 2_000
 
-/** The fingerprints of a list, each once, and the numbers of the lines that are none; `#` begins a comment. */
+/** The fingerprints of a list, each once, and how many lines could not be read. `#` begins a comment. */
 function readList(list: string): { fingerprints: string[]; unreadable: number[] } {
   const lines = list.split('\n').map((line) => line.replace(/#.*/, '').trim().toLowerCase())
   const isFingerprint = (line: string): boolean => /^(?:[0-9a-f]{64}|[0-9a-f]{20})$/.test(line)
@@ -17,7 +17,7 @@ function readList(list: string): { fingerprints: string[]; unreadable: number[] 
   }
 }
 
-/** Nothing is imported where a line cannot be read, so that a file of another kind is not half taken. */
+/** Imports a list. If one line cannot be read, imports nothing: the file may be of another kind. */
 async function importList(file: string, options: ProgressOptions & ServiceOptions): Promise<void> {
   const { fingerprints, unreadable } = readList(readNamedFile(file).toString('utf8'))
   if (unreadable.length > 0) {

@@ -10,24 +10,24 @@ export interface ServiceOptions {
   readonly url?: string
 }
 
-/** One call of the API; `body` makes it JSON. */
+/** One call of the API. `body` is sent as JSON. */
 interface Call {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: unknown
-  /** The version that was read, where a change rests on it. */
+  /** The version that a change is based on. */
   readonly ifVersion?: number
 }
 
-/** Speaks to one service with one credential, over HTTPS or in this process. */
+/** Calls one service with one credential, over HTTPS or in this process. */
 export interface Caller {
-  /** The answer, in the shape that the service promises. Throws `CommandFailed`. */
+  /** Resolves to the answer, checked against its shape. Throws `CommandFailed`. */
   ask<T extends z.ZodType>(shape: T, call: Call): Promise<z.output<T>>
   /** For calls that answer nothing. */
   tell(call: Call): Promise<void>
 }
 
-/** The setting that holds a credential, and what to set it to. */
+/** The setting that holds a credential, and what it must be set to. */
 interface Secret {
   readonly setting: string
   readonly what: string
@@ -35,7 +35,7 @@ interface Secret {
 
 type Send = (path: string, init: RequestInit) => Promise<Response>
 
-/** A refusal that says something of the thing asked about, rather than of the asking. */
+/** Whether a refusal is about the thing that was asked for, and not about the call itself. */
 const isAboutTheThing = (status: number, code: string): boolean =>
   [404, 409, 422].includes(status) && code !== 'invalid_request'
 
@@ -58,7 +58,7 @@ const jsonOf = async (response: Response): Promise<unknown> => {
   }
 }
 
-/** What the service says of the Authorization header, said of the setting that it is made of. */
+/** Says a refusal of the Authorization header in terms of the setting that the header was made of. */
 const inSettings = (code: string, { setting: name, what }: Secret): string | null => {
   if (code === 'credential_required') return `set ${name} to ${what}`
   return code === 'credential_invalid' ? `${name} is unknown to the service, or has ended; set it to ${what}` : null
@@ -74,7 +74,7 @@ async function requireOk(response: Response, secret: Secret | null): Promise<voi
   throw new Refused(code, detail, isAboutTheThing(response.status, code) ? exitCodes.notInOrder : exitCodes.failed)
 }
 
-/** A caller over whatever sends the requests; `secret` names the setting of the credential, where it has one. */
+/** Makes a caller. `secret` is the setting that the credential came from. */
 const createCaller = (send: Send, credential: string | null, secret: Secret | null = null): Caller => {
   const exchange = async (call: Call): Promise<Response> => {
     const response = await send(call.path, requestOf(call, credential))
@@ -95,7 +95,10 @@ const createCaller = (send: Send, credential: string | null, secret: Secret | nu
 
 const answerMilliseconds = 60_000
 
-/** Sends over the network: by TLS, or to this machine itself. A redirect would carry the credential elsewhere. */
+/**
+ * Sends over the network: by TLS, or to this machine. It follows no redirect, which would carry the credential
+ * elsewhere.
+ */
 const sendTo = (base: string): Send => {
   if (!URL.canParse(base)) throw new CommandFailed('--url is no URL; write it as https://keys.example.com')
   const { protocol, hostname, origin, pathname, search, username } = new URL(base)
@@ -121,7 +124,7 @@ const sendTo = (base: string): Send => {
   }
 }
 
-/** A setting of the environment; empty means unset. */
+/** A setting of the environment. Empty means unset. */
 export const setting = (name: string): string | null => {
   const value = process.env[name]
   return value === undefined || value === '' ? null : value
@@ -135,7 +138,7 @@ const requireSetting = ({ setting: name, what }: Secret): string => {
   throw new CommandFailed(`set ${name} to ${what}; it is not taken from the command line, which others can see`)
 }
 
-/** Requests inside this process come from this machine. */
+/** Requests inside this process count as coming from this machine. */
 const local: ListenerBindings = { peer: '127.0.0.1', encrypted: false, pkiOnly: false }
 
 const inProcess = <T>(act: (caller: Caller) => Promise<T>, credentialed: boolean): Promise<T> =>
@@ -145,8 +148,8 @@ const inProcess = <T>(act: (caller: Caller) => Promise<T>, credentialed: boolean
   })
 
 /**
- * Acts as an administrator: over HTTPS with `CERTBOOK_ADMIN_CREDENTIAL` where a URL is given, else on the files of
- * `DATA_DIR`, beside a running service, as whoever can read them.
+ * Calls as an administrator. With a URL: over HTTPS with `CERTBOOK_ADMIN_CREDENTIAL`. Without: on the files of
+ * `DATA_DIR`, beside a running service, as anybody can who can read them.
  */
 export function asAdministrator<T>(options: ServiceOptions, act: (caller: Caller) => Promise<T>): Promise<T> {
   const url = urlOf(options)
@@ -155,13 +158,13 @@ export function asAdministrator<T>(options: ServiceOptions, act: (caller: Caller
   return act(createCaller(sendTo(url), requireSetting(secret), secret))
 }
 
-/** Asks what anyone may ask. */
+/** Calls without a credential. */
 export function asAnyone<T>(options: ServiceOptions, act: (caller: Caller) => Promise<T>): Promise<T> {
   const url = urlOf(options)
   return url === null ? inProcess(act, false) : act(createCaller(sendTo(url), null))
 }
 
-/** Asks over HTTP with a bearer secret from the environment; with none where an `optional` one is not set. */
+/** Calls over HTTP with a bearer secret from the environment. If it is `optional` and not set, calls without one. */
 export function overHttp(options: ServiceOptions, secret: Secret, optional = false): Caller {
   const url = urlOf(options)
   if (url === null) throw new CommandFailed('say where the service is: --url https://keys.example.com, or CERTBOOK_URL')
@@ -169,7 +172,7 @@ export function overHttp(options: ServiceOptions, secret: Secret, optional = fal
   return createCaller(send, optional ? setting(secret.setting) : requireSetting(secret), secret)
 }
 
-/** A path with a query; what is undefined is left out. */
+/** A path with a query. Undefined parameters are left out. */
 export const withQuery = (path: string, parameters: Readonly<Record<string, string | undefined>>): string => {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.set(name, value)

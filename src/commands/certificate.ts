@@ -44,10 +44,10 @@ const revokedBefore = (found: Reading, asked: string): string => {
   return asked === 'keyCompromise' ? `${said} Its key is blocked now.` : said
 }
 
-/** The id of the CA inside, in every answer of the API. */
+/** The id of the embedded CA in all answers of the API. */
 const embeddedConnection = 'embedded'
 
-/** Who else says that it is revoked: the CA inside by itself, others once they know. */
+/** Says who else reports the certificate as revoked: the embedded CA at once, other CAs when they know. */
 function whereElse({ connectionId, caRevocation, serialNumber }: Reading): string {
   if (connectionId === embeddedConnection) return 'OCSP says so at once, the revocation list within five minutes.'
   switch (caRevocation?.state) {
@@ -62,7 +62,7 @@ function whereElse({ connectionId, caRevocation, serialNumber }: Reading): strin
   }
 }
 
-/** What became of a revocation, in words; null is a certificate that does not exist. */
+/** Says what became of a revocation. Null: there is no such certificate. */
 const outcome = (id: string, asked: string, found: Reading | null): string => {
   if (found === null) return `There is no certificate ${id}.`
   if (found.state !== 'revoked') return `The certificate is ${found.state}: there is nothing to revoke.`

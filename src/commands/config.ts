@@ -5,7 +5,7 @@ import { settingDescriptions } from '../settings.ts'
 import { group, jsonOption } from './options.ts'
 import { answer, notInOrder, table, type OutputOptions } from './terminal.ts'
 
-/** What is wrong with the files that the settings name. */
+/** The faults of the files that the settings name. */
 async function fileFaults(): Promise<string[]> {
   const { TLS_CERT_FILE: certificateFile = '', TLS_KEY_FILE: keyFile = '' } = process.env
   if (certificateFile === '' || keyFile === '') return []
@@ -18,7 +18,7 @@ async function fileFaults(): Promise<string[]> {
   }
 }
 
-/** The settings, or everything that is wrong with them and with the files that they name. */
+/** The settings, or all faults of the settings and of the files that they name. */
 async function readSettings(): Promise<Config | { faults: readonly string[] }> {
   const faults = await fileFaults()
   try {
@@ -30,7 +30,7 @@ async function readSettings(): Promise<Config | { faults: readonly string[] }> {
   }
 }
 
-/** A setting's value in force, as one would write it; what is secret is only said to be there. */
+/** The value of a setting as a person would write it. A secret is only said to be set. */
 const inForce = ({ name, byDefault, secret }: (typeof settingDescriptions)[number], config: Config): string => {
   const given = process.env[name] ?? ''
   if (name === 'PUBLIC_URL') return config.publicUrl
@@ -39,7 +39,7 @@ const inForce = ({ name, byDefault, secret }: (typeof settingDescriptions)[numbe
   return secret ? '(set)' : given
 }
 
-/** A setting's value as it may be shown; what is secret is only said to be there. */
+/** The values of all settings. A secret is only said to be set. */
 const shownSettings = (config: Config): Record<string, unknown> => {
   const { dataKey, smtpUrl, mailHookToken, metricsToken, ...shown } = config
   const secrets = Object.entries({ dataKey, smtpUrl, mailHookToken, metricsToken })

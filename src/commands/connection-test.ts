@@ -1,7 +1,7 @@
 import type { CaCheckAnswer, CaConnectionAnswer } from '../api/ca-shapes.ts'
 import { table } from './terminal.ts'
 
-/** What an operator can look at first, by why a CA cannot be used. */
+/** What an operator can check first, by the reason why a CA cannot be used. */
 const advice: Readonly<Record<string, string>> = {
   unreachable: 'It was not found, refused the connection, or does not answer: is the url right, and does the CA run?',
   tls_refused:
@@ -21,7 +21,7 @@ const advice: Readonly<Record<string, string>> = {
     'right --anchors, and --intermediates where there are any.',
 }
 
-/** Go's own words for a path that CFSSL does not serve, and what that means there. */
+/** What Go answers for a path that CFSSL does not serve. */
 const noSuchPath = '404 page not found'
 const noSuchEndpoint = 'CFSSL has no such endpoint: has the url a path, or is an authKey needed, or not needed?'
 
@@ -30,7 +30,7 @@ function adviceOn({ kind }: Pick<CaConnectionAnswer, 'kind'>, { failure, caSaid 
   return advice[failure ?? ''] ?? ''
 }
 
-/** What a look at a CA told, in words. */
+/** Says the result of a connection test in words. */
 export function describeTest(tested: Pick<CaConnectionAnswer, 'kind' | 'can'>, found: CaCheckAnswer): string[] {
   if (tested.can.byHand) return ['Nothing to test: this CA is asked by hand.']
   const facts = table(Object.entries(found.facts))

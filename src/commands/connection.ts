@@ -38,15 +38,15 @@ const list = (options: ListOptions): Promise<void> =>
     )
   })
 
-/** The CA inside is there from the first day on, and was made by nobody. */
+/** The embedded CA exists from the first day. Nobody created it. */
 const createdWhen = ({ kind, createdAt }: Pick<CaConnectionAnswer, 'kind' | 'createdAt'>): string =>
   kind === 'embedded' ? '-' : createdAt
 
-/** CFSSL answers with an error for each revocation where it keeps no certificates, which no look at it tells. */
+/** CFSSL without a certificate store answers each revocation with an error. A connection test cannot show that. */
 const revokes = ({ kind, can }: Pick<CaConnectionAnswer, 'kind' | 'can'>): string =>
   kind === 'cfssl' && can.revoke ? 'where it has a certificate database' : String(can.revoke)
 
-/** A connection in words: what stands on many lines comes last. */
+/** A connection in words. What takes many lines comes last. */
 function described({
   keyForCa,
   settings,
@@ -83,7 +83,7 @@ const show = (id: string, options: Options): Promise<void> =>
 
 const settingsShape = z.record(z.string(), z.unknown())
 
-/** The settings that were given: a JSON object, and certificates from files of their own. */
+/** Reads the settings: a JSON object, and certificates from files of their own. */
 async function readSettings(options: SettingOptions): Promise<Record<string, unknown>> {
   const { settings: file, anchors, intermediates, tlsAnchors } = options
   const given = file === undefined ? { data: {} } : settingsShape.safeParse(parsed(await readNamedText(file)))
@@ -102,7 +102,7 @@ function parsed(json: string): unknown {
   }
 }
 
-/** The secret that goes with a kind of CA, where the environment holds one. */
+/** The secret for a kind of CA, if the environment holds one. */
 function secretFor(kind: unknown): Record<string, unknown> {
   const authKey = setting('CERTBOOK_CA_AUTH_KEY')
   const user = setting('CERTBOOK_CA_USER')
@@ -115,7 +115,7 @@ function secretFor(kind: unknown): Record<string, unknown> {
   throw new CommandFailed('set both CERTBOOK_CA_USER and CERTBOOK_CA_PASSWORD, or none of them')
 }
 
-/** What has to be done next so that the CA lets the service in. */
+/** Says what to do next, so that the CA accepts the service. */
 function hintAtKey(options: OutputOptions, { id, keyForCa, credentials }: CaConnectionAnswer): void {
   if (options.json === true || keyForCa === null) return
   if (keyForCa.form === 'jwk')

@@ -7,10 +7,10 @@ import { openNodeService, type NodeService } from '../node.ts'
 import { findPrivateKey } from '../pki/private-keys/detect.ts'
 import { CommandFailed, exitCodes, hint, systemCode } from './terminal.ts'
 
-/** The settings of the environment, with a log that is quiet: what a command is refused, it says itself. */
+/** The settings of the environment, with a quiet log. Commands report their errors themselves. */
 export const commandConfig = (): Config => ({ ...readConfig(process.env, 'node'), logLevel: 'error' })
 
-/** The service's folder, which must hold data, of one age. Throws `CommandFailed`. */
+/** The service's folder, if it holds data that belong together. Throws `CommandFailed`. */
 export function requireData(config: Config): DataDirectory {
   const directory = dataDirectoryAt(config.dataDir)
   if (isHalfRestored(directory)) {
@@ -24,7 +24,7 @@ export function requireData(config: Config): DataDirectory {
   )
 }
 
-/** The content of a file that was named on the command line. Throws `CommandFailed`. */
+/** Reads a file that was named on the command line. Throws `CommandFailed`. */
 export function readNamedFile(path: string): Buffer {
   try {
     return readFileSync(path)
@@ -35,13 +35,13 @@ export function readNamedFile(path: string): Buffer {
   }
 }
 
-/** The text of a file that was named on the command line, or of standard input where the name is `-`. Throws `CommandFailed`. */
+/** Reads the text of a named file, or standard input for the name `-`. Throws `CommandFailed`. */
 export const readNamedText = async (path: string): Promise<string> =>
   path === '-' ? wholeText(process.stdin) : readNamedFile(path).toString('utf8')
 
 /**
- * The content of a file that should hold certificates. A private key in it stays on this machine: the service would have
- * to treat it as disclosed. Throws `CommandFailed`.
+ * Reads a file of certificates. Refuses a file with a private key, so that the key never leaves this machine: the
+ * service would treat it as disclosed. Throws `CommandFailed`.
  */
 export function readCertificateFile(path: string): Buffer {
   const content = readNamedFile(path)
@@ -51,7 +51,7 @@ export function readCertificateFile(path: string): Buffer {
   )
 }
 
-/** Opens the service's files for one command, beside a service that may be running. */
+/** Opens the service's files for one command. A service may be running beside it. */
 export async function withFiles<T>(act: (node: NodeService) => Promise<T>): Promise<T> {
   const config = commandConfig()
   requireData(config)

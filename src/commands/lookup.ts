@@ -23,7 +23,7 @@ const described = ({ address, status, certificates }: Result): string[] => [
   ),
 ]
 
-/** Certificates alone go to standard output; what was not found is said beside it. */
+/** Prints the certificates on standard output, and everything else on standard error. */
 function printPem(results: readonly Result[]): void {
   for (const { address, status, certificates } of results) {
     if (certificates.length === 0) hint(`${address}  ${status}`)
@@ -33,7 +33,7 @@ function printPem(results: readonly Result[]): void {
 
 async function lookUp(given: readonly string[], options: LookupOptions): Promise<void> {
   const credential = { setting: 'CERTBOOK_CREDENTIAL', what: 'the credential of a device (cb_dev_…)' }
-  // Without a credential only a public directory answers, and says so itself.
+  // Without a credential only a public directory answers. Others refuse, and their refusal says why.
   const caller = overHttp(options, credential, true)
   const addresses = given.length > 0 ? given : await readLines('Address: ')
   const asked = lookupRequest.safeParse({ addresses, use: options.use })

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-/** Options that many commands take, each worded once. */
+/** Options that several commands have. */
 
 export const jsonOption = (): Option => new Option('--json', 'answer as JSON with stable fields')
 
@@ -10,7 +10,7 @@ export const progressOption = (): Option =>
 export const urlOption = (): Option =>
   new Option('--url <url>', 'the service, over HTTPS, instead of the files in DATA_DIR').env('CERTBOOK_URL')
 
-/** For commands that cannot be given a URL, and say why when they are. */
+/** For commands that work on files only. If they are given a URL, they say why they take none. */
 export const filesOnly = (): Option =>
   new Option('--url <url>')
     .argParser(() => {

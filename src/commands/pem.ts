@@ -1,7 +1,7 @@
-/** DER in base64 as a PEM block (RFC 7468). */
+/** A PEM block (RFC 7468) from DER in base64. */
 export const certificatePem = (base64: string): string =>
   `-----BEGIN CERTIFICATE-----\n${base64.replaceAll(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----`
 
-/** A fingerprint as people compare it: pairs in capitals, with colons. */
+/** A fingerprint as people compare it: pairs of capitals with colons between. */
 export const readableFingerprint = (hexadecimal: string): string =>
   hexadecimal.toUpperCase().replaceAll(/..(?=.)/g, '$&:')

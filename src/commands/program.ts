@@ -27,7 +27,7 @@ Commands work on the files in DATA_DIR, beside a service that may be running, or
 with the credential of an administrator in CERTBOOK_ADMIN_CREDENTIAL. A service on Workers has only the second way;
 serve, config check, backup and restore are for files alone. Settings come from the environment.`
 
-/** Takes the ending of the process out of the parser's hands, in every command, and shows the exit codes in each help. */
+/** Keeps the parser from ending the process, in every command. Adds the exit codes to every help text. */
 function prepare(command: Command): void {
   command.exitOverride().showHelpAfterError('(add --help to see how it is used)').addHelpText('after', exitCodeHelp)
   for (const child of command.commands) prepare(child)
@@ -36,7 +36,10 @@ function prepare(command: Command): void {
 const packageShape = z.object({ version: z.string() })
 const packageFile = new URL('../../package.json', import.meta.url)
 
-/** The command line of certbook. Parsing throws `CommanderError` where the command line is wrong or help was asked for. */
+/**
+ * The command line of certbook. Its parser throws `CommanderError` for a wrong command line, and when help was asked
+ * for.
+ */
 export function createProgram(): Command {
   const program = new Command('certbook')
     .description('The phone book for S/MIME: a certificate directory and key-registration service.')
@@ -67,15 +70,15 @@ export function createProgram(): Command {
 }
 
 /**
- * Runs one command line, without the program's name. The exit code is left in `process.exitCode`; an error is said in
- * one sentence on standard error.
+ * Runs one command line, given without the program's name. Leaves the exit code in `process.exitCode`, and says an
+ * error in one sentence on standard error.
  */
 export async function runCommandLine(args: readonly string[]): Promise<void> {
   try {
     await createProgram().parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
-      // The parser has said what it has to say: help that was asked for, or what is wrong with the command line.
+      // The parser has already printed the help, or what is wrong with the command line.
       process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.failed
     } else {
       hint(error instanceof Error ? error.message : 'certbook failed without saying why; run it again')

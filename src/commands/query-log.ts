@@ -18,7 +18,10 @@ interface SearchOptions extends OutputOptions, ServiceOptions {
   readonly cursor?: string
 }
 
-/** The service gives up on a page when it has looked at enough rows, so an empty one may have a next. */
+/**
+ * Reads pages until `limit` rows are found. The service looks at a limited number of rows per page, so a page may be
+ * empty and still have a next one.
+ */
 async function searchPages(caller: Caller, body: { readonly cursor: string | undefined }, limit: number) {
   const found = { items: [] as FoundLookup[], next: null as string | null }
   let { cursor } = body

@@ -12,7 +12,7 @@ type Options = OutputOptions & ServiceOptions
 const pathOf = (id: string, action: string): string =>
   `/v1/admin/certificate-requests/${encodeURIComponent(id)}/${action}`
 
-/** A file that is there already may be somebody's: it is not written over. */
+/** Writes a file, but never over an existing one. */
 function writeNewFile(path: string, content: string): void {
   try {
     writeFileSync(path, content, { flag: 'wx' })
@@ -38,7 +38,7 @@ const csr = (id: string, options: Options & { readonly out?: string }): Promise<
     ])
   })
 
-/** How a request stands, in one sentence. */
+/** The state of a request, in one sentence. */
 const described = ({ id, state, reason, certificateId }: RequestStanding): string[] => {
   if (certificateId !== null) return [`The request ${id} is ${state}; its certificate is ${certificateId}.`]
   return [`The request ${id} is ${state}${reason === null ? '' : ` (${reason})`}.`]
@@ -51,7 +51,7 @@ async function act(id: string, action: string, options: Options, body?: unknown)
   })
 }
 
-/** PEM as it is, and DER as PEM. */
+/** PEM stays as it is; DER becomes PEM. */
 function readCertificate(file: string): string {
   const content = readCertificateFile(file)
   const isDer = content[0] === 0x30 && content[1] !== 0x30
@@ -73,7 +73,7 @@ const command = (name: string, description: string): Command =>
     .addOption(urlOption())
     .addOption(jsonOption())
 
-/** What an operator does to a request where the CA and this service do not settle it between them. */
+/** What an operator does when CA and service cannot settle a request themselves. */
 export const byHandCommands = (): Command[] => [
   command('csr', 'take the CSR of a request, for a CA that is asked by hand; audited')
     .option('--out <file>', 'write it to a new file')

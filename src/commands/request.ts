@@ -30,7 +30,7 @@ const list = (options: ListOptions): Promise<void> =>
 
 const ruleNow = { unchanged: 'unchanged since', changed: 'changed since', gone: 'removed since' } as const
 
-/** The rule as it caught the request, and what has become of it. */
+/** The rule as it was when it matched the request, and what has become of the rule. */
 function ruleInWords(rule: RequestReading['rule']): string {
   if (rule === null) return '-'
   const author = rule.author === commandLine ? 'the command line' : rule.author
@@ -38,7 +38,7 @@ function ruleInWords(rule: RequestReading['rule']): string {
   return `${place}written by ${author}, ${ruleNow[rule.state]} it caught the request`
 }
 
-/** A certificate stands on many lines, which no table holds. */
+/** A request in words. Its certificate takes many lines, so it stands outside the table. */
 const described = ({ approvals, returnedCertificate, key, rule, ...found }: RequestReading): string[] => [
   ...table([
     ...Object.entries(found).map(([name, value]) => [name, String(value ?? '-')]),

@@ -21,7 +21,7 @@ interface RestoreOptions extends ProgressOptions {
   readonly replace?: boolean
 }
 
-/** What a restore proved and did. */
+/** What a restore proved, and what it did. */
 interface Restored {
   readonly backup: string
   readonly takenAt: string
@@ -33,21 +33,24 @@ interface Restored {
   readonly auditEntries: number
   readonly auditHead: string | null
   readonly mailsGivenUp: number
-  /** Certificates that the list of --crl revoked again, and serial numbers in it that are not known; null without one. */
+  /**
+   * The result of --crl: how many certificates were revoked again, and how many serial numbers are unknown. Null
+   * without --crl.
+   */
   readonly revocations: { readonly revoked: number; readonly unknown: number } | null
-  /** The folder in which the old files are kept; null where there were none. */
+  /** The folder that keeps the old files. Null if there were none. */
   readonly keptAside: string | null
 }
 
 type Progress = (what: string, part: number) => void
 
-/** What was kept elsewhere and is held against the backup. */
+/** What was kept outside of the backup, and is compared with it. */
 interface Outside {
   readonly head: string | null
   readonly revocationList: Uint8Array | null
 }
 
-/** Opens samples of what is sealed in both databases. */
+/** Opens samples of the sealed values of both databases. */
 function openSealed({ directory }: StagedBackup, node: NodeService): OpenedSamples {
   const opened: OpenedSamples[] = []
   for (const file of [directory.mainFile, directory.journalFile]) {
@@ -74,8 +77,8 @@ async function requireInOrder(staged: StagedBackup, node: NodeService, head: str
 }
 
 /**
- * Opens the service over the staged copies: first as of the time of the backup, to prove it, then as of now, so that it
- * does not repeat or take back what happened since.
+ * Opens the service over the staged copies twice. First with the time of the backup, to prove the copies. Then with the
+ * present time, so that the service does not repeat or undo what has happened since.
  */
 async function proveAndBringForward(staged: StagedBackup, dataKey: Uint8Array, outside: Outside, progress: Progress) {
   let clock = (): number => backupTime(staged.manifest.at)
@@ -100,7 +103,7 @@ async function proveAndBringForward(staged: StagedBackup, dataKey: Uint8Array, o
   }
 }
 
-/** What was proved elsewhere must be what the folder holds now: nothing is said to be restored that is not there. */
+/** Checks that the folder holds what was proved on the staged copies, before it is reported as restored. */
 async function requireInPlace(directory: DataDirectory, auditHead: string | null): Promise<void> {
   const wrong = new CommandFailed(`${directory.path} does not hold what was restored; look into it and restore again`)
   if (!existsSync(directory.mainFile)) throw wrong

@@ -36,7 +36,7 @@ const rules = '/v1/admin/routing-rules'
 
 type Names = ReadonlyMap<string, string>
 
-/** The names of the CA connections by their ids. */
+/** The names of the CA connections, by id. */
 async function readNames(caller: Caller): Promise<Names> {
   const names = new Map<string, string>()
   let cursor: string | undefined
@@ -49,7 +49,7 @@ async function readNames(caller: Caller): Promise<Names> {
   return names
 }
 
-/** What a rule catches, and where it leads. */
+/** What a rule matches, and what it does then. */
 const described = (rule: RoutingRule, names: Names): string[] => [
   rule.id,
   String(rule.position),

@@ -21,8 +21,8 @@ const hints = (server: RunningServer, config: Config, warnings: readonly string[
 }
 
 /**
- * Resolves to the first signal that asks the process to end. Listened for from the very start, so none is missed, and
- * to the end: a signal to the whole group comes twice, as npm passes it on, and the second one must not kill.
+ * Resolves to the first signal that asks the process to end. It listens from the very start, so it misses none, and
+ * until the end: npm passes signals on, so a signal to the whole group comes twice, and the second must not kill.
  */
 const askedToEnd = (): Promise<string> =>
   new Promise((resolve) => {

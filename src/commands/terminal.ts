@@ -1,10 +1,10 @@
 import { createInterface } from 'node:readline/promises'
 import { text as wholeText } from 'node:stream/consumers'
 
-/** How a command ends: 0 done, 1 the thing asked about is not in order, 2 it could not be asked. */
+/** The exit codes. 0: done. 1: what was asked about is not in order. 2: the command could not ask or act. */
 export const exitCodes = { done: 0, notInOrder: 1, failed: 2 } as const
 
-/** A command that cannot go on. The message is one sentence that says what to do. */
+/** A command cannot go on. The message is one sentence and says what to do. */
 export class CommandFailed extends Error {
   readonly exitCode: 1 | 2
 
@@ -15,7 +15,7 @@ export class CommandFailed extends Error {
   }
 }
 
-/** The service refused, by one of its stable codes. */
+/** The service refused, with one of its stable codes. */
 export class Refused extends CommandFailed {
   readonly code: string
 
@@ -26,28 +26,31 @@ export class Refused extends CommandFailed {
   }
 }
 
-/** What every command that answers takes. */
+/** The option of every command that prints an answer. */
 export interface OutputOptions {
   readonly json?: boolean
 }
 
-/** What a long command takes besides. */
+/** The option of commands that take long. */
 export interface ProgressOptions extends OutputOptions {
   readonly progress?: boolean
 }
 
-/** What a terminal would obey or turn around: the names of devices and people are whatever somebody sent. */
+/**
+ * Characters that a terminal would obey, or that change the direction of text. Names of devices and people may hold
+ * anything.
+ */
 const unprintable = /[^\P{Cc}\n]|\p{Bidi_Control}/gu
 
 const printable = (line: string): string => line.replaceAll(unprintable, '\uFFFD')
 
-/** The code of a system error, such as `ENOENT`; null for what is none. */
+/** The code of a system error, such as `ENOENT`. Null for other errors. */
 export const systemCode = (error: unknown): string | null =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
 
 /**
- * Whoever reads may go before everything is said, as `head` does: the command goes on to its end, which its exit code
- * tells. Where the answer is lost otherwise, as on a full disk, that is said, and the command ends with 2.
+ * Handles outputs that close early. If a reader such as `head` has gone, the command goes on, and its exit code tells
+ * how it ended. If the answer is lost in another way, such as on a full disk, the command says so and ends with 2.
  */
 export function watchOutputs(): void {
   process.stderr.on('error', () => undefined)
@@ -58,19 +61,19 @@ export function watchOutputs(): void {
   })
 }
 
-/** A line of the answer itself. */
+/** Prints a line of the answer. */
 export const say = (line: string): void => console.log(printable(line))
 
-/** A line beside the answer, on standard error. */
+/** Prints a line beside the answer, on standard error. */
 export const hint = (line: string): void => console.error(printable(line))
 
-/** Answers as JSON with stable fields, or in words. */
+/** Prints the answer: as JSON with stable fields, or in words. */
 export function answer(options: OutputOptions, value: unknown, words: () => readonly string[]): void {
   if (options.json === true) say(JSON.stringify(value, null, 2))
   else for (const line of words()) say(line)
 }
 
-/** Answers with one page of a list, in columns that can have headings; whether there is more is said beside the words. */
+/** Prints one page of a list, in columns with optional headings. Whether there is more is said on standard error. */
 export function answerPage<T>(
   options: OutputOptions,
   page: { readonly items: readonly T[]; readonly next: string | null },
@@ -82,12 +85,12 @@ export function answerPage<T>(
   if (options.json !== true && page.next !== null) hint(`There are more: --cursor ${page.next}`)
 }
 
-/** What was asked about is not in order: said by the exit code once the command has ended. */
+/** Sets the exit code for a thing that is not in order. */
 export function notInOrder(): void {
   process.exitCode = exitCodes.notInOrder
 }
 
-/** Rows in columns, each as wide as its widest cell. */
+/** Rows in columns. Each column is as wide as its widest cell. */
 export function table(unsafeRows: readonly (readonly string[])[]): string[] {
   const rows = unsafeRows.map((row) => row.map((cell) => cell.replaceAll('\n', '\uFFFD')))
   const widths: number[] = []
@@ -101,7 +104,7 @@ export function table(unsafeRows: readonly (readonly string[])[]): string[] {
   )
 }
 
-/** Tells how far long work has come, on a terminal or where it was asked for: each piece of work in steps of a tenth. */
+/** Reports the progress of long work in steps of a tenth: on a terminal, or if the option asks for it. */
 export function createProgress(options: ProgressOptions): (what: string, part: number) => void {
   if (options.progress !== true && !process.stderr.isTTY) return () => undefined
   const told = new Map<string, number>()
@@ -113,7 +116,7 @@ export function createProgress(options: ProgressOptions): (what: string, part: n
   }
 }
 
-/** Lines of standard input: one, asked for, where a person sits at it; else all of them. Empty lines are left out. */
+/** Reads standard input: one line after a prompt on a terminal, otherwise all lines. Empty lines are left out. */
 export async function readLines(prompt: string): Promise<string[]> {
   const lines = process.stdin.isTTY ? [await askAtTerminal(prompt)] : (await wholeText(process.stdin)).split('\n')
   return lines.map((line) => line.trim()).filter((line) => line !== '')

@@ -2,35 +2,34 @@ import { DomainError } from '../errors.ts'
 import { canonicalDomain } from './domain.ts'
 import { hasWhiteSpaceOrInvisible, localPartKind, type LocalPartKind } from './local-part.ts'
 
-/** One mailbox in its one form: the form that is mailed to, matched and certified. */
+/** A mailbox in its canonical form. This form is mailed to, matched and certified. */
 export interface MailboxAddress {
-  /** Local part as written, `@`, domain as lower-case A-labels. */
+  /** The local part as written, `@`, the domain as lower-case A-labels. */
   readonly address: string
   readonly localPart: string
   readonly domain: string
   /**
-   * `ascii` is mailed to by every server and certified as rfc822Name. `smtputf8` has a local part beyond ASCII: it is
-   * mailed to with SMTPUTF8 (RFC 6531) and certified as SmtpUTF8Mailbox (RFC 9598).
+   * `ascii`: every server can be mailed with it, and it is certified as rfc822Name. `smtputf8`: the local part goes
+   * beyond ASCII. It is mailed with SMTPUTF8 (RFC 6531) and certified as SmtpUTF8Mailbox (RFC 9598).
    */
   readonly kind: LocalPartKind
   /**
-   * Equal for two addresses exactly when they mean the same mailbox: an ASCII local part with A-Z lowered, any other as
-   * it is, octet for octet (policy rule 11).
+   * Equal for two addresses if and only if they mean the same mailbox. An ASCII local part has A-Z lowered; any other
+   * stays octet for octet (policy rule 11).
    */
   readonly matchingKey: string
 }
 
 /** RFC 5321 section 4.5.3.1.1, in octets. */
 const localPartLimit = 64
-/** RFC 5321 section 4.5.3.1.3: a path has 256 octets, two of which are its angle brackets. */
+/** RFC 5321 section 4.5.3.1.3: a path has 256 octets, of which two are the angle brackets. */
 const addressLimit = 254
 
 const octetsOf = (text: string): number => new TextEncoder().encode(text).length
 
 /**
- * Reads one address as RFC 5321 section 4.1.2 and RFC 6531 section 3.3 write a Mailbox, without quoted strings and
- * address literals, and brings it into its one form. Nothing is trimmed or repaired: what is accepted is what will be
- * certified.
+ * Parses one Mailbox of RFC 5321 section 4.1.2 and RFC 6531 section 3.3 into its canonical form. Quoted strings and
+ * address literals are refused. Nothing is trimmed or repaired: what is accepted is what will be certified.
  *
  * Throws DomainError: `address_malformed`, `address_quoted_local_part`, `address_comment`, `address_literal`,
  * `address_too_long`, `address_domain_invalid`, `address_local_part_not_nfc`.
@@ -58,8 +57,8 @@ export function parseMailboxAddress(text: string): MailboxAddress {
 }
 
 /**
- * Policy rule 11, RFC 6532 section 3.1: a local part beyond ASCII comes in Unicode's form NFC, and is not brought into
- * it here, since the server that delivers to it compares octets. The Kelvin sign and its like are no NFC.
+ * Policy rule 11, RFC 6532 section 3.1: a local part beyond ASCII must come in the Unicode form NFC. It is not
+ * converted here, because the receiving server compares octets. Characters such as the Kelvin sign are not NFC.
  */
 function requireComposed(localPart: string): void {
   if (localPart.normalize('NFC') === localPart) return
@@ -69,7 +68,7 @@ function requireComposed(localPart: string): void {
   )
 }
 
-/** Lowers A-Z only: `toLowerCase` alone would fold the Kelvin sign and its like, if it ever met them. */
+/** Lowers A-Z only. `toLowerCase` would also fold characters such as the Kelvin sign. */
 function lowerAscii(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
@@ -84,7 +83,7 @@ function readDomain(text: string): string {
   }
   if (/[()]/.test(text)) throw commentRefused()
   if (text === '' || hasWhiteSpaceOrInvisible(text)) throw malformed()
-  // Bounds the work of mapping; no honest name is written in four times the characters its A-labels may have.
+  // Limits the work of mapping. No honest name has four times the characters that its A-labels may have.
   if (text.length > (/^[\x00-\x7f]*$/.test(text) ? addressLimit : 4 * addressLimit)) throw tooLong()
   const domain = canonicalDomain(text)
   if (domain === null) {
@@ -107,7 +106,7 @@ function commentRefused(): DomainError {
   return new DomainError('address_comment', 'Leave out comments: send the address without parentheses.')
 }
 
-/** Says which rule a local part breaks; slow paths are fine here, since the address is refused anyway. */
+/** Names the rule that a local part breaks. It may be slow: the address is refused anyway. */
 function refusedShape(text: string): DomainError {
   if (text.endsWith('>')) return malformed()
   if (text.startsWith('"')) {

@@ -1,4 +1,4 @@
-/** The part of tr46 that this project uses; the package ships no types. */
+/** The part of tr46 that is used here. The package has no types of its own. */
 declare module 'tr46' {
   interface StrictOptions {
     readonly checkHyphens?: boolean
@@ -9,13 +9,13 @@ declare module 'tr46' {
     readonly ignoreInvalidPunycode?: boolean
   }
 
-  /** The domain in A-labels, or null where it breaks a rule that was asked for. */
+  /** The domain in A-labels. Null if it breaks a rule that was asked for. */
   export function toASCII(
     domain: string,
     options?: StrictOptions & { readonly verifyDNSLength?: boolean },
   ): string | null
 
-  /** The domain in U-labels; `error` where it breaks a rule that was asked for. */
+  /** The domain in U-labels. `error`: it breaks a rule that was asked for. */
   export function toUnicode(
     domain: string,
     options?: StrictOptions,

@@ -1,6 +1,6 @@
 import type { PageLanguage } from '../api/page.ts'
 
-/** What `/privacy` says by itself, beside what the rooms declare and the operator sets. */
+/** What `/privacy` says itself. The rest comes from the declarations of the rooms and the settings of the operator. */
 export interface PrivacyWords {
   readonly title: string
   readonly skip: string
@@ -27,7 +27,7 @@ export interface PrivacyWords {
     readonly heading: string
     readonly introduction: string
     readonly gets: string
-    /** Of one that is connected no more. */
+    /** For a CA that is no longer connected. */
     readonly got: string
     readonly embedded: string
     readonly external: (connection: string) => string

@@ -3,18 +3,18 @@ import type { DeclaredWords, TableDeclaration } from '../ports/personal-data.ts'
 import { privacyWords, type PrivacyWords } from './page-words.ts'
 import { promises } from './promises.ts'
 
-/** A certificate authority to which requests are passed, or were. */
+/** A certificate authority that gets requests, or got them. */
 interface NamedAuthority {
-  /** Who runs it; of the one inside its own name. */
+  /** Who runs it. For the embedded CA, the CA's own name. */
   readonly recipient: string
   /** ISO 3166-1 alpha-2. */
   readonly country: string | null
-  /** By which administrators know it; null for the one inside, which the controller runs. */
+  /** The name of its connection, as administrators know it. Null for the embedded CA, which the controller runs. */
   readonly connection: string | null
   readonly state: 'active' | 'paused' | 'removed'
 }
 
-/** What the operator has set, as far as the page shows it, and to whom requests go at the moment. */
+/** The operator's settings that the page shows, and who gets requests now. */
 export interface PrivacyFacts {
   readonly controller: string | null
   readonly dpoContact: string | null
@@ -26,7 +26,7 @@ export interface PrivacyFacts {
 
 type Group = keyof PrivacyWords['held']['groups']
 
-/** For whom a table matters: told by what its columns say of a person, and by which database it lies in. */
+/** The readers whom a table concerns. Its columns and its database decide. */
 const groupOf = (declaration: TableDeclaration): Group => {
   const personal = Object.values(declaration.columns).some((column) => column.personal !== 'none')
   if (!personal) return 'impersonal'
@@ -94,10 +94,7 @@ const authorityItem = (authority: NamedAuthority, language: PageLanguage): Html 
   return markup`<strong>${recipient}</strong>${place}, ${words.external(connection)}: ${gets}.`
 }
 
-/**
- * The privacy page: from the declarations of all rooms, which it lists one by one, and from what the operator has
- * set. `day` is the day on which it is shown.
- */
+/** Renders the privacy page: the declarations of all rooms, one by one, and the operator's settings. `day` is today. */
 export function privacyPage(
   declarations: readonly TableDeclaration[],
   facts: PrivacyFacts,

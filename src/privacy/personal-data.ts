@@ -41,7 +41,7 @@ const ledger = {
   },
 } as const
 
-/** The tables that belong to no room: the house's own bookkeeping. */
+/** The tables that belong to no room. */
 export const personalData: readonly TableDeclaration[] = [
   { ...guard, database: 'main' },
   { ...guard, database: 'journal' },

@@ -2,7 +2,7 @@ import type { PageLanguage } from '../api/page.ts'
 
 type Words = Readonly<Record<PageLanguage, string>>
 
-/** The promises of the privacy disclosures by their stable ids, as `/privacy` words them. */
+/** The promises of the privacy disclosures, by their stable ids, in the words of `/privacy`. */
 export const promises: Readonly<Record<string, Words>> = {
   S1: {
     en: 'Data travel under TLS only.',

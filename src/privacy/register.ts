@@ -2,8 +2,8 @@ import type { ColumnDeclaration, TableDeclaration } from '../ports/personal-data
 import type { DatabaseRole } from '../ports/schema.ts'
 
 /**
- * Where the real schema and the declarations differ: a column that nobody declared, or a declaration of a column that
- * is gone. Empty where they agree.
+ * Compares the real schema with the declarations. Names each column without a declaration, and each declaration without
+ * a column.
  */
 export function registerFaults(
   role: DatabaseRole,
@@ -60,7 +60,7 @@ const databaseTitles: Readonly<Record<DatabaseRole, string>> = {
   keys: 'keys: the key ring, on Workers only',
 }
 
-/** The register as `db/README.md`. */
+/** The register as Markdown, for `db/README.md`. */
 export function registerMarkdown(declarations: readonly TableDeclaration[]): string {
   const sections = (['main', 'journal', 'keys'] as const).map((role) =>
     [

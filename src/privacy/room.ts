@@ -8,12 +8,15 @@ import { privacyPage, type PrivacyFacts } from './page.ts'
 import { personalData } from './personal-data.ts'
 import { registerFaults } from './register.ts'
 
-/** The register, and the page made of it. It works on what the rooms declare and knows no room's tables. */
+/**
+ * The register of processing and the page made of it. The room works on declarations, and knows no table of another
+ * room.
+ */
 export function createPrivacyRoom(deps: {
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly declarations: readonly TableDeclaration[]
   readonly facts: Omit<PrivacyFacts, 'authorities'>
-  /** To whom requests can go at the moment; asked each time that the page is shown. */
+  /** Who gets requests now. Called each time the page is shown. */
   readonly authorities: () => Promise<PrivacyFacts['authorities']>
   readonly clock: Clock
 }): Room {

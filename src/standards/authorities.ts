@@ -22,7 +22,10 @@ const authoritiesRoute = createRoute({
   responses: { 200: jsonAnswer('The root and the issuing CA', authoritiesAnswer) },
 })
 
-/** The embedded CA's certificates, for anyone; over TLS, as a root that is to be trusted must not come by plain HTTP. */
+/**
+ * The certificates of the embedded CA, for anyone. TLS only: a root certificate that came by plain HTTP must not be
+ * trusted.
+ */
 export function authorityRoutes(deps: {
   readonly crypto: Crypto
   readonly authorities: readonly AuthorityCertificate[]

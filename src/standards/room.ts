@@ -7,25 +7,24 @@ import type { OcspAnswer } from '../cas/inside/ocsp.ts'
 import { fromBase64 } from '../pki/encoding.ts'
 import type { Clock } from '../ports/runtime.ts'
 
-/** What the faces of the standards are given. */
 export interface StandardsDeps {
   readonly crypto: Crypto
   readonly clock: Clock
   readonly authorities: readonly AuthorityCertificate[]
-  /** A CA's own certificate, DER; null where there is no such CA. */
+  /** A CA's own certificate, DER. Null if there is no such CA. */
   readonly certificateOf: (authority: string) => Uint8Array | null
   readonly revocationListOf: (authority: string) => Promise<RevocationListRow | null>
   readonly answerOcsp: (authority: string, request: Uint8Array) => Promise<OcspAnswer>
 }
 
-/** RFC 6960 A.1.1 sends short requests in the URL; longer ones are no single-certificate requests. */
+/** RFC 6960 A.1.1: short requests come in the URL. A request for one certificate is never longer than this. */
 const ocspUrlCharactersAllowed = 1_024
 
 const noSuchAuthority = (): DomainError => new DomainError('not_found', 'There is no such certificate authority here.')
 
 const httpDate = (milliseconds: number): string => new Date(milliseconds).toUTCString()
 
-/** Lets caches keep what is signed and dated, until half a minute before its own end (RFC 5019 6.2). */
+/** Lets caches keep a signed answer until half a minute before it ends (RFC 5019 6.2). */
 const cacheUntil = (context: Context, deps: StandardsDeps, from: number, until: number): void => {
   const seconds = Math.max(0, Math.floor((until - deps.clock()) / 1_000) - 30)
   context.header('Cache-Control', `max-age=${seconds}, public, no-transform, must-revalidate`)
@@ -36,11 +35,14 @@ const cacheUntil = (context: Context, deps: StandardsDeps, from: number, until: 
 const bytes = (context: Context, body: Uint8Array, type: string): Response =>
   context.body(new Uint8Array(body), 200, { 'Content-Type': type })
 
-/** A new list comes within minutes of a revocation: caches must not hold an old one for its whole life. */
+/** A revocation is in a new list within minutes. So caches must not keep a list until its own end. */
 const listCachedMilliseconds = 5 * 60_000
 const certificateCachedMilliseconds = 24 * 3_600_000
 
-/** CA certificates (RFC 5280 4.2.2.1), revocation lists (4.2.1.13) and OCSP (RFC 6960), for anyone, over plain HTTP. */
+/**
+ * CA certificates (RFC 5280 4.2.2.1), revocation lists (4.2.1.13) and OCSP (RFC 6960). For anyone, also over plain
+ * HTTP.
+ */
 export function createStandardsRoom(deps: StandardsDeps): Room {
   const routes = createRoutes()
 

@@ -48,7 +48,7 @@ const bootstrapRoute = createRoute({
   },
 })
 
-/** Administrators themselves: who is asking, who there are, and how they come and go. */
+/** Administrators: who is asking, who there are, how they come and go. */
 export function administratorRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   const routes = createRoutes()
 

@@ -20,7 +20,7 @@ import type { AdminDeps } from '../deps.ts'
 import { noteLooks } from '../../audit/look.ts'
 import { searchQueryLog } from '../query-log.ts'
 
-/** The query log and the audit log, for who watches over both. */
+/** The query log and the audit log. */
 export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   const routes = createRoutes()
 
@@ -83,7 +83,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   return routes
 }
 
-/** How the service fares, in numbers that name nobody. */
+/** The state of the service, in numbers that name nobody. */
 export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   const routes = createRoutes()
   routes.openapi(

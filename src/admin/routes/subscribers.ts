@@ -6,7 +6,7 @@ import type { AdminRoute } from '../../api/admin-route.ts'
 import type { AdminDeps } from '../deps.ts'
 import { lookAtSubscriber, searchSubscriber } from '../subscribers.ts'
 
-/** Subscribers, for who answers their letters. */
+/** Look-ups of subscribers, for administrators who answer them. */
 export function subscriberRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   const routes = createRoutes()
 

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { z } from 'zod'
 import { Sqlite, SqliteBatchRunner, type SqliteConnection } from '../src/adapters/sqlite.ts'
-import { queuedContent } from '../src/mail/content.ts'
+import { mailContent } from '../src/mail/content.ts'
 import { finishMail, readDueMail } from '../src/mail/store.ts'
 import { openNodeService, type NodeService } from '../src/node.ts'
 import { encodeElement, encodeObjectIdentifier, encodeOctetsAsBitString, tag } from '../src/pki/der.ts'
@@ -138,7 +138,7 @@ async function takeMail({ main, keys }: NodeService, now: number): Promise<Map<s
     for (const { id, kind, contentSealed } of due) {
       if (kind !== 'challenge') continue
       const place = { table: 'outgoing_mail', column: 'content_sealed', row: id }
-      const content = queuedContent.parse(JSON.parse(openText(keys.main, place, contentSealed)))
+      const content = mailContent.parse(JSON.parse(openText(keys.main, place, contentSealed)))
       if (content.kind === 'challenge') tokens.set(content.parameters.registration, content.parameters.token)
     }
     await main.batch(due.map(({ id }) => finishMail(id, 'sent', now, null)))

@@ -129,7 +129,7 @@ describe('the packed client library', () => {
     const options = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts']
     await npm(installed, 'install', ...options, join(folder.path, 'certbook-0.1.0.tgz'), ...dependencies)
     service = await startProcess(join(folder.path, 'data'))
-  }, 120_000)
+  })
   afterAll(async () => {
     await service?.end('SIGTERM')
     await folder.remove()

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type SqliteDatabase from 'better-sqlite3'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { migrate } from '../../src/adapters/migrations.ts'
 import { openSqliteFile, Sqlite } from '../../src/adapters/sqlite.ts'
@@ -40,8 +40,6 @@ import {
 import { temporaryFolder } from '../support/node-process.ts'
 import { sourceModule, startChild } from './child.ts'
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
-
 const guardSchema = migrationScripts('main')
   .flatMap(statementsOf)
   .filter((statement) => statement.includes('batch_guard'))
@@ -79,21 +77,21 @@ interface Scratch {
   close(): Promise<void>
 }
 
-const bindingOf = (local: LocalD1, name: string): D1Binding => {
-  const binding = local.bindings[name]
+const bindingOf = (d1: LocalD1 | null, name: string): D1Binding => {
+  const binding = d1?.bindings[name]
   if (binding === undefined) throw new Error(`no binding ${name}`)
   return binding
 }
 
-let local: LocalD1
+let local: LocalD1 | null = null
 let folder: { path: string; remove(): Promise<void> }
 
 beforeAll(async () => {
-  local = await startLocalD1()
+  if (engines.includes('d1')) local = await startLocalD1()
   folder = await temporaryFolder()
 })
 afterAll(async () => {
-  await local.close()
+  await local?.close()
   await folder.remove()
 })
 
@@ -536,7 +534,8 @@ describe('the change stamp', () => {
   })
 
   test('on D1 is null, so that nothing is cached', () => {
-    expect(new D1(bindingOf(local, 'DB_MAIN')).changeStamp()).toBeNull()
+    // Never asked.
+    expect(new D1({} as D1Binding).changeStamp()).toBeNull()
   })
 })
 

@@ -20,10 +20,8 @@ import {
   type Database,
 } from '../../src/ports/database.ts'
 import { JournalUnavailable, type Journal } from '../../src/ports/journal.ts'
-import { migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
+import { engines, migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
 import { temporaryFolder } from '../support/node-process.ts'
-
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
 
 /** A journal of one kind, and its rows as somebody else reads them. */
 interface Subject {
@@ -116,10 +114,9 @@ const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-describe.each([
-  ['a thread', startThread],
-  ['D1 shards', startShards],
-])('the journal on %s', (_, start) => {
+const journals = { sqlite: { name: 'a thread', start: startThread }, d1: { name: 'D1 shards', start: startShards } }
+
+describe.each(engines.map((engine) => journals[engine]))('the journal on $name', ({ start }) => {
   let subject: Subject
   let journal: Journal
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   DataDirectoryLocked,
   holdsDatabase,
@@ -15,27 +15,16 @@ import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
 import { KeyRingUnusable, openKeyRing, sha256, type KeyRing, type RingStorage } from '../../src/adapters/key-ring.ts'
 import { command, type Database } from '../../src/ports/database.ts'
 import { openText, SealBroken, sealText, type Place, type Sealer } from '../../src/ports/keys.ts'
-import { migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
+import { engines, migrateD1, startLocalD1 } from '../support/engines.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 import { sourceModule, startChild } from './child.ts'
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
-
-let local: LocalD1
-let keysDatabase: Database
 let folder: { path: string; remove(): Promise<void> }
 
 beforeAll(async () => {
-  local = await startLocalD1()
-  const binding = local.bindings['DB_KEYS']
-  if (binding === undefined) throw new Error('no binding DB_KEYS')
-  keysDatabase = await migrateD1('keys', binding)
   folder = await temporaryFolder()
 })
-afterAll(async () => {
-  await local.close()
-  await folder.remove()
-})
+afterAll(() => folder.remove())
 
 let directories = 0
 const newDirectory = (): DataDirectory => openDataDirectory(join(folder.path, `data-${(directories += 1)}`))
@@ -72,7 +61,7 @@ const ringFile = async (): Promise<RingPlace> => {
   }
 }
 
-const ringDatabase = async (): Promise<RingPlace> => {
+const ringIn = async (keysDatabase: Database): Promise<RingPlace> => {
   await keysDatabase.batch([command('DELETE FROM key_ring')])
   return {
     storage: () => new KeyRingDatabase(keysDatabase, Date.now),
@@ -96,18 +85,39 @@ const december = Date.parse('2026-12-01T00:00:00Z')
 
 const keyIdOf = (envelope: Uint8Array): string => Buffer.from(envelope.subarray(2, 2 + (envelope[1] ?? 0))).toString()
 
-describe.each([
-  ['a file', ringFile],
-  ['a database', ringDatabase],
-])('a key ring in %s', (_, newPlace) => {
+/** Rings one after the other, and the end of what they are in. */
+interface RingPlaces {
+  next(): Promise<RingPlace>
+  close(): Promise<void>
+}
+
+async function openKeysDatabase(): Promise<RingPlaces> {
+  const local = await startLocalD1()
+  const binding = local.bindings['DB_KEYS']
+  if (binding === undefined) throw new Error('no binding DB_KEYS')
+  const database = await migrateD1('keys', binding)
+  return { next: () => ringIn(database), close: () => local.close() }
+}
+
+const places = {
+  sqlite: { name: 'a file', open: async (): Promise<RingPlaces> => ({ next: ringFile, close: async () => undefined }) },
+  d1: { name: 'a database', open: openKeysDatabase },
+}
+
+describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (where) => {
+  let opened: RingPlaces
   let ringPlace: RingPlace
   let dataKey: Uint8Array
   const open = (options: { mayCreate?: boolean; dataKey?: Uint8Array } = {}): Promise<KeyRing> =>
     openKeyRing({ dataKey, storage: ringPlace.storage(), mayCreate: false, ...options })
   let ring: KeyRing
 
+  beforeAll(async () => {
+    opened = await where.open()
+  })
+  afterAll(() => opened.close())
   beforeEach(async () => {
-    ringPlace = await newPlace()
+    ringPlace = await opened.next()
     dataKey = new Uint8Array(randomBytes(32))
     ring = await open({ mayCreate: true })
     await ring.journal.prepare(november)

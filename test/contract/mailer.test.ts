@@ -5,14 +5,12 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { domainToASCII } from 'node:url'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { MailFolder } from '../../src/adapters/mail-folder.ts'
 import { MailHook } from '../../src/adapters/mail-hook.ts'
 import { Smtp } from '../../src/adapters/smtp.ts'
 import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../../src/ports/mailer.ts'
 import { temporaryFolder } from '../support/node-process.ts'
-
-vi.setConfig({ testTimeout: 30_000 })
 
 let folder: { path: string; remove(): Promise<void> }
 const opened: (() => Promise<void> | void)[] = []

@@ -72,52 +72,48 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
 
   const [people, each] = engine === 'sqlite' ? [100, 10] : [10, 5]
 
-  test(
-    'for an hour with many requests waiting: said, not asked in vain, and worked off in order',
-    { timeout: 240_000 },
-    async () => {
-      const connection = await connectCa(operator, cfsslAt(ca, ca.url))
-      const subscribers = await registerSome(people)
-      await ca.goDown()
-      const asked: Asked[] = []
-      for (let round = 0; round < each; round += 1) {
-        for (const subscriber of subscribers) {
-          asked.push(await askForOne(subscriber))
-          harness.clock.now += 1
-        }
+  test('for an hour with many requests waiting: said, not asked in vain, and worked off in order', async () => {
+    const connection = await connectCa(operator, cfsslAt(ca, ca.url))
+    const subscribers = await registerSome(people)
+    await ca.goDown()
+    const asked: Asked[] = []
+    for (let round = 0; round < each; round += 1) {
+      for (const subscriber of subscribers) {
+        asked.push(await askForOne(subscriber))
+        harness.clock.now += 1
       }
-      await harness.settled()
-      expect(await statesOf(operator, asked)).toEqual({ received: people * each })
-      const shown = (await operator.get(`/v1/admin/ca-connections/${connection.id}`)).body
-      expect(shown).toMatchObject({
-        circuit: { state: 'open', lastFailure: 'unreachable' },
-        requests: { waiting: people * each, pending: 0, unknown: 0 },
-      })
-      expect(await warnings()).toEqual([expect.stringContaining('Mail CA has failed')])
-      if (engine === 'sqlite') {
-        expect(await metric('certbook_ca_circuit_open', connection.id)).toBe('1')
-        expect(await metric('certbook_ca_requests_waiting', connection.id)).toBe(String(people * each))
-      }
+    }
+    await harness.settled()
+    expect(await statesOf(operator, asked)).toEqual({ received: people * each })
+    const shown = (await operator.get(`/v1/admin/ca-connections/${connection.id}`)).body
+    expect(shown).toMatchObject({
+      circuit: { state: 'open', lastFailure: 'unreachable' },
+      requests: { waiting: people * each, pending: 0, unknown: 0 },
+    })
+    expect(await warnings()).toEqual([expect.stringContaining('Mail CA has failed')])
+    if (engine === 'sqlite') {
+      expect(await metric('certbook_ca_circuit_open', connection.id)).toBe('1')
+      expect(await metric('certbook_ca_requests_waiting', connection.id)).toBe(String(people * each))
+    }
 
-      called = []
-      await passMinutes(harness, 60)
-      expect(await statesOf(operator, asked)).toEqual({ received: people * each })
-      // Looks that issue nothing, less and less often.
-      expect(new Set(called)).toEqual(new Set(['/api/v1/cfssl/info']))
-      expect(called.length).toBeLessThan(30)
-      expect(ca.asked).toEqual([])
+    called = []
+    await passMinutes(harness, 60)
+    expect(await statesOf(operator, asked)).toEqual({ received: people * each })
+    // Looks that issue nothing, less and less often.
+    expect(new Set(called)).toEqual(new Set(['/api/v1/cfssl/info']))
+    expect(called.length).toBeLessThan(30)
+    expect(ca.asked).toEqual([])
 
-      await ca.comeBack()
-      await untilAllIssued(harness, asked)
-      expect(notExactlyOne(ca, asked)).toEqual({})
-      expect(ca.count()).toBe(people * each)
-      const place = new Map(asked.map(({ key }, index) => [key, index]))
-      const ahead = ca.arrivals.map(({ key }, index) => Math.abs((place.get(key) ?? Number.NaN) - index))
-      expect(Math.max(...ahead)).toBeLessThan(atOnce)
-      expect(await warnings()).toEqual([])
-      expect(await harness.service.check()).toEqual([])
-    },
-  )
+    await ca.comeBack()
+    await untilAllIssued(harness, asked)
+    expect(notExactlyOne(ca, asked)).toEqual({})
+    expect(ca.count()).toBe(people * each)
+    const place = new Map(asked.map(({ key }, index) => [key, index]))
+    const ahead = ca.arrivals.map(({ key }, index) => Math.abs((place.get(key) ?? Number.NaN) - index))
+    expect(Math.max(...ahead)).toBeLessThan(atOnce)
+    expect(await warnings()).toEqual([])
+    expect(await harness.service.check()).toEqual([])
+  })
 
   test('a credential that expires in mid-queue: nothing fails, and what waits goes on with a new one', async () => {
     ca.mood.password = 'as agreed'

@@ -332,7 +332,7 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
     )
     expect(await standing()).toMatchObject({ lastFailure: null })
     expect(await stateOf(judy, certificate)).toBe('revoked')
-  }, 60_000)
+  })
 
   test('with the connection its lists are forgotten', async () => {
     const rules = await operator.api.get('/v1/admin/routing-rules')

@@ -1,14 +1,8 @@
-import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { testCommand } from '../support/vitest.ts'
 
-/** CA integration, and long drills with CAs that fail. They need nothing but npm. */
-export default defineConfig({
-  root: fileURLToPath(new URL('../../', import.meta.url)),
-  test: {
-    include: ['test/drills/**/*.test.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    pool: 'forks',
-    maxWorkers: '100%',
-  },
+/** `npm run test:drills`: CAs that fail, long faults, and the journeys of administrators. They need nothing but npm. */
+export default testCommand({
+  include: ['test/{drills,faults,journeys}/**/*.test.ts'],
+  exclude: ['test/journeys/{node,worker}.test.ts', 'test/faults/kill.test.ts'],
+  engines: ['sqlite'],
 })

@@ -172,7 +172,7 @@ const answeredLookups = (asker: Registered, sent: readonly Sent[]): AnsweredLook
     .map(({ address }) => ({ asker: asker.subscriberId, addresses: [address] }))
 
 describe('npm start under load ends in order', () => {
-  test.each(ways)('$way', { timeout: 60_000 }, async ({ signal, target }) => {
+  test.each(ways)('$way', async ({ signal, target }) => {
     const started = await startNpm()
     const clients = new Clients(started.url)
     try {
@@ -234,7 +234,7 @@ async function readSlowly(socket: Socket): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-test('SIGTERM does not cut large answers to a client that reads slowly', { timeout: 60_000 }, async () => {
+test('SIGTERM does not cut large answers to a client that reads slowly', async () => {
   const service = await startProcess(folder.path, { settings: { LOG_LEVEL: 'debug' } })
   const asker = await registerAsker(service.url, 'large@faults.example')
   await publish(asker, (await certify(asker)).id)

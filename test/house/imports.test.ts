@@ -168,7 +168,7 @@ describe('the import order', () => {
       for (const { span } of labels) lines.add(span.line)
       refused.set(file, lines)
     }
-  }, 60_000)
+  })
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

@@ -1,20 +1,13 @@
 import SqliteDatabase from 'better-sqlite3'
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Sqlite } from '../../src/adapters/sqlite.ts'
 import { declarations, documents, outdatedDocuments } from '../../src/docs.ts'
 import type { Database } from '../../src/ports/database.ts'
 import { readColumns, type DatabaseRole } from '../../src/ports/schema.ts'
 import { isTableCurrent } from '../standards/rules-table.ts'
 import { registerFaults } from '../../src/privacy/register.ts'
-import {
-  engines,
-  migrateD1,
-  migrationScripts,
-  openRoomHarness,
-  startLocalD1,
-  type LocalD1,
-} from '../support/engines.ts'
+import { engines, migrateD1, migrationScripts, openRoomHarness, startLocalD1 } from '../support/engines.ts'
 
 const roles = ['main', 'journal', 'keys'] as const
 const bindingOf: Readonly<Record<DatabaseRole, string>> = {
@@ -35,20 +28,21 @@ const faultsOf = async (role: DatabaseRole, database: Database): Promise<string[
   registerFaults(role, await readColumns(database), declarations)
 
 describe('the register against the real schema', () => {
-  let d1: LocalD1
-  beforeAll(async () => {
-    d1 = await startLocalD1()
-  })
-  afterAll(() => d1.close())
-
-  test.each(roles)('every column of %s is declared, on SQLite', async (role) => {
-    expect(await faultsOf(role, sqliteWith(role))).toEqual([])
-  })
-
-  test.each(roles)('every column of %s is declared, on D1', async (role) => {
-    const binding = d1.bindings[bindingOf[role]]
-    if (binding === undefined) throw new Error(`wrangler.toml has no ${bindingOf[role]}`)
-    expect(await faultsOf(role, await migrateD1(role, binding))).toEqual([])
+  describe.each(engines)('on %s', (engine) => {
+    test.each(roles)('every column of %s is declared', async (role) => {
+      if (engine === 'sqlite') {
+        expect(await faultsOf(role, sqliteWith(role))).toEqual([])
+        return
+      }
+      const d1 = await startLocalD1()
+      try {
+        const binding = d1.bindings[bindingOf[role]]
+        if (binding === undefined) throw new Error(`wrangler.toml has no ${bindingOf[role]}`)
+        expect(await faultsOf(role, await migrateD1(role, binding))).toEqual([])
+      } finally {
+        await d1.close()
+      }
+    })
   })
 
   test('a column added without a declaration is a fault, by name', async () => {

@@ -89,4 +89,4 @@ test('the whole story and real registrations under wrangler dev with D1, mail by
     await hook.close()
     await folder.remove()
   }
-}, 180_000)
+})

@@ -98,7 +98,7 @@ describe('a step-ca that is set up otherwise', () => {
       { name: 'broken', key: jwk, template: '{"subject":{},"keyUsage":"?"}' },
       { name: "a stranger's", key: await provisionerJwk(crypto, strangersKey) },
     ])
-  }, 180_000)
+  })
   afterAll(async () => await server.stop())
 
   test('a term that is longer than its longest is left to it, and one certificate is issued', async () => {

@@ -111,21 +111,17 @@ async function traceLookups(service: ServiceCommand): Promise<Step[]> {
   return stepsOf(await readFile(trace, 'utf8'))
 }
 
-test(
-  'between a row of the query log and its answer stands an fsync that has returned',
-  { timeout: 120_000 },
-  async () => {
-    await requireProgram('strace', 'strace')
-    const steps = await traceLookups({})
-    expect(steps.flatMap((step) => (step.what === 'answered' ? [step.address] : []))).toEqual(lookups)
-    expect(answeredTooEarly(steps)).toEqual([])
-  },
-)
+test('between a row of the query log and its answer stands an fsync that has returned', async () => {
+  await requireProgram('strace', 'strace')
+  const steps = await traceLookups({})
+  expect(steps.flatMap((step) => (step.what === 'answered' ? [step.address] : []))).toEqual(lookups)
+  expect(answeredTooEarly(steps)).toEqual([])
+})
 
 test.each([
   { kind: 'answers before it writes', make: answerFirstMutant },
   { kind: 'writes without a sync', make: unsyncedMutant },
-])('the same check finds out a service that $kind', { timeout: 120_000 }, async ({ make }) => {
+])('the same check finds out a service that $kind', async ({ make }) => {
   await requireProgram('strace', 'strace')
   const mutant = await make()
   try {

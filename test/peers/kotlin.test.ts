@@ -9,7 +9,7 @@ import { runWell } from './run.ts'
 const calls = fileURLToPath(new URL('../../docs/clients/CertbookCalls.kt', import.meta.url))
 const app = fileURLToPath(new URL('kotlin-app.kt', import.meta.url))
 
-test('the generated Kotlin compiles and registers a mailbox', { timeout: 300_000 }, async () => {
+test('the generated Kotlin compiles and registers a mailbox', async () => {
   await requireProgram('kotlinc', 'kotlin')
   await requireProgram('java', 'default-jre-headless')
   const folder = await temporaryFolder()

@@ -116,7 +116,7 @@ describe.each(caKeys)('OCSP of a CA with a %s key', (caKey) => {
 })
 
 describe.each(caKeys)('the revocation list of a CA with a %s key', (caKey) => {
-  test('names within a minute each revoked certificate and why', { timeout: 120_000 }, async () => {
+  test('names within a minute each revoked certificate and why', async () => {
     const subscribers = subscribersOf(caKey)
     const { folder } = subscribers
     const serials = new Map<string, string>()

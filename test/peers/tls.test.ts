@@ -275,57 +275,53 @@ describe('a service behind a proxy', () => {
   })
 })
 
-test(
-  'a certificate that is renewed under load is shown to new connections, and curl drops nothing',
-  { timeout: 120_000 },
-  async () => {
-    await makeCertificate('renewed', ...p256)
-    const certificateFile = join(folder.path, 'renewed.pem')
-    const keyFile = join(folder.path, 'renewed.key')
-    const service = await startOnServer('renewed', {
-      TLS_CERT_FILE: certificateFile,
-      TLS_KEY_FILE: keyFile,
-      PKI_PORT: '0',
-    })
-    const url = `https://127.0.0.1:${service.ports[0]}/v1/policy`
-    const ending = new AbortController()
-    const answered = { kept: 0, fresh: 0 }
-    const faults: Run[] = []
-    /** Each call is a connection; the numbers in brackets are requests on it, one after the other. */
-    const keepAsking = async (connections: keyof typeof answered, requests: number): Promise<void> => {
-      const what = ['--insecure', '--fail', '--output', '/dev/null', `${url}?[1-${requests}]`]
-      while (!ending.signal.aborted) {
-        const ended = await curl(network.server, ...what)
-        if (ended.code === 0) answered[connections] += 1
-        else faults.push(ended)
-      }
+test('a certificate that is renewed under load is shown to new connections, and curl drops nothing', async () => {
+  await makeCertificate('renewed', ...p256)
+  const certificateFile = join(folder.path, 'renewed.pem')
+  const keyFile = join(folder.path, 'renewed.key')
+  const service = await startOnServer('renewed', {
+    TLS_CERT_FILE: certificateFile,
+    TLS_KEY_FILE: keyFile,
+    PKI_PORT: '0',
+  })
+  const url = `https://127.0.0.1:${service.ports[0]}/v1/policy`
+  const ending = new AbortController()
+  const answered = { kept: 0, fresh: 0 }
+  const faults: Run[] = []
+  /** Each call is a connection; the numbers in brackets are requests on it, one after the other. */
+  const keepAsking = async (connections: keyof typeof answered, requests: number): Promise<void> => {
+    const what = ['--insecure', '--fail', '--output', '/dev/null', `${url}?[1-${requests}]`]
+    while (!ending.signal.aborted) {
+      const ended = await curl(network.server, ...what)
+      if (ended.code === 0) answered[connections] += 1
+      else faults.push(ended)
     }
-    const load = Promise.all([keepAsking('kept', 200), keepAsking('fresh', 1)])
-    const shown = async (): Promise<string> => {
-      const target = `127.0.0.1:${service.ports[0]}`
-      const { output } = await network.server.run(
-        folder.path,
-        'sh',
-        '-c',
-        `openssl s_client -connect ${target} </dev/null 2>/dev/null | openssl x509 -noout -subject`,
-      )
-      return output.replace('subject=CN =', '').trim()
-    }
-    expect(await shown()).toBe('renewed')
-    for (const name of ['renewed-2', 'renewed-3']) {
-      await makeCertificate(name, ...p256)
-      // As renewal programs do it: each file is replaced as a whole, and then the service is told.
-      await rename(join(folder.path, `${name}.pem`), certificateFile)
-      await rename(join(folder.path, `${name}.key`), keyFile)
-      service.child.kill('SIGHUP')
-      await expect.poll(shown, { timeout: 10_000, interval: 50 }).toBe(name)
-      // A connection that was open while the certificate changed has ended, and new ones after it.
-      const { kept, fresh } = answered
-      await expect.poll(() => answered.kept, { timeout: 20_000 }).toBeGreaterThan(kept)
-      await expect.poll(() => answered.fresh, { timeout: 20_000 }).toBeGreaterThan(fresh + 2)
-    }
-    ending.abort()
-    await load
-    expect(faults).toEqual([])
-  },
-)
+  }
+  const load = Promise.all([keepAsking('kept', 200), keepAsking('fresh', 1)])
+  const shown = async (): Promise<string> => {
+    const target = `127.0.0.1:${service.ports[0]}`
+    const { output } = await network.server.run(
+      folder.path,
+      'sh',
+      '-c',
+      `openssl s_client -connect ${target} </dev/null 2>/dev/null | openssl x509 -noout -subject`,
+    )
+    return output.replace('subject=CN =', '').trim()
+  }
+  expect(await shown()).toBe('renewed')
+  for (const name of ['renewed-2', 'renewed-3']) {
+    await makeCertificate(name, ...p256)
+    // As renewal programs do it: each file is replaced as a whole, and then the service is told.
+    await rename(join(folder.path, `${name}.pem`), certificateFile)
+    await rename(join(folder.path, `${name}.key`), keyFile)
+    service.child.kill('SIGHUP')
+    await expect.poll(shown, { timeout: 10_000, interval: 50 }).toBe(name)
+    // A connection that was open while the certificate changed has ended, and new ones after it.
+    const { kept, fresh } = answered
+    await expect.poll(() => answered.kept, { timeout: 20_000 }).toBeGreaterThan(kept)
+    await expect.poll(() => answered.fresh, { timeout: 20_000 }).toBeGreaterThan(fresh + 2)
+  }
+  ending.abort()
+  await load
+  expect(faults).toEqual([])
+})

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { countedEvents } from '../../src/events.ts'
 import type { Api } from '../support/api.ts'
-import { openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, lookUp, publish, register } from '../support/story.ts'
 import { expectProblem } from './support.ts'
 
@@ -65,10 +65,11 @@ describe('who may read /metrics', () => {
     }
   })
 
-  test('a runtime without a process has none', async () => {
-    const harness = await openRoomHarness('d1')
+  test.each(engines)('only a runtime with a process has any: on %s', async (engine) => {
+    const harness = await openRoomHarness(engine)
     try {
-      expectProblem(await harness.api.get('/metrics'), 501, 'node_only')
+      if (engine === 'sqlite') expect((await harness.api.get('/metrics')).status).toBe(200)
+      else expectProblem(await harness.api.get('/metrics'), 501, 'node_only')
     } finally {
       await harness.close()
     }

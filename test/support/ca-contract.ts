@@ -75,7 +75,7 @@ export function describeCaAdapter(name: string, under: CaUnderTest): void {
     beforeAll(async () => {
       ca = await under.start()
       adapter = await ca.adapter({ url: ca.url })
-    }, 180_000)
+    })
     afterAll(async () => await ca.stop())
 
     /** Orders something, and resolves to what came of it and to how many certificates the CA has issued since. */

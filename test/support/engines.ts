@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
-import { getPlatformProxy } from 'wrangler'
+import { z } from 'zod'
 import { brainpoolCrypto } from '../../src/adapters/brainpool.ts'
 import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
@@ -24,9 +24,11 @@ import { Api, type Ask } from './api.ts'
 import { MailPool } from './mail.ts'
 import { temporaryFolder, testConfig } from './node-process.ts'
 
-/** The two engines that every room is tested on. */
-export const engines = ['sqlite', 'd1'] as const
-export type Engine = (typeof engines)[number]
+const engine = z.enum(['sqlite', 'd1'])
+export type Engine = z.infer<typeof engine>
+
+/** The engines that this run is on: every room is tested on SQLite by `npm test`, and on D1 by `npm run test:d1`. */
+export const engines: readonly Engine[] = z.array(engine).parse((process.env['TEST_ENGINES'] ?? 'sqlite').split(','))
 
 /** The databases of one engine, migrated and empty. */
 export interface Databases {
@@ -89,6 +91,8 @@ function preparingOnce(binding: D1Binding): D1Binding {
 
 /** Local D1 through wrangler's platform proxy, with nothing kept on disk. One a test file: it takes a second. */
 export async function startLocalD1(): Promise<LocalD1> {
+  // Imported here, since it is large and a run on SQLite needs nothing of it.
+  const { getPlatformProxy } = await import('wrangler')
   const proxy = await getPlatformProxy<Record<string, D1Binding>>({ persist: false })
   const isD1 = ([name]: [string, unknown]): boolean => name.startsWith('DB_')
   const bindings = Object.fromEntries(

@@ -200,6 +200,7 @@ export async function createService(
     registration,
     connections,
     authorities,
+    adminRoute,
     origin,
     onCertificatesEnded,
     onCertificateSuperseded,
@@ -230,6 +231,7 @@ export async function createService(
     queryLog,
     enrolment,
     adminRoute,
+    publishedAmong,
     bootstrapSha256: config.adminBootstrapSha256,
     warnings: () => warnings(),
   })

@@ -16,6 +16,8 @@ export interface AdminDeps {
   readonly queryLog: Pick<QueryLogRoom, 'search'>
   readonly enrolment: Pick<EnrolmentRoom, 'administration'>
   readonly adminRoute: AdminRoute
+  /** Which of these certificates are published. */
+  readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
   /** SHA-256, in hex, of the secret that makes the first administrator. Null: nobody may. */
   readonly bootstrapSha256: string | null
   /** The warnings of `/readyz`, as it shows them to this machine. */

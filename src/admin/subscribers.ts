@@ -1,12 +1,13 @@
 import type { SubscriberReading } from '../api/admin-shapes.ts'
 import type { AdminCaller } from '../api/admin-route.ts'
 import { describeSubscriber, holderOf } from '../registration/describe.ts'
+import { readSubscriberCertificates } from '../certificates/readings.ts'
 import type { AdminDeps } from './deps.ts'
 import { noteLooks } from '../audit/look.ts'
 
 async function readSubscriber(deps: AdminDeps, id: string): Promise<SubscriberReading | null> {
   const known = await describeSubscriber(deps, id)
-  return known === null ? null : { ...known, certificates: await deps.enrolment.administration.certificatesOf(id) }
+  return known === null ? null : { ...known, certificates: await readSubscriberCertificates(deps, id) }
 }
 
 /**

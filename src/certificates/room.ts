@@ -1,8 +1,10 @@
+import type { AdminRoute } from '../api/admin-route.ts'
 import type { Room } from '../api/room.ts'
 import type { PrivateKeyFinding } from '../pki/private-keys/detect.ts'
 import { singleGauge } from '../ports/meter.ts'
 import { adoptRevocationList, type AdoptedList } from './adopt-list.ts'
 import { drawConsequences } from './consequences.ts'
+import { adminRoutes } from './admin-routes.ts'
 import type { CertificateDeps } from './deps.ts'
 import { expireCertificates } from './expire.ts'
 import { followForeignLists } from './foreign-lists/run.ts'
@@ -32,7 +34,9 @@ export interface CertificateRoom extends Room {
 }
 
 /** Certificates: keeping, showing, renewing and revoking them, and the keys that must not be certified. */
-export function createCertificateRoom(given: Omit<CertificateDeps, 'tellCasSoon'>): CertificateRoom {
+export function createCertificateRoom(
+  given: Omit<CertificateDeps, 'tellCasSoon'> & { readonly adminRoute: AdminRoute },
+): CertificateRoom {
   const forwarding = createForwarding(given)
   const deps: CertificateDeps = { ...given, tellCasSoon: () => forwarding.wake() }
   const blockDisclosedKey = createDisclosedKeys(deps)
@@ -42,7 +46,11 @@ export function createCertificateRoom(given: Omit<CertificateDeps, 'tellCasSoon'
     certificatesToRenew: (device) => certificatesToRenew(deps, device),
     blockDisclosedKey,
     tellCasSoon: deps.tellCasSoon,
-    routes: [ownCertificateRoutes(deps), keyCompromiseRoutes(deps, blockDisclosedKey)],
+    routes: [
+      ownCertificateRoutes(deps),
+      keyCompromiseRoutes(deps, blockDisclosedKey),
+      ...adminRoutes(deps, given.adminRoute),
+    ],
     jobs: [
       { name: 'certificates-expire', cron: '* * * * *', run: () => expireCertificates(deps) },
       { name: 'renewal-reminders', cron: '* * * * *', run: () => remindHolders(deps) },

@@ -2,6 +2,7 @@ import {
   blob,
   command,
   integer,
+  nullable,
   oneOf,
   query,
   requireOneChange,
@@ -10,6 +11,8 @@ import {
   type Database,
 } from '../ports/database.ts'
 import type { CertificateUse } from '../api/shapes.ts'
+import { reason } from '../cas/inside/statuses.ts'
+import { caRevocationState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
 
 const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
@@ -268,6 +271,105 @@ export const readLeftUnrevoked = (database: Database, now: number) =>
        FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
        WHERE c.state IN ('valid', 'superseded') AND c.not_after > ?
          AND (m.settled_at IS NOT NULL OR d.settled_at IS NOT NULL)`,
+      now,
+    ),
+  )
+
+/** What administrators read: everything but the bytes. */
+const readingColumns = {
+  id: text,
+  request: text,
+  subscriber: text,
+  device: text,
+  mailbox: text,
+  use,
+  state: certificateState,
+  connection: text,
+  factsSealed: blob,
+  notBefore: integer,
+  notAfter: integer,
+  createdAt: integer,
+  revokedAt: nullable(integer),
+  revocationReason: nullable(reason),
+  caRevocation: nullable(text),
+  caRevocationState: nullable(oneOf(...caRevocationState.options)),
+}
+
+export const readCertificateWithoutBytes = (database: Database, id: string) =>
+  database.first(
+    query(
+      readingColumns,
+      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
+              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
+              v.id AS caRevocation, v.state AS caRevocationState
+       FROM certificates c
+       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
+       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+       WHERE c.id = ?`,
+      id,
+    ),
+  )
+export type CertificateWithoutBytes = NonNullable<Awaited<ReturnType<typeof readCertificateWithoutBytes>>>
+
+/** A serial number is unique for one authority: several may have given the same. */
+export const readBySerialNumber = (database: Database, serialNumber: string, limit: number) =>
+  database.all(
+    query(
+      readingColumns,
+      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
+              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
+              v.id AS caRevocation, v.state AS caRevocationState
+       FROM certificates c
+       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
+       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+       WHERE c.serial_number = ? LIMIT ?`,
+      serialNumber,
+      limit,
+    ),
+  )
+
+export const readByFingerprint = (database: Database, fingerprintSha256: string, limit: number) =>
+  database.all(
+    query(
+      readingColumns,
+      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
+              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
+              v.id AS caRevocation, v.state AS caRevocationState
+       FROM certificates c
+       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
+       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+       WHERE c.fingerprint_sha256 = ? LIMIT ?`,
+      fingerprintSha256,
+      limit,
+    ),
+  )
+
+/** The newest certificates of a subscriber. */
+export const readNewestCertificatesOf = (database: Database, subscriber: string, limit: number) =>
+  database.all(
+    query(
+      readingColumns,
+      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
+              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
+              v.id AS caRevocation, v.state AS caRevocationState
+       FROM certificates c
+       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
+       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+       WHERE c.subscriber = ? ORDER BY c.created_at DESC, c.id DESC LIMIT ?`,
+      subscriber,
+      limit,
+    ),
+  )
+
+export const countValidCertificates = (database: Database, now: number) =>
+  database.first(
+    query(
+      { certificates: integer },
+      `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid' AND not_after > ?`,
       now,
     ),
   )

@@ -40,7 +40,7 @@ type ForwardingDeps = Pick<
 
 /** Notes that a certificate is revoked where it was issued, by whoever's word; a repeat changes nothing. */
 export async function noteConfirmed(
-  deps: Pick<ForwardingDeps, 'database' | 'keys' | 'clock' | 'random' | 'events' | 'audit'>,
+  deps: Pick<ForwardingDeps, 'database' | 'clock' | 'events' | 'audit'>,
   { id, connection }: { readonly id: string; readonly connection: string },
   by: Pick<AuditEvent, 'actorKind' | 'actor'>,
 ): Promise<void> {

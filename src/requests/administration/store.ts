@@ -1,6 +1,4 @@
-import { caRevocationState } from '../../api/admin-shapes.ts'
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../../ports/database.ts'
-import { reason } from '../../cas/inside/store.ts'
 import { use } from '../../api/columns.ts'
 import { requestState, type RequestState } from '../store.ts'
 
@@ -97,108 +95,6 @@ export const readDecisions = (database: Database, request: string) =>
       { administrator: text, decision: oneOf('approved', 'rejected'), at: integer },
       `SELECT administrator, decision, at FROM request_approvals WHERE request = ? ORDER BY at, administrator`,
       request,
-    ),
-  )
-
-const certificateColumns = {
-  id: text,
-  request: text,
-  subscriber: text,
-  device: text,
-  mailbox: text,
-  use,
-  state: oneOf('valid', 'superseded', 'revoked', 'expired'),
-  factsSealed: blob,
-  notBefore: integer,
-  notAfter: integer,
-  createdAt: integer,
-  revokedAt: nullable(integer),
-  revocationReason: nullable(reason),
-}
-
-export const readCertificateWithoutBytes = (database: Database, id: string) =>
-  database.first(
-    query(
-      certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
-              (SELECT s.reason FROM certificate_statuses s
-               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
-       FROM certificates c WHERE id = ?`,
-      id,
-    ),
-  )
-export type CertificateWithoutBytes = NonNullable<Awaited<ReturnType<typeof readCertificateWithoutBytes>>>
-
-/** Through which connection each of some certificates came, and what its CA is to be told of it. */
-export const readAtTheirCas = (database: Database, certificates: readonly string[]) =>
-  database.all(
-    query(
-      {
-        certificate: text,
-        connection: text,
-        revocation: nullable(text),
-        state: nullable(oneOf(...caRevocationState.options)),
-      },
-      `SELECT c.id AS certificate, r.connection, v.id AS revocation, v.state
-       FROM certificates c JOIN certificate_requests r ON r.id = c.request
-       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
-       WHERE c.id IN (SELECT value FROM json_each(?))`,
-      JSON.stringify(certificates),
-    ),
-  )
-export type CertificateAtCa = Awaited<ReturnType<typeof readAtTheirCas>>[number]
-
-/** A serial number is unique for one authority: several may have given the same. */
-export const readBySerialNumber = (database: Database, serialNumber: string, limit: number) =>
-  database.all(
-    query(
-      certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
-              (SELECT s.reason FROM certificate_statuses s
-               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
-       FROM certificates c WHERE serial_number = ? LIMIT ?`,
-      serialNumber,
-      limit,
-    ),
-  )
-
-export const readByFingerprint = (database: Database, fingerprintSha256: string, limit: number) =>
-  database.all(
-    query(
-      certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
-              (SELECT s.reason FROM certificate_statuses s
-               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
-       FROM certificates c WHERE fingerprint_sha256 = ? LIMIT ?`,
-      fingerprintSha256,
-      limit,
-    ),
-  )
-
-/** The newest certificates of a subscriber. */
-export const readNewestCertificatesOf = (database: Database, subscriber: string, limit: number) =>
-  database.all(
-    query(
-      certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, facts_sealed AS factsSealed,
-              not_before AS notBefore, not_after AS notAfter, created_at AS createdAt, revoked_at AS revokedAt,
-              (SELECT s.reason FROM certificate_statuses s
-               WHERE s.authority = c.authority AND s.serial_number = c.serial_number) AS revocationReason
-       FROM certificates c WHERE subscriber = ? ORDER BY created_at DESC, id DESC LIMIT ?`,
-      subscriber,
-      limit,
-    ),
-  )
-
-export const countValidCertificates = (database: Database, now: number) =>
-  database.first(
-    query(
-      { certificates: integer },
-      `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid' AND not_after > ?`,
-      now,
     ),
   )
 

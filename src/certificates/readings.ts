@@ -1,0 +1,80 @@
+import type { CertificateReading, CertificateSearch, SubscriberReading } from '../api/admin-shapes.ts'
+import { timestamp } from '../api/room.ts'
+import type { CertificateDeps } from './deps.ts'
+import { openFacts } from './present.ts'
+import {
+  readByFingerprint,
+  readBySerialNumber,
+  readCertificateWithoutBytes,
+  readNewestCertificatesOf,
+  type CertificateWithoutBytes,
+} from './store.ts'
+
+/** A certificate as administrators read it: with the mailbox, without its bytes. */
+export type OpenedReading = CertificateReading & { readonly mailbox: string }
+
+type ReadingDeps = Pick<CertificateDeps, 'database' | 'keys' | 'publishedAmong'>
+
+const certificatesShown = 200
+/** Two CAs that give the same serial number are an accident. More than that are of no use to anyone. */
+const foundAtMost = 20
+
+async function readingsOf(deps: ReadingDeps, rows: readonly CertificateWithoutBytes[]): Promise<OpenedReading[]> {
+  const published = await deps.publishedAmong(rows.map(({ id }) => id))
+  return rows.map((row) => ({
+    id: row.id,
+    subscriberId: row.subscriber,
+    deviceId: row.device,
+    requestId: row.request,
+    use: row.use,
+    state: row.state,
+    published: published.has(row.id),
+    ...openFacts(deps.keys, row),
+    notBefore: timestamp(row.notBefore),
+    notAfter: timestamp(row.notAfter),
+    createdAt: timestamp(row.createdAt),
+    revokedAt: row.revokedAt === null ? null : timestamp(row.revokedAt),
+    revocationReason: row.revocationReason,
+    connectionId: row.connection,
+    caRevocation:
+      row.caRevocation === null || row.caRevocationState === null
+        ? null
+        : { id: row.caRevocation, state: row.caRevocationState },
+  }))
+}
+
+/** Reads one certificate for administrators. Null where there is none. */
+export async function readCertificateReading(deps: ReadingDeps, id: string): Promise<OpenedReading | null> {
+  const row = await readCertificateWithoutBytes(deps.database, id)
+  const [found] = row === null ? [] : await readingsOf(deps, [row])
+  return found ?? null
+}
+
+/** Finds certificates by serial number or fingerprint. */
+export async function searchCertificates(deps: ReadingDeps, by: CertificateSearch): Promise<OpenedReading[]> {
+  return readingsOf(
+    deps,
+    'serialNumber' in by
+      ? await readBySerialNumber(deps.database, by.serialNumber, foundAtMost)
+      : await readByFingerprint(deps.database, by.fingerprintSha256, foundAtMost),
+  )
+}
+
+/** Reads the newest certificates of a subscriber for administrators. */
+export async function readSubscriberCertificates(
+  deps: Pick<CertificateDeps, 'database' | 'publishedAmong'>,
+  subscriber: string,
+): Promise<SubscriberReading['certificates']> {
+  const rows = await readNewestCertificatesOf(deps.database, subscriber, certificatesShown)
+  const published = await deps.publishedAmong(rows.map(({ id }) => id))
+  return rows.map((row) => ({
+    id: row.id,
+    mailboxId: row.mailbox,
+    deviceId: row.device,
+    use: row.use,
+    state: row.state,
+    published: published.has(row.id),
+    notBefore: timestamp(row.notBefore),
+    notAfter: timestamp(row.notAfter),
+  }))
+}

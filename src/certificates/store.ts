@@ -11,7 +11,7 @@ import {
   type Database,
 } from '../ports/database.ts'
 import type { CertificateUse } from '../api/shapes.ts'
-import { reason } from '../cas/inside/statuses.ts'
+import { reason } from '../cas/inside/store.ts'
 import { caRevocationState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
 

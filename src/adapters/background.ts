@@ -1,7 +1,7 @@
 import type { Events } from '../events.ts'
 import type { Background } from '../ports/runtime.ts'
 
-/** Background work of one process; `settled` is awaited before it ends. */
+/** Background work of one process. Await `settled` before the process ends. */
 export class ProcessBackground implements Background {
   readonly #events: Events
   readonly #running = new Set<Promise<void>>()
@@ -10,7 +10,7 @@ export class ProcessBackground implements Background {
     this.#events = events
   }
 
-  /** Starts after the current turn, so that the answer is not held up. */
+  /** Starts after the current turn, so it does not delay the answer. */
   run(name: string, task: () => Promise<void>): void {
     const run = (async () => {
       await new Promise((resolve) => setImmediate(resolve))

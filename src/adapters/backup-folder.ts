@@ -9,7 +9,7 @@ import { takeFileLock } from './file-lock.ts'
  * under a name that no reader takes for one and renamed when it is whole.
  */
 
-/** A backup cannot be made, or cannot be restored; the message says what to do. */
+/** A backup cannot be made or restored. The message says what to do. */
 export class BackupUnusable extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -17,7 +17,7 @@ export class BackupUnusable extends Error {
   }
 }
 
-/** The two databases of a backup, in the order in which they are copied. */
+/** The two databases of a backup, in the order of copying. */
 export const backupDatabases = [
   { role: 'journal', file: 'journal.db' },
   { role: 'main', file: 'main.db' },
@@ -31,20 +31,20 @@ const unfinishedPattern = /^\.\d{4}-[\dTZ.-]+\.partial$/
 /** A file name for a time (UTC milliseconds): RFC 3339 without the colons that some file systems refuse. */
 export const backupName = (at: number): string => new Date(at).toISOString().replaceAll(':', '-')
 
-/** The time that a name stands for, or that somebody typed in RFC 3339; NaN for anything else. */
+/** The time of a backup name, or of RFC 3339 text that somebody typed. NaN for anything else. */
 export const backupTime = (text: string): number =>
   Date.parse(text.replace(/^(\d{4}-\d{2}-\d{2}T\d{2})-(\d{2})-(\d{2})/, '$1:$2:$3'))
 
 export const unfinishedName = (name: string): string => `.${name}.partial`
 
-/** The whole backups of a folder, oldest first. */
+/** The complete backups of a folder, oldest first. */
 export const listBackups = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && namePattern.test(entry.name))
     .map((entry) => entry.name)
     .toSorted()
 
-/** Drops what an interrupted backup left. Only the holder of the folder's lock may. */
+/** Deletes what interrupted backups left. Only the holder of the folder's lock may call it. */
 export function removeUnfinished(folder: string): void {
   for (const entry of readdirSync(folder)) {
     if (unfinishedPattern.test(entry)) rmSync(join(folder, entry), { recursive: true })
@@ -52,8 +52,8 @@ export function removeUnfinished(folder: string): void {
 }
 
 /**
- * Drops the oldest backups, so that `keep` are left, and says which. `taken` stays, also where the clock went back. A
- * half-dropped one is no backup any more.
+ * Deletes the oldest backups until `keep` are left, and returns their names. Never deletes `taken`, even if the clock
+ * went back. A half-deleted backup no longer counts as one.
  */
 export function dropOldBackups(folder: string, keep: number, taken: string): string[] {
   const others = listBackups(folder).filter((name) => name !== taken)
@@ -73,7 +73,7 @@ const realPathOf = (path: string): string => {
   return join(realPathOf(dirname(absolute)), basename(absolute))
 }
 
-/** Throws `BackupUnusable` where backups would lie with what they are to outlive. */
+/** Throws `BackupUnusable` if the backups would lie in the folder that they are a backup of. */
 export function requireOutside(directory: DataDirectory, folder: string): void {
   const data = realPathOf(directory.path)
   if (realPathOf(folder) === data || realPathOf(folder).startsWith(`${data}${sep}`)) {
@@ -82,8 +82,8 @@ export function requireOutside(directory: DataDirectory, folder: string): void {
 }
 
 /**
- * Throws `BackupUnusable` where the folder's ring has other keys than the installation's: overwriting it would make
- * the backups of another installation unreadable for good.
+ * Throws `BackupUnusable` if the folder's key ring has other keys than the installation's. Overwriting it would make
+ * the backups of another installation unreadable forever.
  */
 export function requireSameRing(directory: DataDirectory, folder: string): void {
   const own = new Map(readRingFile(directory.keyRingFile).map((entry) => [entry.id, entry.wrapped]))
@@ -95,7 +95,7 @@ export function requireSameRing(directory: DataDirectory, folder: string): void 
   }
 }
 
-/** Makes the folder where it is missing, and takes it for one backup at a time. */
+/** Makes the folder if it is missing, and locks it for one backup at a time. */
 export function openBackupFolder(folder: string): { release(): void } {
   if (!existsSync(folder)) {
     mkdirSync(folder, { recursive: true, mode: 0o700 })

@@ -14,13 +14,13 @@ const contentShape = z.strictObject({
   at: z.iso.datetime(),
   migrations: z.strictObject({ journal: z.array(z.string()), main: z.array(z.string()) }),
   files: z.strictObject({ 'journal.db': fileShape, 'main.db': fileShape }),
-  /** The newest seal of the audit log; null where nothing had been sealed yet. */
+  /** The newest seal of the audit log. Null if nothing was sealed yet. */
   auditHead: z.string().nullable(),
 })
-/** `proof`: the digest of the content, sealed; only who has `DATA_KEY` can have made it. */
+/** `proof`: the sealed digest of the content. Only somebody with `DATA_KEY` can make it. */
 const manifestShape = z.strictObject({ content: contentShape, proof: z.base64() })
 
-/** What a backup says of itself. */
+/** What a backup says about itself. */
 export type BackupManifest = z.infer<typeof contentShape>
 export type FileDigest = z.infer<typeof fileShape>
 
@@ -60,7 +60,7 @@ const jsonOf = (content: string): unknown => {
   }
 }
 
-/** Reads a manifest, and the check of its proof. Throws `BackupUnusable`. */
+/** Reads a manifest and checks its proof. Throws `BackupUnusable`. */
 export function readManifest(
   folder: string,
   name: string,

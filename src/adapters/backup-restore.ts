@@ -10,16 +10,16 @@ import { syncPath } from './durable-files.ts'
 import { openKeyRing } from './key-ring.ts'
 import { openSqliteFile, Sqlite } from './sqlite.ts'
 
-/** A backup's files, copied beside the data and proved as far as files can prove themselves. */
+/** A backup's files, copied next to the data and checked as far as files alone allow. */
 export interface StagedBackup {
   readonly name: string
   readonly manifest: BackupManifest
   readonly directory: DataDirectory
-  /** The migrations that the copies still need. */
+  /** The migrations that the copies still lack. */
   readonly pending: readonly string[]
 }
 
-/** The newest backup, or the newest that is not younger than `at`. Throws `BackupUnusable`. */
+/** The newest backup, or the newest one not later than `at`. Throws `BackupUnusable`. */
 export function chooseBackup(folder: string, at: string | null): string {
   if (!existsSync(folder)) throw new BackupUnusable(`there is no folder ${folder}; name the folder of the backups`)
   const names = listBackups(folder)
@@ -35,7 +35,7 @@ export function chooseBackup(folder: string, at: string | null): string {
   )
 }
 
-/** Copies one file of a backup and holds the copy against the manifest: what was checked is what is used. */
+/** Copies one file of a backup and compares the copy with the manifest. So the checked bytes are the ones used. */
 function copyChecked(backup: string, file: 'journal.db' | 'main.db', target: string, manifest: BackupManifest): void {
   const source = join(backup, file)
   if (!existsSync(source)) throw new BackupUnusable(`${source} is missing; choose another backup`)
@@ -73,9 +73,9 @@ async function inspectCopies(directory: DataDirectory, progress: BackupProgress)
 }
 
 /**
- * Copies a backup into the new folder `staging`, and proves there: the files are what the manifest says, the ring
- * opens with `dataKey`, the manifest was made with that ring, the schema is not newer than the code, the databases are
- * sound. Throws `BackupUnusable`, `KeyRingUnusable`, `SchemaMismatch`; what was copied then stays for the caller to drop.
+ * Copies a backup into the new folder `staging` and checks it there: the files match the manifest, `dataKey` opens the
+ * key ring, the manifest was made with that ring, the schema is not newer than the code, and the databases are sound.
+ * Throws `BackupUnusable`, `KeyRingUnusable`, `SchemaMismatch`. The caller then deletes what was copied.
  */
 export async function stageBackup(options: {
   readonly folder: string
@@ -109,7 +109,7 @@ export async function stageBackup(options: {
   return { name, manifest, directory, pending }
 }
 
-/** Makes all that was staged survive a loss of power, once nothing has it open any more. */
+/** Makes the staged files survive a loss of power. Call it when nothing has them open any more. */
 export function syncStaged({ path, keyRingFile, journalFile, mainFile }: DataDirectory): void {
   for (const file of [keyRingFile, journalFile, mainFile, path]) syncPath(file)
 }

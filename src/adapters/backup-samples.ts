@@ -3,18 +3,18 @@ import { SealBroken, type Place } from '../ports/keys.ts'
 import { BackupUnusable } from './backup-folder.ts'
 import type { KeyRing } from './key-ring.ts'
 
-/** How many values of each sealed column are opened from either end of its table. */
+/** How many values of each sealed column are opened, from each end of the table. */
 const samplesPerEnd = 10
 
-/** Rows that move to another table keep the name that they were sealed with. */
+/** Rows that moved to another table keep the table name that their seal is bound to. */
 const sealedUnder: Readonly<Record<string, string>> = { query_log_recent: 'query_log' }
 
-/** What opening samples showed. */
+/** The result of opening samples. */
 export interface OpenedSamples {
-  /** The columns of which at least one value was opened, as `table.column`. */
+  /** The columns of which a value was opened, as `table.column`. */
   readonly columns: string[]
   readonly opened: number
-  /** Values of months whose key was dropped: they are erased for good, as they should be. */
+  /** How many values belong to months whose key was deleted. They are erased on purpose. */
   readonly shredded: number
 }
 
@@ -23,13 +23,13 @@ const isRow = (row: unknown): row is Readonly<Record<string, unknown>> => typeof
 const rowsOf = (statement: SqliteDatabase.Statement): Readonly<Record<string, unknown>>[] =>
   statement.all().filter(isRow)
 
-/** The primary key of a table, in order: what a sealed value is bound to is made of it. */
+/** The primary key columns of a table, in order. The seal of a value is bound to them. */
 const primaryKeyOf = (connection: SqliteDatabase.Database, table: string): string[] =>
   rowsOf(connection.prepare(`SELECT name FROM pragma_table_info('${table}') WHERE pk > 0 ORDER BY pk`)).map((row) =>
     String(row['name']),
   )
 
-/** Every column whose values are sealed: by their names, so that the CA's keys are among them. */
+/** All sealed columns, known by their names. The CA's keys are among them. */
 const sealedColumns = (connection: SqliteDatabase.Database): { table: string; column: string }[] =>
   rowsOf(
     connection.prepare(
@@ -38,7 +38,7 @@ const sealedColumns = (connection: SqliteDatabase.Database): { table: string; co
     ),
   ).map((row) => ({ table: String(row['table']), column: String(row['column']) }))
 
-/** The first and the last values of a column, each with the key of its row. The names are the schema's own. */
+/** The first and last values of a column, each with the primary key of its row. The names come from the schema. */
 function samplesOf(connection: SqliteDatabase.Database, table: string, column: string) {
   const key = primaryKeyOf(connection, table)
   const sample = (direction: 'ASC' | 'DESC') =>
@@ -59,8 +59,8 @@ function samplesOf(connection: SqliteDatabase.Database, table: string, column: s
 }
 
 /**
- * Opens one value, or tells that its key was dropped with its month: the ring has keys of later months only. A ring that
- * lacks the newest month is older than the backup, and that is a fault. Throws `SealBroken`.
+ * Opens one value, or reports that its month's key was deleted: the ring then has keys of later months only. A ring
+ * without the newest month is older than the backup, which is a fault. Throws `SealBroken`.
  */
 function openSample(keys: KeyRing, place: Place, envelope: Uint8Array): 'opened' | 'shredded' {
   const months = keys.months()
@@ -70,7 +70,7 @@ function openSample(keys: KeyRing, place: Place, envelope: Uint8Array): 'opened'
   return 'opened'
 }
 
-/** Opens samples of every sealed column of a database. Throws `BackupUnusable` where one does not open. */
+/** Opens samples of every sealed column of a database. Throws `BackupUnusable` if one does not open. */
 export function openSamples(connection: SqliteDatabase.Database, keys: KeyRing): OpenedSamples {
   const columns: string[] = []
   const count = { opened: 0, shredded: 0 }

@@ -5,8 +5,8 @@ import type { DataDirectory } from './data-directory.ts'
 import { moveDurably, syncPath, writeDurably } from './durable-files.ts'
 
 /**
- * Puts restored files in the place of the old ones. Several renames are not one, so a marker that names what is to be
- * done is written first: from then on the restore counts as done, and whoever takes the folder's lock next finishes it.
+ * Puts restored files in the place of the old ones. Several renames are not atomic, so a marker that names the work is
+ * written first. From then on the restore counts as done: whoever locks the folder next finishes it.
  */
 
 const markerShape = z.strictObject({ staging: z.string(), aside: z.string().nullable() })
@@ -15,21 +15,21 @@ type Swap = z.infer<typeof markerShape>
 const markerIn = (directory: DataDirectory): string => join(directory.path, 'restore-under-way')
 const stagingPrefix = 'restoring-'
 
-/** What a database brings along while it is open, or after a crash; it goes before the file it belongs to. */
+/** A database file and the files that SQLite puts beside it. Those must be moved first. */
 const withCompanions = (file: string): string[] =>
   file.endsWith('.db') ? [`${file}-wal`, `${file}-shm`, file] : [file]
 
 const swappedFiles = ['key-ring', 'journal.db', 'main.db']
 
-/** Whether a folder has anything that a restore would replace. */
+/** Whether a folder holds anything that a restore would replace. */
 export const holdsData = (directory: DataDirectory): boolean =>
   swappedFiles.flatMap(withCompanions).some((file) => existsSync(join(directory.path, file)))
 
-/** A name for the folder in which a restore does its work, inside `DATA_DIR` so that renaming is possible. */
+/** The folder in which a restore works. It lies inside `DATA_DIR`, so that files can be renamed out of it. */
 export const stagingPath = (directory: DataDirectory, at: number): string =>
   join(directory.path, `${stagingPrefix}${at}`)
 
-/** Each step leaves a state from which the next run goes on: a staged file that is gone has arrived. */
+/** Can be run again after each step: a staged file that is missing has already been moved. */
 function finish(directory: DataDirectory, { staging, aside }: Swap): void {
   const staged = join(directory.path, staging)
   for (const file of swappedFiles) {
@@ -48,12 +48,12 @@ function finish(directory: DataDirectory, { staging, aside }: Swap): void {
 const readMarker = (directory: DataDirectory): Swap | null =>
   existsSync(markerIn(directory)) ? markerShape.parse(JSON.parse(readFileSync(markerIn(directory), 'utf8'))) : null
 
-/** Whether a restore was interrupted after its files had been proved: the folder holds files of two ages. */
+/** Whether a restore was interrupted after its files were checked. The folder then holds files of two ages. */
 export const isHalfRestored = (directory: DataDirectory): boolean => existsSync(markerIn(directory))
 
 /**
- * Finishes a restore that was interrupted while it put its files in place, and drops what one left that did not come
- * so far. Only the holder of the folder's lock may. Says whether a restore was finished.
+ * Finishes a restore that was interrupted while it moved files, and deletes one that did not come so far. Returns
+ * whether it finished one. Only the holder of the folder's lock may call it.
  */
 export function settleRestore(directory: DataDirectory): boolean {
   const marker = readMarker(directory)
@@ -64,7 +64,10 @@ export function settleRestore(directory: DataDirectory): boolean {
   return marker !== null
 }
 
-/** Puts the files of `staging`, a folder right inside of `directory`, in place; the old ones are kept in the folder `aside`, where one is named. */
+/**
+ * Moves the files of `staging`, a folder directly inside `directory`, into place. Keeps the old ones in the folder
+ * `aside`, if given.
+ */
 export function swapIn(directory: DataDirectory, staging: string, aside: string | null): void {
   if (!existsSync(join(staging, 'main.db'))) throw new Error(`${staging} holds no restored database`)
   const swap: Swap = { staging: basename(staging), aside }

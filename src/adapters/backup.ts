@@ -20,7 +20,7 @@ import type { DataDirectory } from './data-directory.ts'
 import { moveDurably, syncPath, writeDurably } from './durable-files.ts'
 import { openSqliteFile, Sqlite } from './sqlite.ts'
 
-/** Told how much of a file is copied, from 0 to 1. */
+/** Called with the copied part of a file, from 0 to 1. */
 export type BackupProgress = (file: string, part: number) => void
 
 export interface BackupOptions {
@@ -29,14 +29,14 @@ export interface BackupOptions {
   /** The folder of the backups; it must lie outside `DATA_DIR`. */
   readonly folder: string
   readonly clock: () => number
-  /** How many backups are left afterwards; null drops none. */
+  /** How many backups to keep. Null: all. */
   readonly keep: number | null
-  /** Reads the newest seal of the audit log from the copy. */
+  /** Reads the newest audit seal from the copy. */
   readonly auditHeadOf: (main: Database) => Promise<string | null>
   readonly progress: BackupProgress
 }
 
-/** A backup that is whole and on the disk. */
+/** A complete backup on the disk. */
 export interface TakenBackup {
   readonly name: string
   readonly path: string
@@ -49,15 +49,14 @@ export interface TakenBackup {
 const pagesPerStep = 4_096
 
 /**
- * Copies a database as it is at one instant, beside a service that goes on writing. The connection holds a read
- * transaction all the while: without one, each write between two steps would start the copy anew, and under load it
- * would never end.
+ * Copies a database as it is at one moment, while the service goes on writing. The connection holds a read transaction:
+ * without it, each write between two steps would start the copy again, and under load it would never end.
  */
 async function copySnapshot(source: string, target: string, progress: (part: number) => void): Promise<void> {
   const connection = openSqliteFile(source, { readonly: true })
   try {
     connection.exec('BEGIN')
-    // The transaction sees the database as it is at its first read.
+    // The transaction shows the database as it is at its first read.
     connection.prepare('SELECT name FROM sqlite_schema LIMIT 1').get()
     await connection.backup(target, {
       progress: ({ totalPages, remainingPages }) => {
@@ -72,7 +71,7 @@ async function copySnapshot(source: string, target: string, progress: (part: num
   chmodSync(target, 0o600)
 }
 
-/** Reads a copy, and makes it one file that needs no other beside it. */
+/** Opens a copy for reading, and makes it a single file. */
 async function whileCopyIsOpen<T>(path: string, act: (copy: Database) => Promise<T>): Promise<T> {
   const connection = new SqliteDatabase(path)
   try {
@@ -107,7 +106,8 @@ async function write(options: BackupOptions, name: string, unfinished: string): 
     { format: 1, at: new Date(at).toISOString(), migrations: { journal, main }, files, auditHead },
     options.keys,
   )
-  // After the copies, so that it has the key of every value in them; before the rename, so that no whole backup lacks it.
+  // After the copies, so that the ring has the key of every value in them. Before the rename, so that no complete
+  // backup lacks the ring.
   requireSameRing(directory, folder)
   writeDurably(ringFileIn(folder), readFileSync(directory.keyRingFile))
   const path = join(folder, name)
@@ -117,8 +117,8 @@ async function write(options: BackupOptions, name: string, unfinished: string): 
 }
 
 /**
- * Takes a backup beside a service that may be running: the journal first, then the main database, then the key ring,
- * which is one for all backups of the folder. `DATA_KEY` is not in it. Throws `BackupUnusable`.
+ * Takes a backup while a service may be running: first the journal, then the main database, then the key ring, of which
+ * the folder has one for all backups. `DATA_KEY` is not part of it. Throws `BackupUnusable`.
  */
 export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
   const { directory, folder } = options
@@ -133,7 +133,7 @@ export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
     const taken = await write(options, name, unfinished)
     return { ...taken, dropped: options.keep === null ? [] : dropOldBackups(folder, options.keep, name) }
   } catch (error) {
-    // A disk that ran full must not stay full.
+    // If the disk ran full, free it again.
     removeUnfinished(folder)
     throw error
   } finally {

@@ -1,7 +1,7 @@
 import { Crypto as PeculiarCrypto } from '@peculiar/webcrypto'
 
 /**
- * Web Crypto with the brainpool curves (RFC 5639), which Node's own lacks although its OpenSSL has them. Only the
- * operations on those curves go through it.
+ * Web Crypto with the brainpool curves (RFC 5639). Node's own Web Crypto lacks them, although its OpenSSL has them. It
+ * is used only for operations on those curves.
  */
 export const brainpoolCrypto: Crypto = new PeculiarCrypto()

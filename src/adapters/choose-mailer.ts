@@ -3,14 +3,14 @@ import type { MailFolder } from './mail-folder.ts'
 import { MailHook } from './mail-hook.ts'
 import { Smtp } from './smtp.ts'
 
-/** The one way in which mail leaves; where none is set, it stays in the development folder. */
+/** The settings that say how mail is sent. Without one, mail stays in the development folder. */
 interface MailWays {
   readonly smtpUrl: string | null
   readonly mailHookUrl: string | null
   readonly mailHookToken: string | null
 }
 
-/** The mailer that the settings name, and what frees it. */
+/** The mailer that the settings name, and a function that closes it. */
 export function chooseMailer(ways: MailWays, folder: MailFolder): { mailer: Mailer; close: () => void } {
   if (ways.smtpUrl !== null) {
     const smtp = new Smtp(ways.smtpUrl)

@@ -1,6 +1,6 @@
 import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
 
-/** The part of Cloudflare's D1 binding that the port uses. */
+/** The part of Cloudflare's D1 binding that is used here. */
 interface D1Statement {
   bind(...values: readonly unknown[]): D1Statement
   all(): Promise<{ results: Record<string, unknown>[] }>
@@ -13,7 +13,7 @@ export interface D1Binding extends D1Session {
   withSession(constraint: 'first-primary' | 'first-unconstrained'): D1Session
 }
 
-/** D1 answers blobs as arrays of numbers. */
+/** D1 returns blobs as arrays of numbers. */
 const normalise = (row: Record<string, unknown>): Readonly<Record<string, unknown>> => {
   const result: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(row)) {
@@ -82,7 +82,7 @@ export class D1 implements Database {
     return where === 'primary' ? this.#primary : new D1Reader(this.#binding.withSession('first-unconstrained'))
   }
 
-  /** D1 tells no isolate of another one's writes. */
+  /** An isolate cannot know of the writes of another one. */
   changeStamp(): null {
     return null
   }

@@ -25,7 +25,7 @@ export class DataDirectoryLocked extends Error {
   }
 }
 
-/** The files of a folder, which need not exist. */
+/** The paths of a folder that need not exist. */
 export const dataDirectoryAt = (path: string): DataDirectory => ({
   path,
   mainFile: join(path, 'main.db'),
@@ -35,24 +35,24 @@ export const dataDirectoryAt = (path: string): DataDirectory => ({
   outbox: join(path, 'outbox'),
 })
 
-/** Makes the folder where it is missing, readable by its owner only. */
+/** Makes the folder if it is missing, for its owner only. */
 export function openDataDirectory(path: string): DataDirectory {
   mkdirSync(path, { recursive: true, mode: 0o700 })
   return dataDirectoryAt(path)
 }
 
-/** Takes the folder for this process until `release`, or until the process dies. Throws `DataDirectoryLocked`. */
+/** Locks the folder for this process until `release`, or until the process ends. Throws `DataDirectoryLocked`. */
 export function lockDataDirectory(directory: DataDirectory): { release(): void } {
   const lock = takeFileLock(join(directory.path, 'lock'))
   if (lock === null) throw new DataDirectoryLocked(directory.path)
   return lock
 }
 
-/** Whether this folder has ever held data: a key made beside existing data could not read it. */
+/** Whether the folder has ever held data. A new key could not read that data. */
 export const holdsDatabase = (directory: DataDirectory): boolean =>
   existsSync(directory.mainFile) || existsSync(directory.journalFile)
 
-/** `DATA_KEY` as configured, else the one in the folder, else null. */
+/** The configured `DATA_KEY`, or the one in the folder, or null. */
 export function findDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array | null {
   if (configured !== null) return configured
   if (!existsSync(directory.dataKeyFile)) return null
@@ -60,8 +60,8 @@ export function findDataKey(directory: DataDirectory, configured: Uint8Array | n
 }
 
 /**
- * `DATA_KEY` as configured, else the one in the folder, else a new one written there, but only where no database
- * exists. Throws `KeyRingUnusable`.
+ * The configured `DATA_KEY`, or the one in the folder. If there is no database yet, makes a new one in the folder.
+ * Throws `KeyRingUnusable`.
  */
 export function readDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array {
   const present = findDataKey(directory, configured)
@@ -82,7 +82,7 @@ const ringFileShape = z.strictObject({
   entries: z.array(z.strictObject({ id: z.string(), wrapped: z.base64() })),
 })
 
-/** What is not JSON is undefined. */
+/** Undefined if it is not JSON. */
 const jsonOf = (content: string): unknown => {
   try {
     return JSON.parse(content)
@@ -91,7 +91,7 @@ const jsonOf = (content: string): unknown => {
   }
 }
 
-/** The entries of a ring file; none where there is no file. Throws `KeyRingUnusable`. */
+/** The entries of a key ring file. Empty if there is no file. Throws `KeyRingUnusable`. */
 export function readRingFile(path: string): RingEntry[] {
   if (!existsSync(path)) return []
   const parsed = ringFileShape.safeParse(jsonOf(readFileSync(path, 'utf8')))
@@ -103,8 +103,8 @@ export function readRingFile(path: string): RingEntry[] {
 }
 
 /**
- * Runs `change` while no other process changes the ring: of two that read the file and then write it, the later would
- * drop the entry of the earlier. The lock is the kernel's, so it ends with a process that dies.
+ * Runs `change` while no other process changes the ring. Otherwise two processes could both read the file, and the
+ * second to write would lose the entry of the first. The kernel holds the lock, so it ends with the process.
  */
 const whileRingIsLocked = <T>(directory: DataDirectory, change: () => T): T => {
   const lock = new SqliteDatabase(`${directory.keyRingFile}-lock`, { timeout: 5_000 })

@@ -1,4 +1,4 @@
-/** Resolves with the work, or without it when it takes longer; the work itself goes on. */
+/** Resolves when the work ends, or after the time. The work goes on in any case. */
 export async function withinDeadline(work: Promise<void>, milliseconds: number): Promise<void> {
   let deadline: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {

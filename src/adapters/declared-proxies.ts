@@ -4,11 +4,11 @@ import { truncatedNetwork } from '../ports/network.ts'
 
 const family = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 6 ? 'ipv6' : 'ipv4')
 
-/** Addresses and CIDR ranges. An IPv4 address that is mapped into IPv6 counts as itself. */
+/** Addresses and CIDR ranges. An IPv4 address mapped into IPv6 counts as the IPv4 address. */
 export class AddressRanges {
   readonly #list = new BlockList()
 
-  /** `ranges` are addresses, or ranges such as `10.0.0.0/8`. Throws where one is neither. */
+  /** `ranges` are addresses, or ranges such as `10.0.0.0/8`. Throws for anything else. */
   constructor(ranges: readonly string[]) {
     for (const range of ranges) {
       const [address = '', prefix] = range.split('/')
@@ -32,37 +32,39 @@ export interface Reached {
   /** The socket itself speaks TLS. */
   readonly encrypted: boolean
   readonly pkiOnly: boolean
-  /** One header field, its lines joined by commas. */
+  /** One header field, with its lines joined by commas. */
   header(name: string): string | undefined
 }
 
-/** An entry of X-Forwarded-For without the port that some proxies add. */
+/** An entry of X-Forwarded-For without its port. Some proxies add one. */
 const withoutPort = (entry: string): string =>
   entry.replace(/^\[(.*)\](?::\d+)?$/s, '$1').replace(/^([\d.]+):\d+$/, '$1')
 
-/** The last entry that no declared proxy stands for: what stands before it, its sender may have made up. */
+/**
+ * The last entry of X-Forwarded-For that is not a declared proxy. The client may have invented the entries before it.
+ */
 const clientOf = (reached: Reached, proxies: AddressRanges): string => {
   const entries = reached.header('X-Forwarded-For')?.split(',') ?? []
   const addresses = [reached.peer, ...entries.map((entry) => withoutPort(entry.trim())).toReversed()]
   return addresses.find((address, index) => index > 0 && !proxies.includes(address)) ?? addresses.at(-1) ?? ''
 }
 
-/** Each proxy on the way may have added a word; all of them must have been reached by TLS. */
+/** Each proxy may have added a word. All of them must have been reached by TLS. */
 const cameByTls = (reached: Reached): boolean => {
   const protocols = reached.header('X-Forwarded-Proto')?.split(',') ?? []
   return protocols.length > 0 && protocols.every((protocol) => protocol.trim().toLowerCase() === 'https')
 }
 
 /**
- * Another name than this machine's own on a request from this machine: a web page whose name was pointed here (DNS
- * rebinding), or a proxy that nobody declared.
+ * Whether the Host header names this machine. If a request from this machine names another host, it may come from a web
+ * page whose name points here (DNS rebinding), or from an undeclared proxy.
  */
 const namesThisMachine = (host: string | undefined): boolean =>
   /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i.test(host ?? '')
 
 /**
- * How a request came. Behind a declared proxy it is what the proxy says of its client, and without a word on TLS it is
- * not secure. From anyone else it is what the socket says, and forwarding headers may not stand.
+ * How a request came. Behind a declared proxy: as the proxy says, and insecure if it does not say TLS. From anyone
+ * else: as the socket shows, and forwarding headers are refused.
  */
 export function connectionOf(reached: Reached, proxies: AddressRanges): Connection {
   const { peer, encrypted, pkiOnly } = reached

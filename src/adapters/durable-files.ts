@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/** Makes what was written to a file, or the names in a folder, survive a loss of power. */
+/** Makes a file's content, or the names in a folder, survive a loss of power. */
 export function syncPath(path: string): void {
   const opened = openSync(path, 'r')
   try {
@@ -11,7 +11,7 @@ export function syncPath(path: string): void {
   }
 }
 
-/** Writes a file, readable by its owner only, so that after a crash it is there whole or not at all. */
+/** Writes a file for its owner only. After a crash it exists completely or not at all. */
 export function writeDurably(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.new`
   const file = openSync(temporary, 'w', 0o600)
@@ -25,7 +25,7 @@ export function writeDurably(path: string, content: string | Uint8Array): void {
   syncPath(dirname(path))
 }
 
-/** Renames durably, within one file system. */
+/** Renames durably within one file system. */
 export function moveDurably(from: string, to: string): void {
   renameSync(from, to)
   syncPath(dirname(to))

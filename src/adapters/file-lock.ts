@@ -1,8 +1,8 @@
 import SqliteDatabase from 'better-sqlite3'
 
 /**
- * Takes a lock file for this process until `release`, or until the process dies however it dies: SQLite's exclusive
- * file lock is the kernel's. Null where another process holds it.
+ * Locks a file for this process until `release`, or until the process ends in any way: SQLite's exclusive lock is held
+ * by the kernel. Null if another process holds the lock.
  */
 export function takeFileLock(path: string): { release(): void } | null {
   const lock = new SqliteDatabase(path, { timeout: 0 })

@@ -2,7 +2,7 @@ import { blob, command, query, text, type Database } from '../ports/database.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { RingEntry, RingStorage } from './key-ring.ts'
 
-/** The key ring as a database of its own, role `keys`, for Workers. */
+/** The key ring in a database of its own, for Workers. Its role is `keys`. */
 export class KeyRingDatabase implements RingStorage {
   readonly #database: Database
   readonly #clock: Clock
@@ -16,7 +16,7 @@ export class KeyRingDatabase implements RingStorage {
     return this.#database.all(query({ id: text, wrapped: blob }, `SELECT id, wrapped FROM key_ring ORDER BY id`))
   }
 
-  /** Two isolates may both find an entry missing: the first insert stands, and both use it. */
+  /** Two isolates may both find an entry missing. The first insert wins, and both use it. */
   async add(entry: RingEntry): Promise<RingEntry> {
     await this.#database.batch([
       command(

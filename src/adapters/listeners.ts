@@ -6,9 +6,9 @@ import type { TlsCertificateFiles, TlsIdentity } from './tls-certificate.ts'
 interface ListenersOptions {
   readonly host: string
   readonly port: number
-  /** Null: there is no second listener. */
+  /** Null: no second listener. */
   readonly pkiPort: number | null
-  /** The host of requests that name none, as HTTP/1.0 allows. */
+  /** The host for requests without one, which HTTP/1.0 allows. */
   readonly hostname: string
   /** Null: plain HTTP. */
   readonly certificate: TlsCertificateFiles | null
@@ -16,7 +16,7 @@ interface ListenersOptions {
   readonly problemOf: ProblemOf
 }
 
-/** The sockets of a service: of `PORT`, and of `PKI_PORT` where there is one. */
+/** The listening sockets of a service: `PORT`, and `PKI_PORT` if it is set. */
 export class Listeners {
   readonly service: HttpListener
   readonly pki: HttpListener | null
@@ -28,7 +28,7 @@ export class Listeners {
     this.#certificate = certificate
   }
 
-  /** Binds the ports. Rejects with what to set where one is taken, and leaves none bound then. */
+  /** Binds the ports. If one is taken, binds none, and rejects with what to set. */
   static async open(options: ListenersOptions): Promise<Listeners> {
     const { certificate, pkiPort } = options
     const tls = certificate?.identity.options ?? null
@@ -47,12 +47,12 @@ export class Listeners {
     return this.#all().map(({ url }) => url)
   }
 
-  /** Answers what comes to any of them, and what has come. */
+  /** Answers all requests, including those that have already come. */
   answerWith(answer: (request: Request, bindings: ListenerBindings) => Response | Promise<Response>): void {
     for (const listener of this.#all()) listener.answerWith(answer)
   }
 
-  /** Takes a changed certificate into use, or says why the old one stays. Resolves to what ends the watching. */
+  /** Uses a changed certificate, or reports why the old one stays. Resolves to a function that stops watching. */
   watchCertificate(events: Events, everyMilliseconds: number): () => Promise<void> {
     const certificate = this.#certificate
     if (certificate === null) return async () => undefined
@@ -72,7 +72,7 @@ export class Listeners {
     }
   }
 
-  /** Says how many clients met a limit since the last time: one event a client would be a flood of its own. */
+  /** Reports how many clients met a limit since the last report. One event per client would be a flood itself. */
   sayWhoWasCut(events: Events): void {
     for (const listener of this.#all()) {
       const { connections, readers } = listener.takeRefused()
@@ -80,12 +80,12 @@ export class Listeners {
     }
   }
 
-  /** Stops accepting, and resolves when every connection has ended, or was ended after `withinMilliseconds`. */
+  /** Stops accepting. Resolves when every connection has ended, or was cut after `withinMilliseconds`. */
   async drain(withinMilliseconds: number): Promise<void> {
     await Promise.all(this.#all().map((listener) => listener.drain(withinMilliseconds)))
   }
 
-  /** Closes all at once, for a start that fails. */
+  /** Closes everything at once, when the start fails. */
   async abandon(): Promise<void> {
     await Promise.all(this.#all().map((listener) => listener.abandon()))
   }

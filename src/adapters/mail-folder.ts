@@ -2,7 +2,7 @@ import { mkdir, readdir, rename, stat, unlink, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
 
-/** For development: each message becomes one `.eml` file that a mail program opens. */
+/** For development: writes each message as an `.eml` file, which mail programs can open. */
 export class MailFolder implements Mailer {
   readonly #folder: string
 
@@ -10,7 +10,7 @@ export class MailFolder implements Mailer {
     this.#folder = folder
   }
 
-  /** The file appears under its name only when it is whole. */
+  /** The file gets its name when it is complete. */
   async deliver(message: OutgoingMessage): Promise<void> {
     const path = join(this.#folder, `${message.id}.eml`)
     try {
@@ -22,7 +22,7 @@ export class MailFolder implements Mailer {
     }
   }
 
-  /** Removes messages older than `before` (UTC milliseconds). */
+  /** Deletes messages older than `before` (UTC milliseconds). */
   async removeOlderThan(before: number): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     for (const name of await readdir(this.#folder)) {

@@ -1,12 +1,12 @@
 import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
 
-/** Bad request, payload too large, unprocessable content. */
+/** Bad request, content too large, unprocessable content. */
 const refusalsOfTheMessage = [400, 413, 422]
 
-/** A header holds ASCII only: an address beyond it is percent-encoded, as the message names it in full anyway. */
+/** Headers hold ASCII only. Other addresses are percent-encoded; the message itself names them in full. */
 const headerText = (address: string): string => (/^[ -~]*$/.test(address) ? address : encodeURIComponent(address))
 
-/** Hands mail to an HTTPS endpoint of the operator: the RFC 5322 message as the body of a POST. */
+/** Sends mail through an HTTPS endpoint of the operator: the RFC 5322 message is the body of a POST. */
 export class MailHook implements Mailer {
   readonly #url: string
   readonly #token: string | null
@@ -16,7 +16,10 @@ export class MailHook implements Mailer {
     this.#token = token
   }
 
-  /** Any 2xx means taken. Only what judges the message is permanent: a wrong token or path is put right, and then it goes. */
+  /**
+   * Any 2xx means accepted. Only a refusal of the message itself is permanent. A wrong token or path can be corrected,
+   * and then the mail goes.
+   */
   async deliver(message: OutgoingMessage): Promise<void> {
     const headers: Record<string, string> = {
       'Content-Type': 'message/rfc822',

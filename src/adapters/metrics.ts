@@ -5,12 +5,12 @@ import type { Exposition, Gauge } from '../ports/meter.ts'
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** Labels come from closed sets. Should one ever not, what is beyond this many values of it is counted as `other`. */
+/** Labels come from closed sets. If one does not, its values after this many are counted as `other`. */
 const valuesAllowed = 100
 
 const eventNames = Object.keys(countedEvents).filter((name): name is CountedEvent => Object.hasOwn(countedEvents, name))
 
-/** Counts and measures for Prometheus. */
+/** Counters and gauges for Prometheus. */
 export class PrometheusMetrics implements Meter, Exposition {
   readonly #registry = new Registry()
   readonly #counters = new Map<CountedEvent, Counter>()
@@ -36,7 +36,10 @@ export class PrometheusMetrics implements Meter, Exposition {
     })
   }
 
-  /** Adds what Node tells of the process. Once in a process: it watches the collector and the event loop. */
+  /**
+   * Adds Node's own figures of the process. Call it once per process: it watches the garbage collector and the event
+   * loop.
+   */
   watchProcess(): void {
     collectDefaultMetrics({ register: this.#registry })
   }
@@ -57,7 +60,7 @@ export class PrometheusMetrics implements Meter, Exposition {
     this.#durations.observe({ method, route: this.#bounded('route', facts.route), status }, facts.seconds)
   }
 
-  /** Who asks while somebody else's question is being answered gets the same answer. */
+  /** Callers who ask at the same time get the same answer. */
   expose(gauges: readonly Gauge[]): Promise<string> {
     this.#exposing ??= this.#expose(gauges).finally(() => {
       this.#exposing = null
@@ -101,13 +104,13 @@ async function show(gauge: Gauge, registry: Registry): Promise<void> {
     labelNames: label === undefined ? [] : [label],
     registers: [registry],
   })
-  // Without a label the library shows a zero of its own accord.
+  // Without a label the library would show a zero.
   shown.reset()
   if (label === undefined && values.size === 0) registry.removeSingleMetric(name)
   for (const [of, value] of values) shown.set(label === undefined ? {} : { [label]: of }, value)
 }
 
-/** The sizes of database files, with the logs beside them that are not yet part of them. */
+/** The sizes of database files, including their write-ahead logs. */
 export const databaseSizes = (files: Readonly<Record<string, string>>): Gauge => ({
   name: 'certbook_database_bytes',
   means: 'the size of a database on disk, with its write-ahead log',

@@ -6,8 +6,8 @@ import { Sqlite } from './sqlite.ts'
 const folder = new URL('../../db/', import.meta.url)
 
 /**
- * Brings a SQLite file up to the code's schema, each migration in one transaction with its line in the ledger, which
- * is the one that wrangler keeps on D1. Throws `SchemaMismatch` where the file is newer than the code.
+ * Brings a SQLite file up to the schema of the code. Each migration and its line in the ledger are one transaction. The
+ * ledger is the one that wrangler keeps on D1. Throws `SchemaMismatch` if the file is newer than the code.
  */
 export async function migrate(role: DatabaseRole, connection: SqliteDatabase.Database): Promise<string[]> {
   connection.exec(

@@ -3,24 +3,23 @@ import type { Duplex } from 'node:stream'
 
 type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
 
-/** One answer under way. */
 interface Open {
   readonly incoming: IncomingMessage
   readonly socket: Duplex
-  /** When it was first seen going out, as `performance.now()`. */
+  /** When it was first seen on its way out, by `performance.now()`. */
   goingOutSince: number | null
 }
 
-/** The answers that are under way on a server, so that a shutdown cuts none of them, and a slow reader holds none. */
+/** The answers that a server is sending. A shutdown must not cut them, and a slow reader must not hold them forever. */
 export class OpenAnswers {
   readonly #open = new Map<ServerResponse, Open>()
-  /** Connections of which the last answer is under way. */
+  /** Connections whose last answer is being sent. */
   readonly #ending = new WeakSet<Duplex>()
   #last = false
 
   handle(incoming: IncomingMessage, outgoing: ServerResponse, answer: Answer): void {
     const { socket } = incoming
-    // What was pipelined behind a last answer must not be processed (RFC 9112, 9.6).
+    // A request that was pipelined behind the last answer must not be processed (RFC 9112, 9.6).
     if (this.#ending.has(socket)) return
     this.#open.set(outgoing, { incoming, socket, goingOutSince: null })
     outgoing.once('close', () => this.#open.delete(outgoing))
@@ -28,21 +27,21 @@ export class OpenAnswers {
     answer(incoming, outgoing)
   }
 
-  /** From now on the next answer of each connection is its last, and says so. */
+  /** From now on the next answer of each connection is its last, and its headers say so. */
   sayLast(): void {
     this.#last = true
     const newest = new Map(Array.from(this.#open, ([outgoing, { socket }]) => [socket, outgoing]))
     for (const [socket, outgoing] of newest) if (!outgoing.headersSent) this.#end(outgoing, socket)
   }
 
-  /** Whether an answer is written but not yet handed to the system: to Node such a connection is idle. */
+  /** Whether an answer is written but not yet handed to the system. Node calls such a connection idle. */
   unsent(): boolean {
     return Array.from(this.#open.keys()).some((outgoing) => outgoing.writableEnded && !outgoing.writableFinished)
   }
 
   /**
-   * What a connection waits for: `nothing`, `request` (one that has not come in full, with no answer begun), or
-   * `answer`.
+   * What a connection waits for. `request`: a request has not come completely, and no answer has begun. `answer`: an
+   * answer is on its way.
    */
   waitingFor(socket: Duplex): 'nothing' | 'request' | 'answer' {
     const open = this.#of(socket)
@@ -52,7 +51,7 @@ export class OpenAnswers {
       : 'answer'
   }
 
-  /** Ends a connection that can be read no further once what it waits for is answered. */
+  /** Ends a connection that cannot be read further, after its answer is sent. */
   endAfter(socket: Duplex): void {
     const newest = this.#of(socket).at(-1)?.[0]
     if (newest === undefined) socket.destroy()
@@ -60,12 +59,12 @@ export class OpenAnswers {
     else this.#end(newest, socket)
   }
 
-  /** Cuts the connections whose reader has not taken an answer within the time, and returns how many. */
+  /** Cuts connections whose reader has not taken an answer in time. Returns how many. */
   cutSlow(now: number, allowedMilliseconds: number): number {
     const seen = new Set<Duplex>()
     let cut = 0
     for (const [outgoing, open] of this.#open) {
-      // Behind the first answer of a connection others wait for their turn.
+      // Only the first answer of a connection is being sent. The others wait for it.
       if (seen.has(open.socket) || !outgoing.headersSent) continue
       seen.add(open.socket)
       open.goingOutSince ??= now

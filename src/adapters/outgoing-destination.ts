@@ -2,9 +2,9 @@ import { isLoopbackHost } from '../ports/network.ts'
 import { ExchangeFailed, type OutgoingRequest } from '../ports/outgoing-https.ts'
 
 /**
- * Where this machine's cloud answers whoever asks from inside, with credentials in the answer: link-local addresses
- * (RFC 3927, RFC 4291 section 2.5.6), also mapped or translated into IPv6 (RFC 4291 section 2.5.5.2, RFC 6052), and
- * those that clouds have chosen beside them.
+ * Addresses at which clouds answer requests from inside with credentials: link-local addresses (RFC 3927, RFC 4291
+ * section 2.5.6), also when mapped or translated into IPv6 (RFC 4291 section 2.5.5.2, RFC 6052), and addresses that
+ * single clouds use.
  */
 const ofTheMachineItself = [
   /^169\.254\./,
@@ -16,23 +16,23 @@ const ofTheMachineItself = [
   /^\[fd00:ec2::254\]$/,
 ]
 
-/** A host as a URL has it, in the one way that there is to write its address. */
+/** An address as a URL writes it. URLs have one form for each address. */
 const hostOfAddress = (address: string): string => {
   const host = address.includes(':') ? `[${address.replace(/%.*$/s, '')}]` : address
   return URL.canParse(`http://${host}/`) ? new URL(`http://${host}/`).hostname : address
 }
 
-/** Nothing in it is secret or has to be kept from change: a list that is signed by itself. */
+/** Whether a request may go in clear: it holds nothing secret, and the answer (a revocation list) is signed. */
 const mayGoInClear = ({ method, headers }: OutgoingRequest): boolean =>
   method === 'GET' && !Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')
 
-/** Whether a request may go to an address, or to a host that is none, as far as can be told from its name. */
+/** Whether a request may go to an address. For a host name, it decides by the name as far as possible. */
 export function isAllowedDestination(request: OutgoingRequest, addressOrHost: string): boolean {
   const host = hostOfAddress(addressOrHost)
   if (ofTheMachineItself.some((pattern) => pattern.test(host))) return false
   return new URL(request.url).protocol === 'https:' || mayGoInClear(request) || isLoopbackHost(host)
 }
 
-/** A request that goes nowhere: its destination is not one for requests to others. */
+/** The refusal of a destination that requests must not go to. */
 export const destinationRefused = (): ExchangeFailed =>
   new ExchangeFailed('unreachable', 'no', { cause: new Error('the address is not allowed for such a request') })

@@ -7,9 +7,9 @@ import {
 import { destinationRefused, isAllowedDestination } from './outgoing-destination.ts'
 
 /**
- * Requests by the runtime's `fetch`, as Workers have it: with its trust anchors alone, and no client certificate. It
- * does not tell when a request was sent, so after the refusals before the call nothing is certain and every failure is
- * `maybe`; nor does it show the address that a name leads to, so that only one in the URL itself is looked at.
+ * Outgoing requests with `fetch`, as Workers have it: with the runtime's trust anchors and without a client
+ * certificate. `fetch` does not tell when a request was sent, so every failure after the first checks is `maybe`. It
+ * does not show the address of a name either, so only an address in the URL itself is checked.
  */
 export const outgoingFetch: OutgoingHttps = {
   can: { ownTrustAnchors: false, clientCertificates: false },
@@ -49,7 +49,7 @@ async function bodyOf(response: Response, maxBytes: number, signal: AbortSignal)
   try {
     for await (const piece of response.body) {
       length += piece.length
-      // Leaving the loop cancels the rest.
+      // Leaving the loop cancels the rest of the body.
       if (length > maxBytes) throw new ExchangeFailed('answer_too_large', 'maybe')
       pieces.push(piece)
     }

@@ -11,11 +11,11 @@ import {
 } from '../ports/outgoing-https.ts'
 import { destinationRefused, isAllowedDestination } from './outgoing-destination.ts'
 
-/** The alerts of RFC 8446 section 6.2 with which a server turns this service's certificate, or the lack of one, down. */
+/** Alerts of RFC 8446 section 6.2 by which a server refuses this service's certificate, or its absence. */
 const refusesCertificate =
   /_ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN|REQUIRED)|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)$/
 
-/** What the system says of a connection, rather than TLS of the peer. */
+/** Errors of the system, not of the peer's TLS. */
 const notReached: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -27,17 +27,17 @@ const notReached: ReadonlySet<string> = new Set([
 ])
 const cutOff: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
-/** How long a server's verdict on this service's certificate is waited for before the request is sent. */
+/** How long to wait for the server's verdict on this service's certificate before the request is sent. */
 const verdictMilliseconds = 250
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
 /**
- * Requests from Node, each on a connection of its own that is closed behind it. Nothing is sent before the connection
- * stands and the server has shown who it is, so that every failure up to there is certain to be without effect; so is
- * an alert of TLS 1.3 that turns this service's certificate down later, for a server that sends one has not let the
- * request in. `lookup` takes the place of the system's in tests.
+ * Outgoing requests from Node. Each has a connection of its own, which is closed afterwards. Nothing is sent before the
+ * connection stands and the server is verified. So every earlier failure is certain to have had no effect. The same
+ * holds for a later TLS 1.3 alert that refuses this service's certificate: a server that sends it has not taken the
+ * request. `lookup` replaces the system's in tests.
  */
 export function createOutgoingHttps(lookup: LookupFunction = lookUp): OutgoingHttps {
   return {
@@ -48,7 +48,7 @@ export function createOutgoingHttps(lookup: LookupFunction = lookUp): OutgoingHt
 
 async function exchange(request: OutgoingRequest, lookup: LookupFunction): Promise<OutgoingAnswer> {
   const socket = openSocket(request, allowedAddresses(request, lookup))
-  // Whoever waits for the connection hears of a fault; one that comes when nobody does must not end the process.
+  // Errors are handled by whoever waits for the socket. An error while nobody waits must not end the process.
   socket.on('error', () => undefined)
   let sent: 'no' | 'maybe' = 'no'
   let timer: NodeJS.Timeout | undefined
@@ -65,7 +65,7 @@ async function exchange(request: OutgoingRequest, lookup: LookupFunction): Promi
   }
 }
 
-/** Looks a name up and passes on only the addresses that this request may go to. */
+/** Looks up a name, and returns only addresses that this request may go to. */
 const allowedAddresses =
   (request: OutgoingRequest, lookup: LookupFunction): LookupFunction =>
   (hostname, options, callback) =>
@@ -80,7 +80,7 @@ const allowedAddresses =
       else callback(null, first.address, first.family)
     })
 
-/** Begins to connect. Throws ExchangeFailed for a destination that is not allowed, or credentials that TLS cannot use. */
+/** Begins to connect. Throws ExchangeFailed if the destination is not allowed, or TLS cannot use the credentials. */
 function openSocket(request: OutgoingRequest, lookup: LookupFunction): Socket {
   const { protocol, hostname, port } = new URL(request.url)
   const host = hostname.replace(/^\[|\]$/g, '')
@@ -103,7 +103,7 @@ function credentialsOf({ trustAnchors, clientCertificate }: OutgoingRequest): Co
     minVersion: 'TLSv1.2',
     rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
-    // An anchor need not be a root: who runs the CA may name the certificate that stands over its server alone.
+    // An anchor need not be a root: an operator may name only the certificate above the server's.
     ...(trustAnchors.length === 0 ? {} : { ca: trustAnchors.map(asPem), allowPartialTrustChain: true }),
     ...(clientCertificate === null
       ? {}
@@ -114,7 +114,7 @@ function credentialsOf({ trustAnchors, clientCertificate }: OutgoingRequest): Co
   }
 }
 
-/** Resolves when the request may be sent. Rejects with ExchangeFailed, nothing sent. */
+/** Resolves when the request may be sent. Rejects with ExchangeFailed; nothing was sent then. */
 function connected(socket: Socket, request: OutgoingRequest): Promise<void> {
   return new Promise((resolve, reject) => {
     let reached = false
@@ -124,13 +124,13 @@ function connected(socket: Socket, request: OutgoingRequest): Promise<void> {
     socket.once('error', (cause) => reject(new ExchangeFailed(failureToConnect(cause, reached), 'no', { cause })))
     socket.once('close', () => reject(new ExchangeFailed('connection_lost', 'no')))
     if (!(socket instanceof TLSSocket)) return void socket.once('connect', () => resolve())
-    // A server sends session tickets once it has verified what the client showed: RFC 8446 section 4.6.1.
+    // A server sends session tickets after it has verified the client (RFC 8446 section 4.6.1).
     const ticket = new Promise<void>((seen) => socket.once('session', () => seen()))
     socket.once('secureConnect', () => {
       if (request.clientCertificate === null || socket.getProtocol() !== 'TLSv1.3') return resolve()
-      // In TLS 1.3 the client is done before the server has looked at its certificate.
+      // In TLS 1.3 the client is ready before the server has checked its certificate.
       const timer = setTimeout(resolve, verdictMilliseconds)
-      // Not at once: what is written while OpenSSL still tells of the ticket stays where it is.
+      // Not at once: bytes that are written while OpenSSL still reports the ticket get stuck.
       void ticket.then(() => setImmediate(resolve))
       socket.once('close', () => clearTimeout(timer))
     })
@@ -169,7 +169,7 @@ function answered(socket: Socket, request: OutgoingRequest): Promise<OutgoingAns
     })
     outgoing.on('error', fail)
     outgoing.once('close', () => {
-      // Once an answer has begun it is read to its end, which may come after the connection's.
+      // An answer that has begun is read to its end, which may come after the end of the connection.
       if (!begun) reject(new ExchangeFailed('connection_lost', 'maybe'))
     })
     outgoing.end(request.body ?? undefined)
@@ -184,7 +184,7 @@ async function bodyOf(incoming: IncomingMessage, maxBytes: number): Promise<Uint
     if (length > maxBytes) throw new ExchangeFailed('answer_too_large', 'maybe')
     pieces.push(piece)
   }
-  // Not a copy of it: a revocation list is long.
+  // No copy: a revocation list is long.
   const { buffer, byteOffset, byteLength } = Buffer.concat(pieces)
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
@@ -197,7 +197,7 @@ const answerOf = (incoming: IncomingMessage, body: Uint8Array): OutgoingAnswer =
   body,
 })
 
-/** What a failure after the request was sent means; `begun` where an answer had begun to come. */
+/** The meaning of a failure after the request was sent. `begun`: part of an answer had come. */
 function failureOfAnswer(cause: unknown, begun: boolean): ExchangeFailed {
   if (cause instanceof ExchangeFailed) return cause
   const code = codeOf(cause)

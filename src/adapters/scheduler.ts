@@ -7,14 +7,14 @@ interface ScheduledJob {
   run(): Promise<void>
 }
 
-/** Long enough for a start to be over, short enough for a machine that is on for an hour a day. */
+/** Long enough that the start is over, short enough for a machine that runs an hour a day. */
 const catchUpMilliseconds = 60_000
 
 const isNightly = ({ cron }: ScheduledJob): boolean => cron !== '* * * * *'
 
 /**
- * Runs jobs by their cron patterns (UTC) in this process. What is due once a night runs a minute after the start as
- * well, one after the other: a machine that is off at night must still delete what it has promised to.
+ * Runs jobs in this process by their cron patterns (UTC). Nightly jobs also run one after the other a minute after the
+ * start: a machine that is off at night must still delete what it has promised to delete.
  */
 export class Scheduler {
   readonly #crons: readonly Cron[]
@@ -31,7 +31,7 @@ export class Scheduler {
     this.#catchUp = setTimeout(() => void this.#run(() => this.#runInTurn(jobs.filter(isNightly))), afterStart)
   }
 
-  /** No job starts any more; resolves when those that run have ended. */
+  /** Starts no more jobs. Resolves when the running ones have ended. */
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#catchUp)

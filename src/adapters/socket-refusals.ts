@@ -2,13 +2,13 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { DomainError } from '../errors.ts'
 
-/** The answer to an error, as the service gives it everywhere. */
+/** Makes the answer to an error. */
 export type ProblemOf = (error: unknown, instance: string) => Response
 
-/** How long a refused client has to read why, before its connection is cut. */
+/** How long a refused client may read the reason before its connection is cut. */
 const lingerMilliseconds = 500
 
-/** What Node's parser says of a request that never became one. */
+/** The refusal of bytes that Node could not parse as a request. */
 export const refusalOf = (code: string | undefined): DomainError => {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return new DomainError('request_timeout', 'The request did not come in full within the time for it. Send it again.')
@@ -22,7 +22,7 @@ export const refusalOf = (code: string | undefined): DomainError => {
   return new DomainError('malformed_http', 'Send one HTTP/1.1 request as RFC 9112 has it.')
 }
 
-/** Writes an answer to a socket on which there is no request to answer, and ends the connection. */
+/** Writes an answer to a socket that has no request, and ends the connection. */
 export async function refuseSocket(socket: Duplex, error: DomainError, problemOf: ProblemOf): Promise<void> {
   const answer = problemOf(error, '/')
   const body = Buffer.from(await answer.arrayBuffer())

@@ -3,13 +3,13 @@ import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 
-/** The PEM files of the service's own certificate, with its chain, and of its key. */
+/** The PEM files of the service's certificate (with its chain) and of its key. */
 export interface TlsFiles {
   readonly certificateFile: string
   readonly keyFile: string
 }
 
-/** The certificate or the key cannot be used; the message names the setting and says what is wrong. */
+/** The certificate or key cannot be used. The message names the setting and the fault. */
 export class TlsFilesUnusable extends Error {
   constructor(setting: 'TLS_CERT_FILE' | 'TLS_KEY_FILE', fault: string, cause?: unknown) {
     super(`${setting}: ${fault}`, { cause })
@@ -17,13 +17,13 @@ export class TlsFilesUnusable extends Error {
   }
 }
 
-/** A certificate and a key that belong together, ready for a server. */
+/** A certificate and the key that belongs to it. */
 export interface TlsIdentity {
   readonly options: SecureContextOptions
   readonly certificate: X509Certificate
 }
 
-/** Forward secrecy and authenticated encryption only; what TLS 1.3 has, and the same strength in TLS 1.2. */
+/** Only forward secrecy and authenticated encryption: all of TLS 1.3, and the same strength of TLS 1.2. */
 const cipherSuites = [
   'TLS_AES_256_GCM_SHA384',
   'TLS_AES_128_GCM_SHA256',
@@ -62,7 +62,7 @@ const readCertificate = (pem: string): X509Certificate => {
   }
 }
 
-/** Reads both files and sees that they belong together. Throws `TlsFilesUnusable`. */
+/** Reads both files and checks that they belong together. Throws `TlsFilesUnusable`. */
 export async function readTlsIdentity(files: TlsFiles): Promise<TlsIdentity> {
   const cert = await read('TLS_CERT_FILE', files.certificateFile)
   const key = await read('TLS_KEY_FILE', files.keyFile)
@@ -85,10 +85,10 @@ export async function readTlsIdentity(files: TlsFiles): Promise<TlsIdentity> {
   return { options, certificate }
 }
 
-/** How soon a certificate's end is spoken of: whoever renews by hand has a week and another one. */
+/** How long before its end a certificate causes a warning: two weeks, for people who renew by hand. */
 const soonMilliseconds = 14 * 86_400_000
 
-/** What is wrong with a certificate that can be used all the same, in words for `/readyz`. `host` is PUBLIC_URL's. */
+/** Faults of a usable certificate, as warnings for `/readyz`. `host` is that of PUBLIC_URL. */
 export function certificateWarnings(certificate: X509Certificate, host: string, now: number): string[] {
   const warnings: string[] = []
   const { validFromDate, validToDate } = certificate
@@ -109,7 +109,7 @@ interface Watcher {
   readonly onFault: (fault: Error) => void
 }
 
-/** Sees when the files of a certificate change, and reads them again. */
+/** Watches the files of a certificate, and reads them again when they change. */
 export class TlsCertificateFiles {
   readonly #files: TlsFiles
   #identity: TlsIdentity
@@ -126,17 +126,17 @@ export class TlsCertificateFiles {
 
   /** Throws `TlsFilesUnusable`. */
   static async open(files: TlsFiles): Promise<TlsCertificateFiles> {
-    // Looked at before they are read: what changes in between is read again.
+    // Note the state of the files before reading them. A change in between is then noticed.
     const seen = await lookOf(files)
     return new TlsCertificateFiles(files, await readTlsIdentity(files), seen)
   }
 
-  /** The pair in use: the last one that could be. */
+  /** The pair in use: the last one that was usable. */
   get identity(): TlsIdentity {
     return this.#identity
   }
 
-  /** Looks at the files again and again until `close`. */
+  /** Checks the files again and again until `close`. */
   watch(watcher: Watcher, everyMilliseconds: number): void {
     this.#watcher = watcher
     const look = async (): Promise<void> => {
@@ -147,7 +147,7 @@ export class TlsCertificateFiles {
     this.#timer.unref()
   }
 
-  /** Reads the files now, changed or not. Resolves when the pair is in use, or refused. */
+  /** Reads the files now. Resolves when the pair is in use or refused. */
   reload(): Promise<void> {
     return this.#afterThat(async () => this.#read(await lookOf(this.#files)))
   }
@@ -179,7 +179,7 @@ export class TlsCertificateFiles {
   }
 }
 
-/** What changes when a file is written, or replaced by another. */
+/** A text that changes when a file is written or replaced. */
 async function lookOf({ certificateFile, keyFile }: TlsFiles): Promise<string> {
   const looks = [certificateFile, keyFile].map(async (file) => {
     try {

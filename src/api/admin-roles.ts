@@ -3,10 +3,11 @@ import type { AdministratorRole } from './admin-shapes.ts'
 const everyRole = ['owner', 'operator', 'approver', 'privacy', 'auditor'] as const
 
 /**
- * Every call that an administrator's credential may make, and the roles that may make it: whoever has one of them. A
- * call that does not stand here does not exist. Three rules made the table:
- * - `owner` handles administrators and reads what they did; it sees no person's data.
- * - Who looks for a person (rather than for a thing at work) gives a reason, and is written down before the answer.
+ * Every call of the administrators' API, with its roles: an administrator with one of them may make it. A call that is
+ * not in the table does not exist. Three rules made the table:
+ * - `owner` handles administrators and reads what they did, but sees nobody's personal data.
+ * - Whoever looks for a person (not for a thing that they work on) gives a reason, and it is written down before the
+ *   answer.
  * - `auditor` changes nothing.
  */
 export const routeRoles = {

@@ -5,7 +5,10 @@ import { routeRoles, type AdminPath } from './admin-roles.ts'
 import type { AdministratorRole } from './admin-shapes.ts'
 import { bearer, createRoute, problemAnswer, unauthorized } from './room.ts'
 
-/** Who is asking. `credentialSha256` is null for the machine's own operator, whose credential lies in no table. */
+/**
+ * The administrator who is asking. `credentialSha256` is null for the operator of the machine itself, whose credential
+ * is in no table.
+ */
 export interface AdminCaller {
   readonly id: string
   readonly roles: readonly AdministratorRole[]
@@ -20,7 +23,7 @@ export type AuthenticateAdministrator = (authorization: string | undefined) => P
 
 declare module 'hono' {
   interface ContextVariableMap {
-    /** Set on every call under `/v1/admin` that the table of roles names. */
+    /** Set on every call of the table of roles. */
     administrator: AdminCaller
   }
 }

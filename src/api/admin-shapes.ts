@@ -3,7 +3,7 @@ import { certificateUse, pageQuery, revocationReason } from './shapes.ts'
 
 /** The wire shapes of `/v1/admin`. Requests are closed, answers may grow, as in `shapes.ts`. */
 
-/** What an administrator may do; one may have several roles. */
+/** A role of an administrator, who may have several. */
 export const administratorRole = z
   .enum(['owner', 'operator', 'approver', 'privacy', 'auditor'])
   .meta({ id: 'AdministratorRole' })
@@ -27,7 +27,10 @@ export const bootstrapRequest = z.strictObject({ name }).meta({ id: 'BootstrapRe
 export const administratorRequest = z.strictObject({ name, roles }).meta({ id: 'AdministratorRequest' })
 export const administratorChange = z.strictObject({ roles }).meta({ id: 'AdministratorChange' })
 
-/** `name` is null once the name of an ended administrator has been dropped; `createdBy` an id or a way. */
+/**
+ * `name` is null after the name of an ended administrator was deleted. `createdBy` is an id, `command line` or
+ * `bootstrap`.
+ */
 export const administratorAnswer = z
   .object({
     id: z.string(),
@@ -53,18 +56,18 @@ export const administratorCredential = z
   .meta({ id: 'AdministratorCredential' })
 export type AdministratorCredential = z.infer<typeof administratorCredential>
 
-/** Who is asking. The command line has neither a name nor an end. */
+/** The calling administrator. The command line has no name, and its credential does not expire. */
 export const administratorSelf = z
   .object({
     id: z.string(),
     name: z.string().nullable(),
     roles: z.array(administratorRole),
-    /** When the credential expires unless it is used before. */
+    /** When the credential expires if it is not used before. */
     credentialExpiresAt: z.string().nullable(),
   })
   .meta({ id: 'AdministratorSelf' })
 
-/** The states of a certificate request as they are inside: subscribers see some of them as `pending`. */
+/** The inner states of a certificate request. Subscribers see some of them as `pending`. */
 export const requestState = z.enum([
   'received',
   'awaiting_mailbox_proof',
@@ -84,23 +87,23 @@ export const overviewAnswer = z
     subscribers: z.number(),
     devices: z.number(),
     certificates: z.object({ valid: z.number() }),
-    /** Only states that some request is in. */
+    /** Only states that at least one request has. */
     certificateRequests: z.partialRecord(requestState, z.number()),
     mail: z.object({
       queued: z.number(),
-      /** When the oldest that is still queued was made; one of long ago means that mail does not leave. */
+      /** When the oldest queued mail was written. Long ago means that mail does not leave. */
       oldestQueuedAt: z.string().nullable(),
       /** Within the last two days. */
       givenUp: z.number(),
     }),
-    /** What makes the service usable but not as it should be, each with what to do. */
+    /** Warnings about a service that is usable. Each says what to do. */
     warnings: z.array(z.string()),
   })
   .meta({ id: 'OverviewAnswer' })
 
 export const subscriberSearch = z.strictObject({ address: addressText, reason }).meta({ id: 'SubscriberSearch' })
 
-/** What is known of a subscriber; neither keys nor the bytes of certificates. */
+/** What is known about a subscriber, without keys and without the bytes of certificates. */
 export const subscriberReading = z
   .object({
     id: z.string(),
@@ -150,7 +153,7 @@ export type SubscriberReading = z.infer<typeof subscriberReading>
 
 export const requestListQuery = pageQuery.extend({ state: requestState.optional() })
 
-/** A request on its way, as a list shows it: by ids only. */
+/** A request as a list shows it, by ids only. */
 export const listedRequest = z
   .object({
     id: z.string(),
@@ -161,14 +164,14 @@ export const listedRequest = z
     deviceId: z.string(),
     provedBy: z.enum(['csr', 'public_key']),
     connectionId: z.string(),
-    /** Null where the connection was removed long ago. */
+    /** Null if the connection was removed long ago. */
     connectionName: z.string().nullable(),
-    /** The rule that caught it; null where none did. */
+    /** The rule that matched it, or null. */
     ruleId: z.string().nullable(),
     attempts: z.number(),
-    /** Why the CA did not issue when it was last asked. */
+    /** Why the CA did not issue at the last try. */
     lastFailure: z.string().nullable(),
-    /** When it is looked at again; null where only somebody can move it on, or it has an outcome. */
+    /** When it is tried again. Null if only a person can move it on, or if it is decided. */
     dueAt: z.string().nullable(),
     createdAt: z.string(),
     updatedAt: z.string(),
@@ -176,7 +179,7 @@ export const listedRequest = z
   .meta({ id: 'ListedRequest' })
 export type ListedRequest = z.infer<typeof listedRequest>
 
-/** `mailbox`, `explanation`, `caSaid` and `returnedCertificate` are null for roles that handle no requests. */
+/** `mailbox`, `explanation`, `caSaid` and `returnedCertificate` are null for roles that do not work on requests. */
 export const requestReading = listedRequest
   .extend({
     mailbox: z.string().nullable(),
@@ -184,9 +187,9 @@ export const requestReading = listedRequest
     mailboxProvedAt: z.string(),
     subscriberSince: z.string(),
     deviceSince: z.string(),
-    /** What is to be certified: the kind of key, and SHA-256 of its SPKI. */
+    /** The key to certify: its kind, and SHA-256 of its SPKI. */
     key: z.object({ algorithm: z.string(), spkiSha256: z.string() }),
-    /** The rule that caught it, with who had written it as it was then; `state` and `position` are those of today. */
+    /** The rule that matched it, and who had written the rule at that time. `state` and `position` are today's. */
     rule: z.union([
       z.object({
         id: z.string(),
@@ -197,11 +200,11 @@ export const requestReading = listedRequest
       z.null(),
     ]),
     certificateId: z.string().nullable(),
-    /** The CA's own profile that the rule names. */
+    /** The CA profile that the rule names. */
     profile: z.string().nullable(),
     submittedAt: z.string().nullable(),
     waitsFor: z.enum(['ca_mailbox_challenge']).nullable(),
-    /** Whether the CA may still have or issue a certificate for it that is not kept here. */
+    /** Whether the CA may have issued, or may still issue, a certificate that is not kept here. */
     openAtCa: z.boolean(),
     approvals: z.object({
       needed: z.number(),
@@ -209,7 +212,9 @@ export const requestReading = listedRequest
         z.object({ administratorId: z.string(), decision: z.enum(['approved', 'rejected']), at: z.string() }),
       ),
     }),
-    /** What an approver said; what the CA said last; and a certificate (PEM) that the CA returned and that was not kept. */
+    /**
+     * What an approver said, what the CA said last, and a certificate (PEM) that the CA returned and that was not kept.
+     */
     explanation: z.string().nullable(),
     caSaid: z.string().nullable(),
     returnedCertificate: z.string().nullable(),
@@ -217,7 +222,7 @@ export const requestReading = listedRequest
   .meta({ id: 'RequestReading' })
 export type RequestReading = z.infer<typeof requestReading>
 
-/** SHA-256 or a serial number in hexadecimal, as tools print them: in capitals, with colons, with leading zeros. */
+/** SHA-256 or a serial number in hexadecimal. Capitals, colons and leading zeros are allowed, as tools print them. */
 const hexadecimal = (most: number) =>
   z
     .string()
@@ -236,10 +241,10 @@ export const certificateSearch = z
   .meta({ id: 'CertificateSearch' })
 export type CertificateSearch = z.infer<typeof certificateSearch>
 
-/** `by_hand`: the CA cannot be told by a call; an operator revokes there and says so. */
+/** `by_hand`: the CA has no call for it. An operator revokes there and confirms it here. */
 export const caRevocationState = z.enum(['waiting', 'by_hand', 'confirmed'])
 
-/** A certificate without its bytes; `mailbox` is null for roles that only audit. */
+/** A certificate without its bytes. `mailbox` is null for roles that only audit. */
 export const certificateReading = z
   .object({
     id: z.string(),
@@ -257,11 +262,11 @@ export const certificateReading = z
     notAfter: z.string(),
     createdAt: z.string(),
     revokedAt: z.string().nullable(),
-    /** Null where it is not revoked, where none was given, and once the CA says nothing of it any more. */
+    /** Null if it is not revoked, if no reason was given, or if its CA no longer names one. */
     revocationReason: revocationReason.nullable(),
-    /** The connection through which its request went. */
+    /** The CA connection of its request. */
     connectionId: z.string(),
-    /** What its CA has to be told; null where that is the one inside, and where its CA has nothing to be told. */
+    /** What must still be told to its CA. Null for the embedded CA, and if there is nothing to tell. */
     caRevocation: z.union([z.object({ id: z.string(), state: caRevocationState }), z.null()]),
   })
   .meta({ id: 'CertificateReading' })
@@ -279,20 +284,22 @@ const keyFingerprint = z
 export const blocklistImportRequest = z
   .strictObject({ fingerprints: z.array(keyFingerprint).min(1).max(2_000) })
   .meta({ id: 'BlocklistImportRequest' })
-/** `blocked`: how many of them were not blocked before. */
+/** `blocked`: how many of them are newly blocked. */
 export const blocklistImportAnswer = z.object({ blocked: z.number() }).meta({ id: 'BlocklistImportAnswer' })
 
 const time = z.iso.datetime().transform((value) => Date.parse(value))
 
 const dayMilliseconds = 86_400_000
 
-/** As the query log names who asked: the id of a subscriber, or a truncated network. It cannot hold an address. */
+/** Who asked, as the query log names them: the id of a subscriber, or a truncated network. It cannot be an address. */
 const asker = z
   .string()
   .max(64)
   .regex(/^(?:[\w-]+|network:(?:[0-9a-f.:]+\/\d{2}|unknown))$/, 'must be the id of a subscriber, or network:…/24')
 
-/** By who asked, by the address asked for, or both. Without `asker` every row of the time has to be opened. */
+/**
+ * Searches by who asked, by the address asked for, or both. Without `asker`, every row of the time has to be opened.
+ */
 export const queryLogSearch = z
   .strictObject({
     asker: asker.optional(),
@@ -331,7 +338,7 @@ export const auditLogQuery = pageQuery.extend({
   to: time.optional(),
 })
 
-/** One entry, by ids and facts. `personal` names the values that somebody with the role may read with a reason. */
+/** One entry, with ids and facts. `personal` names the values that some roles may read with a reason. */
 export const auditLogEntry = z
   .object({
     id: z.string(),
@@ -348,12 +355,12 @@ export const auditLogEntry = z
   .meta({ id: 'AuditLogEntry' })
 export type AuditLogEntry = z.infer<typeof auditLogEntry>
 
-/** The values behind the commitments; one that has been erased is null. */
+/** The personal values of an entry. An erased one is null. */
 export const auditLogReading = auditLogEntry
   .extend({ values: z.record(z.string(), z.string().nullable()) })
   .meta({ id: 'AuditLogReading' })
 
-/** `head`: one noted down earlier, which must still be part of the chain. */
+/** `head`: a head that was kept elsewhere. It must still be part of the chain. */
 export const auditVerificationQuery = z.strictObject({
   head: z
     .string()

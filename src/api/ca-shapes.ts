@@ -22,8 +22,8 @@ const hasNoCredentials = (value: string): boolean => {
 }
 
 /**
- * Of a CA: TLS, or this machine itself. What stands before its paths; without credentials, query or fragment, not even
- * an empty one, which would make those paths a part of it.
+ * The address of a CA: TLS, or this machine. The paths of its API are added to it, so it has no credentials, query or
+ * fragment, not even empty ones.
  */
 const baseUrl = z
   .string()
@@ -45,11 +45,11 @@ const listUrl = z
   .refine((value) => hasNoCredentials(value), 'must have no user and password: a list is for everybody')
   .transform((value) => (URL.canParse(value) ? new URL(value).href : value))
 
-/** What every connection to a CA elsewhere has. */
+/** The settings that all external CAs have. */
 const common = {
-  /** By which administrators know it. */
+  /** The name for administrators. */
   name: shortText,
-  /** Who runs the CA, as the privacy page names the recipient. */
+  /** Who runs the CA. The privacy page names this recipient. */
   recipient: shortText,
   /** ISO 3166-1 alpha-2. */
   country: z
@@ -59,24 +59,24 @@ const common = {
     .default(null),
   /** The key policy under which it issues. */
   keyPolicy: z.enum(['sbr-strict', 'private']).default('sbr-strict'),
-  /** What issued certificates must lead to. */
+  /** The CA certificates to which issued certificates must lead. */
   anchors: certificates,
-  /** CAs between an anchor and its certificates, where the CA does not send them. */
+  /** CA certificates between an anchor and issued certificates, if the CA does not send them. */
   intermediates: certificates.nullable().default(null),
-  /** Where the CA publishes its revocation lists. */
+  /** The addresses of the CA's revocation lists. */
   revocationLists: z.array(listUrl).max(10).default([]),
 }
 
-/** What a CA that is reached over the network has beside. */
+/** The further settings of a CA that is called over the network. */
 const remote = {
   ...common,
   url: baseUrl,
-  /** What the CA's TLS is verified with, instead of the certificates that the runtime trusts. */
+  /** Verifies the CA's TLS certificate, instead of the anchors of the runtime. */
   tlsAnchors: certificates.nullable().default(null),
   timeoutSeconds: z.int().min(1).max(120).default(30),
 }
 
-/** The sender of the mail with which the CA itself has the mailbox prove something; null where it sends none. */
+/** The sender of the mail by which the CA itself has the mailbox proved. Null if it sends none. */
 const mailboxChallenge = z.strictObject({ sender: shortText }).nullable().default(null)
 
 const secret = z.string().min(1).max(1_000)
@@ -84,12 +84,12 @@ const secret = z.string().min(1).max(1_000)
 const cfsslSettings = z.strictObject({
   ...remote,
   kind: z.literal('cfssl'),
-  /** The profile where a rule names none; null for the CA's default. */
+  /** The profile for rules that name none. Null: the CA's default. */
   profile: shortText.nullable().default(null),
   label: shortText.nullable().default(null),
-  /** False where every profile has a `CSRWhitelist` that takes nothing but the key: else CFSSL adds names of the CSR. */
+  /** False if every profile has a `CSRWhitelist` that takes only the key. Otherwise CFSSL copies names from the CSR. */
   takesContentFromCsr: z.boolean().default(true),
-  /** Of `authsign`; null for `sign`. Null in a change keeps the one that is there. */
+  /** The key of `authsign`; null for `sign`. Null in a change keeps the present one. */
   authKey: z
     .string()
     .regex(/^(?:[0-9a-fA-F]{2}){16,64}$/, 'must be 16 to 64 bytes in hexadecimal')
@@ -100,7 +100,7 @@ const cfsslSettings = z.strictObject({
 const stepCaSettings = z.strictObject({
   ...remote,
   kind: z.literal('step-ca'),
-  /** The name of a JWK provisioner that holds the public key that this connection shows. */
+  /** The name of the JWK provisioner with the public key of this connection. */
   provisioner: shortText,
 })
 
@@ -117,7 +117,7 @@ const estSettings = z.strictObject({
     .default(null),
   authentication: z.enum(['password', 'client-certificate']),
   password: password.nullable().default(null),
-  /** Whether the identical request, sent again, gets the certificate that was issued for it before. */
+  /** Whether the CA answers the same request with the certificate that it issued before. */
   answersAgain: z.boolean().default(false),
   mailboxChallenge,
 })
@@ -128,7 +128,7 @@ const ejbcaSettings = z.strictObject({
   certificateProfile: shortText,
   endEntityProfile: shortText,
   certificateAuthority: shortText,
-  /** Whether its profiles take names and extensions from the CSR as signed. */
+  /** Whether its profiles copy names and extensions from the CSR. */
   takesContentFromCsr: z.boolean().default(true),
   authentication: z.enum(['token', 'client-certificate']),
   token: z.string().min(1).max(8_000).nullable().default(null),
@@ -137,7 +137,7 @@ const ejbcaSettings = z.strictObject({
 
 const manualSettings = z.strictObject({ ...common, kind: z.literal('manual'), mailboxChallenge })
 
-/** A CA as it is set up. */
+/** The settings of a CA connection. */
 export const caConnectionRequest = z
   .discriminatedUnion('kind', [cfsslSettings, stepCaSettings, estSettings, ejbcaSettings, manualSettings])
   .meta({ id: 'CaConnectionRequest' })
@@ -154,14 +154,14 @@ export type CaKind = z.infer<typeof caKind>
 /** The kinds of keys, as rules and questions name them. */
 export const keyAlgorithm = z.enum(['rsa', 'ec', 'ed25519', 'x25519'])
 
-/** The certificate (and its chain) that the CA's owner has made for the key of this connection, PEM. */
+/** The certificate (with its chain, PEM) that the owner of the CA made for the key of this connection. */
 export const clientCertificateRequest = z
   .strictObject({ certificate: certificates })
   .meta({ id: 'ClientCertificateRequest' })
 
 /**
- * A connection as it is. `settings` are those it was made with, without what is secret. `keyForCa` is what the CA's
- * owner has to be given: the service makes the keys that it authenticates with, and never shows the private part.
+ * A CA connection. `settings` are the given ones without secrets. The owner of the CA must be given `keyForCa`: the
+ * service makes its own keys, and never shows the private part.
  */
 export const caConnectionAnswer = z
   .object({
@@ -187,7 +187,7 @@ export const caConnectionAnswer = z
       algorithms: z.array(keyAlgorithm),
       revoke: z.boolean(),
       findLostOutcomes: z.boolean(),
-      /** Names and extensions in a CSR are refused, for the CA would take them as they are. */
+      /** Whether names and extensions in a CSR are refused, because the CA would copy them. */
       refusesOtherContents: z.boolean(),
       byHand: z.boolean(),
     }),
@@ -199,7 +199,7 @@ export const caConnectionAnswer = z
       lastFailureAt: z.string().nullable(),
       lastSuccessAt: z.string().nullable(),
     }),
-    /** Requests that wait to be sent, that the CA has, and that only an operator can settle. */
+    /** Requests that wait to be sent, that are at the CA, and that only an operator can settle. */
     requests: z.object({ waiting: z.number(), pending: z.number(), unknown: z.number() }),
     revocationLists: z.array(
       z.object({
@@ -218,8 +218,8 @@ export const caConnectionAnswer = z
 export type CaConnectionAnswer = z.infer<typeof caConnectionAnswer>
 
 /**
- * What a look at the CA told; nothing was issued. `facts` are there too where the CA is ready and what it would issue
- * is not fit: `anchors_differ`, `profile_refused`.
+ * The result of a connection test, which issues nothing. `facts` are also present if the CA is ready but would issue
+ * what does not fit: `anchors_differ`, `profile_refused`.
  */
 export const caCheckAnswer = z
   .object({
@@ -234,21 +234,21 @@ export type CaCheckAnswer = z.infer<typeof caCheckAnswer>
 /** The highest position that a rule can have. */
 export const lastPosition = 100_000
 
-/** What is left out or null fits everything. The first rule by position that fits a request decides. */
+/** A field that is left out or null matches everything. The first matching rule by position decides. */
 export const routingRuleRequest = z
   .strictObject({
     position: z.int().min(1).max(lastPosition),
-    /** `example.com` alone, or `*.example.com` for what is below it; kept in lower case, as A-labels. */
+    /** `example.com` matches that domain, `*.example.com` all below it. Kept in lower case, as A-labels. */
     domain: z.string().trim().min(1).max(255).nullable().default(null),
-    // Not nullable(): that would make the named shapes themselves nullable in the OpenAPI document.
+    // Not nullable(): in the OpenAPI document it would make the named shape itself nullable.
     accountType: z.union([accountType, z.null()]).default(null),
     use: z.union([certificateUse, z.null()]).default(null),
     algorithm: keyAlgorithm.nullable().default(null),
-    /** Null: what the rule catches gets no certificate here. */
+    /** Null: requests that match get no certificate here. */
     connectionId: identifier.nullable(),
-    /** The CA's own profile; null for the connection's usual one. */
+    /** The CA profile. Null: that of the connection. */
     profile: shortText.nullable().default(null),
-    /** How many persons must approve: none, one, or two (neither of them who wrote the rule). */
+    /** How many people must approve: none, one, or two. Whoever wrote the rule does not count. */
     approvals: z.int().min(0).max(2).default(0),
   })
   .meta({ id: 'RoutingRuleRequest' })
@@ -272,7 +272,7 @@ export const routingRule = z
   .meta({ id: 'RoutingRule' })
 export type RoutingRule = z.infer<typeof routingRule>
 
-/** Which rule would catch a request; nobody has to have that mailbox. */
+/** Asks which rule would match a request. The mailbox need not exist. */
 export const routingQuestion = z
   .strictObject({
     address: z.string().min(1).max(1_000),
@@ -285,10 +285,10 @@ export const routingQuestion = z
   .meta({ id: 'RoutingQuestion' })
 export const routingAnswer = z
   .object({
-    /** Null where no rule fits and the request goes to the CA inside. */
+    /** Null if no rule matches. The request then goes to the embedded CA. */
     rule: z.union([routingRule, z.null()]),
     outcome: z.enum(['accepted', 'refused']),
-    /** The code with which it would be refused. */
+    /** The code of the refusal, if it would be refused. */
     code: z.string().nullable(),
     connectionId: z.string().nullable(),
     connectionName: z.string().nullable(),
@@ -298,10 +298,10 @@ export const routingAnswer = z
   })
   .meta({ id: 'RoutingAnswer' })
 
-/** The certificate that the CA issued for a request, PEM, with its chain behind it where the connection lacks that. */
+/** The certificate that the CA issued for a request, PEM. Its chain follows if the connection lacks it. */
 export const broughtCertificate = z.strictObject({ certificate: certificates }).meta({ id: 'BroughtCertificate' })
 
-/** What an operator knows of a request whose outcome is unknown: the CA has not issued. */
+/** An operator's answer for a request with unknown outcome: the CA has not issued. */
 export const requestSettlement = z
   .strictObject({ outcome: z.enum(['submit_again', 'failed']) })
   .meta({ id: 'RequestSettlement' })
@@ -318,12 +318,12 @@ export const requestCsr = z
   .meta({ id: 'RequestCsr' })
 export type RequestCsr = z.infer<typeof requestCsr>
 
-/** Shown to the person whose request it was. */
+/** The person who made the request sees this. */
 export const rejectionRequest = z
   .strictObject({ reason: z.string().trim().min(3, 'say in 3 characters or more why').max(500) })
   .meta({ id: 'RejectionRequest' })
 
-/** How a request stands after something was done to it. */
+/** The state of a request after somebody changed it. */
 export const requestStanding = z
   .object({
     id: z.string(),
@@ -335,17 +335,17 @@ export const requestStanding = z
   .meta({ id: 'RequestStanding' })
 export type RequestStanding = z.infer<typeof requestStanding>
 
-/** How a request stands after a decision; `repeated` where this administrator had said the same before. */
+/** The state of a request after a decision. `repeated`: this administrator had already decided the same. */
 export const decidedRequest = requestStanding.extend({ repeated: z.boolean() }).meta({ id: 'DecidedRequest' })
 export type DecidedRequest = z.infer<typeof decidedRequest>
 
-/** A revocation that a CA elsewhere has to be told of. */
+/** A revocation that an external CA must be told of. */
 export const caRevocation = z
   .object({
     id: z.string(),
     connectionId: z.string(),
     requestId: z.string(),
-    /** Null where the certificate was never kept here. */
+    /** Null if the certificate was never kept here. */
     certificateId: z.string().nullable(),
     serialNumber: z.string(),
     issuer: z.string(),

@@ -1,5 +1,5 @@
 import { oneOf } from '../ports/database.ts'
 import { certificateUse } from './shapes.ts'
 
-/** The readers of columns that several rooms have, whose values the API names. */
+/** Reads a column whose values the API names too. Several rooms have it. */
 export const use = oneOf(...certificateUse.options)

@@ -2,7 +2,7 @@ import { DomainError } from '../errors.ts'
 import type { DeviceFacts } from './shapes.ts'
 
 /**
- * Refuses what the disclosures do not name: a serial number is taken of Android devices only. Throws
+ * Refuses a serial number of anything but an Android device: the disclosures allow no other. Throws
  * `serial_number_not_android`.
  */
 export function requireAllowedFacts(device: DeviceFacts): void {

@@ -1,10 +1,10 @@
 import { caExamples } from './ca-examples.ts'
 
-/** An example of one operation, by its name; a test lints it against the shapes. */
+/** An example for one operation. A test checks it against the shapes. */
 export interface Example {
   readonly request?: unknown
   readonly answer?: unknown
-  /** The one status that the answer is an example of, where the operation has others of another shape. */
+  /** The status of the answer in the example, if the operation has answers of several shapes. */
   readonly answerStatus?: string
 }
 
@@ -97,7 +97,7 @@ const ownDevice = {
   createdAt: time,
   lastSeenAt: '2026-11-21T00:00:00.000Z',
 }
-/** How a request stands after an administrator did something to it. */
+/** The state of a request after an administrator changed it. */
 const standing = {
   id: 'c2FtcGxlLXJlcXVlc3QtaWQ',
   state: 'pending',

@@ -1,6 +1,6 @@
 import type { OpenApiDocument } from './openapi-document.ts'
 
-/** What the OpenAPI document says in words, beside what the routes and the shapes say. */
+/** The texts of the OpenAPI document that stand in no route or shape. */
 
 export const documentDescription = [
   'The phone book for S/MIME: a device registers a mailbox, has its keys certified, and asks by exact address for the ' +
@@ -32,7 +32,7 @@ export const tagDescriptions = {
   Operation: 'Pages for people, and what a monitoring system asks for.',
 } as const
 
-/** Under which heading of the reference an operation stands. */
+/** The headings of the reference. */
 export type DocumentTag = keyof typeof tagDescriptions
 
 type Paths = NonNullable<OpenApiDocument['paths']>
@@ -71,7 +71,7 @@ const pki = (operationId: string, summary: string, type: string): Paths[string] 
   },
 })
 
-/** The endpoints outside `/v1`, which no JSON shape describes. */
+/** The endpoints outside `/v1`. No JSON shape describes them. */
 export const plainOperations: Paths = {
   '/ca/{id}.cer': pki('getCaCertificate', 'The certificate of a CA (RFC 5280, 4.2.2.1)', 'application/pkix-cert'),
   '/ca/{id}.crl': pki('getRevocationList', 'The revocation list of a CA (RFC 5280, 4.2.1.13)', 'application/pkix-crl'),

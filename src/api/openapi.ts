@@ -4,7 +4,7 @@ import { documentDescription, plainOperations, tagDescriptions } from './openapi
 
 type MediaTypes = Exclude<NonNullable<Operation['requestBody']>, { $ref: string }>['content']
 
-/** An answer as the routes describe it: in place, never by reference. */
+/** An answer in a route. It stands in place, never by reference. */
 interface DocumentedResponse {
   readonly description: string
   readonly content?: MediaTypes
@@ -22,7 +22,7 @@ const responsesOf = (operation: Operation): Map<string, DocumentedResponse> => {
   return responses
 }
 
-/** One code of the closed set of refusals, as the document lists it. */
+/** One code of all refusals, for the document. */
 export interface DocumentedProblem {
   readonly code: string
   readonly status: number
@@ -60,7 +60,7 @@ const problemBody = (status: number, problems: readonly DocumentedProblem[]) => 
   }
 }
 
-/** The refusals that an operation may answer by what it is; `409` and the like stand in the routes as well. */
+/** The refusals that follow from the kind of operation. The routes themselves name others, such as `409`. */
 const commonStatuses = (method: Method, path: string, operation: Operation): readonly number[] => {
   const takesBody = operation.requestBody !== undefined
   const takesInput = takesBody || (operation.parameters ?? []).length > 0
@@ -91,12 +91,12 @@ const statusWords: Readonly<Record<number, string>> = {
   503: 'Not now; see Retry-After',
 }
 
-/** The headers that tell a client when to come again. */
+/** The headers that tell a client when to ask again. */
 const retryAfter = {
   'Retry-After': { description: 'Seconds until it may succeed', schema: { type: 'integer' as const } },
 }
 
-/** An answer that is no problem document although its status says that something is wrong: `/readyz`. */
+/** Whether an answer with an error status is no problem document. `/readyz` has one. */
 const isPlainAnswer = ({ content }: DocumentedResponse): boolean =>
   content !== undefined && !('application/problem+json' in content)
 
@@ -143,8 +143,8 @@ function withExample(operation: Operation, example: Example | undefined): Operat
 }
 
 /**
- * Adds what every operation has in common, so that no route repeats it: the refusals that any may answer, an explicit
- * absence of security, examples, the words about tags, and the endpoints that are not JSON.
+ * Adds what all operations share, so that no route repeats it: common refusals, the explicit absence of security,
+ * examples, the texts of the tags, and the endpoints that are not JSON.
  */
 export function completeDocument(document: OpenApiDocument, problems: readonly DocumentedProblem[]): OpenApiDocument {
   const complete: OpenApiDocument = {

@@ -1,10 +1,10 @@
 import type { Context } from 'hono'
 
-/** The pages that people read: plain HTML without a script, and without anything from elsewhere. */
+/** Pages for people: plain HTML without scripts, which loads nothing from elsewhere. */
 
 export type PageLanguage = 'de' | 'en'
 
-/** A piece of HTML that is safe to show: made by `markup` only. */
+/** Safe HTML. Only `markup` makes it. */
 export class Html {
   readonly text: string
 
@@ -31,11 +31,11 @@ const render = (value: Value): string => {
   return value.map(({ text }) => text).join('')
 }
 
-/** HTML from a template: whatever is put in is escaped, unless it is HTML itself. */
+/** Makes HTML from a template. It escapes every value that is not HTML itself. */
 export const markup = (parts: TemplateStringsArray, ...values: readonly Value[]): Html =>
   new Html(parts.map((part, index) => part + (index < values.length ? render(values[index] ?? '') : '')).join(''))
 
-/** The language of a page by `Accept-Language` (RFC 9110, 12.5.4): German where it is asked for before English. */
+/** The language of a page by `Accept-Language` (RFC 9110, 12.5.4): German if it is preferred to English. */
 export function pageLanguage(acceptLanguage: string | undefined): PageLanguage {
   const asked = (acceptLanguage ?? '').split(',').map((range) => {
     const [tag = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
@@ -73,7 +73,7 @@ th,td{text-align:left;vertical-align:top;padding:.3rem .5rem;border-bottom:1px s
 interface Page {
   readonly language: PageLanguage
   readonly title: string
-  /** The words of the link by which a keyboard passes the start of the page. */
+  /** The words of the link that lets keyboard users skip the start of the page. */
   readonly skip: string
   readonly body: Html
 }
@@ -98,13 +98,13 @@ const document = ({ language, title, skip, body }: Page): string =>
 
 let styleHash: Promise<string> | null = null
 
-/** The hash by which the policy allows the one style of these pages (CSP3, 6.7.3). */
+/** The hash by which the Content-Security-Policy allows the style of these pages (CSP3, 6.7.3). */
 const hashOfStyle = (): Promise<string> =>
   (styleHash ??= crypto.subtle
     .digest('SHA-256', new TextEncoder().encode(style))
     .then((digest) => btoa(String.fromCharCode(...new Uint8Array(digest)))))
 
-/** The answer that shows a page: nothing may run in it, be loaded into it, or frame it. */
+/** The answer with a page. Nothing may run in it, be loaded by it, or frame it. */
 export async function pageAnswer(context: Context, page: Page): Promise<Response> {
   const policy = [
     `default-src 'none'`,

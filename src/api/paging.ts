@@ -1,6 +1,6 @@
 import { DomainError } from '../errors.ts'
 
-/** A list's cursor: creation time and id of the last item. */
+/** Reads the cursor of a list: creation time and id of the last item. */
 export const readCursor = (cursor: string | undefined): { at: number; id: string } => {
   if (cursor === undefined) return { at: Number.MAX_SAFE_INTEGER, id: '' }
   const match = /^(\d{1,15})\.([\w-]{1,64})$/.exec(cursor)
@@ -15,7 +15,7 @@ interface Listed {
   readonly createdAt: number
 }
 
-/** Cuts one row too many into a page and the cursor of the next. */
+/** Makes a page of rows that were read with one row too many, and the cursor of the next page. */
 export const pageFrom = <T extends Listed>(rows: readonly T[], limit: number): { rows: T[]; next: string | null } => {
   const page = rows.slice(0, limit)
   const last = page.at(-1)

@@ -9,7 +9,7 @@ import { referenceWords } from './reference-words.ts'
 const isPlainObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The part of the document that a `$ref` names, or the object itself. */
+/** The part of the document that a `$ref` names, or the value itself. */
 const resolved = (document: OpenApiDocument, value: unknown): Readonly<Record<string, unknown>> => {
   if (!isPlainObject(value)) return {}
   const { $ref } = value
@@ -19,7 +19,7 @@ const resolved = (document: OpenApiDocument, value: unknown): Readonly<Record<st
   return isPlainObject(found) ? found : {}
 }
 
-/** Words in which a part between backquotes is code and a part between double asterisks is strong. */
+/** Text with code between backquotes, and bold between double asterisks. */
 const prose = (text: string): Html =>
   markup`${text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part) => {
     if (part.startsWith('`')) return markup`<code>${part.slice(1, -1)}</code>`
@@ -29,7 +29,7 @@ const prose = (text: string): Html =>
 
 const paragraphs = (text: string): Html[] => text.split('\n\n').map((part) => markup`<p>${prose(part)}</p> `)
 
-/** A value in single quotes, as a shell takes it. */
+/** A value in single quotes for a shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`
 
 const schemaOf = (content: unknown, type: string): Schema | undefined => {
@@ -69,7 +69,7 @@ const curl = (document: OpenApiDocument, method: Method, path: string, operation
   ].join(' \\\n')
 }
 
-/** A shape in place, and, where it has a name, the way to it. */
+/** A shape in place. If it has a name, also the link to it. */
 const shownShape = (document: OpenApiDocument, type: string, schema: Schema | undefined): Html => {
   if (schema === undefined) return markup`<p><code>${type}</code></p>`
   const name = typeof schema['$ref'] === 'string' ? schema['$ref'].split('/').at(-1) : undefined
@@ -171,7 +171,7 @@ const problemTable = (problems: readonly DocumentedProblem[], language: PageLang
   </table>`
 }
 
-/** The whole reference: the complete document by its tags, the named shapes, and every code of a refusal. */
+/** The whole reference: the document by its tags, the named shapes, and all codes of refusals. */
 export function referencePage(
   document: OpenApiDocument,
   problems: readonly DocumentedProblem[],

@@ -1,4 +1,4 @@
-/** JSON Schema, as far as the document uses it, as a text that people read. */
+/** JSON Schema as readable text, as far as the document uses it. */
 
 export type Schema = Readonly<Record<string, unknown>>
 
@@ -54,5 +54,5 @@ function textOf(schema: Schema, indent: string): string {
     .join(' | ')
 }
 
-/** A schema as JSON with types in the place of values; `?` marks what may be absent. */
+/** A schema as JSON with types in place of values. `?` marks optional fields. */
 export const shapeText = (schema: Schema): string => textOf(schema, '')

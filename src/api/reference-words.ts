@@ -1,6 +1,6 @@
 import type { PageLanguage } from './page.ts'
 
-/** The frame of the reference page; what it frames is in English, as in the OpenAPI document. */
+/** The frame of the reference page. Its content is in English, as in the OpenAPI document. */
 interface ReferenceWords {
   readonly title: string
   readonly skip: string

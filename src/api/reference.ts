@@ -13,7 +13,7 @@ const documentInfo = {
   },
 }
 
-/** Mounts `/openapi.json` and `/docs` on an app that has all its other routes. */
+/** Adds `/openapi.json` and `/docs` to an app that has all its other routes. */
 export function mountReference(
   app: OpenAPIHono,
   parts: { readonly publicUrl: string; readonly problems: readonly DocumentedProblem[] },
@@ -34,7 +34,7 @@ export function mountReference(
     return made
   }
   app.get('/openapi.json', (context) => context.body(document().text, 200, { 'Content-Type': 'application/json' }))
-  // Made once: it takes some ten milliseconds, and anyone may ask for it.
+  // Made once: it takes about ten milliseconds, and anyone may ask for it.
   const pages = new Map<PageLanguage, ReturnType<typeof referencePage>>()
   app.get('/docs', (context) => {
     const language = pageLanguage(context.req.header('Accept-Language'))

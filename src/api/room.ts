@@ -7,16 +7,19 @@ import type { TableDeclaration } from '../ports/personal-data.ts'
 import type { DocumentTag } from './openapi-words.ts'
 import { problemDocument } from './shapes.ts'
 
-/** Who is asking, as the credential proved it. */
+/** The device that is asking, as its credential proved. */
 export interface DeviceCaller {
   readonly subscriberId: string
   readonly deviceId: string
 }
 
-/** Reads the `Authorization` header of a device; rejects with `credential_required` or `credential_invalid`. */
+/**
+ * Reads the `Authorization` header of a device. Rejects with `credential_required`, `credential_invalid`,
+ * `credential_of_another_kind`.
+ */
 export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
 
-/** From where a request came: what rooms are told of its connection. */
+/** What rooms are told about the connection of a request. */
 export type ClientConnection = Pick<Connection, 'network' | 'local'>
 
 declare module 'hono' {
@@ -25,20 +28,20 @@ declare module 'hono' {
   }
 }
 
-/** Work that is done again and again. `cron` is one of the patterns that `wrangler.toml` names too. */
+/** Repeated work. `cron` is a pattern that `wrangler.toml` also names. */
 export interface Job {
   readonly name: string
   readonly cron: '* * * * *' | '17 3 * * *'
   run(): Promise<void>
 }
 
-/** An invariant. Resolves to what breaks it, one line each, empty where it holds. */
+/** An invariant. Resolves to its faults, one line each; empty if it holds. */
 export interface Check {
   readonly name: string
   run(): Promise<string[]>
 }
 
-/** What every room hands to the service. */
+/** What every room gives to the service. */
 export interface Room {
   readonly routes: readonly OpenAPIHono[]
   readonly jobs: readonly Job[]
@@ -46,7 +49,7 @@ export interface Room {
   readonly checks: readonly Check[]
   /** Figures for a monitoring system. */
   readonly gauges?: readonly Gauge[]
-  /** What makes the service usable but not as it should be; each tells what to do. Shown by `/readyz`. */
+  /** Warnings about a usable service, shown by `/readyz`. Each says what to do. */
   readonly warnings?: () => Promise<readonly string[]>
 }
 
@@ -56,7 +59,7 @@ const inThings = (size: number | bigint, origin: string): string => {
   return thing === undefined ? String(size) : `${size} ${thing}${Number(size) === 1 ? '' : 's'}`
 }
 
-/** The types of values, as those know them who write JSON. */
+/** The types of values in the words of people who write JSON. */
 const typeWords: Readonly<Record<string, string>> = {
   string: 'text',
   number: 'a number',
@@ -70,10 +73,10 @@ const typeWords: Readonly<Record<string, string>> = {
 
 const oneOf = (values: readonly unknown[]): string => values.map(String).join(' or ')
 
-/** What the words of the library for the shapes begin with, where a shape has none of its own. */
+/** Whether a shape has a message of its own. The messages of the library begin with these words. */
 const isOwnMessage = ({ message }: z.core.$ZodIssue): boolean => !/^(?:Invalid |Too (?:big|small): )/.test(message)
 
-/** Of a value that may have one of several shapes: what each of them says, or by which field they are told apart. */
+/** The fault of a value that may have several shapes: what each shape says, or the field that decides between them. */
 function describeUnion(issue: z.core.$ZodIssueInvalidUnion): string {
   if ('options' in issue && Array.isArray(issue.options)) return `must be ${oneOf(issue.options)}`
   const said = issue.errors.flatMap(([first]) => (first === undefined ? [] : [describeIssue(first)]))
@@ -81,13 +84,13 @@ function describeUnion(issue: z.core.$ZodIssueInvalidUnion): string {
   return said.length === 0 ? issue.message : [...new Set(said)].join(', or ')
 }
 
-/** A field as its place in the body; one that is no name of a field is not repeated, for it may be anything. */
+/** A field with its place in the body. A name that may be anything is not repeated. */
 const fieldName = (place: string, key: string): string => {
   if (!/^[A-Za-z]\w{0,29}$/.test(key)) return place === '' ? 'an unknown field' : `an unknown field of ${place}`
   return place === '' ? key : `${place}.${key}`
 }
 
-/** What is wrong, as the shape says it itself, or for a size in plain words. */
+/** The fault in the words of the shape. A size is said in plain words. */
 const describeIssue = (issue: z.core.$ZodIssue): string => {
   if (issue.code === 'unrecognized_keys') return 'has an unknown field'
   if (isOwnMessage(issue)) return issue.message
@@ -105,10 +108,10 @@ const describeIssue = (issue: z.core.$ZodIssue): string => {
   return issue.message
 }
 
-/** How many faults are said, and how many unknown fields of one object. */
+/** How many faults are reported, and how many unknown fields of one object. */
 const faultsSaid = 5
 
-/** The first faults of a request, in words; the value itself is never repeated. */
+/** The first faults of a request, in words. Never repeats a value. */
 export const describeFault = (error: z.core.$ZodError): string =>
   error.issues
     .slice(0, faultsSaid)
@@ -120,7 +123,7 @@ export const describeFault = (error: z.core.$ZodError): string =>
     })
     .join('; ')
 
-/** A router whose request faults become `invalid_request`. */
+/** A router that answers faults of a request with `invalid_request`. */
 export const createRoutes = (): OpenAPIHono =>
   new OpenAPIHono({
     defaultHook: (result) => {
@@ -128,13 +131,13 @@ export const createRoutes = (): OpenAPIHono =>
     },
   })
 
-/** What the OpenAPI document needs of every route: a stable name, by which clients are generated, and a heading. */
+/** What the OpenAPI document needs of every route: a stable name, from which clients are generated, and a heading. */
 interface Documented {
   readonly operationId: string
   readonly tags: [DocumentTag]
 }
 
-/** A route of the API, as the OpenAPI document shows it. */
+/** Declares a route of the API and of the OpenAPI document. */
 export const createRoute = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P } & Documented>(
   route: R,
 ) => createOpenApiRoute<P, R>(route)
@@ -151,7 +154,7 @@ export const jsonAnswer = <T extends z.ZodType>(description: string, schema: T) 
   content: { 'application/json': { schema } },
 })
 
-/** The refusals that an endpoint may answer, for the OpenAPI document. */
+/** Refusals of an endpoint, for the OpenAPI document. */
 export const problemAnswer = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problemDocument } },
@@ -163,7 +166,7 @@ export const idInPath = z.object({ id: z.string().max(64) })
 export const unauthorized = problemAnswer('The credential, or device secret, is missing or wrong')
 export const notFound = problemAnswer('There is none, or it is not yours')
 
-/** The credential of a request, as the OpenAPI document names it. */
+/** The security requirement of the OpenAPI document for a bearer credential. */
 export const bearer = [{ bearer: [] }]
 
 /** The token of `Authorization: Bearer …`. Throws `credential_required`. */
@@ -182,7 +185,7 @@ export const deviceCaller = (context: Context, authenticate: AuthenticateDevice)
 /** RFC 3339 in UTC, from UTC milliseconds. */
 export const timestamp = (milliseconds: number): string => new Date(milliseconds).toISOString()
 
-/** The JSON body of a request whose route reads it by itself. Throws `unsupported_media_type`, `malformed_json`. */
+/** Reads a JSON body, for routes that parse it themselves. Throws `unsupported_media_type`, `malformed_json`. */
 export async function readJson(context: Context): Promise<unknown> {
   if (!/^application\/json\s*(;|$)/i.test(context.req.header('Content-Type') ?? '')) {
     throw new DomainError('unsupported_media_type', 'Send application/json.')

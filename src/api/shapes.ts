@@ -1,4 +1,4 @@
-// As a namespace: else a bundle of the client library holds all of zod, its languages included.
+// A namespace import: otherwise a bundle of the client library holds all of zod with all its languages.
 import * as z from 'zod'
 
 /**
@@ -6,7 +6,7 @@ import * as z from 'zod'
  * so that nothing the privacy disclosures do not name is ever sent in. Answers may grow.
  */
 
-/** Longer than any address that RFC 5321 allows, and short enough to refuse a flood early. */
+/** Longer than any address of RFC 5321, and short enough to refuse a flood early. */
 const addressText = z.string().min(1).max(1_000)
 const shortText = z.string().min(1).max(100)
 
@@ -19,7 +19,7 @@ export type CertificateUse = z.infer<typeof certificateUse>
 const audience = z.enum(['members', 'public']).meta({ id: 'Audience' })
 export type Audience = z.infer<typeof audience>
 
-/** The device facts of the disclosures: nothing else about a device is taken. */
+/** The device facts that the disclosures name. Nothing else is taken. */
 export const deviceFacts = z
   .strictObject({
     appVersion: shortText,
@@ -60,7 +60,7 @@ export const confirmationAnswer = z.object({ state: z.literal('confirmed') }).me
 export const registrationState = z
   .object({ state: z.enum(['pending', 'confirmed', 'ended']) })
   .meta({ id: 'RegistrationState' })
-/** With a body or without: who does not wait takes the mailbox over from a subscriber that has it. */
+/** The body is optional. Without waiting, the device takes the mailbox over from its subscriber. */
 export const credentialRequest = z
   .strictObject({ waitForApproval: z.boolean().optional() })
   .meta({ id: 'CredentialRequest' })
@@ -73,7 +73,7 @@ export const credentialAnswer = z
   })
   .meta({ id: 'CredentialAnswer' })
 
-/** What the page behind a mailed link sends: the token of the link, and the code that the starting device shows. */
+/** What the page behind a mailed link sends: the token of the link, and later the code that the device shows. */
 export const linkFactsRequest = z.strictObject({ token: z.string().min(1).max(200) }).meta({ id: 'LinkFactsRequest' })
 export const linkConfirmationRequest = z
   .strictObject({
@@ -103,7 +103,7 @@ export const policyAnswer = z
   })
   .meta({ id: 'PolicyAnswer' })
 
-/** A mailbox of the asking subscriber; `moved` where another subscriber has proved it since. */
+/** A mailbox of the asking subscriber. `moved`: another subscriber has proved it. */
 export const ownMailbox = z
   .object({
     id: z.string(),
@@ -130,7 +130,7 @@ export const subscriberChange = z
   .meta({ id: 'SubscriberChange' })
 
 export const mailboxRequest = z.strictObject({ email: addressText, accountType }).meta({ id: 'MailboxRequest' })
-/** A challenge was mailed (unless too many were lately); its `Certbook-Registration` header carries this `id`. */
+/** A challenge was mailed, unless too many were mailed lately. Its `Certbook-Registration` header holds this `id`. */
 export const mailboxChallengeAnswer = z
   .object({
     id: z.string(),
@@ -138,12 +138,12 @@ export const mailboxChallengeAnswer = z
     expiresAt: z.string(),
   })
   .meta({ id: 'MailboxChallengeAnswer' })
-/** Without a token: have a challenge mailed. With it: answer the challenge. */
+/** Without a token: mails a challenge. With one: answers it. */
 export const mailboxProofRequest = z
   .strictObject({ token: z.string().min(1).max(200).optional() })
   .meta({ id: 'MailboxProofRequest' })
 
-/** A device of the subscriber, or one that asks to become one: then `id` is what its approval takes. */
+/** A device of the subscriber, or one that waits for approval: its `id` is then the one to approve. */
 export const ownDevice = z
   .object({
     id: z.string(),
@@ -154,21 +154,21 @@ export const ownDevice = z
     osVersion: z.string(),
     language: z.string(),
     createdAt: z.string(),
-    /** The day on which it was last seen; null for one that awaits approval. */
+    /** The day of its last call. Null if it waits for approval. */
     lastSeenAt: z.string().nullable(),
   })
   .meta({ id: 'OwnDevice' })
 
-/** A new credential, shown once; the one before works until this one is used. */
+/** The next credential, shown once. The present one works until this one is used. */
 export const rotatedCredential = z.object({ credential: z.string() }).meta({ id: 'RotatedCredential' })
 
-/** A device's report at start and every five minutes. `renew`: certificates whose renewal is due. */
+/** The answer to a device's report, which comes at start and every five minutes. */
 export const checkInAnswer = z
   .object({
     nextInSeconds: z.number(),
-    /** Certificates with less than a third of their term left, and 30 days at most. */
+    /** Certificates to renew: less than a third of their lifetime is left, and at most 30 days. */
     renew: z.array(z.string()),
-    /** Those of them with less than a twelfth left, and 7 days at most. */
+    /** Those of them with less than a twelfth left, and at most 7 days. */
     renewNow: z.array(z.string()),
   })
   .meta({ id: 'CheckInAnswer' })
@@ -181,7 +181,7 @@ export const certificateRequest = z
   })
   .meta({ id: 'CertificateRequest' })
 
-/** A bare public key that is to be certified: SubjectPublicKeyInfo as PEM or base64 DER. */
+/** A public key to certify: SubjectPublicKeyInfo as PEM or base64 DER. */
 export const publicKeyRequest = z
   .strictObject({
     publicKey: z.string().min(1),
@@ -203,7 +203,7 @@ export const keyChallengeAnswer = z
 
 export const proofRequest = z.strictObject({ proof: z.base64().max(4_096) }).meta({ id: 'ProofRequest' })
 
-/** A report that a key is compromised: by its public key and a proof, or by the private key itself. */
+/** Reports a compromised key: by the public key and a proof, or by the private key itself. */
 export const keyCompromiseRequest = z
   .union([z.strictObject({ publicKey: z.string().min(1) }), z.strictObject({ privateKey: z.string().min(1) })])
   .meta({ id: 'KeyCompromiseRequest' })
@@ -247,27 +247,27 @@ export const certificateRequestAnswer = z
     mailbox: z.string(),
     use: certificateUse,
     reason: z.string().nullable(),
-    /** What a person said who rejected it. */
+    /** What the person said who rejected it. */
     explanation: z.string().nullable(),
-    /** To which CA it was passed on, and when first; null while it has not been. */
+    /** The CA that it was first passed to, and when. Null if it was not passed on. */
     forwarded: z.union([z.object({ to: z.string(), at: z.string() }), z.null()]),
-    /** What it waits for, and what is to be done: the CA's own challenge, or the CA itself. */
+    /** What it waits for, and what to do: for the CA's own challenge, or for the CA itself. */
     waitingFor: z.union([
       z.object({
         kind: z.enum(['ca_mailbox_challenge', 'ca_available']),
-        /** From whom the CA's own mail comes. */
+        /** The sender of the CA's own mail. */
         sender: z.string().nullable(),
         whatToDo: z.string(),
       }),
       z.null(),
     ]),
-    // Not nullable(): that would make the named schema itself nullable in the OpenAPI document.
+    // Not nullable(): in the OpenAPI document it would make the named shape itself nullable.
     certificate: z.union([ownCertificate, z.null()]),
   })
   .meta({ id: 'CertificateRequestAnswer' })
 export type CertificateRequestAnswer = z.infer<typeof certificateRequestAnswer>
 
-/** Why a certificate is revoked, RFC 5280 5.3.1; `unspecified` is left out of lists and answers. */
+/** Why a certificate is revoked, RFC 5280 5.3.1. Lists and answers leave out `unspecified`. */
 export const revocationReason = z
   .enum([
     'unspecified',
@@ -313,7 +313,7 @@ export const ownLookup = z
   })
   .meta({ id: 'OwnLookup' })
 
-/** The certificates of the CA that issues here, root first; `certificate` is base64 DER. */
+/** The certificates of the embedded CA, root first. `certificate` is base64 DER. */
 export const authoritiesAnswer = z
   .object({
     items: z.array(
@@ -331,7 +331,7 @@ export const authoritiesAnswer = z
   })
   .meta({ id: 'AuthoritiesAnswer' })
 
-/** One page of a list; `next` is the cursor of the following page, or null. */
+/** One page of a list. `next` is the cursor of the next page, or null. */
 export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().nullable() })
 
 export const pageQuery = z.strictObject({

@@ -26,7 +26,7 @@ export class Account {
     this.#credential = credential
   }
 
-  /** Who this device belongs to, with the mailboxes. */
+  /** The subscriber of this device, with the mailboxes. */
   async read(signal?: AbortSignal): Promise<Subscriber> {
     const call = { ...this.#of('/v1/me'), method: 'GET', answer: subscriberAnswer, signal } as const
     return await this.#connection.call({ ...call, repeating: 'repeatable' })
@@ -39,8 +39,8 @@ export class Account {
   }
 
   /**
-   * A new credential for this device, shown this once. Store it, then go on with `client.withCredential`: the one
-   * before works until the new one is first used. May be repeated until then.
+   * Makes the next credential of this device, which is shown once. Store it, then go on with `client.withCredential`.
+   * The present credential works until the next one is first used, and this may be repeated until then.
    */
   async rotateCredential(signal?: AbortSignal): Promise<string> {
     const call = { ...this.#of('/v1/me/credential'), method: 'POST', answer: rotatedCredential, signal } as const
@@ -48,22 +48,23 @@ export class Account {
   }
 
   /**
-   * Reports this device: at its start, and again after `nextInSeconds`. `renew` are the ids of its certificates whose
-   * renewal is due; `renewNow` are those of them that run out within days. Send a serial number from an Android device only.
+   * Reports this device. Call it at start, and again after `nextInSeconds`. `renew` are the ids of certificates to
+   * renew now; `renewNow` are those among them that run out within days. Send a serial number only from an Android
+   * device.
    */
   async checkIn(device: DeviceFacts, signal?: AbortSignal): Promise<CheckIn> {
     const call = { ...this.#of('/v1/check-ins'), method: 'POST', body: device, answer: checkInAnswer, signal } as const
     return await this.#connection.call({ ...call, repeating: 'repeatable' })
   }
 
-  /** The devices of this subscriber, and those that ask to become one (`awaiting_approval`). */
+  /** The devices of this subscriber, and those that wait for approval (`awaiting_approval`). */
   devices(signal?: AbortSignal): AsyncGenerator<OwnDevice> {
     return allOf(this.#connection, this.#of('/v1/me/devices'), devicesPage, signal)
   }
 
   /**
-   * Lets a device join that is `awaiting_approval`. Ask the person first: the new device reads the same mailbox, and
-   * will have certificates for it. May be repeated. Rejects with `mailbox_proof_required`.
+   * Approves a device that is `awaiting_approval`. Ask the person first: the new device reads the same mailbox and will
+   * get certificates for it. May be repeated. Rejects with `mailbox_proof_required`.
    */
   async approveDevice(device: string, signal?: AbortSignal): Promise<OwnDevice> {
     return await this.#connection.call({
@@ -76,7 +77,7 @@ export class Account {
   }
 
   /**
-   * Ends a device, with its credential and certificates, or turns one away that is `awaiting_approval`. Rejects with
+   * Ends a device with its credential and certificates, or rejects one that is `awaiting_approval`. Rejects with
    * `mailbox_proof_required`.
    */
   async endDevice(device: string, signal?: AbortSignal): Promise<void> {

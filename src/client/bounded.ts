@@ -1,12 +1,12 @@
 import { CertbookError } from './errors.ts'
 
-/** The largest answer that there is, a hundred addresses with ten certificates each and their chains, is a third of it. */
+/** Three times the largest honest answer: a hundred addresses, each with ten certificates and their chains. */
 const bytesAllowed = 32 * 1_048_576
 
 /**
- * The text of an answer of 32 MiB at most, after decompression; the rest of a longer one is not taken. Rejects with
- * CertbookError `answer_malformed` for that, and as the body does. A runtime whose answers are no streams (React
- * Native) has the whole of it in memory by then.
+ * Reads the text of an answer, at most 32 MiB after decompression. Stops reading a longer one. Rejects with
+ * CertbookError `answer_malformed` for a longer one, and as the body rejects. Where answers are no streams (React
+ * Native), the whole answer is in memory before this begins.
  */
 export async function readBounded(response: Response): Promise<string> {
   const { body } = response

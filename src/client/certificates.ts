@@ -23,28 +23,31 @@ import { requireOwnCertificate } from './own-certificate.ts'
 
 export type RevocationReason = z.output<typeof revocationReason>
 
-/** A CSR that the app has made by itself. */
+/** A CSR that the app made itself. */
 export interface RequestByCsr {
   /** PEM, or base64 of the DER. */
   readonly csr: string
   readonly use: CertificateUse
-  /** May be left out by a subscriber with one mailbox. */
+  /** A subscriber with one mailbox may leave it out. */
   readonly mailbox?: string
 }
 
-/** A public key that the app holds the private part of, wherever that is. */
+/** A public key whose private key the app can use, wherever that lies. */
 export interface RequestByPublicKey {
   /** SubjectPublicKeyInfo in DER. */
   readonly spki: Uint8Array
   readonly use: CertificateUse
   readonly mailbox?: string
-  /** Answers the challenge: `proveBySigning` or `proveByDecrypting`, or the same in a provider of the app's own. */
+  /** Answers the challenge, with `proveBySigning`, with `proveByDecrypting`, or in a key provider of the app. */
   prove(challenge: KeyChallenge): Promise<Uint8Array>
 }
 
-/** How long an app waits for a certificate, and what it is told meanwhile. */
+/** How long an app waits for a certificate, and who is told meanwhile. */
 export interface WaitingForCertificate extends Waiting {
-  /** Told at each look that the request is under way: its `state`, and in `waitingFor` what somebody has to do. */
+  /**
+   * Called at each look while the request is under way. `state` says how far it is; `waitingFor` says what somebody has
+   * to do.
+   */
   readonly underWay?: (request: CertificateRequestAnswer) => void
 }
 
@@ -55,10 +58,10 @@ export interface CertificatesOptions {
   readonly anchors: readonly Uint8Array[]
 }
 
-/** Challenges that are asked for, for one key, when the answer to a proof is lost. */
+/** How many challenges are asked for per key if answers to proofs are lost. */
 const challengesPerKey = 3
 
-/** The certificates of this subscriber, and how this device gets its own. */
+/** The certificates of this subscriber, and how this device gets one. */
 export class Certificates {
   readonly #connection: Connection
   readonly #credential: string | undefined
@@ -71,12 +74,12 @@ export class Certificates {
   }
 
   /**
-   * Has a key pair of `makeKeyPair` certified for a mailbox: a key to sign by a CSR, a key to decrypt by a challenge.
-   * Store the key pair before; then this may be repeated with the same one after any failure, and gives the same
-   * request. The state is `issued`, or one that `waitForCertificate` waits for.
+   * Has a key pair of `makeKeyPair` certified for a mailbox: a signing key with a CSR, a decryption key with a
+   * challenge. Store the key pair before. Then this may be repeated with the same key pair after any failure, and gives
+   * the same request. Its state is `issued`, or one that `waitForCertificate` waits for.
    *
-   * A certificate that comes back is judged as those of others are, and must hold this very key: else this rejects
-   * with `certificate_refused`.
+   * A new certificate is judged as certificates of others are, and must hold this key. Otherwise this rejects with
+   * `certificate_refused`.
    */
   async certify(keyPair: DeviceKeyPair, mailbox: string, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
     return await inCodes(async () => {
@@ -88,9 +91,9 @@ export class Certificates {
   }
 
   /**
-   * The next certificate in the place of an older one of this device: the same mailbox and use, a new key pair. The
-   * service passes publication on under the same consent, and the older one becomes `superseded`. Keep its private
-   * key: mail that was encrypted to it stays.
+   * Gets the next certificate for the mailbox and use of an older one, with a new key pair. The service publishes it
+   * under the same consent, and the older one becomes `superseded`. Keep the older private key: mail that was encrypted
+   * with it needs it.
    */
   async renew(
     older: Pick<OwnCertificate, 'mailbox' | 'use'>,
@@ -101,7 +104,7 @@ export class Certificates {
     throw new CertbookError('private_key_unsuitable', 'Renew a certificate with a key pair for the same use.')
   }
 
-  /** Sends a CSR. What comes back is not judged here. May be repeated with a CSR for the same key. */
+  /** Sends a CSR. A certificate in the answer is not judged here. May be repeated with a CSR for the same key. */
   async requestByCsr(request: RequestByCsr, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
     return await this.#connection.call({
       ...this.#of('/v1/certificate-requests'),
@@ -114,8 +117,8 @@ export class Certificates {
   }
 
   /**
-   * Has a public key certified by a challenge to its holder. What comes back is not judged here. A challenge is used up
-   * by its proof, so after a lost answer another one is asked for: the key still gets one request.
+   * Has a public key certified with a challenge to its holder. A certificate in the answer is not judged here. A proof
+   * uses up its challenge. If an answer is lost, another challenge is asked for; the key still gets one request.
    */
   async certifyPublicKey(request: RequestByPublicKey, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
     for (let challenges = 1; ; challenges++) {
@@ -138,9 +141,9 @@ export class Certificates {
   }
 
   /**
-   * Resolves to the request once it is decided; the state is then `issued`, `rejected` (with an `explanation` where a
-   * person said why), `failed` or `cancelled`. `request` is what `certify` resolved to. Rejects as that does. Where
-   * persons approve requests, this can take days: then rather `read` it now and then with `readRequest`.
+   * Resolves when the request is decided. The state is then `issued`, `rejected` (with an `explanation`, if a person
+   * gave one), `failed` or `cancelled`. `request` is what `certify` resolved to. Rejects as `certify` does. If people
+   * approve requests, this can take days: then call `readRequest` now and then instead.
    */
   async waitForCertificate(
     request: Pick<CertificateRequestAnswer, 'id' | 'mailbox'>,
@@ -158,7 +161,7 @@ export class Certificates {
     return await inCodes(() => this.#requireOwn(decided, keyPair, request.mailbox))
   }
 
-  /** One request as it stands now. What comes back with it is not judged here. */
+  /** Reads one request. A certificate in the answer is not judged here. */
   async readRequest(request: string, signal?: AbortSignal): Promise<CertificateRequestAnswer> {
     return await this.#connection.call({ ...this.#oneRequest(request), signal })
   }
@@ -168,26 +171,25 @@ export class Certificates {
     return allOf(this.#connection, this.#of('/v1/certificate-requests'), requestsPage, signal)
   }
 
-  /** Cancels a request that is not decided. Rejects with `request_not_cancellable`. */
+  /** Cancels a request that is not decided yet. Rejects with `request_not_cancellable`. */
   async cancel(request: string, signal?: AbortSignal): Promise<void> {
     const call = { ...this.#of(`/v1/certificate-requests/${encodeURIComponent(request)}`), answer: null } as const
     await this.#connection.call({ ...call, method: 'DELETE', repeating: 'repeatable', signal })
   }
 
-  /** The certificates of this subscriber, newest first, those of other devices and ended ones among them. */
+  /** All certificates of this subscriber, newest first, including those of other devices and ended ones. */
   list(signal?: AbortSignal): AsyncGenerator<OwnCertificate> {
     return allOf(this.#connection, this.#of('/v1/certificates'), certificatesPage, signal)
   }
 
-  /** One of them. */
   async read(certificate: string, signal?: AbortSignal): Promise<OwnCertificate> {
     const call = { ...this.#one(certificate), method: 'GET', answer: ownCertificate, signal } as const
     return await this.#connection.call({ ...call, repeating: 'repeatable' })
   }
 
   /**
-   * Lets others find a certificate: every subscriber, or anybody. `consentVersion` is the version of the text that the
-   * person has agreed to just now; `policy()` has it. Rejects with `consent_version_not_in_force`.
+   * Lets every subscriber (`members`) or anybody (`public`) find a certificate. `consentVersion` is the version of the
+   * text that the person has just agreed to; `policy()` has the text. Rejects with `consent_version_not_in_force`.
    */
   async publish(
     certificate: string,

@@ -1,10 +1,10 @@
-/** The headers of a mail: an object with `get`, name and value pairs, or the text of RFC 5322 itself. */
+/** The headers of a mail: an object with `get`, pairs of name and value, or the text of the mail (RFC 5322). */
 export type MailHeaders =
   | { get(name: string): string | null | undefined }
   | Iterable<readonly [name: string, value: string]>
   | string
 
-/** What a challenge mail answers, and with what. */
+/** The registration or mailbox that a mail challenges, and the token in it. */
 export interface FoundChallenge<Pending> {
   readonly pending: Pending
   readonly token: string
@@ -14,11 +14,11 @@ const identifierForm = /^[\w-]{1,64}$/
 const tokenForm = /^[\w-]{1,200}$/
 
 /**
- * The token of a received mail, where the mail is the challenge to one of the app's own pending registrations or
- * mailbox proofs, of the very service that the app speaks with; else null. A challenge that somebody else has asked for
- * is so never answered, and a mail that carries a header twice is none of the service's. `origin` is the scheme and
- * host of the service: a hostile one could ask another service to challenge this mailbox, give out that id as its own,
- * and be handed the token.
+ * Finds the token in a received mail. The mail must answer one of the app's own pending registrations or mailbox
+ * proofs, at the service that the app speaks with. Otherwise returns null, so a challenge that somebody else asked for
+ * is never answered. A mail that has a header twice does not come from the service. `origin` is the scheme and host of
+ * the service. Without that check a hostile service could ask another service to challenge this mailbox, give the id of
+ * that challenge as its own, and get the token.
  */
 export function findChallenge<Pending extends { readonly id: string }>(
   headers: MailHeaders,
@@ -52,7 +52,7 @@ function valuesIn(fields: Iterable<readonly [string, string]>, name: string): st
   return values
 }
 
-/** RFC 5322 section 2.2.3: a line that begins with white space goes on from the one before. */
+/** RFC 5322 section 2.2.3: a line that begins with white space continues the line before. */
 function unfold(text: string): string {
   return text.replace(/\r?\n(?=[ \t])/g, '')
 }

@@ -9,37 +9,37 @@ import { Mailboxes } from './mailboxes.ts'
 import { Registrations } from './registration.ts'
 import { sleep } from './retry.ts'
 
-/** What is in force, with the texts that people are shown. */
+/** The policy in force, with the texts to show. */
 export type Policy = z.output<typeof policyAnswer>
 
-/** What the library works with. What is not given is the runtime's own, from `globalThis`. */
+/** What the library works with. The defaults come from the runtime (`globalThis`). */
 export interface ClientOptions {
-  /** The https: address of the service; http: for one on the same machine alone. */
+  /** The https: address of the service. http: is allowed for a service on the same machine. */
   readonly baseUrl: string
   /**
-   * The CA certificates that the app trusts, DER: the roots, or issuing CAs, of the CAs that it accepts. They come with
-   * the app and never from the service. With none, no certificate is trusted.
+   * The CA certificates that the app trusts, DER: roots or issuing CAs. They come with the app, never from the service.
+   * Without one, no certificate is trusted.
    */
   readonly anchors: readonly Uint8Array[]
-  /** Of this device; registrations need none. */
+  /** The credential of this device. A registration needs none. */
   readonly credential?: string
   readonly crypto?: Crypto
   readonly fetch?: Fetch
   /** UTC milliseconds. */
   readonly now?: () => number
-  /** Of one try of one call; 30 unless said. */
+  /** The limit of one try of one call. 30 by default. */
   readonly timeoutSeconds?: number
-  /** Tries of one call that may be repeated; 4 unless said. */
+  /** How often a call that may be repeated is tried. 4 by default. */
   readonly attempts?: number
-  /** Waits between tries; rejects when the signal is aborted. */
+  /** Waits between tries. Rejects when the signal is aborted. */
   readonly sleep?: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>
-  /** From 0 up to 1, to spread the tries of many devices. */
+  /** From 0 up to 1. Spreads the tries of many devices. */
   readonly random?: () => number
 }
 
 /**
- * One certbook service, as a mail app speaks with it. Holds no state but what it was made with: what is to outlive the
- * app is given back as plain data or keys, and the app stores it. Every method rejects with `CertbookError`.
+ * One certbook service, as a mail app uses it. It keeps no state: what must outlive the app is returned as plain data
+ * or keys, and the app stores it. Every method rejects with `CertbookError`.
  */
 export class CertbookClient {
   readonly registrations: Registrations
@@ -58,7 +58,7 @@ export class CertbookClient {
     this.#crypto = crypto
     this.#connection = new Connection({
       baseUrl: options.baseUrl,
-      // A browser's fetch works on its own global only.
+      // In a browser, fetch works only when it is called on its own global.
       fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
       now,
       timeoutMilliseconds: (options.timeoutSeconds ?? 30) * 1000,
@@ -75,29 +75,31 @@ export class CertbookClient {
     this.#directory = new Directory(this.#connection, credential, { crypto, now, anchors })
   }
 
-  /** The same service, spoken with by a device. */
+  /** The same service, with the credential of a device. */
   withCredential(credential: string): CertbookClient {
     return new CertbookClient({ ...this.#options, credential })
   }
 
-  /** The policy in force: show its terms before a registration, and its consent text before a publication. */
+  /** The policy in force. Show its terms before a registration, and its consent text before a publication. */
   async policy(signal?: AbortSignal): Promise<Policy> {
     const call = { method: 'GET', path: '/v1/policy', answer: policyAnswer, repeating: 'repeatable', signal } as const
     return await this.#connection.call(call)
   }
 
-  /** Makes a key pair of this device, to be stored and then certified. Its private key is not extractable. */
+  /**
+   * Makes a key pair of this device. Store it, then have it certified. By default its private key is not extractable.
+   */
   async makeKeyPair(use: KeyUse, options: KeyOptions = {}): Promise<DeviceKeyPair> {
     return await makeKeyPair(this.#crypto, use, options)
   }
 
-  /** The two key pairs of a device: mail is signed with one and decrypted with the other. */
+  /** Makes the two key pairs of a device: one to sign with, one to decrypt with. */
   async makeKeyPairs(options: KeyOptions = {}): Promise<{ sign: DeviceKeyPair; encrypt: DeviceKeyPair }> {
     const [sign, encrypt] = await Promise.all([this.makeKeyPair('sign', options), this.makeKeyPair('encrypt', options)])
     return { sign, encrypt }
   }
 
-  /** The certificates of these addresses that are fit for the use, each judged here: see `Directory.lookup`. */
+  /** Finds certificates of others, and judges each here; see `Directory.lookup`. */
   async lookup(addresses: readonly string[], use: KeyUse, signal?: AbortSignal): Promise<LookupResults> {
     return await this.#directory.lookup(addresses, use, signal)
   }

@@ -4,25 +4,24 @@ import { readBounded } from './bounded.ts'
 import { CertbookError, isCertbookError, isServiceCode } from './errors.ts'
 import { aborted, withRetries, type Repeating, type RetryRules } from './retry.ts'
 
-/** What the library asks of `fetch`. */
+/** What the library needs of `fetch`. */
 export type Fetch = (url: string, init: RequestInit & { readonly body?: string }) => Promise<Response>
 
-/** Where the service is, and how it is reached. */
 export interface ConnectionOptions {
   readonly baseUrl: string
   readonly fetch: Fetch
   /** UTC milliseconds. */
   readonly now: () => number
-  /** After which a try without an answer is given up. */
+  /** A try without an answer ends after this time. */
   readonly timeoutMilliseconds: number
   readonly retries: RetryRules
 }
 
-/** One call of the API. `Answer` is the shape of what comes back; a call without one expects no content. */
+/** One call of the API. `Answer` is the shape of the answer. A call without one expects no content. */
 export interface Call<Answer extends z.ZodType | null> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
-  /** The device secret or credential that is sent as Bearer. */
+  /** The device secret or credential, sent as Bearer. */
   readonly credential?: string | undefined
   readonly body?: object | undefined
   readonly answer: Answer
@@ -32,15 +31,15 @@ export interface Call<Answer extends z.ZodType | null> {
 
 type AnswerOf<Answer> = Answer extends z.ZodType ? z.output<Answer> : null
 
-/** An answer, and when the service asks to be asked again. */
+/** An answer, and after how many seconds the service wants to be asked again. */
 export interface Answered<Value> {
   readonly value: Value
   readonly retryAfterSeconds: number | null
 }
 
-/** Speaks HTTP with one service: one call, its tries, and its answer or its refusal in types. */
+/** HTTP with one service: makes calls, repeats them, and gives typed answers or refusals. */
 export class Connection {
-  /** The scheme and host that proofs are bound to, RFC 6454. */
+  /** The scheme and host to which proofs are bound, RFC 6454. */
   readonly origin: string
   readonly retries: RetryRules
   readonly #base: string
@@ -60,12 +59,12 @@ export class Connection {
     return (await this.ask(call)).value
   }
 
-  /** The same, with the time after which to ask again. */
+  /** Makes a call, and also returns when to ask again. */
   async ask<Answer extends z.ZodType | null>(call: Call<Answer>): Promise<Answered<AnswerOf<Answer>>> {
     return await withRetries(this.#options.retries, call.repeating, call.signal, async (attempt) => {
       const { response, text } = await this.#send(call)
       const retryAfterSeconds = this.#retryAfter(response)
-      // What a first try has deleted, whose answer was lost, is not there any more.
+      // The first try may have deleted it although its answer was lost. So a later 404 means success.
       const isGoneByFirstTry = call.method === 'DELETE' && attempt > 1 && response.status === 404
       if (response.ok || isGoneByFirstTry) {
         return { value: readAnswer(call.answer, isGoneByFirstTry ? '' : text), retryAfterSeconds }
@@ -91,7 +90,7 @@ export class Connection {
         headers,
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: controller.signal,
-        // A redirect would carry the question elsewhere, and cookies or a cache have no part in this.
+        // A redirect would carry the question elsewhere. Cookies and caches are not needed.
         redirect: 'error',
         credentials: 'omit',
         cache: 'no-store',
@@ -122,7 +121,7 @@ function requireGoingOn(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw aborted(signal)
 }
 
-/** TLS, but for a service on the same machine. */
+/** Requires TLS, except for a service on the same machine. */
 function readBaseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   const isLoopback = url !== null && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)
@@ -131,7 +130,10 @@ function readBaseUrl(text: string): URL {
   throw new CertbookError('base_url_refused', 'Give the https: address of the service, without credentials or query.')
 }
 
-/** Throws CertbookError `credential_invalid`, here: a runtime's own error for such a header repeats it in full. */
+/**
+ * Throws CertbookError `credential_invalid` for text that no header can hold. The runtime's own error would repeat the
+ * credential.
+ */
 function headersOf(credential: string | undefined, body: object | undefined): Record<string, string> {
   if (credential !== undefined && !/^[!-~]+$/.test(credential)) {
     throw new CertbookError('credential_invalid', 'The credential is none: it holds characters that none has.')
@@ -163,7 +165,7 @@ const problem = problemDocument.pick({ code: true, detail: true })
 
 const longestDetail = 1_000
 
-/** What a service tells goes into logs and onto screens: one line, and not a page. */
+/** Text of the service goes to logs and screens, so it is cut to one short line. */
 const shownDetail = (detail: string): string => detail.slice(0, longestDetail).replaceAll(/\p{Cc}+/gu, ' ')
 
 function refusalOf(status: number, text: string, retryAfterSeconds: number | null): CertbookError {

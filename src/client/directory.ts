@@ -7,19 +7,19 @@ import { CertbookError } from './errors.ts'
 import { judgeCertificate, type RejectionReason, type TrustedCertificate, type Verdict } from './judge.ts'
 import type { KeyUse } from './keys.ts'
 
-/** One address of a question, and what may be encrypted to, or verified with, for it. */
+/** One address of a question, with the certificates to encrypt to or verify with. */
 export interface LookupResult {
-  /** As it was asked. */
+  /** As the question had it. */
   readonly address: string
-  /** `found`: one certificate at least. `rejected`: the service answered some, and none of them is to be used. */
+  /** `found`: at least one certificate may be used. `rejected`: the service answered some, and none may be used. */
   readonly status: 'found' | 'rejected' | 'not_found' | 'invalid'
   readonly certificates: readonly TrustedCertificate[]
 }
 
-/** A certificate that the service answered and that is not to be used: a fault, or an attack. */
+/** A certificate of the answer that must not be used. It is a fault or an attack. */
 export interface RejectedCertificate {
   readonly address: string
-  /** SHA-256 in lower-case hexadecimal; null where there were no bytes. */
+  /** SHA-256 in lower-case hexadecimal. Null if there were no bytes. */
   readonly fingerprintSha256: string | null
   readonly reason: RejectionReason
 }
@@ -37,9 +37,9 @@ export interface DirectoryOptions {
   readonly anchors: readonly Uint8Array[]
 }
 
-/** What the API takes in one call. */
+/** The most addresses that the API takes in one call. */
 const addressesPerCall = 100
-/** What the service promises to answer for one address at most. */
+/** The most certificates that the service answers for one address. */
 const certificatesPerAddress = 10
 
 type AnsweredResult = z.output<typeof lookupAnswer>['results'][number]
@@ -49,7 +49,7 @@ interface Judged {
   readonly rejected: readonly RejectedCertificate[]
 }
 
-/** Certificates of others, by exact address. */
+/** Certificates of others, found by exact address. */
 export class Directory {
   readonly #connection: Connection
   readonly #credential: string | undefined
@@ -62,13 +62,13 @@ export class Directory {
   }
 
   /**
-   * The certificates of these addresses that are fit for the use: each names the address, leads to one of the app's
-   * own anchors and is valid now, judged here and from its own bytes. What the service answers beside them is in
-   * `rejected` and must not be used. Every address that is sent is logged by the service, so ask only when a message is
-   * to be encrypted; a text that is no address is `invalid` and stays here. Without a credential the service answers
-   * where it is open to the public.
+   * Finds the certificates of these addresses that may be used. Each of them is judged here, from its own bytes: it
+   * names the address, leads to one of the app's anchors, is valid now and fits the use. Other certificates of the
+   * answer are in `rejected` and must not be used. The service logs every address that it is asked for, so ask only
+   * when a message is to be encrypted. Text that is not an address is `invalid` and is not sent. Without a credential
+   * only a public directory answers.
    *
-   * Rejects with `lookup_budget_spent`, where nothing was looked up, and with `answer_malformed`.
+   * Rejects with `lookup_budget_spent` (nothing was looked up then) and `answer_malformed`.
    */
   async lookup(addresses: readonly string[], use: KeyUse, signal?: AbortSignal): Promise<LookupResults> {
     const asked = addresses.map((text) => ({ text, mailbox: readAddress(text) }))
@@ -105,7 +105,7 @@ export class Directory {
         signal,
       })
       const fits = results.length === part.length && results.every(({ address }, at) => address === part[at]?.address)
-      // A result in the wrong place would be read as the answer for somebody else.
+      // A result in the wrong place would be taken for the answer about somebody else.
       if (!fits) throw new CertbookError('answer_malformed', 'The answer is to another question.')
       for (const [at, { matchingKey }] of part.entries()) {
         const result = results[at]

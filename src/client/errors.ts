@@ -1,29 +1,29 @@
 import { DomainError, errorCodes, type ErrorCode } from '../errors.ts'
 
-/** What goes wrong on the side of the client; the service's own refusals are the codes of `docs/errors.md`. */
+/** What goes wrong in the client. The refusals of the service are the codes of `docs/errors.md`. */
 export const clientErrorCodes = [
   /** Nothing came back. Whether the service did what was asked is unknown. */
   'network_failed',
-  /** The same, after the time that a call is given. */
+  /** No answer in the time of a call. Whether the service did what was asked is unknown. */
   'timeout',
-  /** The app's own AbortSignal ended the call. */
+  /** The app's AbortSignal ended the call. */
   'aborted',
-  /** What came back is no answer of this service to this question. */
+  /** The answer does not fit the question. */
   'answer_malformed',
   /** A refusal with a code that this version of the library does not know. */
   'refusal_unknown',
-  /** The base URL is no https: address. */
+  /** The base URL is not an https: address. */
   'base_url_refused',
-  /** The certificate that came back is not for the key, the mailbox or the use that was asked. */
+  /** The new certificate is not for the key, mailbox or use that was asked for. */
   'certificate_refused',
-  /** What was to be proved is no challenge of this service for this key. */
+  /** The challenge is not one of this service for this key. */
   'challenge_refused',
-  /** The private key cannot do what is asked of it. */
+  /** The private key cannot do what it is needed for. */
   'private_key_unsuitable',
 ] as const
 export type ClientErrorCode = (typeof clientErrorCodes)[number]
 
-/** Every code that an app may branch on. */
+/** Every code that an app can meet. */
 export type CertbookErrorCode = ErrorCode | ClientErrorCode
 
 interface ErrorFacts {
@@ -32,13 +32,16 @@ interface ErrorFacts {
   readonly cause?: unknown
 }
 
-/** Every failure of this library. `code` is stable; `detail` says in English what to do, and repeats nothing sent. */
+/**
+ * Every failure of this library. `code` is stable. `detail` says in English what to do, and repeats nothing that was
+ * sent.
+ */
 export class CertbookError extends Error {
   readonly code: CertbookErrorCode
   readonly detail: string
-  /** The HTTP status of a refusal; null where no answer came, or none was asked for. */
+  /** The HTTP status of a refusal. Null if there was no answer. */
   readonly status: number | null
-  /** Seconds after which the same call may succeed, where the service said so. */
+  /** After this many seconds the same call may succeed, if the service said so. */
   readonly retryAfterSeconds: number | null
 
   constructor(code: CertbookErrorCode, detail: string, facts: ErrorFacts = {}) {
@@ -53,17 +56,17 @@ export class CertbookError extends Error {
 
 const known: ReadonlySet<string> = new Set(errorCodes)
 
-/** Whether a code that the service answered is one of this version's. */
+/** Whether this version knows a code of the service. */
 export function isServiceCode(code: string): code is ErrorCode {
   return known.has(code)
 }
 
-/** Whether an error is a failure of this library, and of this code where one is given. */
+/** Whether an error is a failure of this library. With `code`: and has this code. */
 export function isCertbookError(error: unknown, code?: CertbookErrorCode): error is CertbookError {
   return error instanceof CertbookError && (code === undefined || error.code === code)
 }
 
-/** What the shared rules refuse on this side, such as an address or a key, as an error of this library. */
+/** Runs shared checks, and turns their refusals (of an address or a key) into errors of this library. */
 export async function inCodes<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work()

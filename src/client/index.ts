@@ -1,4 +1,4 @@
-/** `certbook/client`: what a mail app embeds. Web Crypto and fetch are all it needs of its runtime. */
+/** `certbook/client`: what a mail app embeds. It needs only Web Crypto and fetch. */
 export { CertbookClient, type ClientOptions, type Policy } from './client.ts'
 export {
   CertbookError,

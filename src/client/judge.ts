@@ -12,36 +12,36 @@ import { readGeneralNames } from '../pki/names.ts'
 import { oid } from '../pki/object-identifiers.ts'
 import type { KeyUse } from './keys.ts'
 
-/** Why a certificate is not used, whatever the service says of it. */
+/** Why a certificate is not used, whatever the service says about it. */
 export const rejectionReasons = [
-  /** No DER of a certificate, or of a chain. */
+  /** The certificate or its chain is not DER. */
   'malformed',
-  /** The address asked for is not among its names. */
+  /** It does not name the address that was asked for. */
   'mailbox_differs',
-  /** It is a CA's. */
+  /** It is a CA certificate. */
   'is_ca',
   /** It is not for mail (`emailProtection`). */
   'eku_unprofiled',
-  /** Its key is none that certbook accepts: too small, broken, or of a kind that mail does not use. */
+  /** certbook does not accept its key: too small, broken, or of a kind that mail does not use. */
   'key_refused',
-  /** It is not for this use: a key to sign is none to encrypt to. */
+  /** It does not fit the use: a signing key cannot be encrypted to. */
   'key_usage_unfit',
   'unknown_critical_extension',
   'not_yet_valid',
   'expired',
-  /** The CA that it comes with has not signed it. */
+  /** The CA certificate in the answer did not sign it. */
   'signature_invalid',
-  /** The CAs that it comes with lead to none of the app's anchors, or one of them is no CA for mail now. */
+  /** Its chain leads to none of the app's anchors, or a CA in it may not issue for mail now. */
   'chain_untrusted',
-  /** The service answered more of them than it promises to. */
+  /** The answer holds more certificates than the service promises. */
   'too_many',
 ] as const
 export type RejectionReason = (typeof rejectionReasons)[number]
 
-/** A certificate that was judged by its own bytes alone; nothing here is what the service says about it. */
+/** A certificate that was judged from its own bytes. Nothing here rests on what the service says. */
 export interface TrustedCertificate {
   readonly certificate: Uint8Array
-  /** The CAs it came with, issuing CA first. */
+  /** The CA certificates that came with it, issuing CA first. */
   readonly chain: readonly Uint8Array[]
   /** SHA-256 of the certificate, lower-case hexadecimal. */
   readonly fingerprintSha256: string
@@ -56,17 +56,17 @@ export interface TrustedCertificate {
   readonly key: KeyFacts
 }
 
-/** What the service answered: base64 DER, as it stands in the answer. */
+/** A certificate of the answer, in base64 DER. */
 export interface AnsweredCertificate {
   readonly certificate: string
   readonly chain: readonly string[]
 }
 
-/** What the certificate has to be good for. */
+/** What the certificate must be fit for. */
 export interface Expected {
   readonly mailbox: MailboxAddress
   readonly use: KeyUse
-  /** The CA certificates that the app trusts by itself, DER. */
+  /** The CA certificates that the app trusts, DER. */
   readonly anchors: readonly Uint8Array[]
   readonly at: Date
 }
@@ -75,14 +75,14 @@ export type Verdict =
   | { readonly trusted: true; readonly certificate: TrustedCertificate }
   | { readonly trusted: false; readonly reason: RejectionReason; readonly fingerprintSha256: string | null }
 
-/** No CA hierarchy for mail is longer; bounds what a hostile answer costs. */
+/** No CA hierarchy for mail is longer. This limits what a hostile answer costs. */
 const longestChain = 6
-/** No certificate for mail is larger; one that is nothing but names would take the app's time. */
+/** No certificate for mail is larger. A larger one would only cost the app time. */
 const octetsAllowed = 64 * 1_024
 
 /**
- * Judges one certificate by RFC 5280 section 6.1 and RFC 8550 section 4: the mailbox, the purpose, the key, the time,
- * each signature, and a path to an anchor of the app. Revocation is the service's to say. Never throws for what was
+ * Judges one certificate by RFC 5280 section 6.1 and RFC 8550 section 4: mailbox, purpose, key, time, signatures, and a
+ * path to an anchor of the app. Revocation is not judged: the service says it. Never throws because of what the service
  * answered.
  */
 export async function judgeCertificate(
@@ -111,7 +111,7 @@ async function rejected(crypto: Crypto, der: Uint8Array, reason: RejectionReason
   return { trusted: false, reason, fingerprintSha256: await sha256Hex(crypto, der) }
 }
 
-/** Null where it is not base64, or too large. */
+/** Null if it is not base64, or too large. */
 function readDer(base64: string): Uint8Array | null {
   return base64.length > Math.ceil(octetsAllowed / 3) * 4 ? null : fromBase64(base64)
 }
@@ -138,7 +138,7 @@ function faultOf(certificate: Certificate, { mailbox, use, at }: Expected): Reje
   )
 }
 
-/** RFC 8550 section 3, RFC 9598 section 3: compared as mailboxes, each kind of address under its own kind of name. */
+/** RFC 8550 section 3, RFC 9598 section 3: compares mailboxes. Each kind of address has its own kind of name. */
 function namesMailbox({ extensions }: Certificate, mailbox: MailboxAddress): boolean {
   const extension = extensions.get(oid.subjectAltName)
   if (extension === undefined) return false
@@ -162,13 +162,13 @@ function isCa({ extensions }: Certificate): boolean {
   return extension !== undefined && readBasicConstraints(extension.value).ca
 }
 
-/** S/MIME BR 7.1.2.3 (f): a certificate for mail says so. */
+/** S/MIME BR 7.1.2.3 (f): a certificate for mail names that purpose. */
 function isForMail({ extensions }: Certificate): boolean {
   const extension = extensions.get(oid.extKeyUsage)
   return extension !== undefined && readExtendedKeyUsage(extension.value).includes(oid.emailProtection)
 }
 
-/** RFC 8550 section 4.4.2; S/MIME BR 7.1.2.3 (e) asks for the extension. */
+/** RFC 8550 section 4.4.2. S/MIME BR 7.1.2.3 (e) requires the extension. */
 function faultOfKey({ spki, extensions }: Certificate, use: KeyUse): RejectionReason | undefined {
   const key = readKey(spki)
   if (key === undefined) return 'key_refused'
@@ -188,7 +188,7 @@ function readKey(spki: Uint8Array): KeyFacts | undefined {
   }
 }
 
-/** The chain is only a hint how to get to an anchor; without one, an anchor itself may have issued the certificate. */
+/** The chain is only a hint at a path to an anchor. Without one, an anchor itself may have issued the certificate. */
 async function faultOfPath(
   crypto: Crypto,
   certificate: Certificate,

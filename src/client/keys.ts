@@ -1,10 +1,10 @@
-/** The kinds of keys that this library makes. Others may be brought along: see `certifyPublicKey`. */
+/** The kinds of keys that this library makes. An app can bring other keys: see `certifyPublicKey`. */
 export type KeyChoice = 'P-256' | 'RSA-3072'
 export type KeyUse = 'sign' | 'encrypt'
 
 /**
- * A key pair of this device, for one use. The object can be stored as it is where structured clones are (IndexedDB);
- * then the private key has never been outside Web Crypto.
+ * A key pair of this device, for one use. Where objects can be cloned (IndexedDB), it can be stored as it is, and its
+ * private key never leaves Web Crypto.
  */
 export interface DeviceKeyPair {
   readonly use: KeyUse
@@ -15,11 +15,11 @@ export interface DeviceKeyPair {
 }
 
 export interface KeyOptions {
-  /** `P-256` unless said. */
+  /** `P-256` by default. */
   readonly kind?: KeyChoice
   /**
-   * False unless said: nobody can take the private key out of Web Crypto. True is for an app that keeps its keys in a
-   * provider of its own, to which it takes them over at once.
+   * False by default: nobody can take the private key out of Web Crypto. True is for an app that moves it at once to a
+   * key provider of its own.
    */
   readonly extractable?: boolean
 }

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 
 export type OwnMailbox = z.output<typeof ownMailbox>
 
-/** A mailbox that is to be proved by the token that is mailed to it: plain data that the app stores. */
+/** A mailbox to which a token was mailed. It is plain data for the app to store. */
 export type PendingMailbox = z.output<typeof mailboxChallengeAnswer>
 
 /** The mailboxes of this subscriber; `account.read` lists them. */
@@ -24,14 +24,16 @@ export class Mailboxes {
   }
 
   /**
-   * Has a new challenge mailed to a mailbox: what was proved more than 15 minutes ago does not do for a change of
-   * devices or mailboxes, and one that another subscriber has proved since is proved again to have it back.
+   * Mails a new challenge to a mailbox. Two cases need one: changing devices or mailboxes needs a proof from the last
+   * 15 minutes, and a mailbox that another subscriber has proved comes back by a new proof.
    */
   async askForProof(mailbox: string, signal?: AbortSignal): Promise<PendingMailbox> {
     return await this.#ask(`/v1/me/mailboxes/${encodeURIComponent(mailbox)}/proof`, {}, signal)
   }
 
-  /** The token in the headers of a received mail, where it is the challenge to one of these mailboxes; else null. */
+  /**
+   * Finds the token in the headers of a received mail, if the mail challenges one of these mailboxes; otherwise null.
+   */
   readChallenge(headers: MailHeaders, pendings: readonly PendingMailbox[]): FoundChallenge<PendingMailbox> | null {
     return findChallenge(headers, pendings, this.#connection.origin)
   }
@@ -61,7 +63,7 @@ export class Mailboxes {
     })
   }
 
-  /** Not repeated by itself: each call mails. */
+  /** Never repeated automatically: each call sends a mail. */
   async #ask(path: string, body: object, signal: AbortSignal | undefined): Promise<PendingMailbox> {
     const call = { path, credential: this.#credential, method: 'POST', body, answer: mailboxChallengeAnswer } as const
     return await this.#connection.call({ ...call, repeating: 'once', signal })

@@ -4,9 +4,9 @@ import { CertbookError } from './errors.ts'
 import { judgeCertificate, type Expected } from './judge.ts'
 
 /**
- * Requires of a certificate that came back for a key of this device what is required of those of others, and that it
- * holds this very key: with another in it, mail to this device would be for somebody else. One that has ended is
- * passed, since it is not used. Throws CertbookError `certificate_refused`.
+ * Judges a new certificate of this device as certificates of others are judged, and requires that it holds this key:
+ * with another key in it, mail to this device would be for somebody else. Skips a certificate that has ended, because
+ * nobody uses it. Throws CertbookError `certificate_refused`.
  */
 export async function requireOwnCertificate(
   crypto: Crypto,

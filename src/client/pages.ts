@@ -7,7 +7,7 @@ type PageShape<Item> = z.ZodType<{ items: Item[]; next: string | null }>
 
 const itemsPerPage = 100
 
-/** Every item of a list, page by page as the loop asks for them. Rejects with `answer_malformed` besides. */
+/** Yields all items of a list, and reads a page when the loop needs it. Also rejects with `answer_malformed`. */
 export async function* allOf<Item>(
   connection: Connection,
   list: { readonly path: string; readonly credential: string | undefined },
@@ -25,7 +25,7 @@ export async function* allOf<Item>(
       repeating: 'repeatable',
       signal,
     })
-    // The loop could end nothing that gives it no item.
+    // Without this a service could keep the loop going without ever giving it an item.
     if (items.length === 0 && next !== null) {
       throw new CertbookError('answer_malformed', 'A page of the list is empty, and there is another one.')
     }

@@ -2,21 +2,24 @@ import { aborted, type RetryRules } from './retry.ts'
 
 /** How long an app waits for something that others do. */
 export interface Waiting {
-  /** Without it, the wait ends with the process alone. */
+  /** Without it, only the end of the process ends the wait. */
   readonly signal?: AbortSignal
 }
 
-/** What one look has shown. */
+/** The result of one look. */
 export type Look<Value> =
   | { readonly done: true; readonly value: Value }
   | { readonly done: false; readonly retryAfterSeconds: number | null }
 
 const firstPauseSeconds = 2
 const longestPauseSeconds = 15
-/** Whatever the service asks: what an app waits for is looked at every now and then. */
+/** The longest time between two looks, whatever the service asks for. */
 const longestRetryAfterSeconds = 600
 
-/** Looks again and again, ever less often, until it is done; not sooner than the service asks, within reason. */
+/**
+ * Looks again and again, less and less often, until it is done. Never looks sooner than the service asks, up to a
+ * limit.
+ */
 export async function poll<Value>(
   rules: RetryRules,
   { signal }: Waiting,

@@ -9,14 +9,13 @@ import { readProofKey, type ProofKey } from '../pki/proof/public-key.ts'
 import { ecdsaHashes } from '../pki/proof/signature-proof.ts'
 import { proofLabels, proofText, type ProofPurpose } from '../pki/proof/text.ts'
 
-/** Why no proof was made. Stable: an app branches on it. */
+/** Why there is no proof. Codes are stable. */
 export type ProofErrorCode = 'challenge_refused' | 'private_key_unsuitable'
 
 /**
- * `challenge_refused` is one code with one message and no cause, whatever was wrong with a challenge. Who sends
- * challenges must not learn from the answer whether a key opened, the padding was right or only the text was another:
- * each of these would make the device a decryption oracle for intercepted mail (Bleichenbacher, Vaudenay, Manger), and
- * apps do report errors to servers.
+ * `challenge_refused` has one message and no cause, whatever was wrong with a challenge. Whoever sends challenges must
+ * not learn whether a key opened, the padding was right, or only the text differed. Each of these would make the device
+ * a decryption oracle for intercepted mail (Bleichenbacher, Vaudenay, Manger), and apps do report errors to servers.
  */
 export class ProofError extends CertbookError {
   override readonly code: ProofErrorCode
@@ -28,34 +27,34 @@ export class ProofError extends CertbookError {
   }
 }
 
-/** What the client knows by itself, and from which it computes the text of the proof. */
+/** What the client knows itself. It computes the text of the proof from this. */
 export interface ExpectedProof {
-  /** `possession` if left out: a key is only ever reported as compromised on purpose. */
+  /** `possession` by default, so a key is only reported as compromised on purpose. */
   readonly purpose?: ProofPurpose
-  /** The origin that the client itself talks to, never one that the service names. */
+  /** The origin that the client talks to. Never one that the service names. */
   readonly origin: string
   readonly challengeId: string
   /** The client's own public key, SubjectPublicKeyInfo in DER. */
   readonly spki: Uint8Array
 }
 
-/** The challenge of kind `sign`. */
+/** A challenge of kind `sign`. */
 export interface SigningChallenge extends ExpectedProof {
   readonly toBeSigned: Uint8Array
 }
 
-/** The challenge of kind `decrypt`. */
+/** A challenge of kind `decrypt`. */
 export interface DecryptingChallenge extends ExpectedProof {
   readonly envelopedData: Uint8Array
 }
 
 /**
- * Answers a challenge of kind `sign` (policy rule 14): the signature over the text that the client computes itself.
- * Anything else that is given to be signed is refused, so the service cannot have a document of its choice signed.
+ * Answers a challenge of kind `sign` (policy rule 14): signs the text that the client computes itself. Refuses to sign
+ * any other text, so the service cannot get a document of its choice signed.
  *
- * `crypto` is the one that the private key belongs to; the key may be non-extractable. RSA: RSASSA-PKCS1-v1_5 with
- * SHA-256. EC: ECDSA. Ed25519. Throws ProofError; DomainError `key_malformed` or `key_algorithm_unsupported` if the
- * client's own public key is not one that certbook takes.
+ * `crypto` must be the one that holds the private key, which may be non-extractable. RSA: RSASSA-PKCS1-v1_5 with
+ * SHA-256. EC: ECDSA. Ed25519. Throws ProofError. Throws DomainError `key_malformed` or `key_algorithm_unsupported` if
+ * certbook does not take the client's own public key.
  */
 export async function proveBySigning(
   crypto: Crypto,
@@ -72,12 +71,12 @@ export async function proveBySigning(
 }
 
 /**
- * Answers a challenge of kind `decrypt` (policy rule 14): opens the EnvelopedData, and only one of the very form that
- * the service makes; requires that the text the client computes itself and 32 octets `y` are all that is inside; and
- * returns HMAC-SHA-256(y, text). Nothing of the plaintext leaves this function.
+ * Answers a challenge of kind `decrypt` (policy rule 14). It opens the EnvelopedData, which must have exactly the form
+ * that the service makes. Inside must be only the text that the client computes itself, and 32 octets `y`. It returns
+ * HMAC-SHA-256(y, text). No plaintext leaves this function.
  *
- * `crypto` is the one that the private key belongs to; the key may be non-extractable. RSA: RSA-OAEP with SHA-256 and
- * the usage `decrypt`. EC: ECDH, and X25519, with the usage `deriveBits`. Throws ProofError; DomainError as
+ * `crypto` must be the one that holds the private key, which may be non-extractable. RSA: RSA-OAEP with SHA-256 and the
+ * usage `decrypt`. EC: ECDH, and X25519, with the usage `deriveBits`. Throws ProofError, and DomainError as
  * `proveBySigning` does.
  */
 export async function proveByDecrypting(
@@ -109,7 +108,7 @@ async function expectedText(crypto: Crypto, expected: ExpectedProof): Promise<Ui
   }
 }
 
-/** A private key's algorithm as far as it matters; `undefined` where it does not. */
+/** The algorithm of a private key. `undefined`: this part does not matter. */
 interface PrivateKeyAlgorithm {
   readonly name: string
   readonly hash?: string
@@ -146,13 +145,13 @@ function unsuitable(usage: KeyUsage): ProofError {
   return new ProofError('private_key_unsuitable', `The proof needs the private key of this public key, for "${usage}".`)
 }
 
-/** Looks at the caller's own key and never at the challenge, so it may say more than `challenge_refused`. */
+/** Checks the caller's own key and never looks at the challenge. So it may say more than `challenge_refused`. */
 function requirePrivateKey({ type, usages, algorithm }: CryptoKey, expected: PrivateKeyAlgorithm, usage: KeyUsage) {
   const isSuitable =
     type === 'private' &&
     usages.includes(usage) &&
     algorithm.name === expected.name &&
-    // Only RSA keys carry a hash; ECDSA takes one with each signature.
+    // Only RSA keys have a hash. ECDSA takes one with each signature.
     (!('hash' in algorithm) || nameOf(algorithm.hash) === expected.hash) &&
     (!('namedCurve' in algorithm) || algorithm.namedCurve === expected.namedCurve)
   if (!isSuitable) throw unsuitable(usage)
@@ -162,7 +161,7 @@ function nameOf(hash: unknown): unknown {
   return typeof hash === 'object' && hash !== null && 'name' in hash ? hash.name : hash
 }
 
-/** Every failure is the same refusal, without its cause: see ProofError. */
+/** All failures are the same refusal without a cause; see ProofError. */
 async function open(
   crypto: Crypto,
   envelopedData: Uint8Array,
@@ -204,7 +203,7 @@ async function unwrapContentKey(
   // RFC 3394 section 2.2.1: a key of 32 octets is wrapped in 40.
   if (key.kind !== on || encryptedKey.length !== 40) throw refused()
   const size = key.kind === 'EC' ? ellipticCurve(key.curve).octets : 32
-  // RFC 5480 section 2.2: not compressed; that the point is on the curve, the runtime checks.
+  // RFC 5480 section 2.2: an uncompressed point. The runtime checks that it is on the curve.
   if (key.kind === 'EC' && (ephemeral.length !== 2 * size + 1 || ephemeral[0] !== 4)) throw refused()
   const algorithm = key.kind === 'EC' ? { name: 'ECDH', namedCurve: key.curve } : { name: 'X25519' }
   const publicKey = await crypto.subtle.importKey('raw', toBufferSource(ephemeral), algorithm, false, [])

@@ -4,7 +4,7 @@ import { fromBase64 } from '../pki/encoding.ts'
 import { CertbookError } from './errors.ts'
 import { proveByDecrypting, proveBySigning } from './proof.ts'
 
-/** A challenge to the holder of a key, with all that a proof is bound to. */
+/** A challenge to the holder of a key, with everything that the proof is bound to. */
 export interface KeyChallenge {
   readonly id: string
   /** The origin that this client talks to. */

@@ -12,21 +12,21 @@ import { findChallenge, type FoundChallenge, type MailHeaders } from './challeng
 import { poll, type Waiting } from './poll.ts'
 
 /**
- * A registration on its way: plain data that the app stores before it does anything else, so that each later step can
- * be repeated after a crash or a lost answer. `deviceSecret` is a secret. `userCode` is what the person types into the
- * page behind the mailed link.
+ * A registration that has begun. It is plain data: store it before anything else, so that each later step can be
+ * repeated after a crash or a lost answer. `deviceSecret` is a secret. `userCode` is the code that the person types
+ * into the page behind the mailed link.
  */
 export type PendingRegistration = z.output<typeof registrationAnswer>
 
-/** Who this device is now. `credential` is a secret, shown this once. */
+/** The new device. `credential` is a secret and is shown once. */
 export type DeviceCredential = z.output<typeof credentialAnswer>
 
-/** How the mailbox is taken that has a subscriber already. */
+/** What happens to a mailbox that already has a subscriber. */
 export interface CredentialChoice {
   /**
-   * True: the device joins that subscriber once another of its devices approves, and is refused with
-   * `approval_pending` until then. False: it joins if it was approved by now, and else the mailbox moves to a new
-   * subscriber, which ends its certificates on the other devices.
+   * True: the device joins that subscriber when another of its devices approves it. Until then it is refused with
+   * `approval_pending`. False: if it is approved by now, it joins. Otherwise the mailbox moves to a new subscriber, and
+   * its certificates on the other devices end.
    */
   readonly waitForApproval: boolean
   readonly signal?: AbortSignal
@@ -41,9 +41,9 @@ export class Registrations {
   }
 
   /**
-   * Asks to register a mailbox and this device; a challenge is mailed. Show the terms of `policy()` before, and send
-   * their version. When the answer was lost, this rejects with `network_failed` or `timeout` and the app may start
-   * again: it costs one more mail.
+   * Begins to register a mailbox and this device; a challenge is mailed. Before, show the terms of `policy()`, and send
+   * their version. If the answer is lost, this rejects with `network_failed` or `timeout`. The app may then start
+   * again, which costs one more mail.
    */
   async start(request: RegistrationRequest, signal?: AbortSignal): Promise<PendingRegistration> {
     const call = {
@@ -56,7 +56,10 @@ export class Registrations {
     return await this.#connection.call({ ...call, repeating: 'once' })
   }
 
-  /** The token in the headers of a received mail, where it is the challenge to one of these registrations; else null. */
+  /**
+   * Finds the token in the headers of a received mail, if the mail challenges one of these registrations; otherwise
+   * null.
+   */
   readChallenge(
     headers: MailHeaders,
     pendings: readonly PendingRegistration[],
@@ -76,7 +79,7 @@ export class Registrations {
     })
   }
 
-  /** How far it is. */
+  /** The state of a registration. */
   async state(
     pending: PendingRegistration,
     signal?: AbortSignal,
@@ -87,7 +90,7 @@ export class Registrations {
 
   /**
    * Resolves when the mailbox is proved, by another mail client or by a person with the mailed link. Rejects with
-   * `registration_ended`, and with `aborted` when the app no longer waits.
+   * `registration_ended`, and with `aborted` when the app stops waiting.
    */
   async waitUntilConfirmed(pending: PendingRegistration, waiting: Waiting = {}): Promise<void> {
     await poll(this.#connection.retries, waiting, async () => {
@@ -99,7 +102,7 @@ export class Registrations {
   }
 
   /**
-   * The credential of this device. Until the credential is first used, a repeat replaces it. Rejects with
+   * Gets the credential of this device. A repeat replaces it, as long as it has not been used. Rejects with
    * `approval_pending`, `registration_not_confirmed`, `registration_completed`, `registration_ended`.
    */
   async credential(pending: PendingRegistration, choice: CredentialChoice): Promise<DeviceCredential> {
@@ -114,9 +117,9 @@ export class Registrations {
   }
 
   /**
-   * Resolves to the credential once another device of the mailbox's subscriber approves this one, or at once where
-   * the mailbox has no subscriber. A person who has no other device any more is asked whether to take the mailbox over:
-   * then abort this, and call `credential` with `waitForApproval: false`.
+   * Resolves to the credential when another device of the mailbox's subscriber approves this one, or at once if the
+   * mailbox has no subscriber. A person without any other device should be asked whether to take the mailbox over. If
+   * yes, abort this, and call `credential` with `waitForApproval: false`.
    */
   async waitForCredential(pending: PendingRegistration, waiting: Waiting = {}): Promise<DeviceCredential> {
     const { signal } = waiting

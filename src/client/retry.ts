@@ -1,32 +1,32 @@
 import { CertbookError, isCertbookError } from './errors.ts'
 
 /**
- * What a second try of a call would do. `repeatable`: the same as the first, so it is tried again when no answer came.
- * `once`: something that the caller must decide upon, such as another mail; it is tried again only where the service
- * said that it did nothing.
+ * Whether a call may be tried twice. `repeatable`: the second try does the same as the first, so it is tried again
+ * without an answer. `once`: a second try does something more, such as another mail. It is tried again only if the
+ * service said that it did nothing; otherwise the caller decides.
  */
 export type Repeating = 'repeatable' | 'once'
 
-/** How long to wait, by whom the waiting is done, and how often at most a call is tried. */
+/** How often a call is tried, and how the waits are made. */
 export interface RetryRules {
-  /** Tries of one call, the first included. */
+  /** How often a call is tried, the first try included. */
   readonly attempts: number
   /** Waits; rejects when the signal is aborted. */
   sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void>
-  /** From 0 up to 1: spreads the tries of many devices. */
+  /** From 0 up to 1. Spreads the tries of many devices. */
   random(): number
 }
 
-/** A `Retry-After` beyond this is not waited for: the app is told and decides. */
+/** A longer `Retry-After` is not waited for. The app is told, and decides. */
 const longestWaitSeconds = 30
 
 const firstWaitMilliseconds = 500
 const longestBackoffMilliseconds = 10_000
 
-/** Refusals that say that nothing was done, and that it may be tried again. */
+/** Refusals that mean: nothing was done, and another try may succeed. */
 const nothingDone: ReadonlySet<string> = new Set(['too_many_requests', 'overloaded', 'log_unavailable'])
 
-/** Statuses with which a proxy, or the service, says that it failed somewhere on the way. */
+/** Statuses of a proxy or service that failed on the way. */
 const failedSomewhere: ReadonlySet<number> = new Set([500, 502, 503, 504])
 
 function mayTryAgain(error: CertbookError, repeating: Repeating): boolean {
@@ -36,16 +36,14 @@ function mayTryAgain(error: CertbookError, repeating: Repeating): boolean {
   return error.status !== null && failedSomewhere.has(error.status)
 }
 
-/** Half of the growing wait is certain, the other half random; a `Retry-After` is never undercut. */
+/** Half of the growing wait is fixed, the other half is random. It is never shorter than `Retry-After`. */
 function waitOf(error: CertbookError, attempt: number, random: () => number): number {
   const backoff = Math.min(firstWaitMilliseconds * 2 ** (attempt - 1), longestBackoffMilliseconds)
   const jittered = backoff / 2 + (random() * backoff) / 2
   return (error.retryAfterSeconds ?? 0) * 1000 + jittered
 }
 
-/**
- * Does a call until it succeeds, is refused for good, or has been tried often enough. Rejects with the last error.
- */
+/** Makes a call until it succeeds, is refused for good, or was tried often enough. Rejects with the last error. */
 export async function withRetries<Value>(
   rules: RetryRules,
   repeating: Repeating,
@@ -83,7 +81,7 @@ export function sleep(milliseconds: number, signal: AbortSignal | undefined): Pr
   })
 }
 
-/** What a call rejects with that the app itself ended. */
+/** The error of a call that the app ended. */
 export function aborted(signal: AbortSignal | undefined): CertbookError {
   return new CertbookError('aborted', 'The app ended this call.', { cause: signal?.reason })
 }

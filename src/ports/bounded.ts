@@ -1,7 +1,7 @@
-/** How many rows one batch moves or deletes at most: a job holds no lock, and no memory, for longer than that takes. */
+/** The most rows that one batch moves or deletes, so that a job does not hold the lock and the memory for long. */
 export const rowsPerBatch = 5_000
 
-/** Does one thing to each; one that fails holds up no other, and the failures are thrown together at the end. */
+/** Acts on each item. A failure does not stop the others; all failures are thrown together at the end. */
 export async function toEach<T>(items: Iterable<T>, act: (item: T) => Promise<void>): Promise<void> {
   const failures: unknown[] = []
   for (const item of items) await act(item).catch((error: unknown) => failures.push(error))
@@ -9,8 +9,8 @@ export async function toEach<T>(items: Iterable<T>, act: (item: T) => Promise<vo
 }
 
 /**
- * Repeats a write that is bounded by `rowsPerBatch` until a round changed fewer rows than that. Resolves to how many
- * were changed in all.
+ * Repeats a write that is limited to `rowsPerBatch`, until a round changes fewer rows. Resolves to the number of all
+ * changed rows.
  */
 export async function untilDone(round: () => Promise<number>): Promise<number> {
   let changed = 0
@@ -21,7 +21,7 @@ export async function untilDone(round: () => Promise<number>): Promise<number> {
   }
 }
 
-/** The same with up to `width` at a time, begun in their order. */
+/** Does what `toEach` does, with up to `width` items at a time, begun in order. */
 export async function toEachAtOnce<T>(
   items: readonly T[],
   width: number,
@@ -36,7 +36,7 @@ export async function toEachAtOnce<T>(
   if (failures.length > 0) throw new AggregateError(failures, 'what was to be done to each failed for some')
 }
 
-/** What the promise resolves to, or null where it takes longer. */
+/** Resolves as the promise does, or to null if it takes longer. */
 export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<null>((resolve) => {

@@ -1,20 +1,20 @@
 /** How a request reached the service, as far as the runtime can vouch for it. */
 export interface Connection {
-  /** TLS, or from this machine itself, or by a declared proxy that vouches for TLS. */
+  /** By TLS, from this machine, or by a declared proxy that vouches for TLS. */
   readonly secure: boolean
-  /** By TLS as far as the client: what RFC 6797 7.2 asks before a client is told to stay with HTTPS. */
+  /** TLS up to the client. RFC 6797 7.2 requires it before the client is told to use HTTPS only. */
   readonly tls: boolean
-  /** Whether forwarding headers of this peer may stand. */
+  /** Whether this peer may send forwarding headers. */
   readonly mayForward: boolean
-  /** By the listener that answers for CRLs, OCSP and CA certificates only, over plain HTTP to anyone. */
+  /** By the listener that serves only CRLs, OCSP and CA certificates, over plain HTTP, to anyone. */
   readonly pkiOnly: boolean
   /** The client's network, truncated to /24 (IPv4) or /48 (IPv6), as text; never a whole address. */
   readonly network: string
-  /** Straight from this machine itself, with no proxy between. */
+  /** Directly from this machine, without a proxy. */
   readonly local: boolean
 }
 
-/** The headers by which a proxy tells what it has seen of its client. */
+/** The headers in which a proxy tells about its client. */
 export const forwardingHeaders = [
   'forwarded',
   'x-forwarded-for',

@@ -8,11 +8,11 @@ export interface OutgoingMessage {
 
 /** Hands one message to the next mail system. */
 export interface Mailer {
-  /** Resolves when the other side has taken responsibility; rejects with `DeliveryFailed` otherwise. */
+  /** Resolves when the next mail system has taken responsibility. Otherwise rejects with `DeliveryFailed`. */
   deliver(message: OutgoingMessage): Promise<void>
 }
 
-/** The message was not taken. `permanent` where trying again cannot help. */
+/** The message was not taken. `permanent`: another try cannot help. */
 export class DeliveryFailed extends Error {
   readonly permanent: boolean
 

@@ -2,16 +2,16 @@
 
 /** A figure that is read when somebody asks for it. */
 export interface Gauge {
-  /** After Prometheus' rules: `certbook_…`, with its unit at the end. */
+  /** By the rules of Prometheus: `certbook_…`, with the unit at the end. */
   readonly name: string
   readonly means: string
-  /** The name of its one label, where it has several values. */
+  /** The name of its label, if it has several values. */
   readonly label?: string
-  /** The values by their label; under the empty label where there is none. */
+  /** The values by label. A single value has the empty label. */
   read(): Promise<ReadonlyMap<string, number>>
 }
 
-/** A gauge of one value; null where there is nothing to tell. */
+/** A gauge with one value. Null: there is nothing to show. */
 export const singleGauge = (name: string, means: string, read: () => Promise<number | null>): Gauge => ({
   name,
   means,
@@ -21,9 +21,9 @@ export const singleGauge = (name: string, means: string, read: () => Promise<num
   },
 })
 
-/** The figures as text. */
+/** Renders all figures as text. */
 export interface Exposition {
   readonly contentType: string
-  /** Reads the gauges and renders them with everything that was counted. A gauge that cannot be read is left out. */
+  /** Reads the gauges and renders them with the counters. A gauge that cannot be read is left out. */
   expose(gauges: readonly Gauge[]): Promise<string>
 }

@@ -1,6 +1,6 @@
 const loopbackHosts = ['::1', '[::1]', 'localhost']
 
-/** Whether a host, of a socket or of a URL, is this machine itself. */
+/** Whether a host of a socket or URL is this machine. */
 export const isLoopbackHost = (host: string): boolean =>
   loopbackHosts.includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 
@@ -9,7 +9,7 @@ const ipv4 = new RegExp(String.raw`^(${octet})\.(${octet})\.(${octet})\.(${octet
 
 const hex = (high: string, low: string): string => (Number(high) * 256 + Number(low)).toString(16)
 
-/** RFC 4291 2.2.3: the last four octets may stand as an IPv4 address. */
+/** RFC 4291 2.2.3: the last four octets may be written as an IPv4 address. */
 const withoutDottedEnd = (address: string): string => {
   const end = address.slice(address.lastIndexOf(':') + 1)
   const [, first, second, third, fourth] = ipv4.exec(end) ?? []
@@ -17,7 +17,7 @@ const withoutDottedEnd = (address: string): string => {
   return `${address.slice(0, -end.length)}${hex(first, second)}:${hex(third, fourth)}`
 }
 
-/** The eight groups of an IPv6 address, or null where the text is none. */
+/** The eight groups of an IPv6 address, or null. */
 function ipv6Groups(address: string): number[] | null {
   const [head = '', tail, more] = withoutDottedEnd(address).split('::')
   if (more !== undefined) return null
@@ -36,8 +36,8 @@ const isMapped = (groups: readonly number[]): boolean =>
   groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xff_ff
 
 /**
- * The network of a client address, truncated to /24 (IPv4, also where it is mapped into IPv6) or /48 (IPv6), so that
- * no single subscriber line is told apart. What is no address is `unknown`, and shares whatever a network may do.
+ * The network of a client address: /24 of IPv4 (also if mapped into IPv6), /48 of IPv6. It tells no single line of a
+ * subscriber. Text that is not an address is `unknown`; all such clients share one budget.
  */
 export function truncatedNetwork(address: string): string {
   const [, first, second, third] = ipv4.exec(address) ?? []

@@ -1,28 +1,30 @@
 /** One request to a server that somebody else runs. */
 export interface OutgoingRequest {
   readonly method: 'GET' | 'POST' | 'PUT'
-  /** `https:`; `http:` for this machine, and for what is signed by itself, such as revocation lists. */
+  /**
+   * `https:`. `http:` is allowed to this machine, and for answers that are signed themselves, such as revocation lists.
+   */
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | null
-  /** Certificates (DER) that the server's is verified with, instead of those that the runtime trusts; empty for those. */
+  /** Certificates (DER) that verify the server's. Empty: those that the runtime trusts. */
   readonly trustAnchors: readonly Uint8Array[]
   readonly clientCertificate: ClientCertificate | null
-  /** For the whole exchange, from the name lookup to the last byte of the answer. */
+  /** The limit of the whole exchange, from the name lookup to the last byte of the answer. */
   readonly timeoutMilliseconds: number
-  /** Of the answer's body. */
+  /** The limit of the answer's body. */
   readonly maxBytes: number
 }
 
-/** How this service proves itself in TLS. */
+/** The certificate and key by which this service identifies itself in TLS. */
 export interface ClientCertificate {
-  /** DER, its own first. */
+  /** DER, the service's own first. */
   readonly chain: readonly Uint8Array[]
   /** PKCS#8, DER. */
   readonly privateKey: Uint8Array
 }
 
-/** What a server answered, whatever its status; redirects are answers like others, and not followed. */
+/** A server's answer, whatever its status. Redirects are answers and are not followed. */
 export interface OutgoingAnswer {
   readonly status: number
   /** Names in lower case. */
@@ -33,7 +35,7 @@ export interface OutgoingAnswer {
 /** Why there is no answer. */
 export type ExchangeFailure =
   | 'unreachable'
-  /** The server's certificate is not trusted, or the server refused this service's. */
+  /** The server's certificate is not trusted, or the server refused this service's certificate. */
   | 'tls_refused'
   | 'timed_out'
   | 'connection_lost'
@@ -41,8 +43,8 @@ export type ExchangeFailure =
   | 'answer_malformed'
 
 /**
- * There is no answer, or none that can be used. `sent` says whether the server can have acted on the request: `no` is
- * certain, and everything that is not certain is `maybe`.
+ * There is no usable answer. `sent` says whether the server may have acted on the request: `no` is certain, everything
+ * else is `maybe`.
  */
 export class ExchangeFailed extends Error {
   readonly failure: ExchangeFailure
@@ -59,9 +61,9 @@ export class ExchangeFailed extends Error {
   }
 }
 
-/** Requests to other servers. Each has a connection of its own, so that none is sent into one that is just closing. */
+/** Requests to other servers. Each has a connection of its own, because a kept one might just be closing. */
 export interface OutgoingHttps {
-  /** What this runtime can do; what it cannot is refused where a connection is made. */
+  /** What this runtime can do. A CA connection that needs more is refused when it is made. */
   readonly can: { readonly ownTrustAnchors: boolean; readonly clientCertificates: boolean }
   /** Throws `ExchangeFailed`. */
   exchange(request: OutgoingRequest): Promise<OutgoingAnswer>

@@ -17,20 +17,20 @@ export interface DeclaredWords {
   /** The GDPR article, or why none is needed. */
   readonly legalBasis: string
   readonly retention: string
-  /** To whom it is passed; empty where to nobody. */
+  /** Who gets it. Empty: nobody. */
   readonly recipients: readonly string[]
 }
 
 /**
- * What a room holds in one table, for what, on which basis, how long, and who gets it. The register, `/privacy`
- * and `db/README.md` are made of these; a test fails where the real schema has a column that none names.
+ * What a room holds in one table: what, why, on which legal basis, for how long, and who gets it. The register,
+ * `/privacy` and `db/README.md` are made from these. A test fails for a column that no declaration names.
  */
 export interface TableDeclaration extends DeclaredWords {
   readonly database: DatabaseRole
   readonly table: string
   /** The same in German, for the privacy page. */
   readonly german: DeclaredWords
-  /** The ids of the privacy promises it serves. */
+  /** The ids of the privacy promises that it serves. */
   readonly promises: readonly string[]
   readonly columns: Readonly<Record<string, ColumnDeclaration>>
 }

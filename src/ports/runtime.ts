@@ -1,4 +1,4 @@
-/** UTC milliseconds now. Injected, so that tests own the time. */
+/** The present time in UTC milliseconds. It is handed in, so tests can set it. */
 export type Clock = () => number
 
 /** The system's CSPRNG. */
@@ -6,9 +6,9 @@ export interface Random {
   bytes(length: number): Uint8Array
 }
 
-/** Runs work after the answer has gone out, and keeps the process (or isolate) alive until it is done. */
+/** Runs work after the answer was sent. Keeps the process or isolate alive until it is done. */
 export interface Background {
-  /** Never rejects: a failure is reported by the adapter as an event. */
+  /** Never rejects. The adapter reports a failure as an event. */
   run(name: string, task: () => Promise<void>): void
 }
 
@@ -19,18 +19,18 @@ const base64url = (bytes: Uint8Array): string =>
     .replaceAll('=', '')
 
 /**
- * A row id: 128 random bits in 22 characters, made by the application so that a batch can be sent again. None begins with
- * a hyphen, which a command line would take for an option.
+ * A row id: 128 random bits in 22 characters. The application makes it, so a batch can be sent again. It never begins
+ * with a hyphen, which a command line would take for an option.
  */
 export const randomId = (random: Random): string => base64url(random.bytes(16)).replace(/^-/, '_')
 
-/** A bearer secret: 256 random bits, behind a prefix by which a leak scanner finds it. */
+/** A bearer secret: 256 random bits after a prefix, by which leak scanners find it. */
 export const randomSecret = (random: Random, prefix: string): string => prefix + base64url(random.bytes(32))
 
-/** Letters and digits that people do not mix up when they read them aloud. */
+/** Letters and digits that sound and look different. */
 const codeAlphabet = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789'
 
-/** A short code that a person compares or types, as `ABCD-1234`: 40 random bits. */
+/** A short code for people, such as `ABCD-1234`: 40 random bits. */
 export const randomUserCode = (random: Random): string => {
   const characters = Array.from(random.bytes(8), (byte) => codeAlphabet[byte % codeAlphabet.length] ?? '')
   return `${characters.slice(0, 4).join('')}-${characters.slice(4).join('')}`

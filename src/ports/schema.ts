@@ -1,11 +1,11 @@
 import { command, query, text, type Database } from './database.ts'
 
-/** The databases that the service knows, by what they hold. `keys` exists on Workers only. */
+/** The databases of the service, by what they hold. `keys` exists only on Workers. */
 export type DatabaseRole = 'main' | 'journal' | 'keys'
 
 /**
- * The migrations that this version of the code knows, in order. A Worker cannot list a folder, so
- * the names stand here; a test holds them against the files under `db/`.
+ * The migrations that this code knows, in order. A Worker cannot list a folder, so the names stand here. A test
+ * compares them with the files under `db/`.
  */
 export const knownMigrations: Readonly<Record<DatabaseRole, readonly string[]>> = {
   main: ['0001_main.sql'],
@@ -13,7 +13,7 @@ export const knownMigrations: Readonly<Record<DatabaseRole, readonly string[]>> 
   keys: ['0001_key_ring.sql'],
 }
 
-/** The database cannot be used by this version of the code. */
+/** This version of the code cannot use the database. */
 export class SchemaMismatch extends Error {
   constructor(message: string) {
     super(message)

@@ -639,88 +639,16 @@ class ProveMailboxAnswer(
     }
 }
 
-class ListCertificateRequestsAnswer(
-    val items: List<CertificateRequestAnswer>,
+class ListCertificatesAnswer(
+    val items: List<OwnCertificate>,
     val next: String?
 ) {
     internal companion object {
-        fun fromJson(value: Any?): ListCertificateRequestsAnswer {
+        fun fromJson(value: Any?): ListCertificatesAnswer {
             val fields = Fields(value)
-            return ListCertificateRequestsAnswer(
-                items = fields.list("items").map { CertificateRequestAnswer.fromJson(it) },
+            return ListCertificatesAnswer(
+                items = fields.list("items").map { OwnCertificate.fromJson(it) },
                 next = fields.textOrNull("next")
-            )
-        }
-    }
-}
-
-class CertificateRequestAnswer(
-    val id: String,
-    /** Known values: received, awaiting_mailbox_proof, awaiting_approval, pending, issued, rejected, failed, cancelled. */
-    val state: String,
-    val mailbox: String,
-    val use: CertificateUse,
-    val reason: String?,
-    val explanation: String?,
-    val forwarded: CertificateRequestAnswerForwarded?,
-    val waitingFor: CertificateRequestAnswerWaitingFor?,
-    val certificate: OwnCertificate?
-) {
-    internal companion object {
-        fun fromJson(value: Any?): CertificateRequestAnswer {
-            val fields = Fields(value)
-            return CertificateRequestAnswer(
-                id = fields.text("id"),
-                state = fields.text("state"),
-                mailbox = fields.text("mailbox"),
-                use = CertificateUse(fields.any("use") as String),
-                reason = fields.textOrNull("reason"),
-                explanation = fields.textOrNull("explanation"),
-                forwarded = fields.any("forwarded")?.let { CertificateRequestAnswerForwarded.fromJson(it) },
-                waitingFor = fields.any("waitingFor")?.let { CertificateRequestAnswerWaitingFor.fromJson(it) },
-                certificate = fields.any("certificate")?.let { OwnCertificate.fromJson(it) }
-            )
-        }
-    }
-}
-
-/** Known values: sign, encrypt, dual. Later versions of the service may know more. */
-data class CertificateUse(val value: String) {
-    companion object {
-        val SIGN = CertificateUse("sign")
-        val ENCRYPT = CertificateUse("encrypt")
-        val DUAL = CertificateUse("dual")
-    }
-}
-
-class CertificateRequestAnswerForwarded(
-    val to: String,
-    val at: String
-) {
-    internal companion object {
-        fun fromJson(value: Any?): CertificateRequestAnswerForwarded {
-            val fields = Fields(value)
-            return CertificateRequestAnswerForwarded(
-                to = fields.text("to"),
-                at = fields.text("at")
-            )
-        }
-    }
-}
-
-class CertificateRequestAnswerWaitingFor(
-    /** Known values: ca_mailbox_challenge, ca_available. */
-    val kind: String,
-    val sender: String?,
-    val whatToDo: String
-) {
-    internal companion object {
-        fun fromJson(value: Any?): CertificateRequestAnswerWaitingFor {
-            val fields = Fields(value)
-            return CertificateRequestAnswerWaitingFor(
-                kind = fields.text("kind"),
-                sender = fields.textOrNull("sender"),
-                whatToDo = fields.text("whatToDo")
             )
         }
     }
@@ -762,91 +690,12 @@ class OwnCertificate(
     }
 }
 
-class CertificateRequest(
-    val csr: String,
-    val use: CertificateUse,
-    val mailbox: String? = null
-) {
-    internal fun toJson(): Map<String, Any?> {
-        val fields = LinkedHashMap<String, Any?>()
-        fields["csr"] = csr
-        fields["use"] = use.value
-        mailbox?.let { fields["mailbox"] = it }
-        return fields
-    }
-}
-
-class PublicKeyRequest(
-    val publicKey: String,
-    val use: CertificateUse,
-    val mailbox: String? = null
-) {
-    internal fun toJson(): Map<String, Any?> {
-        val fields = LinkedHashMap<String, Any?>()
-        fields["publicKey"] = publicKey
-        fields["use"] = use.value
-        mailbox?.let { fields["mailbox"] = it }
-        return fields
-    }
-}
-
-class KeyChallengeAnswer(
-    val id: String,
-    val challenge: KeyChallengeAnswerChallenge,
-    val expiresAt: String
-) {
-    internal companion object {
-        fun fromJson(value: Any?): KeyChallengeAnswer {
-            val fields = Fields(value)
-            return KeyChallengeAnswer(
-                id = fields.text("id"),
-                challenge = KeyChallengeAnswerChallenge.fromJson(fields.any("challenge")),
-                expiresAt = fields.text("expiresAt")
-            )
-        }
-    }
-}
-
-class KeyChallengeAnswerChallenge(
-    /** Known values: sign, decrypt. */
-    val kind: String,
-    val toBeSigned: String? = null,
-    val envelopedData: String? = null
-) {
-    internal companion object {
-        fun fromJson(value: Any?): KeyChallengeAnswerChallenge {
-            val fields = Fields(value)
-            return KeyChallengeAnswerChallenge(
-                kind = fields.text("kind"),
-                toBeSigned = fields.textOrNull("toBeSigned"),
-                envelopedData = fields.textOrNull("envelopedData")
-            )
-        }
-    }
-}
-
-class ProofRequest(
-    val proof: String
-) {
-    internal fun toJson(): Map<String, Any?> {
-        val fields = LinkedHashMap<String, Any?>()
-        fields["proof"] = proof
-        return fields
-    }
-}
-
-class ListCertificatesAnswer(
-    val items: List<OwnCertificate>,
-    val next: String?
-) {
-    internal companion object {
-        fun fromJson(value: Any?): ListCertificatesAnswer {
-            val fields = Fields(value)
-            return ListCertificatesAnswer(
-                items = fields.list("items").map { OwnCertificate.fromJson(it) },
-                next = fields.textOrNull("next")
-            )
-        }
+/** Known values: sign, encrypt, dual. Later versions of the service may know more. */
+data class CertificateUse(val value: String) {
+    companion object {
+        val SIGN = CertificateUse("sign")
+        val ENCRYPT = CertificateUse("encrypt")
+        val DUAL = CertificateUse("dual")
     }
 }
 
@@ -922,6 +771,16 @@ class ReportKeyAnswerChallenge(
     }
 }
 
+class ProofRequest(
+    val proof: String
+) {
+    internal fun toJson(): Map<String, Any?> {
+        val fields = LinkedHashMap<String, Any?>()
+        fields["proof"] = proof
+        return fields
+    }
+}
+
 class KeyBlockedAnswer(
     /** Known values: blocked. */
     val state: String
@@ -931,6 +790,147 @@ class KeyBlockedAnswer(
             val fields = Fields(value)
             return KeyBlockedAnswer(
                 state = fields.text("state")
+            )
+        }
+    }
+}
+
+class ListCertificateRequestsAnswer(
+    val items: List<CertificateRequestAnswer>,
+    val next: String?
+) {
+    internal companion object {
+        fun fromJson(value: Any?): ListCertificateRequestsAnswer {
+            val fields = Fields(value)
+            return ListCertificateRequestsAnswer(
+                items = fields.list("items").map { CertificateRequestAnswer.fromJson(it) },
+                next = fields.textOrNull("next")
+            )
+        }
+    }
+}
+
+class CertificateRequestAnswer(
+    val id: String,
+    /** Known values: received, awaiting_mailbox_proof, awaiting_approval, pending, issued, rejected, failed, cancelled. */
+    val state: String,
+    val mailbox: String,
+    val use: CertificateUse,
+    val reason: String?,
+    val explanation: String?,
+    val forwarded: CertificateRequestAnswerForwarded?,
+    val waitingFor: CertificateRequestAnswerWaitingFor?,
+    val certificate: OwnCertificate?
+) {
+    internal companion object {
+        fun fromJson(value: Any?): CertificateRequestAnswer {
+            val fields = Fields(value)
+            return CertificateRequestAnswer(
+                id = fields.text("id"),
+                state = fields.text("state"),
+                mailbox = fields.text("mailbox"),
+                use = CertificateUse(fields.any("use") as String),
+                reason = fields.textOrNull("reason"),
+                explanation = fields.textOrNull("explanation"),
+                forwarded = fields.any("forwarded")?.let { CertificateRequestAnswerForwarded.fromJson(it) },
+                waitingFor = fields.any("waitingFor")?.let { CertificateRequestAnswerWaitingFor.fromJson(it) },
+                certificate = fields.any("certificate")?.let { OwnCertificate.fromJson(it) }
+            )
+        }
+    }
+}
+
+class CertificateRequestAnswerForwarded(
+    val to: String,
+    val at: String
+) {
+    internal companion object {
+        fun fromJson(value: Any?): CertificateRequestAnswerForwarded {
+            val fields = Fields(value)
+            return CertificateRequestAnswerForwarded(
+                to = fields.text("to"),
+                at = fields.text("at")
+            )
+        }
+    }
+}
+
+class CertificateRequestAnswerWaitingFor(
+    /** Known values: ca_mailbox_challenge, ca_available. */
+    val kind: String,
+    val sender: String?,
+    val whatToDo: String
+) {
+    internal companion object {
+        fun fromJson(value: Any?): CertificateRequestAnswerWaitingFor {
+            val fields = Fields(value)
+            return CertificateRequestAnswerWaitingFor(
+                kind = fields.text("kind"),
+                sender = fields.textOrNull("sender"),
+                whatToDo = fields.text("whatToDo")
+            )
+        }
+    }
+}
+
+class CertificateRequest(
+    val csr: String,
+    val use: CertificateUse,
+    val mailbox: String? = null
+) {
+    internal fun toJson(): Map<String, Any?> {
+        val fields = LinkedHashMap<String, Any?>()
+        fields["csr"] = csr
+        fields["use"] = use.value
+        mailbox?.let { fields["mailbox"] = it }
+        return fields
+    }
+}
+
+class PublicKeyRequest(
+    val publicKey: String,
+    val use: CertificateUse,
+    val mailbox: String? = null
+) {
+    internal fun toJson(): Map<String, Any?> {
+        val fields = LinkedHashMap<String, Any?>()
+        fields["publicKey"] = publicKey
+        fields["use"] = use.value
+        mailbox?.let { fields["mailbox"] = it }
+        return fields
+    }
+}
+
+class KeyChallengeAnswer(
+    val id: String,
+    val challenge: KeyChallengeAnswerChallenge,
+    val expiresAt: String
+) {
+    internal companion object {
+        fun fromJson(value: Any?): KeyChallengeAnswer {
+            val fields = Fields(value)
+            return KeyChallengeAnswer(
+                id = fields.text("id"),
+                challenge = KeyChallengeAnswerChallenge.fromJson(fields.any("challenge")),
+                expiresAt = fields.text("expiresAt")
+            )
+        }
+    }
+}
+
+class KeyChallengeAnswerChallenge(
+    /** Known values: sign, decrypt. */
+    val kind: String,
+    val toBeSigned: String? = null,
+    val envelopedData: String? = null
+) {
+    internal companion object {
+        fun fromJson(value: Any?): KeyChallengeAnswerChallenge {
+            val fields = Fields(value)
+            return KeyChallengeAnswerChallenge(
+                kind = fields.text("kind"),
+                toBeSigned = fields.textOrNull("toBeSigned"),
+                envelopedData = fields.textOrNull("envelopedData")
             )
         }
     }
@@ -1167,6 +1167,26 @@ class CertbookCalls(baseUrl: String, private val transport: HttpTransport = UrlC
         send("DELETE", "/v1/me/mailboxes/${encoded(id)}", bearer, null)
     }
 
+    /** Your certificates, newest first. */
+    fun listCertificates(bearer: String, limit: String? = null, cursor: String? = null): ListCertificatesAnswer =
+        answer(send("GET", "/v1/certificates" + query("limit" to limit, "cursor" to cursor), bearer, null)) { ListCertificatesAnswer.fromJson(it) }
+
+    /** One of your certificates. */
+    fun getCertificate(bearer: String, id: String): OwnCertificate =
+        answer(send("GET", "/v1/certificates/${encoded(id)}", bearer, null)) { OwnCertificate.fromJson(it) }
+
+    /** Revoke one of your certificates, for good. */
+    fun revokeCertificate(bearer: String, id: String, body: RevocationRequest): OwnCertificate =
+        answer(send("POST", "/v1/certificates/${encoded(id)}/revocation", bearer, body.toJson())) { OwnCertificate.fromJson(it) }
+
+    /** Report a compromised key: by a proof that you hold it, or by sending it. */
+    fun reportKey(body: KeyCompromiseRequest): ReportKeyAnswer =
+        answer(send("POST", "/v1/key-compromise", null, body.toJson())) { ReportKeyAnswer.fromJson(it) }
+
+    /** Answer the challenge: the key is blocked, its certificates are revoked. */
+    fun proveReportedKey(id: String, body: ProofRequest): KeyBlockedAnswer =
+        answer(send("POST", "/v1/key-compromise/${encoded(id)}/proof", null, body.toJson())) { KeyBlockedAnswer.fromJson(it) }
+
     /** Your certificate requests, newest first. */
     fun listCertificateRequests(bearer: String, limit: String? = null, cursor: String? = null): ListCertificateRequestsAnswer =
         answer(send("GET", "/v1/certificate-requests" + query("limit" to limit, "cursor" to cursor), bearer, null)) { ListCertificateRequestsAnswer.fromJson(it) }
@@ -1191,26 +1211,6 @@ class CertbookCalls(baseUrl: String, private val transport: HttpTransport = UrlC
     /** Answer the challenge, and have the key certified. */
     fun provePublicKey(bearer: String, id: String, body: ProofRequest): CertificateRequestAnswer =
         answer(send("POST", "/v1/public-keys/${encoded(id)}/proof", bearer, body.toJson())) { CertificateRequestAnswer.fromJson(it) }
-
-    /** Your certificates, newest first. */
-    fun listCertificates(bearer: String, limit: String? = null, cursor: String? = null): ListCertificatesAnswer =
-        answer(send("GET", "/v1/certificates" + query("limit" to limit, "cursor" to cursor), bearer, null)) { ListCertificatesAnswer.fromJson(it) }
-
-    /** One of your certificates. */
-    fun getCertificate(bearer: String, id: String): OwnCertificate =
-        answer(send("GET", "/v1/certificates/${encoded(id)}", bearer, null)) { OwnCertificate.fromJson(it) }
-
-    /** Revoke one of your certificates, for good. */
-    fun revokeCertificate(bearer: String, id: String, body: RevocationRequest): OwnCertificate =
-        answer(send("POST", "/v1/certificates/${encoded(id)}/revocation", bearer, body.toJson())) { OwnCertificate.fromJson(it) }
-
-    /** Report a compromised key: by a proof that you hold it, or by sending it. */
-    fun reportKey(body: KeyCompromiseRequest): ReportKeyAnswer =
-        answer(send("POST", "/v1/key-compromise", null, body.toJson())) { ReportKeyAnswer.fromJson(it) }
-
-    /** Answer the challenge: the key is blocked, its certificates are revoked. */
-    fun proveReportedKey(id: String, body: ProofRequest): KeyBlockedAnswer =
-        answer(send("POST", "/v1/key-compromise/${encoded(id)}/proof", null, body.toJson())) { KeyBlockedAnswer.fromJson(it) }
 
     /** Let others find a certificate. */
     fun publishCertificate(bearer: String, id: String, body: PublicationRequest): OwnCertificate =

@@ -251,43 +251,9 @@ public struct ProveMailboxAnswer: Decodable {
   public let expiresAt: String?
 }
 
-public struct ListCertificateRequestsAnswer: Decodable {
-  public let items: [CertificateRequestAnswer]
+public struct ListCertificatesAnswer: Decodable {
+  public let items: [OwnCertificate]
   public let next: String?
-}
-
-public struct CertificateRequestAnswer: Decodable {
-  public let id: String
-  /// Known values: received, awaiting_mailbox_proof, awaiting_approval, pending, issued, rejected, failed, cancelled.
-  public let state: String
-  public let mailbox: String
-  public let use: CertificateUse
-  public let reason: String?
-  public let explanation: String?
-  public let forwarded: CertificateRequestAnswerForwarded?
-  public let waitingFor: CertificateRequestAnswerWaitingFor?
-  public let certificate: OwnCertificate?
-}
-
-/// Known values: sign, encrypt, dual. Later versions of the service may know more.
-public struct CertificateUse: RawRepresentable, Codable, Hashable {
-  public let rawValue: String
-  public init(rawValue: String) { self.rawValue = rawValue }
-  public static let sign = CertificateUse(rawValue: "sign")
-  public static let encrypt = CertificateUse(rawValue: "encrypt")
-  public static let dual = CertificateUse(rawValue: "dual")
-}
-
-public struct CertificateRequestAnswerForwarded: Decodable {
-  public let to: String
-  public let at: String
-}
-
-public struct CertificateRequestAnswerWaitingFor: Decodable {
-  /// Known values: ca_mailbox_challenge, ca_available.
-  public let kind: String
-  public let sender: String?
-  public let whatToDo: String
 }
 
 public struct OwnCertificate: Decodable {
@@ -306,54 +272,13 @@ public struct OwnCertificate: Decodable {
   public let published: Bool
 }
 
-public struct CertificateRequest: Encodable {
-  public let csr: String
-  public let use: CertificateUse
-  public let mailbox: String?
-
-  public init(csr: String, use: CertificateUse, mailbox: String? = nil) {
-    self.csr = csr
-    self.use = use
-    self.mailbox = mailbox
-  }
-}
-
-public struct PublicKeyRequest: Encodable {
-  public let publicKey: String
-  public let use: CertificateUse
-  public let mailbox: String?
-
-  public init(publicKey: String, use: CertificateUse, mailbox: String? = nil) {
-    self.publicKey = publicKey
-    self.use = use
-    self.mailbox = mailbox
-  }
-}
-
-public struct KeyChallengeAnswer: Decodable {
-  public let id: String
-  public let challenge: KeyChallengeAnswerChallenge
-  public let expiresAt: String
-}
-
-public struct KeyChallengeAnswerChallenge: Decodable {
-  /// Known values: sign, decrypt.
-  public let kind: String
-  public let toBeSigned: String?
-  public let envelopedData: String?
-}
-
-public struct ProofRequest: Encodable {
-  public let proof: String
-
-  public init(proof: String) {
-    self.proof = proof
-  }
-}
-
-public struct ListCertificatesAnswer: Decodable {
-  public let items: [OwnCertificate]
-  public let next: String?
+/// Known values: sign, encrypt, dual. Later versions of the service may know more.
+public struct CertificateUse: RawRepresentable, Codable, Hashable {
+  public let rawValue: String
+  public init(rawValue: String) { self.rawValue = rawValue }
+  public static let sign = CertificateUse(rawValue: "sign")
+  public static let encrypt = CertificateUse(rawValue: "encrypt")
+  public static let dual = CertificateUse(rawValue: "dual")
 }
 
 public struct RevocationRequest: Encodable {
@@ -401,9 +326,84 @@ public struct ReportKeyAnswerChallenge: Decodable {
   public let envelopedData: String?
 }
 
+public struct ProofRequest: Encodable {
+  public let proof: String
+
+  public init(proof: String) {
+    self.proof = proof
+  }
+}
+
 public struct KeyBlockedAnswer: Decodable {
   /// Known values: blocked.
   public let state: String
+}
+
+public struct ListCertificateRequestsAnswer: Decodable {
+  public let items: [CertificateRequestAnswer]
+  public let next: String?
+}
+
+public struct CertificateRequestAnswer: Decodable {
+  public let id: String
+  /// Known values: received, awaiting_mailbox_proof, awaiting_approval, pending, issued, rejected, failed, cancelled.
+  public let state: String
+  public let mailbox: String
+  public let use: CertificateUse
+  public let reason: String?
+  public let explanation: String?
+  public let forwarded: CertificateRequestAnswerForwarded?
+  public let waitingFor: CertificateRequestAnswerWaitingFor?
+  public let certificate: OwnCertificate?
+}
+
+public struct CertificateRequestAnswerForwarded: Decodable {
+  public let to: String
+  public let at: String
+}
+
+public struct CertificateRequestAnswerWaitingFor: Decodable {
+  /// Known values: ca_mailbox_challenge, ca_available.
+  public let kind: String
+  public let sender: String?
+  public let whatToDo: String
+}
+
+public struct CertificateRequest: Encodable {
+  public let csr: String
+  public let use: CertificateUse
+  public let mailbox: String?
+
+  public init(csr: String, use: CertificateUse, mailbox: String? = nil) {
+    self.csr = csr
+    self.use = use
+    self.mailbox = mailbox
+  }
+}
+
+public struct PublicKeyRequest: Encodable {
+  public let publicKey: String
+  public let use: CertificateUse
+  public let mailbox: String?
+
+  public init(publicKey: String, use: CertificateUse, mailbox: String? = nil) {
+    self.publicKey = publicKey
+    self.use = use
+    self.mailbox = mailbox
+  }
+}
+
+public struct KeyChallengeAnswer: Decodable {
+  public let id: String
+  public let challenge: KeyChallengeAnswerChallenge
+  public let expiresAt: String
+}
+
+public struct KeyChallengeAnswerChallenge: Decodable {
+  /// Known values: sign, decrypt.
+  public let kind: String
+  public let toBeSigned: String?
+  public let envelopedData: String?
 }
 
 public struct PublicationRequest: Encodable {
@@ -579,6 +579,31 @@ public final class CertbookCalls {
     _ = try await send("DELETE", "/v1/me/mailboxes/\(encoded(id))", bearer: bearer, body: nil)
   }
 
+  /// Your certificates, newest first.
+  public func listCertificates(bearer: String, limit: String? = nil, cursor: String? = nil) async throws -> ListCertificatesAnswer {
+    try decoded(try await send("GET", "/v1/certificates" + query([("limit", limit), ("cursor", cursor)]), bearer: bearer, body: nil))
+  }
+
+  /// One of your certificates.
+  public func getCertificate(bearer: String, id: String) async throws -> OwnCertificate {
+    try decoded(try await send("GET", "/v1/certificates/\(encoded(id))", bearer: bearer, body: nil))
+  }
+
+  /// Revoke one of your certificates, for good.
+  public func revokeCertificate(bearer: String, id: String, body: RevocationRequest) async throws -> OwnCertificate {
+    try decoded(try await send("POST", "/v1/certificates/\(encoded(id))/revocation", bearer: bearer, body: try encoder.encode(body)))
+  }
+
+  /// Report a compromised key: by a proof that you hold it, or by sending it.
+  public func reportKey(body: KeyCompromiseRequest) async throws -> ReportKeyAnswer {
+    try decoded(try await send("POST", "/v1/key-compromise", bearer: nil, body: try encoder.encode(body)))
+  }
+
+  /// Answer the challenge: the key is blocked, its certificates are revoked.
+  public func proveReportedKey(id: String, body: ProofRequest) async throws -> KeyBlockedAnswer {
+    try decoded(try await send("POST", "/v1/key-compromise/\(encoded(id))/proof", bearer: nil, body: try encoder.encode(body)))
+  }
+
   /// Your certificate requests, newest first.
   public func listCertificateRequests(bearer: String, limit: String? = nil, cursor: String? = nil) async throws -> ListCertificateRequestsAnswer {
     try decoded(try await send("GET", "/v1/certificate-requests" + query([("limit", limit), ("cursor", cursor)]), bearer: bearer, body: nil))
@@ -607,31 +632,6 @@ public final class CertbookCalls {
   /// Answer the challenge, and have the key certified.
   public func provePublicKey(bearer: String, id: String, body: ProofRequest) async throws -> CertificateRequestAnswer {
     try decoded(try await send("POST", "/v1/public-keys/\(encoded(id))/proof", bearer: bearer, body: try encoder.encode(body)))
-  }
-
-  /// Your certificates, newest first.
-  public func listCertificates(bearer: String, limit: String? = nil, cursor: String? = nil) async throws -> ListCertificatesAnswer {
-    try decoded(try await send("GET", "/v1/certificates" + query([("limit", limit), ("cursor", cursor)]), bearer: bearer, body: nil))
-  }
-
-  /// One of your certificates.
-  public func getCertificate(bearer: String, id: String) async throws -> OwnCertificate {
-    try decoded(try await send("GET", "/v1/certificates/\(encoded(id))", bearer: bearer, body: nil))
-  }
-
-  /// Revoke one of your certificates, for good.
-  public func revokeCertificate(bearer: String, id: String, body: RevocationRequest) async throws -> OwnCertificate {
-    try decoded(try await send("POST", "/v1/certificates/\(encoded(id))/revocation", bearer: bearer, body: try encoder.encode(body)))
-  }
-
-  /// Report a compromised key: by a proof that you hold it, or by sending it.
-  public func reportKey(body: KeyCompromiseRequest) async throws -> ReportKeyAnswer {
-    try decoded(try await send("POST", "/v1/key-compromise", bearer: nil, body: try encoder.encode(body)))
-  }
-
-  /// Answer the challenge: the key is blocked, its certificates are revoked.
-  public func proveReportedKey(id: String, body: ProofRequest) async throws -> KeyBlockedAnswer {
-    try decoded(try await send("POST", "/v1/key-compromise/\(encoded(id))/proof", bearer: nil, body: try encoder.encode(body)))
   }
 
   /// Let others find a certificate.

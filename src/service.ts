@@ -7,9 +7,7 @@ import { createAuditRoom, type AuditRoom } from './audit/room.ts'
 import type { Config } from './config.ts'
 import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
-import { openAuthorities } from './cas/inside/authorities.ts'
-import { createEmbeddedCa } from './cas/inside/embedded.ts'
-import { createConnections } from './cas/registry.ts'
+import { createCaRoom } from './cas/room.ts'
 import { createConnectionUses } from './requests/connection-uses/store.ts'
 import { createEnrolmentRoom } from './requests/room.ts'
 import type { AdoptedList } from './certificates/adopt-list.ts'
@@ -17,8 +15,6 @@ import { createCertificateRoom } from './certificates/room.ts'
 import { mayReadWarnings, metricsRoutes } from './edge/metrics.ts'
 import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
-import { parseCertificate } from './pki/certificate.ts'
-import { nameToString } from './pki/names.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
 import type { Command, Database } from './ports/database.ts'
 import type { Journal } from './ports/journal.ts'
@@ -156,20 +152,18 @@ export async function createService(
   const queryLog = createQueryLogRoom({ ...common, authenticate, keptDays: config.queryLogDays })
   const profile = profileOf(config)
   const { pkiUrl, caKey } = config
-  const authorities = await openAuthorities({ ...common, recordAudit: audit.record, caKey, profile, pkiUrl })
-  const embedded = await createEmbeddedCa({ crypto, authorities, profile, pkiUrl })
-  const connections = createConnections({
+  const cas = await createCaRoom({
     ...common,
     audit,
-    embedded: {
-      ...embedded,
-      name: nameToString(parseCertificate(authorities.issuing.certificate).subject),
-      keyPolicy: config.caProfile,
-    },
+    adminRoute,
+    caKey,
+    profile,
+    pkiUrl,
     uses: createConnectionUses(common),
     onConnectionResumed: (id) => enrolment.onConnectionResumed(id),
     onConnectionUsable: (id) => enrolment.wake(id),
   })
+  const { authorities } = cas
   const directory: DirectoryRoom = createDirectoryRoom({
     ...common,
     audit,
@@ -181,7 +175,7 @@ export async function createService(
     directoryAccess: config.directoryAccess,
     lookupBudgets: config.lookupBudgets,
     recordLookup: replaced.recordLookup ?? queryLog.record,
-    chainOf: (authority) => connections.chainOf(authority),
+    chainOf: (authority) => cas.chainOf(authority),
   })
   const onCertificatesEnded = (ids: readonly string[]): Command[] => [
     ...directory.onCertificatesEnded(ids),
@@ -198,7 +192,7 @@ export async function createService(
     audit,
     mail,
     registration,
-    connections,
+    connections: cas,
     authorities,
     adminRoute,
     origin,
@@ -211,7 +205,7 @@ export async function createService(
     audit,
     mail,
     registration,
-    connections,
+    connections: cas,
     authorities,
     patienceMilliseconds: replaced.patienceMilliseconds ?? patienceMilliseconds,
     origin,
@@ -242,9 +236,9 @@ export async function createService(
       { ...authorities.root, role: 'root' },
       { ...authorities.issuing, role: 'issuing' },
     ],
-    certificateOf: (authority) => enrolment.certificateOf(authority),
-    revocationListOf: (authority) => enrolment.revocationListOf(authority),
-    answerOcsp: enrolment.answerOcsp,
+    certificateOf: (authority) => cas.certificateOf(authority),
+    revocationListOf: (authority) => cas.revocationListOf(authority),
+    answerOcsp: cas.answerOcsp,
   })
   const rooms: readonly Room[] = [
     audit,
@@ -252,6 +246,7 @@ export async function createService(
     consent,
     queryLog,
     registration,
+    cas,
     certificates,
     enrolment,
     directory,
@@ -275,7 +270,7 @@ export async function createService(
       queryLogDays: config.queryLogDays,
       directoryAccess: config.directoryAccess,
     },
-    authorities: () => connections.recipients(),
+    authorities: () => cas.recipients(),
   })
   const all = [...rooms, privacy]
   const warnings = async (): Promise<readonly string[]> => [
@@ -320,7 +315,7 @@ export async function createService(
         ...audit.record({ ...entry, subjectKind: 'backup', subject: backup }),
       ])
       const revocations = revocationList === null ? null : await certificates.adoptRevocationList(revocationList)
-      await enrolment.reissueRevocationLists()
+      await cas.reissueRevocationLists()
       audit.sealSoon()
       return { mailsGivenUp: givenUp?.changes ?? 0, revocations }
     },

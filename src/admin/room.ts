@@ -4,10 +4,8 @@ import type { AdminDeps } from './deps.ts'
 import { personalData } from './personal-data.ts'
 import { administratorRoutes } from './routes/administrators.ts'
 import { approvalRoutes } from './routes/approvals.ts'
-import { connectionRoutes } from './routes/connections.ts'
 import { logRoutes, overviewRoutes } from './routes/logs.ts'
 import { requestRoutes } from './routes/requests.ts'
-import { routingRoutes } from './routes/routing.ts'
 import { subscriberRoutes } from './routes/subscribers.ts'
 import { dropNamesEndedBefore } from './store.ts'
 
@@ -23,8 +21,6 @@ export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): 
       subscriberRoutes(deps, adminRoute),
       requestRoutes(deps, adminRoute),
       approvalRoutes(deps, adminRoute),
-      connectionRoutes(deps, adminRoute),
-      routingRoutes(deps, adminRoute),
       logRoutes(deps, adminRoute),
     ],
     jobs: [

@@ -181,7 +181,7 @@ export async function changeConnection(
 
 /** Puts in the certificate for the key that the connection shows. Throws `not_found`, `connection_unfit`, `connection_changed`. */
 export async function putClientCertificate(
-  deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionResumed' | 'onConnectionUsable'>,
+  deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionUsable'>,
   id: string,
   pem: string,
   by: string,

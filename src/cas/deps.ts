@@ -1,11 +1,11 @@
 import type { AuditRoom } from '../audit/room.ts'
 import type { Events } from '../events.ts'
-import type { ProfileKind } from '../pki/key-usage.ts'
 import type { Command, Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import type { OutgoingHttps } from '../ports/outgoing-https.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
-import type { CaAdapter, CaTrust } from './adapters/contract.ts'
+import type { Authorities } from './inside/authorities.ts'
+import type { EmbeddedCa } from './inside/embedded.ts'
 
 /** How many requests of a connection wait to be sent, are at the CA, or need an operator. */
 export interface RequestCounts {
@@ -48,14 +48,8 @@ export interface CaDeps {
   readonly events: Events
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly outgoing: OutgoingHttps
-  /** The CA inside. */
-  readonly embedded: {
-    readonly adapter: CaAdapter
-    readonly trust: CaTrust
-    /** By which certificates and the privacy page name it. */
-    readonly name: string
-    readonly keyPolicy: ProfileKind
-  }
+  readonly authorities: Authorities
+  readonly embedded: EmbeddedCa
   readonly uses: ConnectionUses
   /** What other rooms write in the batch that puts a connection to use again: what waits for it is due at once. */
   readonly onConnectionResumed: (connection: string) => readonly Command[]

@@ -1,7 +1,76 @@
-import type { OpenConnection } from './contract.ts'
-import { prepareConnection, type Prepared } from './prepare.ts'
+import { parseCertificate } from '../pki/certificate.ts'
+import { readCertificates } from '../pki/pem.ts'
+import { createAdapter } from './adapters.ts'
+import type { CaAdapter } from './adapters/contract.ts'
+import { embeddedConnection, type OpenConnection } from './contract.ts'
 import type { CaDeps } from './deps.ts'
+import { clientCertificateOf } from './keys-for-ca.ts'
+import { credentialsStanding, openCredentials, readSettings } from './settings.ts'
 import { readConnection, type ConnectionRow } from './store.ts'
+
+type PrepareDeps = Pick<CaDeps, 'keys' | 'outgoing' | 'clock' | 'crypto' | 'random' | 'embedded'>
+
+const refusal = {
+  failure: 'credential_refused',
+  caSaid: 'Nothing was sent: the connection has no credential yet.',
+} as const
+
+/**
+ * The adapter of a connection that has nothing to prove itself with: nothing is sent, so that orders wait, and what is
+ * under way at the CA stays as it is.
+ */
+const withoutCredentials = (adapter: CaAdapter): CaAdapter => ({
+  describe: () => adapter.describe(),
+  check: async () => ({ kind: 'not_ready', ...refusal }),
+  submit: async () => ({ kind: 'transient', ...refusal, retryAfterSeconds: null }),
+  ...(adapter.poll === undefined
+    ? {}
+    : { poll: async (_order, state) => ({ kind: 'pending', state, retryAfterSeconds: null, waitsFor: null }) }),
+  ...(adapter.find === undefined ? {} : { find: async (_order, state) => ({ kind: 'unknown', ...refusal, state }) }),
+  ...(adapter.revoke === undefined
+    ? {}
+    : { revoke: async () => ({ kind: 'transient', ...refusal, retryAfterSeconds: null }) }),
+})
+
+/** A certificate on which a connection rests. */
+interface Resting {
+  readonly what: 'an anchor' | 'an intermediate' | 'the client certificate'
+  readonly notAfter: number
+}
+
+/** What lasts of a connection for as long as its row has one version. */
+export interface Prepared extends Pick<OpenConnection, 'keyPolicy' | 'adapter' | 'trust' | 'mailboxChallengeSender'> {
+  readonly restsOn: readonly Resting[]
+}
+
+/** Makes of a row what requests need. */
+function prepareConnection(deps: PrepareDeps, row: ConnectionRow): Prepared {
+  if (row.id === embeddedConnection) {
+    const { adapter, trust, keyPolicy } = deps.embedded
+    return { adapter, trust, keyPolicy, mailboxChallengeSender: null, restsOn: [] }
+  }
+  const settings = readSettings(row)
+  const credentials = openCredentials(deps.keys, row)
+  const anchors = readCertificates(settings.anchors)
+  const intermediates = settings.intermediates === null ? [] : readCertificates(settings.intermediates)
+  const client = clientCertificateOf(credentials)?.chain.slice(0, 1) ?? []
+  const adapter = createAdapter(deps, settings, credentials)
+  const isReady = row.state !== 'removed' && credentialsStanding(row, credentials) !== 'missing'
+  return {
+    keyPolicy: settings.keyPolicy,
+    adapter: isReady ? adapter : withoutCredentials(adapter),
+    trust: { anchors, intermediates },
+    mailboxChallengeSender: 'mailboxChallenge' in settings ? (settings.mailboxChallenge?.sender ?? null) : null,
+    restsOn: [
+      ...resting('an anchor', anchors),
+      ...resting('an intermediate', intermediates),
+      ...resting('the client certificate', client),
+    ],
+  }
+}
+
+const resting = (what: Resting['what'], certificates: readonly Uint8Array[]): Resting[] =>
+  certificates.map((der) => ({ what, notAfter: parseCertificate(der).notAfter.getTime() }))
 
 /** Opens connections. */
 export interface Opening {
@@ -15,7 +84,7 @@ export interface Opening {
  * The row is read each time, so that what another process did to it is seen at once; what is made of it is kept for as
  * long as it has the same version.
  */
-export function createOpening(deps: CaDeps): Opening {
+export function createOpening(deps: PrepareDeps & Pick<CaDeps, 'database'>): Opening {
   const kept = new Map<string, { readonly version: number; readonly prepared: Prepared }>()
 
   const prepare = (row: ConnectionRow): Prepared => {

@@ -1,4 +1,5 @@
 import { timestamp } from '../api/room.ts'
+import { parseCertificate } from '../pki/certificate.ts'
 import type { Gauge } from '../ports/meter.ts'
 import type { Opening } from './open.ts'
 import type { CaDeps, RequestCounts } from './deps.ts'
@@ -95,8 +96,25 @@ function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {
   ]
 }
 
-/** Figures by the id of the connection. */
-export function connectionGauges({ database, uses }: Pick<CaDeps, 'database' | 'uses'>): readonly Gauge[] {
+const dayMilliseconds = 86_400_000
+
+/** In how many days the certificates of the CAs inside expire. */
+function expiryGauge({ authorities, clock }: Pick<CaDeps, 'authorities' | 'clock'>): Gauge {
+  const ends = (['issuing', 'root'] as const).map((role) => ({
+    role,
+    notAfter: parseCertificate(authorities[role].certificate).notAfter.getTime(),
+  }))
+  return {
+    name: 'certbook_ca_expiry_days',
+    means: "days until a CA's own certificate expires",
+    label: 'authority',
+    read: async () => new Map(ends.map(({ role, notAfter }) => [role, (notAfter - clock()) / dayMilliseconds])),
+  }
+}
+
+/** Figures of the CAs inside, and of the connections by their id. */
+export function caGauges(deps: Pick<CaDeps, 'database' | 'uses' | 'authorities' | 'clock'>): readonly Gauge[] {
+  const { database, uses } = deps
   const requests = (name: string, means: string, part: keyof RequestCounts): Gauge => ({
     name,
     means,
@@ -108,6 +126,7 @@ export function connectionGauges({ database, uses }: Pick<CaDeps, 'database' | '
     },
   })
   return [
+    expiryGauge(deps),
     {
       name: 'certbook_ca_circuit_open',
       means: '1 where nothing is sent to the CA for a while, because it failed',

@@ -1,6 +1,6 @@
 import type { AuditRoom } from '../audit/room.ts'
 import type { Authorities } from '../cas/inside/authorities.ts'
-import type { ConnectionRegistry } from '../cas/registry.ts'
+import type { Connections } from '../cas/contract.ts'
 import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Command, Database } from '../ports/database.ts'
@@ -27,7 +27,7 @@ export interface CertificateDeps {
   readonly background: Background
   readonly outgoing: OutgoingHttps
   readonly registration: Pick<RegistrationRoom, 'authenticate' | 'announce' | 'withinNetworkBudget' | 'endedParts'>
-  readonly connections: Pick<ConnectionRegistry, 'open' | 'chainOf'>
+  readonly connections: Pick<Connections, 'open' | 'chainOf'>
   readonly authorities: Pick<Authorities, 'issuing'>
   /** What other rooms write in the batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]

@@ -9,7 +9,7 @@ import type { OutgoingHttps } from '../ports/outgoing-https.ts'
 import type { Background, Clock, Random } from '../ports/runtime.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
 import type { Authorities } from '../cas/inside/authorities.ts'
-import type { ConnectionRegistry } from '../cas/registry.ts'
+import type { Connections } from '../cas/contract.ts'
 
 /** What the enrolment room is given. */
 export interface EnrolmentDeps {
@@ -37,7 +37,7 @@ export interface EnrolmentDeps {
     | 'challengeUnlessAsked'
     | 'endedParts'
   >
-  readonly connections: ConnectionRegistry
+  readonly connections: Connections
   /** How long a caller waits for a CA before it is told to ask again. */
   readonly patienceMilliseconds: number
   readonly authorities: Authorities

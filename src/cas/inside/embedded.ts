@@ -1,9 +1,21 @@
 import { randomSerialNumber } from '../../pki/ca-key.ts'
+import { parseCertificate } from '../../pki/certificate.ts'
 import { prepareChain } from '../../pki/chain.ts'
+import type { ProfileKind } from '../../pki/key-usage.ts'
+import { nameToString } from '../../pki/names.ts'
 import type { CertificateProfile } from '../../pki/profiles.ts'
 import { prepareSubscriberTemplate } from '../../pki/subscriber-template.ts'
 import { authorityUrls, type Authorities } from './authorities.ts'
 import type { CaAdapter, CaDescription, CaTrust } from '../adapters/contract.ts'
+
+/** The CA inside, as a connection to it is used. */
+export interface EmbeddedCa {
+  readonly adapter: CaAdapter
+  readonly trust: CaTrust
+  /** By which certificates and the privacy page name it. */
+  readonly name: string
+  readonly keyPolicy: ProfileKind
+}
 
 const description: CaDescription = {
   acceptsPublicKey: true,
@@ -23,7 +35,7 @@ export async function createEmbeddedCa(deps: {
   authorities: Authorities
   profile: CertificateProfile
   pkiUrl: string
-}): Promise<{ readonly adapter: CaAdapter; readonly trust: CaTrust }> {
+}): Promise<EmbeddedCa> {
   const { root, issuing } = deps.authorities
   const chain = [issuing.certificate, root.certificate]
   const anchors = [root.certificate]
@@ -44,5 +56,10 @@ export async function createEmbeddedCa(deps: {
       return { kind: 'issued', certificate, chain }
     },
   }
-  return { adapter, trust: { anchors, intermediates: [], prepared } }
+  return {
+    adapter,
+    trust: { anchors, intermediates: [], prepared },
+    name: nameToString(parseCertificate(issuing.certificate).subject),
+    keyPolicy: deps.profile.kind,
+  }
 }

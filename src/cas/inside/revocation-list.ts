@@ -91,15 +91,17 @@ export async function issueRevocationLists(deps: RevocationListDeps): Promise<vo
 /** A job that runs every minute has failed for this long. */
 const lateMilliseconds = hour
 
-/** The authorities whose list should have been replaced an hour ago. */
-export async function overdueLists(deps: RevocationListDeps): Promise<('issuing' | 'root')[]> {
-  const overdue: ('issuing' | 'root')[] = []
+/** Warns where a list should have been replaced an hour ago: what was revoked since is not told to the world. */
+export async function overdueLists(deps: Pick<RevocationListDeps, 'database' | 'clock' | 'authorities'>) {
+  const warnings: string[] = []
   for (const role of ['issuing', 'root'] as const) {
     const kept = await readListDate(deps.database, deps.authorities[role].id)
-    if (kept === null) continue
-    if (deps.clock() > kept.thisUpdate + terms[role].renewAfter + lateMilliseconds) overdue.push(role)
+    if (kept === null || deps.clock() <= kept.thisUpdate + terms[role].renewAfter + lateMilliseconds) continue
+    warnings.push(
+      `The revocation list of the ${role} CA is overdue: see job_failed in the log for the job revocation-lists.`,
+    )
   }
-  return overdue
+  return warnings
 }
 
 /**

@@ -1,21 +1,17 @@
 import { lastPosition, type RoutingRuleRequest } from '../../api/ca-shapes.ts'
+import { commit, type Change } from '../../audit/commit.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
-import type { AuditRoom } from '../../audit/room.ts'
 import { DomainError } from '../../errors.ts'
 import { canonicalDomain } from '../../mailbox/domain.ts'
-import { ConstraintFailed, GuardBroken, type Command, type Database } from '../../ports/database.ts'
-import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
+import { ConstraintFailed } from '../../ports/database.ts'
+import { randomId } from '../../ports/runtime.ts'
 import { isEstLabel } from '../adapters/est/est.ts'
+import type { CaDeps } from '../deps.ts'
 import { readConnection } from '../store.ts'
 import { deleteRule, insertRule, readRule, readRules, updateRule, type RuleValues } from './store.ts'
 
-/** What the verbs of routing rules need. */
-export interface RuleDeps {
-  readonly database: Database
-  readonly random: Random
-  readonly clock: Clock
-  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
-}
+/** What changing a rule needs. */
+export type RuleDeps = Pick<CaDeps, 'database' | 'random' | 'clock' | 'audit'>
 
 const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'] = {}): AuditEvent => ({
   action: `routing_rule.${action}`,
@@ -26,7 +22,7 @@ const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'
   facts,
 })
 
-const noSuchRule = (): DomainError => new DomainError('not_found', 'There is no such routing rule.')
+export const noSuchRule = (): DomainError => new DomainError('not_found', 'There is no such routing rule.')
 
 const leadsNowhere = (): DomainError =>
   new DomainError('connection_unfit', 'There is no such CA connection. Name one that is there, or none.')
@@ -93,23 +89,16 @@ async function positionTaken({ database }: RuleDeps, asked: number): Promise<Dom
   return new DomainError('rule_position_taken', `Another routing rule has this position: ${advice}.`)
 }
 
-/** Runs a batch; what of it the schema or a guard refuses is said in words. `position`: which it gives to a rule. */
-async function write(
-  deps: RuleDeps,
-  commands: readonly Command[],
-  explain: () => Promise<DomainError>,
-  position: number | null,
-): Promise<void> {
+/** Commits what gives a rule its position. Throws `rule_position_taken`, and what a broken guard means. */
+async function commitAt(deps: RuleDeps, position: number, change: Change, refusal: () => Promise<DomainError>) {
   try {
-    await deps.database.batch(commands)
+    await commit(deps, change, async () => {
+      throw await refusal()
+    })
   } catch (error) {
-    if (error instanceof GuardBroken) throw await explain()
-    if (error instanceof ConstraintFailed && error.kind === 'unique' && position !== null) {
-      throw await positionTaken(deps, position)
-    }
-    throw error
+    if (!(error instanceof ConstraintFailed) || error.kind !== 'unique') throw error
+    throw await positionTaken(deps, position)
   }
-  deps.audit.sealSoon()
 }
 
 /**
@@ -118,28 +107,24 @@ async function write(
  */
 export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: string): Promise<string> {
   const rule = await readRequest(deps, randomId(deps.random), request, by)
-  await write(
-    deps,
-    [...insertRule(rule, deps.clock()), ...deps.audit.record(entry('created', by, rule.id, facts(rule)))],
-    async () => leadsNowhere(),
-    rule.position,
-  )
+  const change = { commands: insertRule(rule, deps.clock()), audit: entry('created', by, rule.id, facts(rule)) }
+  await commitAt(deps, rule.position, change, async () => leadsNowhere())
   return rule.id
 }
 
-/** Gives a rule other words, and with them another author. Throws as `makeRule`, and `not_found`. */
+/** Puts another rule in the place of one; `by` is its author from now on. Throws as `makeRule`, and `not_found`. */
 export async function changeRule(deps: RuleDeps, id: string, request: RoutingRuleRequest, by: string): Promise<void> {
   if ((await readRule(deps.database, id)) === null) throw noSuchRule()
   const rule = await readRequest(deps, id, request, by)
-  await write(
-    deps,
-    [...updateRule(rule, deps.clock()), ...deps.audit.record(entry('changed', by, id, facts(rule)))],
-    async () => ((await readRule(deps.database, id)) === null ? noSuchRule() : leadsNowhere()),
-    rule.position,
+  const change = { commands: updateRule(rule, deps.clock()), audit: entry('changed', by, id, facts(rule)) }
+  await commitAt(deps, rule.position, change, async () =>
+    (await readRule(deps.database, id)) === null ? noSuchRule() : leadsNowhere(),
   )
 }
 
 /** Removes a rule; requests that it caught before go on as it said. Throws `not_found`. */
-export async function removeRule(deps: RuleDeps, id: string, by: string): Promise<void> {
-  await write(deps, [...deleteRule(id), ...deps.audit.record(entry('removed', by, id))], async () => noSuchRule(), null)
+export async function removeRule(deps: Pick<RuleDeps, 'database' | 'audit'>, id: string, by: string): Promise<void> {
+  await commit(deps, { commands: deleteRule(id), audit: entry('removed', by, id) }, () => {
+    throw noSuchRule()
+  })
 }

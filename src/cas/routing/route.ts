@@ -34,7 +34,8 @@ interface Destination {
   readonly connection: OpenConnection | null
 }
 
-interface RouteDeps {
+/** What finding a way needs. */
+export interface RouteDeps {
   readonly database: Database
   readonly open: (id: string) => Promise<OpenConnection | null>
 }

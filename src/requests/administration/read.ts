@@ -2,11 +2,9 @@ import type { ListedRequest } from '../../api/admin-shapes.ts'
 import type { DecidedRequest } from '../../api/ca-shapes.ts'
 import { approveRequest, rejectRequest } from '../approval/decide.ts'
 import { createByHandAdministration, type ByHandAdministration } from '../by-hand/administration.ts'
-import type { ConnectionAdministration } from '../../cas/administration.ts'
 import type { EnrolmentDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
 import { listRequests, openRequest, type OpenedRequest, type RequestQuestion } from './requests.ts'
-import type { RoutingAdministration } from '../../cas/routing/administration.ts'
 import { countRequestsByState } from './store.ts'
 import type { RequestState } from '../store.ts'
 
@@ -21,8 +19,6 @@ export interface EnrolmentAdministration {
   /** See `rejectRequest`. */
   reject(request: string, by: string, explanation: string): Promise<DecidedRequest>
   counts(): Promise<Partial<Record<RequestState, number>>>
-  readonly connections: ConnectionAdministration
-  readonly routing: RoutingAdministration
   readonly byHand: ByHandAdministration
 }
 
@@ -30,8 +26,6 @@ export const createEnrolmentAdministration = (
   deps: EnrolmentDeps,
   engine: Pick<Engine, 'wake'>,
 ): EnrolmentAdministration => ({
-  connections: deps.connections.administration,
-  routing: deps.connections.routing,
   byHand: createByHandAdministration(deps, engine),
   requests: (question) => listRequests(deps, question),
   request: (id) => openRequest(deps, id),

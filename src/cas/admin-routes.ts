@@ -1,14 +1,32 @@
 import { z } from 'zod'
+import type { AdminRoute } from '../api/admin-route.ts'
 import {
   caCheckAnswer,
   caConnectionAnswer,
   caConnectionRequest,
   clientCertificateRequest,
-} from '../../api/ca-shapes.ts'
-import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
-import { pageOf, pageQuery } from '../../api/shapes.ts'
-import type { AdminRoute } from '../../api/admin-route.ts'
-import type { AdminDeps } from '../deps.ts'
+  type CaCheckAnswer,
+  type CaConnectionAnswer,
+} from '../api/ca-shapes.ts'
+import { pageFrom, readCursor } from '../api/paging.ts'
+import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../api/room.ts'
+import { pageOf, pageQuery } from '../api/shapes.ts'
+import {
+  changeConnection,
+  makeConnection,
+  noSuchConnection,
+  noteTest,
+  pauseConnection,
+  putClientCertificate,
+  removeConnection,
+  requireConnection,
+  resumeConnection,
+} from './change.ts'
+import type { CaDeps } from './deps.ts'
+import { judgeCheck } from './judge-check.ts'
+import type { Opening } from './open.ts'
+import { presentConnection } from './present.ts'
+import { readConnection, readConnections } from './store.ts'
 
 /** RFC 9110 section 13.1.1: the version that was read, so that nobody undoes what somebody else did meanwhile. */
 const versionRead = z.object({
@@ -19,10 +37,45 @@ const unfit = problemAnswer('It cannot work as it is set up')
 const notHere = problemAnswer('It needs what this runtime cannot do')
 const nameTaken = problemAnswer('Another connection has this name')
 
+type ReadDeps = Pick<CaDeps, 'database' | 'keys' | 'crypto' | 'embedded' | 'uses'> & Pick<Opening, 'prepare'>
+
+/** One page of the connections that were not removed, newest first. */
+async function listConnections(
+  deps: ReadDeps,
+  { limit, cursor }: z.output<typeof pageQuery>,
+): Promise<{ items: CaConnectionAnswer[]; next: string | null }> {
+  const { at, id } = readCursor(cursor)
+  const rows = (await readConnections(deps.database)).filter(
+    (row) => row.state !== 'removed' && (row.createdAt < at || (row.createdAt === at && row.id < id)),
+  )
+  const page = pageFrom(rows, limit)
+  const counts = await deps.uses.countRequests()
+  const items = await Promise.all(page.rows.map((row) => presentConnection(deps, row, deps.prepare(row), counts)))
+  return { items, next: page.next }
+}
+
+/** One connection, also one that was removed. Throws `not_found`. */
+async function showConnection(deps: ReadDeps, id: string): Promise<CaConnectionAnswer> {
+  const row = await readConnection(deps.database, id)
+  if (row === null) throw noSuchConnection()
+  return presentConnection(deps, row, deps.prepare(row), await deps.uses.countRequests())
+}
+
+/** Looks at the CA without leaving anything there, also while the connection is paused. Throws `not_found`. */
+async function testConnection(
+  deps: Pick<CaDeps, 'database' | 'crypto' | 'clock' | 'audit'> & Pick<Opening, 'prepare'>,
+  id: string,
+  by: string,
+): Promise<CaCheckAnswer> {
+  const { adapter, trust } = deps.prepare(await requireConnection(deps, id))
+  const tested = await judgeCheck(deps, id, trust, await adapter.check())
+  await noteTest(deps, id, tested.failure, by)
+  return tested
+}
+
 /** CA connections: to whom requests can go. No answer holds anything that is secret. */
-export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
+export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, adminRoute: AdminRoute) {
   const routes = createRoutes()
-  const { connections } = deps.enrolment.administration
 
   routes.openapi(
     adminRoute('get', '/v1/admin/ca-connections', {
@@ -31,7 +84,7 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       request: { query: pageQuery },
       responses: { 200: jsonAnswer('One page', pageOf(caConnectionAnswer)) },
     }),
-    async (context) => context.json(await connections.list(context.req.valid('query')), 200),
+    async (context) => context.json(await listConnections(deps, context.req.valid('query')), 200),
   )
 
   routes.openapi(
@@ -47,8 +100,8 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       },
     }),
     async (context) => {
-      const { id } = context.get('administrator')
-      return context.json(await connections.make(context.req.valid('json'), id), 201)
+      const made = await makeConnection(deps, context.req.valid('json'), context.get('administrator').id)
+      return context.json(await showConnection(deps, made), 201)
     },
   )
 
@@ -59,7 +112,7 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       request: { params: idInPath },
       responses: { 200: jsonAnswer('The connection', caConnectionAnswer), 404: notFound },
     }),
-    async (context) => context.json(await connections.read(context.req.valid('param').id), 200),
+    async (context) => context.json(await showConnection(deps, context.req.valid('param').id), 200),
   )
 
   routes.openapi(
@@ -79,7 +132,8 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       const { id } = context.req.valid('param')
       const version = Number(context.req.valid('header')['if-match'].slice(1, -1))
       const by = context.get('administrator').id
-      return context.json(await connections.change(id, version, context.req.valid('json'), by), 200)
+      await changeConnection(deps, { id, version }, context.req.valid('json'), by)
+      return context.json(await showConnection(deps, id), 200)
     },
   )
 
@@ -95,7 +149,7 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       },
     }),
     async (context) => {
-      await connections.remove(context.req.valid('param').id, context.get('administrator').id)
+      await removeConnection(deps, context.req.valid('param').id, context.get('administrator').id)
       return context.body(null, 204)
     },
   )
@@ -110,7 +164,8 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     async (context) => {
       const { certificate } = context.req.valid('json')
       const { id } = context.req.valid('param')
-      return context.json(await connections.certify(id, certificate, context.get('administrator').id), 200)
+      await putClientCertificate(deps, id, certificate, context.get('administrator').id)
+      return context.json(await showConnection(deps, id), 200)
     },
   )
 
@@ -123,7 +178,7 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const { id } = context.req.valid('param')
-      return context.json(await connections.test(id, context.get('administrator').id), 200)
+      return context.json(await testConnection(deps, id, context.get('administrator').id), 200)
     },
   )
 
@@ -136,7 +191,8 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const { id } = context.req.valid('param')
-      return context.json(await connections.pause(id, context.get('administrator').id), 200)
+      await pauseConnection(deps, id, context.get('administrator').id)
+      return context.json(await showConnection(deps, id), 200)
     },
   )
 
@@ -149,7 +205,8 @@ export function connectionRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const { id } = context.req.valid('param')
-      return context.json(await connections.resume(id, context.get('administrator').id), 200)
+      await resumeConnection(deps, id, context.get('administrator').id)
+      return context.json(await showConnection(deps, id), 200)
     },
   )
 

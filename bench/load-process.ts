@@ -231,7 +231,7 @@ async function load(order: LoadOrder): Promise<LoadReport> {
     ])
     const seconds = (performance.now() - began) / 1_000
     const { user, system } = process.cpuUsage(cpu)
-    const sorted = Float64Array.from(latencies).sort()
+    const sorted = Float64Array.from(latencies).toSorted()
     return {
       answers: latencies.length,
       found: found.reduce((sum, count) => sum + count, 0),

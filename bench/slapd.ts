@@ -36,16 +36,12 @@ index objectClass eq
 index mail eq
 `
 
-const run = async (program: string, args: readonly string[]): Promise<void> => {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  const [code] = await Promise.race([
-    once(child, 'exit'),
-    once(child, 'error').then(([cause]) => {
-      throw new Error(`${program} does not start: ${missing}`, { cause })
-    }),
-  ])
-  if (code !== 0) throw new Error(`${program} has ended with ${String(code)}`)
-}
+const run = (program: string, args: readonly string[]): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+    child.once('error', (cause) => reject(new Error(`${program} does not start: ${missing}`, { cause })))
+    child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${program} has ended with ${code}`))))
+  })
 
 /** Loads a stock into mdb, once; what was loaded is kept beside the stock. */
 async function load(ldif: string, kept: string): Promise<void> {
@@ -78,9 +74,11 @@ export class Slapd {
     // `-d 0` keeps it in the foreground.
     const args = ['-d', '0', '-f', join(folder, 'slapd.conf'), '-h', `ldap://127.0.0.1:${port}/`]
     const child = spawn('/usr/sbin/slapd', args, { stdio: ['ignore', 'ignore', 'inherit'] })
-    const failed = once(child, 'error').then(([cause]) => {
-      throw new Error(`slapd does not start: ${missing}`, { cause })
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', (cause) => reject(new Error(`slapd does not start: ${missing}`, { cause })))
+      child.once('exit', (code) => reject(new Error(`slapd has ended with ${code}`)))
     })
+    // Once it listens, its end is expected, or an answer that does not come tells of it.
     failed.catch(() => undefined)
     await Promise.race([failed, listening(port)])
     if (child.pid === undefined) throw new Error('slapd has no number')

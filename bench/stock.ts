@@ -1,9 +1,11 @@
+import { fork } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createWriteStream, existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { createReadStream, createWriteStream, existsSync } from 'node:fs'
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { finished } from 'node:stream/promises'
+import { pipeline } from 'node:stream/promises'
+import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { openNodeService } from '../src/node.ts'
 import type { Service } from '../src/service.ts'
@@ -11,8 +13,11 @@ import { Api, type Ask } from '../test/support/api.ts'
 import { MailPool } from '../test/support/mail.ts'
 import { testConfig } from '../test/support/node-process.ts'
 import { register, type Registered } from '../test/support/story.ts'
-import { ldifHead, ldifOf } from './slapd.ts'
-import { stockInBulk } from './stocking.ts'
+import { mergeInto, separateNumbers } from './merge.ts'
+import { reportOf } from './processes.ts'
+import { ldifHead } from './slapd.ts'
+import type { PartOrder, PartReport } from './stock-process.ts'
+import { settledMilliseconds } from './stocking.ts'
 
 /** Asks a service without a socket, as if over TLS from one network of very many. */
 export const askFrom =
@@ -55,6 +60,11 @@ export async function stockSubscribers(
 
 const askersWanted = 10_000
 
+const partScript = fileURLToPath(new URL('./stock-process.ts', import.meta.url))
+
+const askerShape = z.object({ credential: z.string(), certificate: z.string() })
+const partReport = z.object({ cpuSeconds: z.number(), settled: z.array(askerShape), fresh: z.array(askerShape) })
+
 const shape = z.object({
   subscribers: z.number(),
   domains: z.number(),
@@ -64,8 +74,8 @@ const shape = z.object({
   seconds: z.number(),
   cpuSeconds: z.number(),
   /** Past their first day, and within it. */
-  settled: z.array(z.object({ credential: z.string(), certificate: z.string() })),
-  fresh: z.array(z.object({ credential: z.string(), certificate: z.string() })),
+  settled: z.array(askerShape),
+  fresh: z.array(askerShape),
 })
 
 /** A stocked directory: who asks, and how many addresses are published. */
@@ -112,34 +122,84 @@ export async function requireStock(path: string): Promise<Stock> {
   return stock
 }
 
+/** One of `parts` equal parts of the numbers from `from` to below `to`. */
+const partOf = (from: number, to: number, part: number, parts: number): [number, number] => [
+  from + Math.floor(((to - from) * part) / parts),
+  from + Math.floor(((to - from) * (part + 1)) / parts),
+]
+
+async function stockPart(order: PartOrder): Promise<PartReport> {
+  const child = fork(partScript, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  await reportOf(child)
+  const report = reportOf(child)
+  child.send(order)
+  return partReport.parse(await report)
+}
+
+/** Makes the keys and the CA that all parts share, so long ago that they are older than every subscriber. */
+async function makeEmpty(dataDir: string): Promise<void> {
+  const clock = (): number => Date.now() - settledMilliseconds
+  await (await openNodeService(testConfig(dataDir), { clock, writeLog: () => undefined })).close()
+}
+
+async function sealEntries(dataDir: string): Promise<void> {
+  const node = await openNodeService(testConfig(dataDir), { writeLog: () => undefined })
+  const [job] = node.service.jobs.filter(({ name }) => name === 'audit-seal')
+  await job?.run()
+  await node.close()
+}
+
+/** Stocks a part on each core, and merges them. */
 async function makeStock(path: string, subscribers: number): Promise<Stock> {
   await rm(path, { recursive: true, force: true })
   await mkdir(path, { recursive: true })
   const began = performance.now()
   const cpu = process.cpuUsage()
+  const parts = availableParallelism()
+  const dataDir = join(path, 'data')
+  const folderOf = (part: number): string => (part === 0 ? dataDir : join(path, `data-${part}`))
+  const ldifs = Array.from({ length: parts }, (_, part) => join(path, `entries-${part}.ldif`))
   const askers = Math.min(askersWanted, subscribers)
   const domains = Math.ceil(askers / 2)
-  const settled: Stock['settled'] = []
-  const fresh: Stock['fresh'] = []
-  const ldif = createWriteStream(join(path, 'entries.ldif'))
-  ldif.write(ldifHead)
-  let number = 0
-  await stockInBulk({
-    dataDir: join(path, 'data'),
-    addresses: Array.from({ length: subscribers }, (_, index) => addressOf({ domains }, index)),
-    settled: Math.floor(subscribers / 2),
-    take: ({ address, credential, id, certificate }) => {
-      ldif.write(ldifOf(address, certificate))
-      if (number < Math.floor(askers / 2)) settled.push({ credential, certificate: id })
-      else if (number >= subscribers - Math.ceil(askers / 2)) fresh.push({ credential, certificate: id })
-      number += 1
-    },
-  })
-  await finished(ldif.end())
+  const half = Math.floor(subscribers / 2)
+  await makeEmpty(dataDir)
+  for (let part = 1; part < parts; part += 1) {
+    await cp(dataDir, folderOf(part), { recursive: true })
+    separateNumbers(folderOf(part), part)
+  }
+  const reports = await Promise.all(
+    ldifs.map((ldif, part) =>
+      stockPart({
+        dataDir: folderOf(part),
+        domains,
+        settled: partOf(0, half, part, parts),
+        fresh: partOf(half, subscribers, part, parts),
+        askers: [Math.floor(askers / 2), subscribers - Math.ceil(askers / 2)],
+        ldif,
+      }),
+    ),
+  )
+  const ldif = join(path, 'entries.ldif')
+  await writeFile(ldif, ldifHead)
+  for (const [part, file] of ldifs.entries()) {
+    if (part > 0) {
+      mergeInto(dataDir, folderOf(part))
+      await rm(folderOf(part), { recursive: true })
+    }
+    await pipeline(createReadStream(file), createWriteStream(ldif, { flags: 'a' }))
+    await rm(file)
+  }
+  await sealEntries(dataDir)
   const { user, system } = process.cpuUsage(cpu)
-  const seconds = (performance.now() - began) / 1_000
-  const cpuSeconds = (user + system) / 1_000_000
-  return { subscribers, domains, stockedAt: Date.now(), seconds, cpuSeconds, settled, fresh }
+  return {
+    subscribers,
+    domains,
+    stockedAt: Date.now(),
+    seconds: (performance.now() - began) / 1_000,
+    cpuSeconds: reports.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, (user + system) / 1_000_000),
+    settled: reports.flatMap(({ settled }) => settled),
+    fresh: reports.flatMap(({ fresh }) => fresh),
+  }
 }
 
 /** A stock of an earlier run of this half day, or a new one. It is kept in the folder for temporary files. */

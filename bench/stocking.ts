@@ -176,7 +176,8 @@ async function stockWave(node: NodeService, addresses: readonly string[], clock:
   return stocked
 }
 
-const settledMilliseconds = 2 * 86_400_000
+/** How long the older subscribers have been there. */
+export const settledMilliseconds = 2 * 86_400_000
 
 /** Fills an empty data directory. */
 export async function stockInBulk({ dataDir, addresses, settled, take }: StockOrder): Promise<void> {

@@ -59,8 +59,7 @@ async function stockPart(order: PartOrder): Promise<PartReport> {
 
 process.on('message', (order: PartOrder) => {
   void stockPart(order).then((report) => {
-    process.send?.(report)
-    process.disconnect()
+    process.send?.(report, () => process.disconnect())
   })
 })
 process.send?.('ready')

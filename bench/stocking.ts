@@ -113,7 +113,10 @@ async function mapAtOnce<T, R>(items: readonly T[], act: (item: T) => Promise<R>
 
 const startedShape = z.object({ id: z.string(), deviceSecret: z.string() })
 const mintedShape = z.object({ credential: z.string() })
-const issuedShape = z.object({ certificate: z.object({ id: z.string(), certificate: z.string() }) })
+const issuedShape = z.object({
+  state: z.literal('issued'),
+  certificate: z.object({ id: z.string(), certificate: z.string() }),
+})
 
 type Call = (method: string, path: string, credential: string | null, body?: object) => Promise<unknown>
 

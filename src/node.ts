@@ -133,7 +133,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     journalConnection.close()
     const main = options.openMain?.(mainConnection) ?? new Sqlite(mainConnection)
     closing.unshift(() => main.close())
-    const journal = await JournalThread.start(directory.journalFile)
+    const journal = await JournalThread.start(directory.journalFile, { keys, clock, warm: options.beside !== true })
     closing.unshift(() => journal.close())
     const background = new ProcessBackground(events)
     const folder = new MailFolder(directory.outbox)
@@ -143,6 +143,8 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       {
         main,
         journal,
+        lookupLog: journal,
+        checkIns: journal,
         keys,
         sha256,
         mailer: options.mailer ?? mailer,

@@ -17,7 +17,9 @@ import type { Events } from './events.ts'
 import { createMailRoom } from './mail/room.ts'
 import type { CertificateProfile } from './pki/profiles.ts'
 import type { Command, Database } from './ports/database.ts'
+import type { CheckIns } from './ports/check-ins.ts'
 import type { Journal } from './ports/journal.ts'
+import type { LookupLog } from './ports/lookup-log.ts'
 import type { Keys, Sha256 } from './ports/keys.ts'
 import type { Mailer } from './ports/mailer.ts'
 import type { OutgoingHttps } from './ports/outgoing-https.ts'
@@ -36,6 +38,8 @@ import { createStandardsRoom } from './standards/room.ts'
 export interface Adapters {
   readonly main: Database
   readonly journal: Journal
+  readonly lookupLog: LookupLog
+  readonly checkIns: CheckIns
   readonly keys: Keys
   readonly sha256: Sha256
   readonly mailer: Mailer

@@ -15,6 +15,8 @@ import type { Background } from './ports/runtime.ts'
 import { isLoopbackHost, truncatedNetwork } from './ports/network.ts'
 import { problemResponse } from './problem.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
+import { createLogInTables } from './query-log/budgets/log-in-tables.ts'
+import { createCheckInsInTables } from './reports/check-in.ts'
 import { createService, type Service } from './service.ts'
 
 /** The Worker's entry: the same rooms over D1, waking with the first request of an isolate. */
@@ -105,17 +107,21 @@ async function open(environment: Environment): Promise<{ service: Service; event
     // A database without a CA has never served anybody, so nothing in it is sealed yet.
     mayCreate: (await readAuthorities(main)).length === 0,
   })
+  const journal = new JournalShards(shards, sha256)
+  const random = { bytes: (length: number) => crypto.getRandomValues(new Uint8Array(length)) }
   const service = await createService(
     {
       main,
-      journal: new JournalShards(shards, sha256),
+      journal,
+      lookupLog: createLogInTables({ journal, keys, clock, random }),
+      checkIns: createCheckInsInTables({ journal, keys, clock }),
       keys,
       sha256,
       mailer: new MailHook(config.mailHookUrl, config.mailHookToken),
       outgoing: outgoingFetch,
       crypto,
       brainpool: null,
-      random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+      random,
       clock,
       background: new WorkerBackground(events),
       events,

@@ -12,6 +12,9 @@ CREATE TABLE query_log_recent (
   device TEXT,
   interface TEXT NOT NULL CHECK (interface IN ('http')),
   status TEXT NOT NULL CHECK (status IN ('found', 'not_found')),
+  -- A keyed hash of the address, and the number of who paid for it on that day: what the budgets are counted from.
+  address_key BLOB NOT NULL,
+  payer INTEGER,
   address_sealed BLOB NOT NULL
 ) STRICT;
 
@@ -23,10 +26,21 @@ CREATE TABLE query_log (
   device TEXT,
   interface TEXT NOT NULL CHECK (interface IN ('http')),
   status TEXT NOT NULL CHECK (status IN ('found', 'not_found')),
+  address_key BLOB NOT NULL,
+  payer INTEGER,
   address_sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX query_log_by_asker ON query_log (asker, id);
 
+-- Who pays for lookups on one UTC day: a keyed hash of the day and each scope, one after the other.
+CREATE TABLE lookup_payers (
+  day INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  scopes BLOB NOT NULL,
+  PRIMARY KEY (day, number)
+) STRICT, WITHOUT ROWID;
+
+-- The budgets where no process can remember them, which is on D1.
 -- How many distinct addresses were asked for on one UTC day, by one subscriber, one domain or one network: a keyed hash
 -- of whom and the day, so that no two days of the same can be told to be the same.
 CREATE TABLE lookup_budgets (
@@ -49,6 +63,8 @@ CREATE TABLE check_ins (
   subscriber TEXT NOT NULL,
   -- To the hour.
   seen_at INTEGER NOT NULL CHECK (seen_at % 3600000 = 0),
+  -- A keyed hash of the device and the facts.
+  facts_key BLOB NOT NULL,
   facts_sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX check_ins_by_age ON check_ins (seen_at);

@@ -1,4 +1,6 @@
 import type { Command, SqlValue } from '../ports/database.ts'
+import { payerText, type LookedUpAddress, type LookupEntry, type PackedLookup } from '../ports/lookup-log.ts'
+import type { JournalKeys } from './key-ring.ts'
 
 /**
  * What passes between the main thread and the journal's. The structured clone of a group of commands costs four times
@@ -19,17 +21,96 @@ export interface PackedGroup {
   readonly blobs: Uint8Array
 }
 
-/** From the main thread: one group of batches, or the wish to end. */
-export type JournalRequest = { readonly group: PackedGroup } | { readonly close: true }
+/** Lookups, packed by `packLookups`. */
+export interface PackedLookups {
+  /** For each lookup its payer; and for each of its addresses the address and the matching key, empty where it is the same. */
+  readonly texts: readonly string[]
+  /** For each lookup how many limits it has, these, how many addresses it has, and for each of these 1 where it was found. */
+  readonly numbers: readonly number[]
+}
+
+/** What one transaction writes: batches of commands, then lookups and check-ins, all of one time. */
+export interface JournalGroup {
+  /** UTC milliseconds. */
+  readonly at: number
+  readonly batches: PackedGroup
+  readonly lookups: PackedLookups
+  /** Device, subscriber and facts of each. */
+  readonly checkIns: readonly string[]
+}
+
+/** From the main thread. */
+export type JournalRequest =
+  | { readonly group: JournalGroup }
+  /** The keys of the day; they come before the first group of that day with a lookup or a check-in. */
+  | { readonly keys: JournalKeys }
+  /** The day whose lookups are to be remembered before one comes. */
+  | { readonly warm: number }
+  /** What is counted otherwise than the log of the day of `faultsAt` says. */
+  | { readonly faultsAt: number }
+  | { readonly close: true }
+
+/** One of a group that was not written: its place among those of its kind. */
+export interface MemberFailure {
+  readonly index: number
+  readonly message: string
+}
+
+/** What became of a group that was committed. */
+export interface CommittedGroup {
+  /** What each command of the batches changed, in order, those of the batches that failed left out. */
+  readonly changes: readonly number[]
+  readonly batchFailures: readonly MemberFailure[]
+  readonly lookupFailures: readonly MemberFailure[]
+  readonly checkInFailures: readonly MemberFailure[]
+  /** Lookups that passed a budget, and the indexes of the scopes. */
+  readonly spent: readonly { readonly index: number; readonly scopes: readonly number[] }[]
+}
 
 /** To the main thread. */
 export type JournalAnswer =
   | { readonly ready: true }
-  /** Committed: what each command changed, in order, those of the batches that failed left out; and which failed. */
-  | { readonly changes: readonly number[]; readonly failures: readonly { batch: number; message: string }[] }
+  | CommittedGroup
   /** Nothing of the group was committed. */
   | { readonly failed: string }
+  | { readonly faults: readonly string[] }
   | { readonly closed: true }
+
+export function packLookups(entries: readonly LookupEntry[]): PackedLookups {
+  const texts: string[] = []
+  const numbers: number[] = []
+  for (const entry of entries) {
+    texts.push(payerText(entry))
+    numbers.push(entry.scopes.length)
+    for (const { limit } of entry.scopes) numbers.push(limit)
+    numbers.push(entry.addresses.length)
+    for (const { address, matchingKey, status } of entry.addresses) {
+      texts.push(address, address === matchingKey ? '' : matchingKey)
+      numbers.push(status === 'found' ? 1 : 0)
+    }
+  }
+  return { texts, numbers }
+}
+
+/** The lookups that were packed, in order. */
+export function unpackLookups({ texts, numbers }: PackedLookups): PackedLookup[] {
+  const lookups: PackedLookup[] = []
+  let [text, place] = [0, 0]
+  while (place < numbers.length) {
+    const payer = texts[text++] ?? ''
+    const ofLimits = numbers[place++] ?? 0
+    const limits = numbers.slice(place, place + ofLimits)
+    place += ofLimits
+    const addresses: LookedUpAddress[] = []
+    for (let left = numbers[place++] ?? 0; left > 0; left -= 1) {
+      const address = texts[text++] ?? ''
+      const status = numbers[place++] === 1 ? 'found' : 'not_found'
+      addresses.push({ address, matchingKey: texts[text++] || address, status })
+    }
+    lookups.push({ payer, limits, addresses })
+  }
+  return lookups
+}
 
 const concat = (blobs: readonly Uint8Array[]): Uint8Array => {
   const whole = new Uint8Array(blobs.reduce((length, blob) => length + blob.length, 0))

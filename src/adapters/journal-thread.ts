@@ -1,64 +1,127 @@
 import { Worker } from 'node:worker_threads'
 import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
+import type { CheckIn, CheckIns } from '../ports/check-ins.ts'
 import { JournalUnavailable, type Journal } from '../ports/journal.ts'
-import { packGroup, type JournalAnswer, type JournalRequest } from './journal-messages.ts'
+import { BudgetSpent, type LookupEntry, type LookupLog } from '../ports/lookup-log.ts'
+import type { Clock } from '../ports/runtime.ts'
+import {
+  packGroup,
+  packLookups,
+  type CommittedGroup,
+  type JournalAnswer,
+  type JournalRequest,
+  type MemberFailure,
+} from './journal-messages.ts'
+import type { KeyRing } from './key-ring.ts'
 import { openSqliteFile, SqliteReader } from './sqlite.ts'
 import type SqliteDatabase from 'better-sqlite3'
 
-/** How many batches may wait for the thread: beyond it the journal is refusing work, not queueing it. */
-const waitingBatchesAllowed = 20_000
+/** How many members may wait for the thread: beyond it the journal is refusing work, not queueing it. */
+const waitingAllowed = 20_000
 
-interface Waiting {
-  readonly commands: readonly Command[]
-  readonly resolve: (outcomes: Outcome[]) => void
+const dayMilliseconds = 86_400_000
+
+interface Waiting<Input, Result> {
+  readonly input: Input
+  readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
 }
 
-/** Gives each batch of a committed group its outcomes or its failure. */
-const settle = (
-  group: readonly Waiting[],
-  { changes, failures }: Extract<JournalAnswer, { changes: unknown }>,
+/** What is waiting for the thread, or is with it. */
+class Group {
+  readonly batches: Waiting<readonly Command[], Outcome[]>[] = []
+  readonly lookups: Waiting<LookupEntry, void>[] = []
+  readonly checkIns: Waiting<CheckIn, void>[] = []
+
+  get size(): number {
+    return this.batches.length + this.lookups.length + this.checkIns.length
+  }
+
+  reject(error: unknown): void {
+    for (const { reject } of [...this.batches, ...this.lookups, ...this.checkIns]) reject(error)
+  }
+
+  /** Gives each member of a committed group its outcome or its failure. */
+  settle({ changes, batchFailures, lookupFailures, checkInFailures, spent }: CommittedGroup): void {
+    rejectEach(this.batches, batchFailures, (message) => portError(new Error(message)))
+    rejectEach(this.lookups, lookupFailures, (message) => new JournalUnavailable(message))
+    rejectEach(this.checkIns, checkInFailures, (message) => new JournalUnavailable(message))
+    for (const { index, scopes } of spent) {
+      const refused = this.lookups[index]
+      refused?.reject(new BudgetSpent(scopes.flatMap((scope) => refused.input.scopes[scope]?.kind ?? [])))
+    }
+    const failedBatches = new Set(batchFailures.map(({ index }) => index))
+    let place = 0
+    this.batches.forEach(({ input, resolve }, index) => {
+      if (!failedBatches.has(index)) resolve(input.map(() => ({ changes: changes[place++] ?? 0 })))
+    })
+    // A promise that was rejected stays so.
+    for (const { resolve } of this.lookups) resolve()
+    for (const { resolve } of this.checkIns) resolve()
+  }
+}
+
+const rejectEach = (
+  members:
+    | readonly Waiting<unknown, never>[]
+    | readonly Waiting<unknown, Outcome[]>[]
+    | readonly Waiting<unknown, void>[],
+  failures: readonly MemberFailure[],
+  errorOf: (message: string) => unknown,
 ): void => {
-  const failed = new Map(failures.map(({ batch, message }) => [batch, message]))
-  let place = 0
-  group.forEach(({ commands, resolve, reject }, batch) => {
-    const message = failed.get(batch)
-    if (message === undefined) resolve(commands.map(() => ({ changes: changes[place++] ?? 0 })))
-    else reject(portError(new Error(message)))
-  })
+  for (const { index, message } of failures) members[index]?.reject(errorOf(message))
+}
+
+interface ThreadOptions {
+  readonly keys: KeyRing
+  readonly clock: Clock
+  /** Reads the lookups of the day before one comes. A command that makes none does without. */
+  readonly warm?: boolean
 }
 
 /**
  * The journal on Node: one file, written by one thread with group commit, read here through a connection of its own.
  * The file must exist with its schema.
  */
-export class JournalThread implements Journal, Database {
+export class JournalThread implements Journal, Database, LookupLog, CheckIns {
   readonly #worker: Worker
   readonly #readConnection: SqliteDatabase.Database
   readonly #reader: SqliteReader
-  #waiting: Waiting[] = []
-  #committing: Waiting[] | null = null
+  readonly #keys: KeyRing
+  readonly #clock: Clock
+  #keysUntil = 0
+  #waiting = new Group()
+  #committing: Group | null = null
   #flushPlanned = false
   #broken: string | null = null
   #closed: (() => void) | null = null
+  #asked: ((faults: readonly string[]) => void)[] = []
 
-  private constructor(worker: Worker, readConnection: SqliteDatabase.Database) {
+  private constructor(worker: Worker, readConnection: SqliteDatabase.Database, options: ThreadOptions) {
     this.#worker = worker
     this.#readConnection = readConnection
     this.#reader = new SqliteReader(readConnection)
+    this.#keys = options.keys
+    this.#clock = options.clock
     worker.on('message', (answer: JournalAnswer) => this.#receive(answer))
     worker.on('error', (error) => this.#fail(error instanceof Error ? error.message : 'the thread failed'))
     worker.on('exit', () => this.#fail('the thread has ended'))
   }
 
   /** Starts the thread and resolves once it has opened the file. */
-  static async start(file: string): Promise<JournalThread> {
-    const worker = new Worker(new URL('./journal-worker.ts', import.meta.url), { workerData: { file } })
-    await new Promise<void>((resolve, reject) => {
-      worker.once('message', () => resolve())
-      worker.once('error', reject)
-    })
-    return new JournalThread(worker, openSqliteFile(file, { readonly: true }))
+  static async start(file: string, options: ThreadOptions): Promise<JournalThread> {
+    const worker = new Worker(new URL('../journal-thread.ts', import.meta.url), { workerData: { file } })
+    const ready = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        worker.once('message', () => resolve())
+        worker.once('error', reject)
+      })
+    await ready()
+    if (options.warm === true) {
+      worker.postMessage({ warm: options.clock() } satisfies JournalRequest)
+      await ready()
+    }
+    return new JournalThread(worker, openSqliteFile(file, { readonly: true }), options)
   }
 
   shard(): Database {
@@ -88,19 +151,28 @@ export class JournalThread implements Journal, Database {
 
   batch(commands: readonly Command[]): Promise<Outcome[]> {
     if (commands.length === 0) return Promise.reject(new RangeError('an empty batch'))
+    return this.#join((resolve, reject) => this.#waiting.batches.push({ input: commands, resolve, reject }))
+  }
+
+  record(entry: LookupEntry): Promise<void> {
+    return this.#join((resolve, reject) => this.#waiting.lookups.push({ input: entry, resolve, reject }))
+  }
+
+  keep(checkIn: CheckIn): Promise<void> {
+    return this.#join((resolve, reject) => this.#waiting.checkIns.push({ input: checkIn, resolve, reject }))
+  }
+
+  faults(): Promise<readonly string[]> {
     if (this.#broken !== null) return Promise.reject(new JournalUnavailable(this.#broken))
-    if (this.#waiting.length >= waitingBatchesAllowed) {
-      return Promise.reject(new JournalUnavailable('too many lookups are waiting to be logged'))
-    }
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ commands, resolve, reject })
-      this.#planFlush()
+    return new Promise((resolve) => {
+      this.#asked.push(resolve)
+      this.#send({ faultsAt: this.#clock() })
     })
   }
 
   /** Commits what is waiting, ends the thread and closes the file. */
   async close(): Promise<void> {
-    while (this.#waiting.length > 0 || this.#committing !== null) {
+    while (this.#waiting.size > 0 || this.#committing !== null) {
       await new Promise((resolve) => setImmediate(resolve))
     }
     if (this.#broken === null) {
@@ -115,6 +187,15 @@ export class JournalThread implements Journal, Database {
     this.#readConnection.close()
   }
 
+  #join<T>(add: (resolve: (result: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
+    if (this.#broken !== null) return Promise.reject(new JournalUnavailable(this.#broken))
+    if (this.#waiting.size >= waitingAllowed) {
+      return Promise.reject(new JournalUnavailable('too much is waiting to be written'))
+    }
+    this.#planFlush()
+    return new Promise(add)
+  }
+
   /** One group a turn of the event loop, and one in flight: what arrives meanwhile forms the next. */
   #planFlush(): void {
     if (this.#flushPlanned || this.#committing !== null) return
@@ -126,10 +207,39 @@ export class JournalThread implements Journal, Database {
   }
 
   #flush(): void {
-    if (this.#committing !== null || this.#waiting.length === 0) return
-    this.#committing = this.#waiting
-    this.#waiting = []
-    this.#send({ group: packGroup(this.#committing.map((waiting) => waiting.commands)) })
+    if (this.#committing !== null || this.#waiting.size === 0) return
+    const group = this.#waiting
+    this.#committing = group
+    this.#waiting = new Group()
+    const at = this.#clock()
+    const needsKeys = group.lookups.length > 0 || group.checkIns.length > 0
+    if (needsKeys && (at >= this.#keysUntil || at < this.#keysUntil - dayMilliseconds))
+      void this.#sendWithKeys(group, at)
+    else this.#sendGroup(group, at)
+  }
+
+  #sendGroup({ batches, lookups, checkIns }: Group, at: number): void {
+    this.#send({
+      group: {
+        at,
+        batches: packGroup(batches.map(({ input }) => input)),
+        lookups: packLookups(lookups.map(({ input }) => input)),
+        checkIns: checkIns.flatMap(({ input: { device, subscriber, facts } }) => [device, subscriber, facts]),
+      },
+    })
+  }
+
+  async #sendWithKeys(group: Group, at: number): Promise<void> {
+    try {
+      await this.#keys.journal.prepare(at)
+      this.#send({ keys: this.#keys.journal.keysOfDay() })
+      this.#keysUntil = (Math.floor(at / dayMilliseconds) + 1) * dayMilliseconds
+      this.#sendGroup(group, at)
+    } catch (cause) {
+      this.#committing = null
+      group.reject(new JournalUnavailable('the key of the day cannot be made', { cause }))
+      this.#flush()
+    }
   }
 
   #send(request: JournalRequest): void {
@@ -140,23 +250,25 @@ export class JournalThread implements Journal, Database {
     if ('closed' in answer) {
       this.#broken = 'the journal is closed'
       this.#closed?.()
-      return
-    }
-    const committed = this.#committing ?? []
+    } else if ('faults' in answer) this.#asked.shift()?.(answer.faults)
+    else if ('changes' in answer) this.#committed((group) => group.settle(answer))
+    else if ('failed' in answer) this.#committed((group) => group.reject(new JournalUnavailable(answer.failed)))
+  }
+
+  #committed(tell: (group: Group) => void): void {
+    const group = this.#committing
     this.#committing = null
-    if ('changes' in answer) settle(committed, answer)
-    else if ('failed' in answer) {
-      for (const waiting of committed) waiting.reject(new JournalUnavailable(answer.failed))
-    }
+    if (group !== null) tell(group)
     this.#flush()
   }
 
   #fail(reason: string): void {
     this.#broken ??= reason
-    const lost = [...(this.#committing ?? []), ...this.#waiting]
+    const lost = [this.#committing, this.#waiting]
     this.#committing = null
-    this.#waiting = []
-    for (const waiting of lost) waiting.reject(new JournalUnavailable(reason))
+    this.#waiting = new Group()
+    for (const group of lost) group?.reject(new JournalUnavailable(reason))
+    for (const answer of this.#asked.splice(0)) answer([reason])
     this.#closed?.()
   }
 }

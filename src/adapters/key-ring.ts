@@ -9,7 +9,15 @@ import {
   randomFillSync,
   type KeyObject,
 } from 'node:crypto'
-import { SealBroken, type Keys, type Place, type Sealer, type Sha256 } from '../ports/keys.ts'
+import {
+  SealBroken,
+  type IndexedColumn,
+  type JournalSeals,
+  type Keys,
+  type Place,
+  type Sealer,
+  type Sha256,
+} from '../ports/keys.ts'
 
 /**
  * The key ring: `DATA_KEY` wraps one secret for the main database and one for each month of the journal; every key
@@ -43,6 +51,8 @@ const envelopeVersion = 1
 const nonceLength = 12
 const tagLength = 16
 const secretLength = 32
+const blockLength = 64
+const indexLength = 8
 
 /** Random bytes drawn in blocks: one system call for some hundreds of nonces. */
 class NonceSource {
@@ -68,7 +78,7 @@ const additionalData = (place: Place, keyId: string): Buffer =>
   Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`)
 
 /** Seals into one buffer: this stands on the lookup path, where every further one is allocated and collected. */
-const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
+export const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
   const nonce = nonces.next()
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(additionalData(place, keyId))
@@ -106,6 +116,36 @@ const openWith = (key: KeyObject, keyId: string, place: Place, envelope: Uint8Ar
     return new Uint8Array(plaintext)
   } catch (cause) {
     throw new SealBroken(place, 'altered, moved, or sealed with another key', { cause })
+  }
+}
+
+/**
+ * Keyed hashes of texts: HMAC-SHA-256 (RFC 2104), of which the first eight bytes are kept. Made of two one-shot hashes over
+ * prepared blocks, which costs less than an HMAC object for each.
+ */
+export class KeyedIndex {
+  readonly #inner = Buffer.alloc(blockLength + 1_024)
+  readonly #outer = Buffer.alloc(blockLength + 32)
+
+  /** `key` is no longer than a block. */
+  constructor(key: Uint8Array) {
+    for (let at = 0; at < blockLength; at += 1) {
+      this.#inner[at] = (key[at] ?? 0) ^ 0x36
+      this.#outer[at] = (key[at] ?? 0) ^ 0x5c
+    }
+  }
+
+  of(value: string): Uint8Array {
+    this.#outer.set(hash('sha256', this.#block(value), 'buffer'), blockLength)
+    return new Uint8Array(hash('sha256', this.#outer, 'buffer').subarray(0, indexLength))
+  }
+
+  #block(value: string): Buffer {
+    // A character of a string takes three bytes at most.
+    if (value.length * 3 > this.#inner.length - blockLength) {
+      return Buffer.concat([this.#inner.subarray(0, blockLength), Buffer.from(value)])
+    }
+    return this.#inner.subarray(0, blockLength + this.#inner.write(value, blockLength))
   }
 }
 
@@ -155,10 +195,47 @@ class MainSealer implements Sealer {
 const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
 
+/** The keys of one writer's day of the journal, as they are given to another thread. */
+export interface JournalKeys {
+  readonly keyId: string
+  /** By table. */
+  readonly sealing: Readonly<Record<'query_log' | 'check_ins', KeyObject>>
+  readonly indexing: Readonly<Record<IndexedColumn, Uint8Array>>
+}
+
+/** Seals and indexes with keys that another thread's ring has derived. */
+export class DayKeys {
+  #keys: JournalKeys | null = null
+  #indexes = new Map<IndexedColumn, KeyedIndex>()
+
+  use(keys: JournalKeys): void {
+    this.#keys = keys
+    this.#indexes = new Map()
+  }
+
+  seal(place: Place, plaintext: string): Uint8Array {
+    const { sealing, keyId } = this.#given()
+    const key = place.table === 'check_ins' ? sealing.check_ins : sealing.query_log
+    return sealWith(key, keyId, place, plaintext)
+  }
+
+  index(column: IndexedColumn, value: string): Uint8Array {
+    const index = this.#indexes.get(column) ?? new KeyedIndex(this.#given().indexing[column])
+    this.#indexes.set(column, index)
+    return index.of(value)
+  }
+
+  #given(): JournalKeys {
+    if (this.#keys === null) throw new Error('the keys of the day were not given')
+    return this.#keys
+  }
+}
+
 /** Journal key ids read `2026-11-21.<writer>`: the month finds the secret, the rest derives the key. */
-class JournalSealer implements Sealer {
+class JournalSealer implements JournalSeals {
   readonly #ring: KeyRing
   readonly #writer: string
+  readonly #indexes = new Map<IndexedColumn, KeyedIndex>()
   #keyId = ''
   #preparedUntil = 0
 
@@ -172,6 +249,7 @@ class JournalSealer implements Sealer {
     await this.#ring.ensure(`journal-${monthOf(at)}`)
     const day = dayOf(at)
     this.#keyId = `${day}.${this.#writer}`
+    this.#indexes.clear()
     this.#preparedUntil = Date.parse(day) + 86_400_000
   }
 
@@ -184,6 +262,34 @@ class JournalSealer implements Sealer {
     return openWith(this.#keyFor(place, keyId), keyId, place, envelope)
   }
 
+  index(column: IndexedColumn, value: string): Uint8Array {
+    const known = this.#indexes.get(column)
+    if (known !== undefined) return known.of(value)
+    const index = new KeyedIndex(this.#indexKey(column).export())
+    this.#indexes.set(column, index)
+    return index.of(value)
+  }
+
+  /** What a thread needs to write as this sealer does. Call `prepare` before. */
+  keysOfDay(): JournalKeys {
+    const sealing = (table: string): KeyObject => this.#keyFor({ table, column: '', row: '' }, this.#keyId)
+    return {
+      keyId: this.#keyId,
+      sealing: { query_log: sealing('query_log'), check_ins: sealing('check_ins') },
+      indexing: {
+        'query_log.address_key': this.#indexKey('query_log.address_key').export(),
+        'lookup_payers.scopes': this.#indexKey('lookup_payers.scopes').export(),
+        'check_ins.facts_key': this.#indexKey('check_ins.facts_key').export(),
+      },
+    }
+  }
+
+  #indexKey(column: IndexedColumn): KeyObject {
+    const keys = this.#ring.derived(`journal-${this.#keyId.slice(0, 7)}`)
+    if (keys === undefined) throw new Error('the key of the month is not prepared')
+    return keys.get(`index/${column}`)
+  }
+
   #keyFor(place: Place, keyId: string): KeyObject {
     const keys = this.#ring.derived(`journal-${keyId.slice(0, 7)}`)
     if (keys === undefined) throw new SealBroken(place, `no key ${keyId}`)
@@ -194,7 +300,7 @@ class JournalSealer implements Sealer {
 /** The opened ring. Make it with `openKeyRing`. */
 export class KeyRing implements Keys {
   readonly main: Sealer
-  readonly journal: Keys['journal']
+  readonly journal: JournalSealer
   readonly #wrappingKey: KeyObject
   readonly #storage: RingStorage
   readonly #derived: Map<string, DerivedKeys>

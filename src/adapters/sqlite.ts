@@ -51,8 +51,8 @@ export function openSqliteFile(path: string, options: { readonly?: boolean } = {
 }
 
 /**
- * Runs a list of commands on a connection inside the transaction that is open, or inside one that the caller
- * opens. Shared by the main database and the journal's thread.
+ * Runs commands on a connection in transactions: one batch each for the main database, a group of members each for the
+ * journal's thread.
  */
 export class SqliteBatchRunner {
   readonly #connection: SqliteDatabase.Database
@@ -66,51 +66,65 @@ export class SqliteBatchRunner {
   /** Runs the commands in an IMMEDIATE transaction of their own. Throws the port's errors. */
   transaction(commands: readonly Command[]): Outcome[] {
     if (commands.length === 0) throw new RangeError('an empty batch')
+    return this.atomically(() => commands.map((command) => this.run(command)))
+  }
+
+  /** Runs one command of the open transaction. */
+  run(command: Command): Outcome {
+    return runCommand(this.#statements, command)
+  }
+
+  /** Reads row by row; nothing else may be run meanwhile. */
+  *each<T>(query: Query<T>): Iterable<T> {
+    for (const row of this.#statements.get(query.text).iterate(...query.values)) if (isRow(row)) yield query.read(row)
+  }
+
+  /** Runs `work` in an IMMEDIATE transaction. Throws where nothing of it was committed, and then the port's errors. */
+  atomically<T>(work: () => T): T {
     this.#statements.get('BEGIN IMMEDIATE').run()
     try {
-      const outcomes = commands.map((command) => runCommand(this.#statements, command))
+      const result = work()
       this.#statements.get('COMMIT').run()
-      return outcomes
+      return result
     } catch (error) {
       this.#rollBack()
       throw portError(error)
     }
+  }
+
+  /** Runs one batch as a member of the open transaction. */
+  nested(commands: readonly Command[]): Outcome[] | Error {
+    // A single statement is atomic without a savepoint.
+    const work = (): Outcome[] => commands.map((command) => this.run(command))
+    return commands.length > 1 ? this.apart(work) : this.#attempt(work)
   }
 
   /**
-   * Runs several batches in one IMMEDIATE transaction: each is atomic by itself, a broken one leaves the others
-   * alone, and all become durable together. Throws only where nothing at all was committed.
+   * Runs `work` as a member of the open transaction: what fails is undone by itself and leaves the other members alone.
+   * Throws where the whole transaction is lost.
    */
-  group(batches: readonly (readonly Command[])[]): (Outcome[] | Error)[] {
-    this.#statements.get('BEGIN IMMEDIATE').run()
-    try {
-      const results = batches.map((commands) => this.nested(commands))
-      this.#statements.get('COMMIT').run()
-      return results
-    } catch (error) {
-      this.#rollBack()
-      throw portError(error)
-    }
+  apart<T>(work: () => T): T | Error {
+    this.#statements.get('SAVEPOINT member').run()
+    const result = this.#attempt(work)
+    if (result instanceof Error) this.#statements.get('ROLLBACK TO member').run()
+    this.#statements.get('RELEASE member').run()
+    return result
   }
 
-  /** Runs one batch inside the transaction that is open. A single statement is atomic without a savepoint. */
-  nested(commands: readonly Command[]): Outcome[] | Error {
-    const savepoint = commands.length > 1
-    if (savepoint) this.#statements.get('SAVEPOINT member').run()
+  /** A full disk or an I/O error ends the whole transaction: then it has failed, not one member. */
+  #attempt<T>(work: () => T): T | Error {
     try {
-      const outcomes = commands.map((command) => runCommand(this.#statements, command))
-      if (savepoint) this.#statements.get('RELEASE member').run()
-      return outcomes
+      return work()
     } catch (error) {
-      // A full disk or an I/O error ends the whole transaction: then the group has failed, not one member.
       if (!this.#connection.inTransaction) throw error
-      if (savepoint) {
-        this.#statements.get('ROLLBACK TO member').run()
-        this.#statements.get('RELEASE member').run()
-      }
       const cause = portError(error)
       return cause instanceof Error ? cause : new Error('unknown failure', { cause })
     }
+  }
+
+  /** Whether the transaction that a failure happened in is still open. */
+  get inTransaction(): boolean {
+    return this.#connection.inTransaction
   }
 
   #rollBack(): void {

@@ -1,4 +1,5 @@
-import type { Database } from './database.ts'
+import type { Command, Database, Query } from './database.ts'
+import type { IndexedColumn, Place } from './keys.ts'
 
 /**
  * The journal: one database on Node, a list of databases on D1. A `batch` on a shard is durable before
@@ -16,4 +17,16 @@ export class JournalUnavailable extends Error {
     super(`the journal cannot be written: ${reason}`, options)
     this.name = 'JournalUnavailable'
   }
+}
+
+/** What writes the journal in the thread that holds its file: everything at once, nothing waits. */
+export interface JournalWriting {
+  /** Runs one command of the open transaction. */
+  run(command: Command): void
+  /** Reads row by row; nothing else may be run meanwhile. */
+  each<T>(query: Query<T>): Iterable<T>
+  /** Seals with the key of the day. */
+  seal(place: Place, plaintext: string): Uint8Array
+  /** The first eight bytes of an HMAC-SHA-256 under the month's key of that column. */
+  index(column: IndexedColumn, value: string): Uint8Array
 }

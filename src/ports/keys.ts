@@ -24,15 +24,22 @@ export class SealBroken extends Error {
   }
 }
 
+/** What of the journal is found by a keyed hash. */
+export type IndexedColumn = 'query_log.address_key' | 'lookup_payers.scopes' | 'check_ins.facts_key'
+
+/** Seals the journal: one key per month, writer and day, so that dropping a month's secret shreds the month. */
+export interface JournalSeals extends Sealer {
+  /** Makes sure that the month of `at` (UTC milliseconds) has its secret, and that today's key is used. */
+  prepare(at: number): Promise<void>
+  /** The first eight bytes of an HMAC-SHA-256 under the prepared month's key of that column. */
+  index(column: IndexedColumn, value: string): Uint8Array
+}
+
 /** The key ring's public face. All calls but `prepare` are synchronous: they stand on the lookup path. */
 export interface Keys {
   /** For the main database. */
   readonly main: Sealer
-  /** For the journal: one key per month, writer and day, so that dropping a month's secret shreds the month. */
-  readonly journal: Sealer & {
-    /** Makes sure that the month of `at` (UTC milliseconds) has its secret, and that today's key is used. */
-    prepare(at: number): Promise<void>
-  }
+  readonly journal: JournalSeals
   /** The blind index of an address: HMAC-SHA-256 of its matching key, 32 bytes. */
   blindIndex(matchingKey: string): Uint8Array
 }

@@ -34,6 +34,29 @@ export interface LookupLog {
    * charged or logged; with another error where the journal cannot be written, and then no answer may go out.
    */
   record(entry: LookupEntry): Promise<void>
+  /** Where the budgets do not count what is kept of today's lookups, in words. */
+  faults(): Promise<readonly string[]>
+}
+
+/** Asker, device and scopes in one text, as they pass to the thread that writes the log. */
+export const payerText = ({ asker, device, scopes }: Pick<LookupEntry, 'asker' | 'device' | 'scopes'>): string => {
+  let whole = `${asker}\n${device ?? ''}`
+  for (const { name } of scopes) whole += `\n${name}`
+  return whole
+}
+
+/** Takes apart what `payerText` made. */
+export function readPayerText(whole: string): { asker: string; device: string | null; scopes: string[] } {
+  const [asker = '', device = '', ...scopes] = whole.split('\n')
+  return { asker, device: device === '' ? null : device, scopes }
+}
+
+/** A lookup as it passes to that thread. */
+export interface PackedLookup {
+  readonly payer: string
+  /** In the order of the payer's scopes. */
+  readonly limits: readonly number[]
+  readonly addresses: readonly LookedUpAddress[]
 }
 
 /** How many times over an asker may name a budget's worth of addresses a day: each time is a row in the query log. */

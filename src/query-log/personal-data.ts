@@ -7,6 +7,8 @@ const columns = {
   device: linked('id of the device that asked; none of an anonymous asker'),
   interface: impersonal('the way it was asked'),
   status: impersonal('what came back'),
+  address_key: blindIndex('of the recipient address asked for, under the key of the month'),
+  payer: linked('number of who paid for it on that day'),
   address_sealed: sealed('the recipient address asked for'),
 }
 
@@ -53,6 +55,25 @@ export const personalData: readonly TableDeclaration[] = [
       legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
       retention: 'QUERY_LOG_DAYS, von Haus aus 90 Tage und nie mehr als 365',
       recipients: [],
+    },
+  },
+  {
+    ...budget,
+    table: 'lookup_payers',
+    holds: 'whose budgets the lookups of one day are counted against',
+    german: {
+      holds: 'auf wessen Kontingente die Abfragen eines Tages gezählt werden',
+      purpose: 'niemand soll das Verzeichnis mit geratenen Adressen ablesen können',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO',
+      retention: 'der Tag (UTC) und bis zum Lauf der nächsten Nacht',
+      recipients: [],
+    },
+    columns: {
+      day: impersonal('UTC days since 1970'),
+      number: linked('of the payer on that day'),
+      scopes: blindIndex(
+        'of the day with a subscriber, a mailbox, a domain or a truncated network, one after the other',
+      ),
     },
   },
   {

@@ -16,9 +16,9 @@ import { rowsPerBatch, toEach, untilDone } from '../ports/bounded.ts'
 import type { Journal } from '../ports/journal.ts'
 import { openText, type Keys } from '../ports/keys.ts'
 import { singleGauge } from '../ports/meter.ts'
-import type { Clock, Random } from '../ports/runtime.ts'
+import type { LookupLog } from '../ports/lookup-log.ts'
+import type { Clock } from '../ports/runtime.ts'
 import { searchLog, type FoundLookup, type LogQuestion } from './search/search.ts'
-import { createLogInTables } from './budgets/log-in-tables.ts'
 import { createBudgetUpkeep } from './budgets/upkeep.ts'
 import { lowestIdAt } from './log-ids.ts'
 import { logPlace } from './log-place.ts'
@@ -35,7 +35,7 @@ export interface QueryLogRoom extends Room {
 interface QueryLogDeps {
   readonly journal: Journal
   readonly keys: Keys
-  readonly random: Random
+  readonly lookupLog: LookupLog
   readonly clock: Clock
   readonly events: Events
   readonly authenticate: AuthenticateDevice
@@ -91,7 +91,7 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
   })
 
   return {
-    record: createRecordLookup({ ...deps, lookupLog: createLogInTables(deps) }),
+    record: createRecordLookup(deps),
     search: (question) => searchLog(deps, question),
     routes: [routes],
     jobs: [

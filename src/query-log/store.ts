@@ -6,19 +6,65 @@ export interface LogRow {
   readonly asker: string
   readonly device: string | null
   readonly status: 'found' | 'not_found'
+  /** The keyed hash of the address's matching key. */
+  readonly addressKey: Uint8Array
+  /** The number of who paid for it on that day; null where the budgets are counted in tables. */
+  readonly payer: number | null
   readonly addressSealed: Uint8Array
 }
 
 export const insertRecent = (row: LogRow): Command =>
   command(
-    `INSERT INTO query_log_recent (id, at, asker, device, interface, status, address_sealed)
-     VALUES (?, ?, ?, ?, 'http', ?, ?)`,
+    `INSERT INTO query_log_recent (id, at, asker, device, interface, status, address_key, payer, address_sealed)
+     VALUES (?, ?, ?, ?, 'http', ?, ?, ?, ?)`,
     row.id,
     row.at,
     row.asker,
     row.device,
     row.status,
+    row.addressKey,
+    row.payer,
     row.addressSealed,
+  )
+
+/** Who pays on one day: the keys of the scopes, one after the other, the asker's own first. */
+export const insertPayer = (day: number, number: number, scopes: Uint8Array): Command =>
+  command(`INSERT INTO lookup_payers (day, number, scopes) VALUES (?, ?, ?)`, day, number, scopes)
+
+export const payersOf = (day: number) =>
+  query({ number: integer, scopes: blob }, `SELECT number, scopes FROM lookup_payers WHERE day = ?`, day)
+
+const paidColumns = { payer: integer, addressKey: blob }
+
+/** The rows that somebody paid for, from an id on and within a time, in the order in which they were logged. */
+export const movedAndPaid = (id: number, from: number, to: number) =>
+  query(
+    paidColumns,
+    `SELECT payer, address_key AS addressKey FROM query_log
+     WHERE id >= ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id`,
+    id,
+    from,
+    to,
+  )
+
+/** The same of those that were not moved yet. */
+export const recentAndPaid = (id: number, from: number, to: number) =>
+  query(
+    paidColumns,
+    `SELECT payer, address_key AS addressKey FROM query_log_recent
+     WHERE id >= ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id`,
+    id,
+    from,
+    to,
+  )
+
+/** Deletes payers of before `day`, `rows` at most. */
+export const deletePayersBefore = (day: number, rows: number): Command =>
+  command(
+    `DELETE FROM lookup_payers
+     WHERE (day, number) IN (SELECT day, number FROM lookup_payers WHERE day < ? LIMIT ?)`,
+    day,
+    rows,
   )
 
 /**
@@ -28,8 +74,8 @@ export const insertRecent = (row: LogRow): Command =>
  */
 export const moveRecentBelow = (id: number, rows: number): Command[] => [
   command(
-    `INSERT INTO query_log (id, at, asker, device, interface, status, address_sealed)
-     SELECT id, at, asker, device, interface, status, address_sealed FROM query_log_recent r
+    `INSERT INTO query_log (id, at, asker, device, interface, status, address_key, payer, address_sealed)
+     SELECT id, at, asker, device, interface, status, address_key, payer, address_sealed FROM query_log_recent r
      WHERE r.id < ? AND NOT EXISTS (SELECT 1 FROM query_log l WHERE l.id = r.id)
      ORDER BY r.id LIMIT ?`,
     id,

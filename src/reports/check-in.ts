@@ -2,65 +2,76 @@ import { requireAllowedFacts } from '../api/device-facts.ts'
 import type { DeviceCaller } from '../api/room.ts'
 import type { DeviceFacts } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
-import type { Database, Reader } from '../ports/database.ts'
+import type { CheckIns } from '../ports/check-ins.ts'
+import type { Database } from '../ports/database.ts'
 import type { Journal } from '../ports/journal.ts'
-import { openText, SealBroken, sealText, type Keys, type Place } from '../ports/keys.ts'
+import { sealText, type Keys, type Place } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { deleteCheckInsOf, putCheckIn, readCheckIn, readLiveDevices, readReportingDevices } from './store.ts'
+import { checkInOf, deleteCheckInsOf, putCheckIn, readLiveDevices, readReportingDevices } from './store.ts'
 
 export interface CheckInDeps {
   readonly database: Database
   readonly journal: Journal
-  readonly keys: Keys
+  readonly checkIns: CheckIns
   readonly clock: Clock
 }
 
 const hourMilliseconds = 3_600_000
 
-const factsPlace = (device: string): Place => ({ table: 'check_ins', column: 'facts_sealed', row: device })
+/** The hour that a time lies in, both in UTC milliseconds. */
+export const hourOf = (at: number): number => at - (at % hourMilliseconds)
+
+/** A hash of 32 bits, for spreading what needs no secret (FNV-1a with the end of MurmurHash3). */
+export const mixOf = (value: string, seed: number): number => {
+  let mixed = 0x811c9dc5 ^ Math.imul(seed, 0x9e3779b1)
+  for (let at = 0; at < value.length; at += 1) mixed = Math.imul(mixed ^ value.charCodeAt(at), 0x01000193)
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  return (mixed ^ (mixed >>> 13)) >>> 0
+}
+
+/**
+ * Whether a report that says nothing new is to be written again. The stored time is cut to the hour; each device's hour
+ * begins at a minute of its own, so that no hour begins with the reports of all devices.
+ */
+export const isDue = (device: string, seenAt: number, now: number): boolean =>
+  seenAt < hourOf(now - (mixOf(device, 0) % hourMilliseconds))
+
+export const factsPlace = (device: string): Place => ({ table: 'check_ins', column: 'facts_sealed', row: device })
+
+/** What the key of a report is made of. */
+export const factsKeyText = (device: string, facts: string): string => `${device}\0${facts}`
 
 /** In one order, whatever order the fields came in. */
 const factsText = ({ appVersion, deviceType, osVersion, language, serialNumber }: DeviceFacts): string =>
   JSON.stringify({ appVersion, deviceType, osVersion, language, serialNumber })
 
-/** Whether this very report is kept already. One whose key is gone says nothing any more. */
-async function isKept(
-  deps: CheckInDeps,
-  reader: Reader,
-  device: string,
-  hour: number,
-  facts: string,
-): Promise<boolean> {
-  const kept = await readCheckIn(reader, device)
-  if (kept === null || kept.seenAt < hour) return false
-  try {
-    return openText(deps.keys.journal, factsPlace(device), kept.factsSealed) === facts
-  } catch (error) {
-    if (error instanceof SealBroken) return false
-    throw error
-  }
-}
-
-async function keep(deps: CheckInDeps, caller: DeviceCaller, facts: string): Promise<void> {
-  const now = deps.clock()
-  const hour = now - (now % hourMilliseconds)
-  const shard = deps.journal.shard(caller.subscriberId)
-  const device = caller.deviceId
-  await deps.keys.journal.prepare(now)
-  if (await isKept(deps, shard.reading('primary'), device, hour, facts)) return
-  const factsSealed = sealText(deps.keys.journal, factsPlace(device), facts)
-  await shard.batch([putCheckIn({ device, subscriber: caller.subscriberId, seenAt: hour, factsSealed })])
-}
+/** Check-ins in the tables of the journal's shards, where no process remembers them. */
+export const createCheckInsInTables = (deps: Pick<CheckInDeps, 'journal' | 'clock'> & { keys: Keys }): CheckIns => ({
+  keep: async ({ device, subscriber, facts }) => {
+    const now = deps.clock()
+    await deps.keys.journal.prepare(now)
+    const shard = deps.journal.shard(subscriber)
+    const factsKey = deps.keys.journal.index('check_ins.facts_key', factsKeyText(device, facts))
+    const kept = await shard.reading('primary').first(checkInOf(device))
+    const isSame = kept?.factsKey.every((byte, at) => byte === factsKey[at]) ?? false
+    if (kept !== null && isSame && !isDue(device, kept.seenAt, now)) return
+    const factsSealed = sealText(deps.keys.journal, factsPlace(device), facts)
+    await shard.batch([putCheckIn({ device, subscriber, seenAt: hourOf(now), factsKey, factsSealed })])
+  },
+})
 
 /**
- * Keeps a device's report in the place of its last one. It writes only where something changed or another hour began,
- * so that a report every five minutes does not cost a commit each. Throws `serial_number_not_android`,
+ * Keeps a device's report in the place of its last one. Throws `serial_number_not_android`,
  * `log_unavailable`.
  */
 export async function recordCheckIn(deps: CheckInDeps, caller: DeviceCaller, device: DeviceFacts): Promise<void> {
   requireAllowedFacts(device)
   try {
-    await keep(deps, caller, factsText(device))
+    await deps.checkIns.keep({
+      device: caller.deviceId,
+      subscriber: caller.subscriberId,
+      facts: factsText(device),
+    })
   } catch (cause) {
     throw new DomainError('log_unavailable', 'The check-in could not be kept. Try again shortly.', {
       retryAfterSeconds: 60,

@@ -1,4 +1,4 @@
-import { linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
+import { blindIndex, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
 
 export const personalData: readonly TableDeclaration[] = [
   {
@@ -21,6 +21,7 @@ export const personalData: readonly TableDeclaration[] = [
       device: linked('id of the device'),
       subscriber: linked('id of the subscriber'),
       seen_at: linked('when it was last seen, to the hour, UTC milliseconds'),
+      facts_key: blindIndex('of the device with its facts, under the key of the month'),
       facts_sealed: sealed('app version, device type, OS version, language, serial number (Android only)'),
     },
   },

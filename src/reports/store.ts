@@ -4,27 +4,29 @@ export interface CheckInRow {
   readonly device: string
   readonly subscriber: string
   readonly seenAt: number
+  /** A keyed hash of the device and the facts. */
+  readonly factsKey: Uint8Array
   readonly factsSealed: Uint8Array
 }
 
-export const readCheckIn = (reader: Reader, device: string) =>
-  reader.first(
-    query(
-      { seenAt: integer, factsSealed: blob },
-      `SELECT seen_at AS seenAt, facts_sealed AS factsSealed FROM check_ins WHERE device = ?`,
-      device,
-    ),
+export const checkInOf = (device: string) =>
+  query(
+    { seenAt: integer, factsKey: blob },
+    `SELECT seen_at AS seenAt, facts_key AS factsKey FROM check_ins WHERE device = ?`,
+    device,
   )
 
 /** Overwrites what was there; of two that race, the one of the later hour stays. */
 export const putCheckIn = (row: CheckInRow): Command =>
   command(
-    `INSERT INTO check_ins (device, subscriber, seen_at, facts_sealed) VALUES (?, ?, ?, ?)
-     ON CONFLICT (device) DO UPDATE SET seen_at = excluded.seen_at, facts_sealed = excluded.facts_sealed
+    `INSERT INTO check_ins (device, subscriber, seen_at, facts_key, facts_sealed) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (device) DO UPDATE
+     SET seen_at = excluded.seen_at, facts_key = excluded.facts_key, facts_sealed = excluded.facts_sealed
      WHERE excluded.seen_at >= check_ins.seen_at`,
     row.device,
     row.subscriber,
     row.seenAt,
+    row.factsKey,
     row.factsSealed,
   )
 

@@ -20,7 +20,7 @@ import {
   type Database,
 } from '../../src/ports/database.ts'
 import { JournalUnavailable, type Journal } from '../../src/ports/journal.ts'
-import { engines, migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
+import { engines, memoryKeyRing, migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 
 /** A journal of one kind, and its rows as somebody else reads them. */
@@ -48,9 +48,12 @@ async function journalFile(more = ''): Promise<string> {
   return file
 }
 
+const startJournal = async (file: string): Promise<JournalThread> =>
+  JournalThread.start(file, { keys: await memoryKeyRing(), clock: Date.now })
+
 async function startThread(): Promise<Subject> {
   const file = await journalFile()
-  const journal = await JournalThread.start(file)
+  const journal = await startJournal(file)
   const beside = new Sqlite(openSqliteFile(file))
   return {
     journal,
@@ -83,8 +86,8 @@ const sealedAddress = Uint8Array.of(1, 0, 255)
 /** One row of the log. */
 const logged = (id: number, asker: string, status = 'found'): Command =>
   command(
-    `INSERT INTO query_log_recent (id, at, asker, device, interface, status, address_sealed)
-     VALUES (?, ?, ?, NULL, 'http', ?, ?)`,
+    `INSERT INTO query_log_recent (id, at, asker, device, interface, status, address_key, address_sealed)
+     VALUES (?, ?, ?, NULL, 'http', ?, x'00', ?)`,
     id,
     1_795_262_400_000,
     asker,
@@ -264,7 +267,7 @@ describe('the journal’s thread', () => {
   ): Promise<{ journal: JournalThread; file: string; thread: () => Worker; groups: () => number }> {
     const file = await journalFile(more)
     const posted = vi.spyOn(Worker.prototype, 'postMessage')
-    const journal = await JournalThread.start(file)
+    const journal = await startJournal(file)
     return {
       journal,
       file,
@@ -354,7 +357,8 @@ describe('the journal’s thread', () => {
        END`,
     )
     const overflow = command(
-      `INSERT INTO query_log (id, at, asker, interface, status, address_sealed) VALUES (1, 1, 'too much', 'http', 'found', x'00')`,
+      `INSERT INTO query_log (id, at, asker, interface, status, address_key, address_sealed)
+       VALUES (1, 1, 'too much', 'http', 'found', x'00', x'00')`,
     )
     const results = await Promise.all(
       [[logged(nextId(), 'lost')], [logged(nextId(), 'lost'), overflow], [logged(nextId(), 'lost')]].map((commands) =>
@@ -392,6 +396,6 @@ describe('the journal’s thread', () => {
   })
 
   test('does not start over a file it cannot open', async () => {
-    await expect(JournalThread.start(join(folder.path, 'no', 'such', 'folder.db'))).rejects.toThrow()
+    await expect(startJournal(join(folder.path, 'no', 'such', 'folder.db'))).rejects.toThrow()
   })
 })

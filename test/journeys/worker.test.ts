@@ -6,6 +6,8 @@ import { openKeyRing, sha256 } from '../../src/adapters/key-ring.ts'
 import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
 import { outgoingFetch } from '../../src/adapters/outgoing-fetch.ts'
 import { createEvents } from '../../src/events.ts'
+import { createLogInTables } from '../../src/query-log/budgets/log-in-tables.ts'
+import { createCheckInsInTables } from '../../src/reports/check-in.ts'
 import { createService } from '../../src/service.ts'
 import { Api, askOver } from '../support/api.ts'
 import { checkService } from '../support/check-service.ts'
@@ -31,17 +33,21 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
       storage: new KeyRingDatabase(keysDatabase, Date.now),
       mayCreate: false,
     })
+    const journal = new JournalShards(shards, sha256)
+    const random = { bytes: (length: number) => crypto.getRandomValues(new Uint8Array(length)) }
     const service = await createService(
       {
         main: database('DB_MAIN'),
-        journal: new JournalShards(shards, sha256),
+        journal,
+        lookupLog: createLogInTables({ journal, keys, clock: Date.now, random }),
+        checkIns: createCheckInsInTables({ journal, keys, clock: Date.now }),
         keys,
         sha256,
         mailer: { deliver: () => Promise.reject(new Error('nothing is sent from here')) },
         outgoing: outgoingFetch,
         crypto,
         brainpool: null,
-        random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+        random,
         clock: Date.now,
         background: { run: () => undefined },
         events: createEvents(() => undefined, 'error', Date.now),

@@ -72,11 +72,39 @@ describe.each(engines)('check-ins on %s', (engine) => {
       await checkIn(phone)
     }
     expect(await kept(phone)).toEqual(first)
-    harness.clock.now += 5 * minute
-    await checkIn(phone)
-    const [next] = await kept(phone)
-    expect(next?.seenAt).toBe((first[0]?.seenAt ?? 0) + hour)
-    expect(next?.factsSealed).not.toEqual(first[0]?.factsSealed)
+    // Each device is written at a minute of its own of the next hour.
+    const seen = new Set<number>()
+    for (let after = 0; after < 60; after += 5) {
+      harness.clock.now += 5 * minute
+      await checkIn(phone)
+      seen.add((await kept(phone))[0]?.seenAt ?? 0)
+    }
+    const begun = first[0]?.seenAt ?? 0
+    expect([...seen].filter((at) => at !== begun)).toEqual([begun + hour])
+    expect((await kept(phone))[0]?.factsSealed).not.toEqual(first[0]?.factsSealed)
+  })
+
+  test('reports of many devices that say nothing new are written all over the hour', async () => {
+    const devices = await Promise.all(Array.from({ length: 40 }, newcomer))
+    harness.clock.now = Math.ceil(harness.clock.now / hour) * hour
+    for (const device of devices) await checkIn(device)
+    const [begun = 0] = (await kept(devices[0] ?? (await newcomer()))).map(({ seenAt }) => seenAt)
+    const written = async (): Promise<number> => {
+      for (const device of devices) await checkIn(device)
+      const rows = await Promise.all(devices.map(kept))
+      return rows.flat().filter(({ seenAt }) => seenAt > begun).length
+    }
+    const after: number[] = []
+    for (const minutes of [60, 5, 25, 29]) {
+      harness.clock.now += minutes * minute
+      after.push(await written())
+    }
+    const [atOnce = 0, soon = 0, half = 0, most = 0] = after
+    expect(atOnce).toBeLessThan(4)
+    expect(soon).toBeLessThan(12)
+    expect(half).toBeGreaterThan(8)
+    expect(half).toBeLessThan(32)
+    expect(most).toBeGreaterThan(35)
   })
 
   test('many reports at once leave one row', async () => {
@@ -95,6 +123,7 @@ describe.each(engines)('check-ins on %s', (engine) => {
     await harness.journal
       .shard(phone.subscriberId)
       .batch([command(`UPDATE check_ins SET facts_sealed = ? WHERE device = ?`, unreadable, phone.deviceId)])
+    harness.clock.now += 2 * hour
     expect((await checkIn(phone)).status).toBe(200)
     expect((await kept(phone)).map((row) => factsOf(phone, row.factsSealed))).toEqual([deviceFacts])
   })

@@ -250,8 +250,8 @@ describe.each(engines)('the jobs of the query log on %s', (engine) => {
     await lookUp(bob, ['first@example.com', 'second@example.com', 'third@example.com'])
     await harness.journal.shard(bob.subscriberId).batch([
       command(
-        `INSERT INTO query_log (id, at, asker, interface, status, address_sealed)
-         SELECT min(id), at, 'somebody', 'http', 'found', x'00' FROM query_log_recent WHERE asker = ?`,
+        `INSERT INTO query_log (id, at, asker, interface, status, address_key, address_sealed)
+         SELECT min(id), at, 'somebody', 'http', 'found', x'00', x'00' FROM query_log_recent WHERE asker = ?`,
         bob.subscriberId,
       ),
     ])
@@ -300,9 +300,9 @@ describe.each(engines)('many rows of the query log on %s', (engine) => {
       if (shard === undefined) throw new Error('there is no shard')
       await shard.batch([
         command(
-          `INSERT INTO query_log_recent (id, at, asker, interface, status, address_sealed)
+          `INSERT INTO query_log_recent (id, at, asker, interface, status, address_key, address_sealed)
            WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < ?)
-           SELECT number, 0, 'nobody', 'http', 'found', x'00' FROM numbers`,
+           SELECT number, 0, 'nobody', 'http', 'found', x'00', x'00' FROM numbers`,
           rows,
         ),
       ])

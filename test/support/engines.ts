@@ -16,7 +16,12 @@ import { createEvents } from '../../src/events.ts'
 import type { Connection } from '../../src/ports/connection.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Journal } from '../../src/ports/journal.ts'
+import type { CheckIns } from '../../src/ports/check-ins.ts'
+import type { LookupLog } from '../../src/ports/lookup-log.ts'
 import type { Mailer } from '../../src/ports/mailer.ts'
+import type { Clock, Random } from '../../src/ports/runtime.ts'
+import { createLogInTables } from '../../src/query-log/budgets/log-in-tables.ts'
+import { createCheckInsInTables } from '../../src/reports/check-in.ts'
 import type { OutgoingHttps } from '../../src/ports/outgoing-https.ts'
 import type { DatabaseRole } from '../../src/ports/schema.ts'
 import { createService, type Service } from '../../src/service.ts'
@@ -34,6 +39,8 @@ export const engines: readonly Engine[] = z.array(engine).parse((process.env['TE
 export interface Databases {
   readonly main: Database
   readonly journal: Journal
+  readonly lookupLog: LookupLog
+  readonly checkIns: CheckIns
   /** Ends what was opened. */
   close(): Promise<void>
 }
@@ -121,20 +128,30 @@ const required = (local: LocalD1, name: string): D1Binding => {
   return binding
 }
 
-async function openD1(): Promise<Databases> {
+interface DatabaseOptions {
+  readonly keys: KeyRing
+  readonly clock: Clock
+}
+
+const random: Random = { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) }
+
+async function openD1({ keys, clock }: DatabaseOptions): Promise<Databases> {
   const local = await startLocalD1()
   const shards = [
     await migrateD1('journal', required(local, 'DB_JOURNAL_0')),
     await migrateD1('journal', required(local, 'DB_JOURNAL_1')),
   ]
+  const journal = new JournalShards(shards, sha256)
   return {
     main: await migrateD1('main', required(local, 'DB_MAIN')),
-    journal: new JournalShards(shards, sha256),
+    journal,
+    lookupLog: createLogInTables({ journal, keys, clock, random }),
+    checkIns: createCheckInsInTables({ journal, keys, clock }),
     close: () => local.close(),
   }
 }
 
-async function openSqlite(): Promise<Databases> {
+async function openSqlite(options: DatabaseOptions): Promise<Databases> {
   const folder = await temporaryFolder()
   const connection = openSqliteFile(`${folder.path}/main.db`)
   const journalFile = `${folder.path}/journal.db`
@@ -143,10 +160,12 @@ async function openSqlite(): Promise<Databases> {
   await migrate('journal', journalConnection)
   journalConnection.close()
   const main = new Sqlite(connection)
-  const journal = await JournalThread.start(journalFile)
+  const journal = await JournalThread.start(journalFile, { ...options, warm: true })
   return {
     main,
     journal,
+    lookupLog: journal,
+    checkIns: journal,
     close: async () => {
       await journal.close()
       main.close()
@@ -155,7 +174,8 @@ async function openSqlite(): Promise<Databases> {
   }
 }
 
-export const openDatabases = (engine: Engine): Promise<Databases> => (engine === 'd1' ? openD1() : openSqlite())
+const openDatabases = (engine: Engine, options: DatabaseOptions): Promise<Databases> =>
+  engine === 'd1' ? openD1(options) : openSqlite(options)
 
 /** A key ring that lives in memory only. */
 export async function memoryKeyRing(): Promise<KeyRing> {
@@ -202,7 +222,6 @@ export async function openRoomHarness(
     patienceMilliseconds?: number
   } = {},
 ): Promise<RoomHarness> {
-  const databases = await openDatabases(engine)
   const config = testConfig('unused', options.settings)
   const clock = { now: Date.parse('2026-11-21T12:00:00Z') }
   const log: string[] = []
@@ -215,19 +234,22 @@ export async function openRoomHarness(
   )
   const background = new ProcessBackground(events)
   const keys = await memoryKeyRing()
+  const databases = await openDatabases(engine, { keys, clock: () => clock.now })
   const mails = new MailPool()
   const toPool: Mailer = { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) }
   const service = await createService(
     {
       main: databases.main,
       journal: databases.journal,
+      lookupLog: databases.lookupLog,
+      checkIns: databases.checkIns,
       keys,
       sha256,
       mailer: options.mailer ?? toPool,
       outgoing: options.outgoing ?? createOutgoingHttps(),
       crypto,
       brainpool: brainpoolCrypto,
-      random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+      random,
       clock: () => clock.now,
       background,
       events,

@@ -9,7 +9,7 @@ import { logPlace } from '../log-place.ts'
 import { insertRecent } from '../store.ts'
 import { CountedAddresses, NamedAddresses } from './counted.ts'
 import { dayOf } from './day.ts'
-import { readCount, spend, type Count } from './store.ts'
+import { readCount, readMiscounted, spend, type Count } from './store.ts'
 
 /** Of the keyed hashes that are kept; among the addresses of a day no two meet by chance. */
 const keyBytes = 16
@@ -72,10 +72,11 @@ export function createLogInTables(deps: LogDeps): LookupLog {
   const write = async ({ asker, device, addresses }: LookupEntry, first: readonly Command[]): Promise<void> => {
     const at = deps.clock()
     await deps.keys.journal.prepare(at)
-    const rows = addresses.map(({ address, status }) => {
+    const rows = addresses.map(({ address, matchingKey, status }) => {
       const id = ids.next(at)
       const addressSealed = sealText(deps.keys.journal, logPlace(id), address)
-      return insertRecent({ id, at, asker, device, status, addressSealed })
+      const addressKey = deps.keys.journal.index('query_log.address_key', matchingKey)
+      return insertRecent({ id, at, asker, device, status, addressKey, payer: null, addressSealed })
     })
     await deps.journal.shard(asker).batch([...first, ...rows])
   }
@@ -114,6 +115,13 @@ export function createLogInTables(deps: LogDeps): LookupLog {
       }
       counted.add(day, payer, unknown)
       named.add(day, payer, keys.length)
+    },
+    faults: async () => {
+      const today = dayOf(deps.clock())
+      const faults = await Promise.all(deps.journal.shards().map((shard) => readMiscounted(shard, today)))
+      return faults
+        .flat()
+        .map(({ day, used, addresses }) => `on day ${day} ${used} are counted and ${addresses} are kept`)
     },
   }
 }

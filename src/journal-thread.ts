@@ -1,0 +1,158 @@
+import { randomInt } from 'node:crypto'
+import { parentPort, workerData } from 'node:worker_threads'
+import { z } from 'zod'
+import {
+  unpackGroup,
+  unpackLookups,
+  type CommittedGroup,
+  type JournalAnswer,
+  type JournalGroup,
+  type JournalRequest,
+  type MemberFailure,
+} from './adapters/journal-messages.ts'
+import { DayKeys } from './adapters/key-ring.ts'
+import { openSqliteFile, SqliteBatchRunner } from './adapters/sqlite.ts'
+import { LookupWriter } from './query-log/lookup-writer.ts'
+import { CheckInWriter } from './reports/check-in-writer.ts'
+
+/**
+ * The journal's thread: takes one group at a time, commits it, and only then answers. The main thread collects the next
+ * group meanwhile, so that one `fsync` serves all that arrived during the last.
+ */
+
+const { file } = z.object({ file: z.string() }).parse(workerData)
+const port = parentPort
+if (port === null) throw new Error('the journal runs in a thread of its own')
+
+const connection = openSqliteFile(file)
+const runner = new SqliteBatchRunner(connection)
+const keys = new DayKeys()
+const writing = {
+  run: (command: Parameters<typeof runner.run>[0]) => void runner.run(command),
+  each: <T>(query: Parameters<typeof runner.each<T>>[0]) => runner.each(query),
+  seal: keys.seal.bind(keys),
+  index: keys.index.bind(keys),
+}
+const lookups = new LookupWriter(writing, () => randomInt(2 ** 32))
+const checkIns = new CheckInWriter(writing)
+
+/** The engine's own words: the main thread makes the port's error of them again. */
+const rootMessage = (error: unknown): string => {
+  if (!(error instanceof Error)) return 'unknown failure'
+  return error.cause instanceof Error ? error.cause.message : error.message
+}
+
+/** One member of the group failed while all ran without savepoints. */
+class MemberFailed extends Error {}
+
+/** Runs each member, apart from the others or not; what fails apart is noted, and `undo` is called. */
+const members = <T>(
+  items: readonly T[],
+  apart: boolean,
+  act: (item: T, index: number) => void,
+  undo: (index: number) => void,
+): MemberFailure[] => {
+  const failures: MemberFailure[] = []
+  items.forEach((item, index) => {
+    if (!apart) {
+      try {
+        act(item, index)
+      } catch (cause) {
+        throw runner.inTransaction ? new MemberFailed('a member failed', { cause }) : cause
+      }
+      return
+    }
+    const result = runner.apart(() => act(item, index))
+    if (!(result instanceof Error)) return
+    undo(index)
+    failures.push({ index, message: rootMessage(result) })
+  })
+  return failures
+}
+
+function writeGroup({ at, ...group }: JournalGroup, apart: boolean): CommittedGroup {
+  const changes: number[] = []
+  const batchFailures: MemberFailure[] = []
+  unpackGroup(group.batches).forEach((commands, index) => {
+    const result = runner.nested(commands)
+    if (result instanceof Error) batchFailures.push({ index, message: rootMessage(result) })
+    else for (const outcome of result) changes.push(outcome.changes)
+  })
+  const spent: { index: number; scopes: readonly number[] }[] = []
+  const asked = unpackLookups(group.lookups)
+  if (asked.length > 0) lookups.begin(at)
+  let mark = lookups.mark()
+  const lookupFailures = members(
+    asked,
+    apart,
+    (lookup, index) => {
+      mark = lookups.mark()
+      const scopes = lookups.write(at, lookup)
+      if (scopes.length > 0) spent.push({ index, scopes })
+    },
+    () => lookups.rollBack(mark),
+  )
+  checkIns.begin()
+  const reports = Array.from({ length: group.checkIns.length / 3 }, (_, index) => {
+    const [device = '', subscriber = '', facts = ''] = group.checkIns.slice(3 * index, 3 * index + 3)
+    return { device, subscriber, facts }
+  })
+  const checkInFailures = members(
+    reports,
+    apart,
+    (report) => checkIns.write(at, report),
+    () => checkIns.rollBack(),
+  )
+  return { changes, batchFailures, lookupFailures, checkInFailures, spent }
+}
+
+/** What is counted in memory must not outlive a transaction that is not committed. */
+const attempt = (group: JournalGroup, apart: boolean): CommittedGroup => {
+  try {
+    return runner.atomically(() => writeGroup(group, apart))
+  } catch (error) {
+    lookups.rollBack()
+    checkIns.rollBack()
+    throw error
+  }
+}
+
+/** Members are written without savepoints, which cost as much as a row; only where one fails all are written again, apart. */
+const commit = (group: JournalGroup): JournalAnswer => {
+  try {
+    try {
+      return attempt(group, false)
+    } catch (error) {
+      if (!(error instanceof MemberFailed)) throw error
+      return attempt(group, true)
+    }
+  } catch (error) {
+    return { failed: rootMessage(error) }
+  }
+}
+
+const faultsAt = (at: number): JournalAnswer => {
+  try {
+    return { faults: lookups.faults(at) }
+  } catch (error) {
+    return { faults: [`the log cannot be read: ${rootMessage(error)}`] }
+  }
+}
+
+const send = (answer: JournalAnswer): void => port.postMessage(answer)
+
+port.on('message', (request: JournalRequest) => {
+  if ('group' in request) send(commit(request.group))
+  else if ('keys' in request) keys.use(request.keys)
+  else if ('faultsAt' in request) send(faultsAt(request.faultsAt))
+  else if ('warm' in request) {
+    lookups.begin(request.warm)
+    send({ ready: true })
+  } else {
+    connection.pragma('wal_checkpoint(TRUNCATE)')
+    connection.close()
+    send({ closed: true })
+    port.close()
+  }
+})
+send({ ready: true })

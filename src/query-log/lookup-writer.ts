@@ -1,0 +1,149 @@
+import type { JournalWriting } from '../ports/journal.ts'
+import { readPayerText, type LookedUpAddress, type PackedLookup } from '../ports/lookup-log.ts'
+import { dayMilliseconds, dayOf } from './budgets/day.ts'
+import { keyBytes, Ledger, type Charge, type Payer } from './ledger.ts'
+import { LogIds, lowestIdAt } from './log-ids.ts'
+import { logPlace } from './log-place.ts'
+import { insertPayer, insertRecent, movedAndPaid, payersOf, recentAndPaid } from './store.ts'
+
+/** An asker with a device, and who pays for them. */
+interface KnownPayer {
+  readonly asker: string
+  readonly device: string | null
+  readonly scopes: Uint8Array
+  readonly payer: Payer
+}
+
+/** Past this many the texts are forgotten, which costs a keyed hash for each scope of the next lookup. */
+const payersKnown = 20_000
+
+/**
+ * Writes the query log in the thread that holds its file, and counts its budgets in memory. What is counted is always what
+ * the rows say: it is read from them at the start of the process and of a day, and given back where a row is not written.
+ */
+export class LookupWriter {
+  readonly #journal: JournalWriting
+  readonly #ids: LogIds
+  readonly #known = new Map<string, KnownPayer>()
+  /** Payers that have a number and no row. */
+  readonly #unwritten = new Set<number>()
+  #ledger: Ledger | null = null
+  /** What the open transaction has charged, and the payers that it has written. */
+  #charges: Charge[] = []
+  #payersWritten: number[] = []
+
+  constructor(journal: JournalWriting, randomOffset: () => number) {
+    this.#journal = journal
+    this.#ids = new LogIds(randomOffset)
+  }
+
+  /** Begins a transaction. On a day whose rows are not in memory it reads them. */
+  begin(at: number): void {
+    this.#charges = []
+    this.#payersWritten = []
+    const day = dayOf(at)
+    if (this.#ledger?.day === day) return
+    this.#ledger = this.#read(day)
+    this.#known.clear()
+    this.#unwritten.clear()
+  }
+
+  /**
+   * Charges a lookup and writes its rows. Returns the indexes of the scopes that have less left than it needs: then it has
+   * done neither. What a statement throws goes through; then `rollBack` must be called.
+   */
+  write(at: number, { payer: text, limits, addresses }: PackedLookup): readonly number[] {
+    const ledger = this.#ledgerOf(at)
+    const known = this.#knownPayer(ledger, text)
+    const keys = addresses.map(({ matchingKey }) => this.#journal.index('query_log.address_key', matchingKey))
+    const charge = ledger.charge(known.payer, limits, keys)
+    if ('spent' in charge) return charge.spent
+    this.#charges.push(charge)
+    if (this.#unwritten.delete(known.payer.number)) {
+      this.#payersWritten.push(known.payer.number)
+      this.#journal.run(insertPayer(ledger.day, known.payer.number, known.scopes))
+    }
+    for (let index = 0; index < addresses.length; index += 1) {
+      this.#insert(at, known, addresses[index], keys[index])
+    }
+    return []
+  }
+
+  #insert(at: number, known: KnownPayer, asked?: LookedUpAddress, addressKey?: Uint8Array): void {
+    if (asked === undefined || addressKey === undefined) return
+    const id = this.#ids.next(at)
+    this.#journal.run(
+      insertRecent({
+        id,
+        at,
+        asker: known.asker,
+        device: known.device,
+        status: asked.status,
+        addressKey,
+        payer: known.payer.number,
+        addressSealed: this.#journal.seal(logPlace(id), asked.address),
+      }),
+    )
+  }
+
+  /** How far the open transaction is; `rollBack` goes back to it. */
+  mark(): { charges: number; payers: number } {
+    return { charges: this.#charges.length, payers: this.#payersWritten.length }
+  }
+
+  /** Gives back what was charged since the mark, or since the transaction began. */
+  rollBack(mark: { charges: number; payers: number } = { charges: 0, payers: 0 }): void {
+    for (const charge of this.#charges.splice(mark.charges).toReversed()) this.#ledger?.giveBack(charge)
+    for (const payer of this.#payersWritten.splice(mark.payers)) this.#unwritten.add(payer)
+  }
+
+  /** What is counted otherwise than the rows of that day say, in words. */
+  faults(at: number): string[] {
+    const counted = new Set(this.#ledgerOf(at).balances())
+    const logged = new Set(this.#read(dayOf(at)).balances())
+    const wrong = [...counted].filter((balance) => !logged.has(balance)).length
+    const missing = [...logged].filter((balance) => !counted.has(balance)).length
+    return wrong + missing === 0
+      ? []
+      : [`${wrong} counts are not what the log of today says, which has ${missing} others`]
+  }
+
+  #ledgerOf(at: number): Ledger {
+    if (this.#ledger?.day !== dayOf(at)) this.begin(at)
+    return this.#ledger ?? this.#read(dayOf(at))
+  }
+
+  #read(day: number): Ledger {
+    const ledger = new Ledger(day)
+    const payers = new Map<number, Payer>()
+    for (const { number, scopes } of this.#journal.each(payersOf(day))) {
+      payers.set(number, ledger.payerOf(scopes, number).payer)
+    }
+    const start = day * dayMilliseconds
+    for (const rows of [movedAndPaid, recentAndPaid]) {
+      for (const { payer: number, addressKey } of this.#journal.each(
+        rows(lowestIdAt(start), start, start + dayMilliseconds),
+      )) {
+        const payer = payers.get(number)
+        if (payer !== undefined) ledger.replay(payer, addressKey)
+      }
+    }
+    return ledger
+  }
+
+  #knownPayer(ledger: Ledger, text: string): KnownPayer {
+    const before = this.#known.get(text)
+    if (before !== undefined) return before
+    if (this.#known.size >= payersKnown) this.#known.clear()
+    const { asker, device, scopes: names } = readPayerText(text)
+    const scopes = new Uint8Array(names.length * keyBytes)
+    names.forEach((name, index) => {
+      scopes.set(this.#journal.index('lookup_payers.scopes', `${ledger.day}\0${name}`), index * keyBytes)
+    })
+    const { payer, isNew } = ledger.payerOf(scopes)
+    if (isNew) this.#unwritten.add(payer.number)
+    const known = { asker, device, scopes, payer }
+    this.#known.set(text, known)
+    return known
+  }
+}

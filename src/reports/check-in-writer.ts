@@ -1,0 +1,99 @@
+import type { CheckIn } from '../ports/check-ins.ts'
+import type { JournalWriting } from '../ports/journal.ts'
+import { factsKeyText, factsPlace, hourOf, isDue, mixOf } from './check-in.ts'
+import { checkInOf, putCheckIn } from './store.ts'
+
+/** Devices that may be remembered: 20 bytes each, of which none is taken before it is used. */
+const devicesRemembered = 2 ** 20
+/** A device may stand in any of as many places; of those that are taken the one goes that was seen longest ago. */
+const places = 8
+
+/** The key of the last report of each device, and its hour; a device that was forgotten costs one reading. */
+class LastReports {
+  /** Of each place: two hashes of the device, and the two halves of the report's key. */
+  readonly #words = new Uint32Array(devicesRemembered * 4)
+  /** Hours since 1970. */
+  readonly #hours = new Uint32Array(devicesRemembered)
+
+  /** Whether this is the last report of the device, in milliseconds when it was kept; null where it is not, or not known. */
+  seenAt(device: string, factsKey: Uint8Array): number | null {
+    const place = this.#find(device)
+    if (place === null) return null
+    const key = new DataView(factsKey.buffer, factsKey.byteOffset)
+    const isLast = this.#words[place * 4 + 2] === key.getUint32(0) && this.#words[place * 4 + 3] === key.getUint32(4)
+    return isLast ? (this.#hours[place] ?? 0) * 3_600_000 : null
+  }
+
+  remember(device: string, factsKey: Uint8Array, seenAt: number): void {
+    const place = this.#find(device) ?? this.#oldest(device)
+    const key = new DataView(factsKey.buffer, factsKey.byteOffset)
+    this.#words.set([mixOf(device, 1), mixOf(device, 2), key.getUint32(0), key.getUint32(4)], place * 4)
+    this.#hours[place] = seenAt / 3_600_000
+  }
+
+  forget(device: string): void {
+    const place = this.#find(device)
+    if (place === null) return
+    this.#words.fill(0, place * 4, place * 4 + 4)
+    this.#hours[place] = 0
+  }
+
+  #find(device: string): number | null {
+    const [first, second] = [mixOf(device, 1), mixOf(device, 2)]
+    const start = first % (devicesRemembered - places)
+    for (let place = start; place < start + places; place += 1) {
+      if (this.#words[place * 4] === first && this.#words[place * 4 + 1] === second) return place
+    }
+    return null
+  }
+
+  #oldest(device: string): number {
+    const start = mixOf(device, 1) % (devicesRemembered - places)
+    let oldest = start
+    for (let place = start; place < start + places; place += 1) {
+      if ((this.#hours[place] ?? 0) < (this.#hours[oldest] ?? 0)) oldest = place
+    }
+    return oldest
+  }
+}
+
+/** Keeps check-ins in the thread that holds the journal's file. */
+export class CheckInWriter {
+  readonly #journal: JournalWriting
+  readonly #last = new LastReports()
+  /** What the open transaction has written. */
+  #written: string[] = []
+
+  constructor(journal: JournalWriting) {
+    this.#journal = journal
+  }
+
+  begin(): void {
+    this.#written = []
+  }
+
+  /** What a statement throws goes through; then `rollBack` must be called. */
+  write(at: number, { device, subscriber, facts }: CheckIn): void {
+    const factsKey = this.#journal.index('check_ins.facts_key', factsKeyText(device, facts))
+    const seenAt = this.#last.seenAt(device, factsKey) ?? this.#readSeenAt(device, factsKey)
+    if (seenAt !== null && !isDue(device, seenAt, at)) return
+    const factsSealed = this.#journal.seal(factsPlace(device), facts)
+    this.#written.push(device)
+    this.#journal.run(putCheckIn({ device, subscriber, seenAt: hourOf(at), factsKey, factsSealed }))
+    this.#last.remember(device, factsKey, hourOf(at))
+  }
+
+  /** Forgets what the open transaction has written: it is read again. */
+  rollBack(): void {
+    for (const device of this.#written.splice(0)) this.#last.forget(device)
+  }
+
+  #readSeenAt(device: string, factsKey: Uint8Array): number | null {
+    for (const kept of this.#journal.each(checkInOf(device))) {
+      if (!kept.factsKey.every((byte, at) => byte === factsKey[at])) return null
+      this.#last.remember(device, factsKey, kept.seenAt)
+      return kept.seenAt
+    }
+    return null
+  }
+}

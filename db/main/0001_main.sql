@@ -166,6 +166,34 @@ CREATE UNIQUE INDEX devices_by_next_credential ON devices (next_credential_sha25
   WHERE next_credential_sha256 IS NOT NULL;
 CREATE INDEX devices_unsettled ON devices (ended_at) WHERE ended_at IS NOT NULL AND settled_at IS NULL;
 
+-- Whose rows changed, of those that recognise a caller: a process forgets what it remembers of them. The last rows stay.
+CREATE TABLE caller_changes (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  subscriber TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER devices_changed
+  AFTER UPDATE OF subscriber, credential_sha256, next_credential_sha256, credential_used_at, ended_at ON devices
+BEGIN
+  INSERT INTO caller_changes (subscriber) SELECT OLD.subscriber UNION SELECT NEW.subscriber;
+END;
+CREATE TRIGGER devices_deleted AFTER DELETE ON devices
+BEGIN
+  INSERT INTO caller_changes (subscriber) VALUES (OLD.subscriber);
+END;
+CREATE TRIGGER mailboxes_made AFTER INSERT ON mailboxes
+BEGIN
+  INSERT INTO caller_changes (subscriber) VALUES (NEW.subscriber);
+END;
+CREATE TRIGGER mailboxes_changed
+  AFTER UPDATE OF subscriber, address_sealed, address_index, created_at, ended_at ON mailboxes
+BEGIN
+  INSERT INTO caller_changes (subscriber) SELECT OLD.subscriber UNION SELECT NEW.subscriber;
+END;
+CREATE TRIGGER mailboxes_deleted AFTER DELETE ON mailboxes
+BEGIN
+  INSERT INTO caller_changes (subscriber) VALUES (OLD.subscriber);
+END;
+
 -- Challenges to a mailbox of a subscriber: to add it, to prove it again, or for a request that waits for a proof.
 CREATE TABLE mailbox_challenges (
   id TEXT PRIMARY KEY,
@@ -393,6 +421,20 @@ CREATE INDEX certificates_to_remind ON certificates (remind_at) WHERE remind_at 
 -- What administrators read certificates by.
 CREATE INDEX certificates_by_fingerprint ON certificates (fingerprint_sha256);
 CREATE INDEX certificates_by_serial_number ON certificates (serial_number);
+
+-- What is due for renewal is remembered beside a caller.
+CREATE TRIGGER certificates_made AFTER INSERT ON certificates
+BEGIN
+  INSERT INTO caller_changes (subscriber) VALUES (NEW.subscriber);
+END;
+CREATE TRIGGER certificates_changed AFTER UPDATE OF device, state, not_before, not_after ON certificates
+BEGIN
+  INSERT INTO caller_changes (subscriber) SELECT OLD.subscriber UNION SELECT NEW.subscriber;
+END;
+CREATE TRIGGER certificates_deleted AFTER DELETE ON certificates
+BEGIN
+  INSERT INTO caller_changes (subscriber) VALUES (OLD.subscriber);
+END;
 
 -- Revocations that the CA of a certificate has to be told of.
 CREATE TABLE ca_revocations (

@@ -1,10 +1,10 @@
 import type { Context } from 'hono'
 import { getDomain } from 'tldts'
-import type { DeviceCaller } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import { toHex } from '../pki/encoding.ts'
 import type { LookupScope } from '../ports/lookup-log.ts'
+import type { Caller } from '../registration/authenticate.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { largeProviders } from './large-providers.ts'
 
@@ -54,8 +54,9 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
       ? []
       : [{ kind: 'domain', name: `domain:${registrableDomain(domain)}`, limit: domainLimit }]
 
-  const member = async ({ subscriberId, deviceId }: DeviceCaller): Promise<Asker> => {
-    const { createdAt, mailbox } = await deps.membershipOf(subscriberId)
+  const member = (caller: Caller): Asker => {
+    const { subscriberId, deviceId, subscriberSince } = caller
+    const { mailbox } = deps.membershipOf(caller)
     if (mailbox === null) {
       throw new DomainError('mailbox_moved', 'You have no mailbox here any more. Prove one again to look up.')
     }
@@ -63,8 +64,20 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
       id: subscriberId,
       device: deviceId,
       audience: 'members',
-      scopes: [...ownScopes(subscriberId, mailbox.addressIndex, createdAt), ...domainScopes(mailbox.domain)],
+      scopes: [...ownScopes(subscriberId, mailbox.addressIndex, subscriberSince), ...domainScopes(mailbox.domain)],
     }
+  }
+
+  // A caller is another object as soon as anything about them changes; the end of the first day is no change.
+  const first = new WeakMap<Caller, Asker>()
+  const later = new WeakMap<Caller, Asker>()
+  const remembered = (caller: Caller): Asker => {
+    const askers = deps.clock() < caller.subscriberSince + firstDayMilliseconds ? first : later
+    const known = askers.get(caller)
+    if (known !== undefined) return known
+    const asker = member(caller)
+    askers.set(caller, asker)
+    return asker
   }
 
   const anonymous = (network: string): Asker => {
@@ -77,6 +90,6 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
     if (authorization === undefined && deps.directoryAccess === 'public') {
       return anonymous(context.get('client').network)
     }
-    return member(await deps.authenticate(authorization))
+    return remembered(await deps.authenticate(authorization))
   }
 }

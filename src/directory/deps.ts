@@ -1,5 +1,4 @@
 import type { AuditRoom } from '../audit/room.ts'
-import type { AuthenticateDevice } from '../api/room.ts'
 import type { ConsentRoom } from '../consent/room.ts'
 import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
@@ -7,7 +6,6 @@ import type { Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import type { Background, Clock } from '../ports/runtime.ts'
 import type { RecordLookup } from '../query-log/record.ts'
-import type { Membership } from '../registration/mailboxes.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
 
 /** How many distinct addresses may be asked for on one UTC day. */
@@ -31,9 +29,9 @@ export interface DirectoryDeps {
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
   readonly consent: Pick<ConsentRoom, 'requirePublicationText' | 'givePublication' | 'withdrawPublication'>
   readonly mail: Pick<MailRoom, 'sendSoon'>
-  readonly authenticate: AuthenticateDevice
+  readonly authenticate: RegistrationRoom['authenticate']
   readonly announce: RegistrationRoom['announce']
-  readonly membershipOf: (subscriberId: string) => Promise<Membership>
+  readonly membershipOf: RegistrationRoom['membershipOf']
   /** Whether anyone may look up, or members only. */
   readonly directoryAccess: 'members' | 'public'
   readonly lookupBudgets: LookupLimits

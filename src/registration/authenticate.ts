@@ -1,14 +1,14 @@
-import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
-import { bearerToken, type AuthenticateDevice, type DeviceCaller } from '../api/room.ts'
+import { bearerToken, type DeviceCaller } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
+import { parseMailboxAddress } from '../mailbox/address.ts'
 import type { Database } from '../ports/database.ts'
-import { StateCache } from '../ports/state-cache.ts'
+import { openText, type Keys } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { markCredentialUsed, markSeen, promoteNextCredential, readDeviceByCredential } from './device/store.ts'
-
-const credentialsRemembered = 10_000
+import { isExpired, seenDayOf } from './device/seen.ts'
+import { markCredentialUsed, markSeen, promoteNextCredential, readCaller, type CallerRow } from './device/store.ts'
+import { RememberedCallers, type Remembered } from './remembered-callers.ts'
 
 const unknownCredential = (): DomainError =>
   new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
@@ -20,16 +20,57 @@ interface AuthenticateDeps {
   readonly hashSecret: (secret: string) => Uint8Array
 }
 
-type FoundDevice = NonNullable<Awaited<ReturnType<typeof readDeviceByCredential>>>
+/** A device that was recognised. The same object as long as nothing about its subscriber changes; another one then. */
+export interface Caller extends DeviceCaller {
+  /** Since when its subscriber is one, UTC milliseconds. */
+  readonly subscriberSince: number
+  /** The subscriber's oldest active mailbox; null where there is none. */
+  readonly mailbox: SealedMailbox | null
+}
 
-const find = (deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<FoundDevice | null> =>
-  readDeviceByCredential(deps.database, credentialSha256, deps.clock() - unusedAllowedMilliseconds)
+interface SealedMailbox {
+  readonly id: string
+  readonly addressSealed: Uint8Array
+  readonly addressIndex: Uint8Array
+}
+
+/** By which mailbox somebody is a member. */
+export interface Membership {
+  /** The domain as lower-case A-labels; null where there is no active mailbox. */
+  readonly mailbox: { readonly domain: string; readonly addressIndex: Uint8Array } | null
+}
+
+/** Opens the mailbox by which a caller is a member. */
+export function membershipOf(deps: { readonly keys: Keys }, { mailbox }: Caller): Membership {
+  if (mailbox === null) return { mailbox: null }
+  const place = { table: 'mailboxes', column: 'address_sealed', row: mailbox.id }
+  const { domain } = parseMailboxAddress(openText(deps.keys.main, place, mailbox.addressSealed))
+  return { mailbox: { domain, addressIndex: mailbox.addressIndex } }
+}
+
+const mailboxOf = ({ mailbox, addressSealed, addressIndex }: CallerRow): SealedMailbox | null =>
+  mailbox === null || addressSealed === null || addressIndex === null
+    ? null
+    : { id: mailbox, addressSealed, addressIndex }
+
+const callerOf = (row: CallerRow): Caller => ({
+  deviceId: row.deviceId,
+  subscriberId: row.subscriberId,
+  subscriberSince: row.subscriberSince,
+  mailbox: mailboxOf(row),
+})
+
+/** Null for a credential that is unknown, has ended or has expired. */
+async function find(deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<CallerRow | null> {
+  const row = await readCaller(deps.database, credentialSha256)
+  return row === null || isExpired(row.deviceId, row.seenAt, deps.clock()) ? null : row
+}
 
 /**
  * The change that the first use of a credential makes. If the credential came from a rotation, its first use ends the
  * one before.
  */
-function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: FoundDevice, credentialSha256: Uint8Array): Change {
+function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: CallerRow, credentialSha256: Uint8Array): Change {
   if (isNext === 0) return { commands: markCredentialUsed(deviceId, credentialSha256, deps.clock()) }
   return {
     commands: promoteNextCredential(deviceId, credentialSha256, deps.clock()),
@@ -44,38 +85,60 @@ function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: FoundDevice, cre
 }
 
 /** Notes the first use: a used credential is not replaced. Throws `credential_invalid` if it was replaced just now. */
-async function noteFirstUse(deps: AuthenticateDeps, found: FoundDevice, credentialSha256: Uint8Array): Promise<void> {
+async function noteFirstUse(deps: AuthenticateDeps, found: CallerRow, credentialSha256: Uint8Array): Promise<void> {
   await commit(deps, firstUse(deps, found, credentialSha256), async () => {
     if ((await find(deps, credentialSha256)) === null) throw unknownCredential()
   })
 }
 
-/** Recognises device credentials, and notes the day on which a device was seen. */
-export function createAuthenticate(deps: AuthenticateDeps): AuthenticateDevice {
-  const remembered = new StateCache<{ readonly caller: DeviceCaller; readonly day: number }>(
-    deps.database,
-    credentialsRemembered,
-  )
+function requireDeviceCredential(token: string): void {
+  if (token.startsWith('cb_dev_')) return
+  if (/^cb_[a-z]+_/.test(token)) {
+    throw new DomainError('credential_of_another_kind', 'This call takes the credential of a device (cb_dev_…).')
+  }
+  throw new DomainError('credential_invalid', 'The credential is not one of this service.')
+}
+
+/** A caller with the day on which it was last noted as seen. */
+interface Known extends Remembered {
+  readonly caller: Caller
+  seenAt: number
+}
+
+/**
+ * Recognises device credentials, and notes the day on which each was seen. Known ones cost no read. Rejects with
+ * `credential_required`, `credential_invalid`, `credential_of_another_kind`.
+ */
+export function createAuthenticate(deps: AuthenticateDeps): (authorization: string | undefined) => Promise<Caller> {
+  const remembered = new RememberedCallers<Known>(deps.database)
+
+  const noteSeen = async (known: Known): Promise<void> => {
+    const day = seenDayOf(known.caller.deviceId, deps.clock())
+    if (known.seenAt >= day) return
+    await deps.database.batch([markSeen(known.caller.deviceId, day)])
+    known.seenAt = day
+  }
+
+  const read = async (credential: string, credentialSha256: Uint8Array): Promise<Known> => {
+    const { position } = remembered
+    const row = await find(deps, credentialSha256)
+    if (row === null) throw unknownCredential()
+    const known = { credential, subscriber: row.subscriberId, caller: callerOf(row), seenAt: row.seenAt }
+    if (row.usedAt === null || row.isNext === 1) await noteFirstUse(deps, row, credentialSha256)
+    else remembered.set(position, known)
+    return known
+  }
 
   return async (authorization) => {
     const token = bearerToken(authorization)
-    const readAt = remembered.refresh()
-    const today = dayOf(deps.clock())
-    const known = remembered.get(token)
-    if (known?.day === today) return known.caller
-    if (!token.startsWith('cb_dev_')) {
-      if (/^cb_[a-z]+_/.test(token)) {
-        throw new DomainError('credential_of_another_kind', 'This call takes the credential of a device (cb_dev_…).')
-      }
-      throw new DomainError('credential_invalid', 'The credential is not one of this service.')
-    }
+    requireDeviceCredential(token)
     const credentialSha256 = deps.hashSecret(token)
-    const found = await find(deps, credentialSha256)
-    if (found === null) throw unknownCredential()
-    if (found.usedAt === null || found.isNext === 1) await noteFirstUse(deps, found, credentialSha256)
-    if (found.seenAt < today) await deps.database.batch([markSeen(found.deviceId, today)])
-    const caller = { subscriberId: found.subscriberId, deviceId: found.deviceId }
-    remembered.set(readAt, token, { caller, day: today })
-    return caller
+    const credential = String.fromCharCode(...credentialSha256)
+    if (!remembered.isCurrent()) await remembered.catchUp()
+    const before = remembered.get(credential)
+    const isKnown = before !== undefined && !isExpired(before.caller.deviceId, before.seenAt, deps.clock())
+    const known = isKnown ? before : await read(credential, credentialSha256)
+    await noteSeen(known)
+    return known.caller
   }
 }

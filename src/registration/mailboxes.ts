@@ -5,9 +5,7 @@ import { timestamp } from '../api/room.ts'
 import type { ownMailbox } from '../api/shapes.ts'
 import type { Database } from '../ports/database.ts'
 import { openText, type Keys } from '../ports/keys.ts'
-import { StateCache } from '../ports/state-cache.ts'
 import { readMailboxesOf, type MailboxRow } from './mailbox/store.ts'
-import { readSubscriber } from './store.ts'
 
 /** A mailbox of a subscriber, with its address in plain. */
 export interface OwnMailbox {
@@ -80,42 +78,4 @@ export async function chooseMailbox(
     throw new DomainError('mailbox_not_yours', 'That mailbox is not proved for you: register it first.')
   }
   return found
-}
-
-/** When somebody became a subscriber (UTC milliseconds), and one of their mailboxes. */
-export interface Membership {
-  readonly createdAt: number
-  /** The oldest active mailbox, its domain as lower-case A-labels. Null if there is none. */
-  readonly mailbox: { readonly domain: string; readonly addressIndex: Uint8Array } | null
-}
-
-const membershipsRemembered = 10_000
-
-/**
- * Reads memberships, and remembers them until something is written. Throws `credential_invalid` if the subscriber is
- * gone.
- */
-export function createMembershipOf(deps: MailboxDeps): (subscriber: string) => Promise<Membership> {
-  const remembered = new StateCache<Membership>(deps.database, membershipsRemembered)
-  return async (subscriber) => {
-    const readAt = remembered.refresh()
-    const known = remembered.get(subscriber)
-    if (known !== undefined) return known
-    const [row, mailboxes] = await Promise.all([
-      readSubscriber(deps.database, subscriber),
-      readMailboxesOf(deps.database, subscriber),
-    ])
-    if (row === null) throw new DomainError('credential_invalid', 'There is no such subscriber any more.')
-    const oldest = mailboxes.find(({ endedAt }) => endedAt === null)
-    const mailbox = oldest === undefined ? null : openMailbox(deps.keys, oldest)
-    const membership: Membership = {
-      createdAt: row.createdAt,
-      mailbox: mailbox && {
-        domain: parseMailboxAddress(mailbox.address).domain,
-        addressIndex: mailbox.addressIndex,
-      },
-    }
-    remembered.set(readAt, subscriber, membership)
-    return membership
-  }
 }

@@ -1,4 +1,3 @@
-import { dayOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
@@ -8,6 +7,7 @@ import { randomId, randomSecret } from '../ports/runtime.ts'
 import { announce } from './announce.ts'
 import { ended, stateOf } from './confirm.ts'
 import type { RegistrationDeps } from './deps.ts'
+import { seenDayOf } from './device/seen.ts'
 import { factsOfRegistration } from './device-facts.ts'
 import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential } from './device/store.ts'
 import { moveAway } from './mailbox/move.ts'
@@ -120,7 +120,7 @@ async function newDevice(
       credentialSha256: deps.hashSecret(credential),
       factsSealed: sealText(deps.keys.main, place, JSON.stringify(facts)),
       createdAt: now,
-      seenAt: dayOf(now),
+      seenAt: seenDayOf(id, now),
     }),
     deps.consent.acknowledgeTerms({ subscriber, device: id }, row.policyVersion),
     await announce(deps, { ...to, addressIndex: row.addressIndex }, 'new_device', id, {

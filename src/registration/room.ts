@@ -1,13 +1,15 @@
 import { hashSecret } from '../api/credentials.ts'
-import type { AuthenticateDevice, ClientConnection, DeviceCaller, Room } from '../api/room.ts'
+import type { ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/content.ts'
+import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
 import type { Command, Outcome } from '../ports/database.ts'
 import { announceToMailbox, type Announcement } from './announce.ts'
-import { createAuthenticate } from './authenticate.ts'
+import { createAuthenticate, membershipOf, type Caller, type Membership } from './authenticate.ts'
 import { endedParts, type EndedPart } from './consequences.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { deviceRoutes } from './device/routes.ts'
-import { chooseMailbox, createMembershipOf, mailboxesOf, type Membership, type OwnMailbox } from './mailboxes.ts'
+import { deleteCallerChanges } from './device/store.ts'
+import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
 import { linkRoutes } from './link/routes.ts'
 import { challengeUnlessAsked } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
@@ -18,12 +20,12 @@ import { registrationRoutes } from './routes.ts'
 import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore } from './store.ts'
 
 export interface RegistrationRoom extends Room {
-  readonly authenticate: AuthenticateDevice
+  /** See `createAuthenticate`. */
+  readonly authenticate: (authorization: string | undefined) => Promise<Caller>
   /** Chooses the mailbox of a request; see `chooseMailbox`. */
   chooseMailbox(subscriber: string, named: string | undefined): Promise<OwnMailbox>
   mailboxesOf(subscriber: string): Promise<OwnMailbox[]>
-  /** Since when somebody is a subscriber, and with which mail domain; see `createMembershipOf`. */
-  readonly membershipOf: (subscriber: string) => Promise<Membership>
+  membershipOf(caller: Caller): Membership
   /** Makes the commands that tell a certificate's mailbox what happened; see `announceToMailbox`. */
   readonly announce: <K extends Announcement>(
     of: { readonly subscriber: string; readonly mailbox: string },
@@ -47,6 +49,8 @@ export interface RegistrationRoom extends Room {
   endedParts(): AsyncGenerator<EndedPart>
 }
 
+/** A process that is further behind forgets all callers. */
+const callerChangesKept = 10_000
 const expiredKeptMilliseconds = 2 * 86_400_000
 
 /** Registration: makes a subscriber of a device and a mailbox. */
@@ -57,7 +61,7 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
     authenticate,
     chooseMailbox: (subscriber, named) => chooseMailbox(all, subscriber, named),
     mailboxesOf: (subscriber) => mailboxesOf(all, subscriber),
-    membershipOf: createMembershipOf(all),
+    membershipOf: (caller) => membershipOf(all, caller),
     announce: (of, kind, about, parameters) => announceToMailbox(all, of, kind, about, parameters),
     withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
     challengeUnlessAsked: (caller, mailbox, run) =>
@@ -84,6 +88,11 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
             const [outcome] = await deps.database.batch([command])
             deps.events.rowsPruned({ table, rows: outcome?.changes ?? 0 })
           }
+          const rows = await untilDone(async () => {
+            const [deleted] = await deps.database.batch([deleteCallerChanges(callerChangesKept, rowsPerBatch)])
+            return deleted?.changes ?? 0
+          })
+          deps.events.rowsPruned({ table: 'caller_changes', rows })
         },
       },
     ],

@@ -56,8 +56,10 @@ describe('the register against the real schema', () => {
   })
 
   test('a declaration of a column that is gone is a fault, by name', async () => {
-    const database = sqliteWith('main', 'ALTER TABLE subscribers DROP COLUMN restricted_at')
-    expect(await faultsOf('main', database)).toEqual(['main: subscribers.restricted_at is declared but does not exist'])
+    const database = sqliteWith('main', 'ALTER TABLE outgoing_mail DROP COLUMN last_failure')
+    expect(await faultsOf('main', database)).toEqual([
+      'main: outgoing_mail.last_failure is declared but does not exist',
+    ])
   })
 
   test.each(engines)('the running service on %s checks its own schema', async (engine) => {

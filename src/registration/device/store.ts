@@ -76,23 +76,66 @@ export const markSeen = (device: string, day: number): Command =>
   command(`UPDATE devices SET seen_at = ? WHERE id = ? AND seen_at < ?`, day, device, day)
 
 /**
- * Finds the device of a credential, or of a next credential. Leaves out devices that have ended or were last seen
- * before `since`.
+ * The device of a credential, or of the one that is to replace it, unless it has ended; with its subscriber's oldest
+ * active mailbox, whose columns are null where there is none.
  */
-export const readDeviceByCredential = (database: Database, credentialSha256: Uint8Array, since: number) =>
+export const readCaller = (database: Database, credentialSha256: Uint8Array) =>
   database.first(
     query(
-      { deviceId: text, subscriberId: text, usedAt: nullable(integer), seenAt: integer, isNext: integer },
-      `SELECT id AS deviceId, subscriber AS subscriberId, credential_used_at AS usedAt, seen_at AS seenAt, 0 AS isNext
-       FROM devices WHERE credential_sha256 = ? AND ended_at IS NULL AND seen_at > ?
-       UNION ALL
-       SELECT id AS deviceId, subscriber AS subscriberId, credential_used_at AS usedAt, seen_at AS seenAt, 1 AS isNext
-       FROM devices WHERE next_credential_sha256 = ? AND ended_at IS NULL AND seen_at > ?`,
+      {
+        deviceId: text,
+        subscriberId: text,
+        usedAt: nullable(integer),
+        seenAt: integer,
+        isNext: integer,
+        subscriberSince: integer,
+        mailbox: nullable(text),
+        addressSealed: nullable(blob),
+        addressIndex: nullable(blob),
+      },
+      `SELECT d.id AS deviceId, d.subscriber AS subscriberId, d.credential_used_at AS usedAt, d.seen_at AS seenAt,
+              d.credential_sha256 <> ? AS isNext, s.created_at AS subscriberSince, m.id AS mailbox,
+              m.address_sealed AS addressSealed, m.address_index AS addressIndex
+       FROM devices d JOIN subscribers s ON s.id = d.subscriber
+         LEFT JOIN mailboxes m ON m.id = (
+           SELECT o.id FROM mailboxes o
+           WHERE o.subscriber = d.subscriber AND o.ended_at IS NULL ORDER BY o.created_at, o.id LIMIT 1
+         )
+       WHERE d.id IN (
+           SELECT id FROM devices WHERE credential_sha256 = ?
+           UNION ALL SELECT id FROM devices WHERE next_credential_sha256 = ?
+         )
+         AND d.ended_at IS NULL`,
       credentialSha256,
-      since,
       credentialSha256,
-      since,
+      credentialSha256,
     ),
+  )
+export type CallerRow = NonNullable<Awaited<ReturnType<typeof readCaller>>>
+
+/** The number of the last change to what recognises callers; 0 where there was none. */
+export const readLastCallerChange = (database: Database) =>
+  database.first(query({ number: integer }, `SELECT COALESCE(MAX(number), 0) AS number FROM caller_changes`))
+
+/** Whose rows changed, from a number on, that one included. */
+export const readCallerChanges = (database: Database, from: number, limit: number) =>
+  database.all(
+    query(
+      { number: integer, subscriber: text },
+      `SELECT number, subscriber FROM caller_changes WHERE number >= ? ORDER BY number LIMIT ?`,
+      from,
+      limit,
+    ),
+  )
+
+/** Deletes all but the last `kept` changes, `rows` at most. */
+export const deleteCallerChanges = (kept: number, rows: number): Command =>
+  command(
+    `DELETE FROM caller_changes WHERE number IN (
+       SELECT number FROM caller_changes WHERE number <= (SELECT MAX(number) FROM caller_changes) - ? LIMIT ?
+     )`,
+    kept,
+    rows,
   )
 
 const deviceColumns = {

@@ -14,8 +14,9 @@ export interface DeviceCaller {
 }
 
 /**
- * Reads the `Authorization` header of a device. Rejects with `credential_required`, `credential_invalid`,
- * `credential_of_another_kind`.
+ * Reads the `Authorization` header of a device. Resolves to the same object until something changes about the device's
+ * subscriber, their mailboxes, devices or certificates; so what is derived from those may be remembered by the object.
+ * Rejects with `credential_required`, `credential_invalid`, `credential_of_another_kind`.
  */
 export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
 

@@ -3,7 +3,9 @@ import { timestamp } from '../api/room.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
+import type { Clock } from '../ports/runtime.ts'
 import { factsOfDevice } from './device-facts.ts'
+import { lastSeenDay } from './device/seen.ts'
 import { countSubscribersAndDevices, readDevicesEver } from './device/store.ts'
 import { openMailbox } from './mailboxes.ts'
 import { readHolder, readMailboxesOf } from './mailbox/store.ts'
@@ -15,12 +17,13 @@ type RegistrationReading = Omit<SubscriberReading, 'certificates'>
 interface Deps {
   readonly database: Database
   readonly keys: Keys
+  readonly clock: Clock
 }
 
 /** More devices than a subscriber may have at once. Older ended ones are left out. */
 const devicesShown = 200
 
-async function devicesOf({ database, keys }: Deps, subscriber: string): Promise<RegistrationReading['devices']> {
+async function devicesOf({ database, keys, clock }: Deps, subscriber: string): Promise<RegistrationReading['devices']> {
   const rows = await readDevicesEver(database, subscriber, devicesShown)
   return rows.map((row) => {
     const { appVersion, deviceType, osVersion, language } = factsOfDevice(keys, row)
@@ -32,7 +35,7 @@ async function devicesOf({ database, keys }: Deps, subscriber: string): Promise<
       osVersion,
       language,
       createdAt: timestamp(row.createdAt),
-      lastSeenAt: timestamp(row.seenAt),
+      lastSeenAt: timestamp(lastSeenDay(row.seenAt, clock())),
       endedAt: row.endedAt === null ? null : timestamp(row.endedAt),
     }
   })

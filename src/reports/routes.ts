@@ -8,14 +8,21 @@ import {
   problemAnswer,
   unauthorized,
   type AuthenticateDevice,
+  type DeviceCaller,
 } from '../api/room.ts'
 import { checkInAnswer, deviceFacts } from '../api/shapes.ts'
 import { recordCheckIn, type CheckInDeps } from './check-in.ts'
 
+interface Renewals {
+  readonly renew: string[]
+  readonly renewNow: string[]
+  readonly until: number
+}
+
 export interface ReportsRouteDeps extends CheckInDeps {
   readonly authenticate: AuthenticateDevice
-  /** The ids of a device's certificates whose renewal is due, and of those that run out soon. */
-  readonly certificatesToRenew: (device: string) => Promise<{ renew: string[]; renewNow: string[] }>
+  /** The ids of a device's certificates whose renewal is due, and of those that run out soon; until when that holds. */
+  readonly certificatesToRenew: (device: string) => Promise<Renewals>
 }
 
 const secondsBetweenCheckIns = 300
@@ -43,10 +50,20 @@ const checkInRoute = createRoute({
 
 export function reportsRoutes(deps: ReportsRouteDeps) {
   const routes = createRoutes()
+  // A caller is another object as soon as one of their certificates changes.
+  const remembered = new WeakMap<DeviceCaller, Renewals>()
+  const renewalsOf = async (caller: DeviceCaller): Promise<Renewals> => {
+    const known = remembered.get(caller)
+    if (known !== undefined && deps.clock() < known.until) return known
+    const renewals = await deps.certificatesToRenew(caller.deviceId)
+    remembered.set(caller, renewals)
+    return renewals
+  }
+
   routes.openapi(checkInRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
     await recordCheckIn(deps, caller, context.req.valid('json'))
-    const { renew, renewNow } = await deps.certificatesToRenew(caller.deviceId)
+    const { renew, renewNow } = await renewalsOf(caller)
     return context.json({ nextInSeconds: secondsBetweenCheckIns, renew, renewNow }, 200)
   })
   return routes

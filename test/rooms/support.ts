@@ -37,12 +37,12 @@ const readOne = async (database: Database, expression: string): Promise<string> 
 
 /**
  * Every table of every database with its number of rows: equal before and after a call that must keep nothing. Seals
- * are left out, as they come later than what they seal.
+ * are left out, as they come later than what they seal, and whose credential was used first.
  */
 export async function countEverything(harness: RoomHarness): Promise<string[]> {
   const counts: string[] = []
   for (const [number, database] of databasesOf(harness).entries()) {
-    const tables = (await tablesOf(database)).filter((table) => table !== 'audit_seals')
+    const tables = (await tablesOf(database)).filter((table) => table !== 'audit_seals' && table !== 'caller_changes')
     const parts = tables.map((table) => `'${number} ${table} ' || (SELECT COUNT(*) FROM "${table}")`)
     counts.push(...(await readOne(database, parts.join(` || ',' || `))).split(','))
   }

@@ -1,7 +1,7 @@
 import { toEach } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
 import type { CertificateDeps } from '../deps.ts'
-import { readRemindersDue, readRunningOut, takeReminder, type DueReminder } from './store.ts'
+import { readRemindersDue, readRenewable, takeReminder, type DueReminder } from './store.ts'
 
 const dayMilliseconds = 86_400_000
 
@@ -23,6 +23,8 @@ const perRun = 500
 export interface DueRenewals {
   readonly renew: string[]
   readonly renewNow: string[]
+  /** Until when (UTC milliseconds) this stays so, unless the device's certificates change. */
+  readonly until: number
 }
 
 /** Which of a device's certificates are to be renewed: from a third of their term on, and urgently from a twelfth on. */
@@ -31,10 +33,19 @@ export async function certificatesToRenew(
   device: string,
 ): Promise<DueRenewals> {
   const now = deps.clock()
-  const running = await readRunningOut(deps.database, device, now, now + earliestReminderMilliseconds)
+  const valid = await readRenewable(deps.database, device, now)
   const dueFrom = (begins: typeof firstReminder): string[] =>
-    running.filter(({ notBefore, notAfter }) => begins(notBefore, notAfter) <= now).map(({ id }) => id)
-  return { renew: dueFrom(firstReminder), renewNow: dueFrom(lastReminder) }
+    valid.filter(({ notBefore, notAfter }) => begins(notBefore, notAfter) <= now).map(({ id }) => id)
+  const turns = valid.flatMap(({ notBefore, notAfter }) => [
+    firstReminder(notBefore, notAfter),
+    lastReminder(notBefore, notAfter),
+    notAfter,
+  ])
+  return {
+    renew: dueFrom(firstReminder),
+    renewNow: dueFrom(lastReminder),
+    until: Math.min(Number.MAX_SAFE_INTEGER, ...turns.filter((turn) => turn > now)),
+  }
 }
 
 type RemindDeps = Pick<CertificateDeps, 'database' | 'clock' | 'audit' | 'mail' | 'registration'>

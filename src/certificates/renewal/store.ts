@@ -35,16 +35,14 @@ export const takeReminder = (
   requireOneChange('reminded_already'),
 ]
 
-/** The valid certificates of a device that run out before a time, the first to expire first. */
-export const readRunningOut = (database: Database, device: string, now: number, before: number) =>
+/** The valid certificates of a device that are not expired, the first to expire first. */
+export const readRenewable = (database: Database, device: string, now: number) =>
   database.all(
     query(
       { id: text, notBefore: integer, notAfter: integer },
       `SELECT id, not_before AS notBefore, not_after AS notAfter FROM certificates
-       WHERE device = ? AND state = 'valid' AND not_after > ? AND not_after <= ?
-       ORDER BY not_after, id`,
+       WHERE device = ? AND state = 'valid' AND not_after > ? ORDER BY not_after, id`,
       device,
       now,
-      before,
     ),
   )

@@ -1,12 +1,12 @@
 import type { z } from 'zod'
 import { timestamp, type DeviceCaller } from '../../api/room.ts'
-import { dayOf } from '../../api/credentials.ts'
 import { pageFrom, readCursor } from '../../api/paging.ts'
 import type { DeviceFacts, ownDevice } from '../../api/shapes.ts'
 import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
 import { randomSecret } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
+import { lastSeenDay } from './seen.ts'
 import { factsOfDevice, factsOfRegistration } from '../device-facts.ts'
 import { commitAfterRecentProof } from '../recent-proof.ts'
 import { approveRegistration, readNewcomers, readRegistration, rejectRegistration, voidApprovals } from '../store.ts'
@@ -40,7 +40,7 @@ const presentDevice = (deps: RegistrationDeps, caller: DeviceCaller, row: Device
   current: row.id === caller.deviceId,
   ...shown(factsOfDevice(deps.keys, row)),
   createdAt: timestamp(row.createdAt),
-  lastSeenAt: timestamp(dayOf(row.seenAt)),
+  lastSeenAt: timestamp(lastSeenDay(row.seenAt, deps.clock())),
 })
 
 const presentNewcomer = (

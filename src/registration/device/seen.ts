@@ -18,3 +18,6 @@ export const seenDayOf = (device: string, at: number): number => dayOf(at - dayB
 /** Whether a device that was last seen on a day has not been seen for so long that its credential has expired. */
 export const isExpired = (device: string, seenDay: number, at: number): boolean =>
   at >= seenDay + dayBegins(device) + unusedAllowedMilliseconds
+
+/** The UTC day after which a device was not seen, as far as is known by now. */
+export const lastSeenDay = (seenDay: number, now: number): number => Math.min(seenDay + dayMilliseconds, dayOf(now))

@@ -1,18 +1,15 @@
-import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
 import { certify, deviceFacts, register } from '../support/story.ts'
 import { Api, askOver } from '../support/api.ts'
+import { runProgramWell } from '../support/processes.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 const modules = join(project, 'node_modules')
-const run = promisify(execFile)
-
 /** What the client library may bring into an app. */
 const allowed = ['tr46', 'punycode', 'zod']
 
@@ -111,7 +108,7 @@ describe('the packed client library', () => {
     installed = join(folder.path, 'app')
     await mkdir(join(folder.path, 'whole'))
     await mkdir(installed)
-    const npm = (cwd: string, ...args: readonly string[]) => run('npm', args, { cwd })
+    const npm = (cwd: string, ...args: readonly string[]) => runProgramWell('npm', args, { cwd })
     // The package of the whole project is packed by npm itself, which builds dist/ by prepack before.
     const { stdout } = await npm(
       project,
@@ -137,7 +134,7 @@ describe('the packed client library', () => {
 
   const node = async (name: string, source: string, ...args: readonly string[]): Promise<string> => {
     await writeFile(join(installed, name), source)
-    return (await run(process.execPath, [name, ...args], { cwd: installed })).stdout
+    return (await runProgramWell(process.execPath, [name, ...args], { cwd: installed })).stdout
   }
 
   test('runs the app of docs/mail-app.md, in plain JavaScript', async () => {
@@ -174,7 +171,7 @@ describe('the packed client library', () => {
       const resolution = module === 'nodenext' ? 'nodenext' : 'bundler'
       const target = ['--target', 'es2022', '--lib', 'es2023,dom,dom.iterable']
       const args = [...options, ...target, '--module', module, '--moduleResolution', resolution, 'typed.ts']
-      const compiled = run(join(modules, '.bin', 'tsc'), args, { cwd: installed })
+      const compiled = runProgramWell(join(modules, '.bin', 'tsc'), args, { cwd: installed })
       await expect(
         compiled.then(
           ({ stdout }) => stdout,

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { startProgram } from '../support/processes.ts'
 
 const sourceFolder = new URL('../../src/', import.meta.url)
 
@@ -20,9 +20,7 @@ export interface Child {
 
 /** Runs a program, given as the text of an ES module, in a process of its own. */
 export function startChild(program: string, ...values: readonly string[]): Child {
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program, ...values], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  const child = startProgram(process.execPath, ['--input-type=module', '--eval', program, ...values])
   const exit = once(child, 'exit')
   const complaints: string[] = []
   child.stderr.setEncoding('utf8').on('data', (text: string) => complaints.push(text))

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import SqliteDatabase from 'better-sqlite3'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { serveNode } from '../../src/node.ts'
@@ -10,8 +8,7 @@ import { checkService, readLog } from '../support/check-service.ts'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder, testConfig, type ServiceProcess } from '../support/node-process.ts'
 import { certify, publish, register, startRegistration, type Registered } from '../support/story.ts'
-
-const run = promisify(execFile)
+import { runProgramWell } from '../support/processes.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let service: ServiceProcess
@@ -109,7 +106,7 @@ test('another process holds the journal: 503 after the five seconds of waiting, 
 
 /** Sets how large a file the running service may write, as a full disk would stop it. `prlimit` is in util-linux. */
 const limitFileSize = async (bytes: number | 'unlimited'): Promise<void> => {
-  await run('prlimit', ['--pid', String(service.child.pid), `--fsize=${bytes}:`])
+  await runProgramWell('prlimit', ['--pid', String(service.child.pid), `--fsize=${bytes}:`])
 }
 
 test('the journal cannot grow: 503 at once, and 200 again when there is room', async () => {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -13,6 +12,7 @@ import { Api, askOver } from '../support/api.ts'
 import { checkService, readLog, type AnsweredLookup } from '../support/check-service.ts'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder, testConfig, type ServiceProcess } from '../support/node-process.ts'
+import { startServer } from '../support/processes.ts'
 import { certify, deviceFacts, policyVersion, publish, register, type Registered } from '../support/story.ts'
 import { Clients, splitAnswers, type Outcome } from './clients.ts'
 import { manyLookups, unloggedLookups } from './load.ts'
@@ -53,11 +53,10 @@ interface Started {
 /** `npm start` as a person or a service manager runs it, in a process group of its own. */
 async function startNpm(): Promise<Started> {
   const path = [dirname(process.execPath), process.env['PATH']].join(delimiter)
-  const child = spawn('npm', ['start'], {
+  const child = startServer('npm', ['start'], {
     cwd: project,
-    detached: true,
+    mayLeave: true,
     env: { PATH: path, HOME: process.env['HOME'], PORT: '0', DATA_DIR: folder.path, ...manyLookups },
-    stdio: ['ignore', 'pipe', 'pipe'],
   })
   const lines: string[] = []
   const ended = once(child, 'exit').then(() => ({ code: child.exitCode, signal: child.signalCode }))

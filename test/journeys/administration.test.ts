@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Api, askOver } from '../support/api.ts'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
+import { runProgram } from '../support/processes.ts'
 import { certify, lookUp, publish, register, type Registered } from '../support/story.ts'
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
@@ -31,13 +31,11 @@ afterAll(async () => {
 })
 
 /** Runs a command beside the service that is running. */
-const certbook = (...args: readonly string[]): Promise<{ code: number; output: string }> =>
-  new Promise((resolve) => {
-    const env = { PATH: process.env['PATH'], DATA_DIR: dataDir, PUBLIC_URL: service.url }
-    execFile(process.execPath, [cli, ...args], { env, timeout: 30_000 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: stdout + stderr })
-    })
-  })
+const certbook = async (...args: readonly string[]): Promise<{ code: number | null; output: string }> => {
+  const env = { PATH: process.env['PATH'], DATA_DIR: dataDir, PUBLIC_URL: service.url }
+  const { code, stdout, stderr } = await runProgram(process.execPath, [cli, ...args], { env })
+  return { code, output: stdout + stderr }
+}
 
 test('a certificate revoked by the command line is gone from the running service at once', async () => {
   const bob = await register(new Api(askOver(service.url)), mails, 'bob@example.com')

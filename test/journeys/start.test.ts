@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
@@ -9,6 +8,7 @@ import { openSqliteFile } from '../../src/adapters/sqlite.ts'
 import { Api, askOver } from '../support/api.ts'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder } from '../support/node-process.ts'
+import { runProgram } from '../support/processes.ts'
 import { register } from '../support/story.ts'
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
@@ -19,13 +19,11 @@ interface Ended {
 }
 
 /** Runs a command of the command line to its end. */
-const certbook = (settings: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ended> =>
-  new Promise((resolve) => {
-    const env = { PATH: process.env['PATH'], PORT: '0', ...settings }
-    execFile(process.execPath, [cli, ...args], { env, timeout: 30_000 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, output: stdout + stderr })
-    })
-  })
+const certbook = async (settings: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ended> => {
+  const env = { PATH: process.env['PATH'], PORT: '0', ...settings }
+  const { code, stdout, stderr } = await runProgram(process.execPath, [cli, ...args], { env })
+  return { code: code ?? -1, output: stdout + stderr }
+}
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let dataDir: string

@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Api, askOver } from '../support/api.ts'
@@ -13,14 +11,13 @@ import { watchOutbox, type MailSource } from '../support/mail.ts'
 import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
 import { certificatePem, toPem } from '../support/pem.ts'
 import { certify, register } from '../support/story.ts'
+import { runProgramWell } from '../support/processes.ts'
 import type * as App from './browser-app.ts'
 import { startGnuPg, type GnuPg } from './gnupg.ts'
 import { requireProgram } from './programs.ts'
 import { runWell } from './run.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
-const run = promisify(execFile)
-
 /** A web server with an empty page, at an origin that is not the service's. */
 async function servePage(): Promise<{ origin: string; close(): Promise<void> }> {
   const server = createServer((_, response) => {
@@ -61,7 +58,7 @@ describe('a mail app in Chromium, with keys made by Web Crypto', () => {
     const entry = join(project, 'test', 'peers', 'browser-app.ts')
     const options = ['--bundle', '--format=iife', '--global-name=mailApp', '--platform=browser', '--target=chrome120']
     bundle = join(folder.path, 'app.js')
-    await run(join(project, 'node_modules', '.bin', 'esbuild'), [entry, ...options, `--outfile=${bundle}`])
+    await runProgramWell(join(project, 'node_modules', '.bin', 'esbuild'), [entry, ...options, `--outfile=${bundle}`])
     appServer = await servePage()
     undeclaredServer = await servePage()
     service = await startProcess(join(folder.path, 'data'), { settings: { CORS_ORIGINS: appServer.origin } })

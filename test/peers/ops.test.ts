@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, copyFile, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
@@ -6,6 +6,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
+import { startServer } from '../support/processes.ts'
+import { lastResortMilliseconds } from '../support/vitest.ts'
 import { requireProgram } from './programs.ts'
 import { run, runWell } from './run.ts'
 
@@ -75,7 +77,7 @@ async function freePorts(count: number): Promise<number[]> {
 describe('the nginx example', () => {
   let folder: Folder
   let service: ServiceProcess
-  let nginx: ReturnType<typeof spawn>
+  let nginx: ChildProcess
   let tls = 0
   let plain = 0
 
@@ -115,8 +117,10 @@ describe('the nginx example', () => {
     )
     const args = ['-p', folder.path, '-c', join(folder.path, 'nginx.conf')]
     await runWell(folder.path, 'nginx', ['-t', ...args])
-    nginx = spawn('nginx', args, { stdio: 'ignore' })
-    await vi.waitFor(async () => expect((await ask('/healthz')).status).toBe(200), { timeout: 10_000 })
+    const server = startServer('nginx', args)
+    nginx = server
+    for (const said of [server.stdout, server.stderr]) said.resume()
+    await vi.waitFor(async () => expect((await ask('/healthz')).status).toBe(200), { timeout: lastResortMilliseconds })
   })
   afterAll(async () => {
     nginx.kill('SIGTERM')

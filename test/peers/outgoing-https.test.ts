@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
+import { startProgram } from '../support/processes.ts'
 import { ExchangeFailed, type ClientCertificate } from '../../src/ports/outgoing-https.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 import { toPem } from '../support/pem.ts'
@@ -45,7 +46,8 @@ async function startServer(...options: readonly string[]): Promise<string> {
     'ca.pem',
     '-www',
   ]
-  const server = spawn('openssl', ['s_server', ...usual, ...options], { cwd: folder.path })
+  // Its standard input stays open: openssl ends with it.
+  const server = startProgram('openssl', ['s_server', ...usual, ...options], { cwd: folder.path })
   running.push(server)
   let output = ''
   for await (const chunk of server.stdout as AsyncIterable<Buffer>) {

@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process'
 import { readFile, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { startProcess, temporaryFolder } from '../support/node-process.ts'
 import { freePort } from '../support/odd-servers.ts'
+import { runProgramWell } from '../support/processes.ts'
 import { requireProgram } from './programs.ts'
-
-const run = promisify(execFile)
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -28,10 +25,14 @@ test("the README's story in curl runs as it is printed", async () => {
   const dataDir = join(folder.path, 'data')
   const service = await startProcess(dataDir)
   try {
-    const { stdout, stderr } = await run('bash', ['-eu', '-o', 'pipefail', '-c', await commandsOf('story')], {
-      cwd: folder.path,
-      env: { ...process.env, CERTBOOK_URL: service.url },
-    })
+    const { stdout, stderr } = await runProgramWell(
+      'bash',
+      ['-eu', '-o', 'pipefail', '-c', await commandsOf('story')],
+      {
+        cwd: folder.path,
+        env: { ...process.env, CERTBOOK_URL: service.url },
+      },
+    )
     expect(stderr).toBe('')
     expect(stdout).toContain('For your eyes only')
     expect(stdout).toContain('"address":"alice@example.com","status":"found"')
@@ -49,7 +50,9 @@ test('the first administrator is made as it is printed, and nobody else can read
   }
   const service = await startProcess(join(folder.path, 'data'))
   try {
-    const { stdout } = await run('sh', ['-eu', '-c', await commandsOf('administrator')], { cwd: folder.path })
+    const { stdout } = await runProgramWell('sh', ['-eu', '-c', await commandsOf('administrator')], {
+      cwd: folder.path,
+    })
     expect(stdout).toContain('Olivia Owner')
     const file = join(folder.path, 'data', 'olivia.credential')
     expect(await readFile(file, 'utf8')).toMatch(/^cb_adm_[\w-]{43}\n$/)
@@ -75,14 +78,17 @@ test("a CA in five minutes, as the administrators' page prints it, and README's 
   }
   const service = await startProcess(join(folder.path, 'data'))
   const bash = (commands: string, env: Readonly<Record<string, string>>) =>
-    run('bash', ['-eu', '-o', 'pipefail', '-c', commands], { cwd: folder.path, env: { ...process.env, ...env } })
+    runProgramWell('bash', ['-eu', '-o', 'pipefail', '-c', commands], {
+      cwd: folder.path,
+      env: { ...process.env, ...env },
+    })
   try {
     const made = await bash(await commandsOf('cfssl', 'docs/ca-integration.md'), { CA_PORT: String(await freePort()) })
     expect(made.stdout).toContain('The CA is there, and lets the service in.')
     expect(made.stdout).toContain('To trial (active), 0 to approve.')
     const told = await bash(await commandsOf('story'), { CERTBOOK_URL: service.url })
     expect(told.stdout).toContain('For your eyes only')
-    const { stdout } = await run('openssl', [
+    const { stdout } = await runProgramWell('openssl', [
       'x509',
       '-in',
       join(folder.path, 'data/story/alice.pem'),

@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process'
+import { runProgram } from '../support/processes.ts'
 
 /** How a program ended, and what it wrote to both streams. */
 export interface Run {
   readonly code: number
   readonly output: string
 }
-
-const allowedMilliseconds = 120_000
 
 /** Runs a program in a folder until it ends, well or not. */
 export async function run(
@@ -15,14 +13,10 @@ export async function run(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Run> {
-  const options = { cwd: folder, env: { ...process.env, ...environment, LC_ALL: 'C' }, timeout: allowedMilliseconds }
-  return new Promise((resolve, reject) => {
-    execFile(program, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : error.code
-      if (typeof code === 'number') resolve({ code, output: stdout + stderr })
-      else reject(new Error(`${program} ${args.join(' ')} did not end by itself`, { cause: error ?? undefined }))
-    })
-  })
+  const env = { ...process.env, ...environment, LC_ALL: 'C' }
+  const { code, stdout, stderr } = await runProgram(program, args, { cwd: folder, env })
+  if (code === null) throw new Error(`${program} ${args.join(' ')} did not end by itself`)
+  return { code, output: stdout + stderr }
 }
 
 /** Runs a program that must end well, and resolves to what it wrote. */

@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openssl } from '../support/openssl.ts'
+import { startServer } from '../support/processes.ts'
 import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
 import { openNetwork, type Machine, type Network } from './network.ts'
 import { requireProgram } from './programs.ts'
@@ -195,10 +195,9 @@ describe('a service behind a proxy', () => {
     ].join('\n')
     await writeFile(join(folder.path, 'nginx.conf'), configuration)
     const [program = '', ...args] = client.command('nginx', '-p', folder.path, '-c', 'nginx.conf')
-    const nginx = spawn(program, args, { cwd: folder.path, stdio: 'ignore' })
-    const endWithTests = (): boolean => nginx.kill('SIGKILL')
-    process.once('exit', endWithTests)
-    const ended = once(nginx, 'exit').finally(() => process.off('exit', endWithTests))
+    const nginx = startServer(program, args, { cwd: folder.path })
+    for (const said of [nginx.stdout, nginx.stderr]) said.resume()
+    const ended = once(nginx, 'exit')
     opened.push(async () => {
       nginx.kill('SIGTERM')
       await ended

@@ -9,6 +9,7 @@ import { connectCa, newCsr } from './ca-drill.ts'
 import type { LossyProxy } from './lossy-proxy.ts'
 import { MailPool } from './mail.ts'
 import { startProcess, testConfig } from './node-process.ts'
+import { endWithTests } from './processes.ts'
 import { register } from './story.ts'
 
 /** Fault drills of CA connections in which processes end, or are several. */
@@ -114,6 +115,7 @@ const workerReport = z.object({ got: z.int() })
 /** A worker process that is ready; `work` has it work the queue until nothing is left there, and tells how many certificates it got. */
 export async function startWorker(dataDir: string): Promise<{ work(): Promise<number>; end(): Promise<void> }> {
   const child: ChildProcess = fork(workerScript, [dataDir], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  if (child.pid !== undefined) child.once('exit', endWithTests(child.pid))
   const ended = once(child, 'exit')
   await once(child, 'message')
   return {

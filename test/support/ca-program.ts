@@ -1,6 +1,7 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
+import { startServer } from './processes.ts'
 
 /** A CA in a process of its own. */
 export interface CaProgram {
@@ -23,7 +24,6 @@ interface Starting {
 }
 
 const ports = 5
-const triesAtAPort = 600
 const betweenTries = 50
 
 /** Starts a program that cannot choose its port itself, and waits until it answers. */
@@ -31,7 +31,7 @@ export async function startCaProgram(starting: Starting): Promise<CaProgram> {
   const said: string[] = []
   for (let attempt = 0; attempt < ports; attempt += 1) {
     const port = await starting.findPort()
-    const child = spawn(starting.program, starting.args(port), { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = startServer(starting.program, starting.args(port))
     const more = new EventEmitter()
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
@@ -39,14 +39,7 @@ export async function startCaProgram(starting: Starting): Promise<CaProgram> {
         more.emit('said')
       })
     }
-    // A test that times out never reaches its own end; what it started must not outlive the tests.
-    const endWithTests = (): boolean => child.kill('SIGKILL')
-    process.once('exit', endWithTests)
     const ended = exitOf(child, starting)
-    void ended.then(
-      () => process.off('exit', endWithTests),
-      () => process.off('exit', endWithTests),
-    )
     if (await answers(child, ended, () => starting.isReady(port))) {
       return {
         port,
@@ -74,14 +67,11 @@ async function exitOf(child: ChildProcess, { program, debianPackage }: Starting)
 
 /** False where it has ended instead, as it does when its port was taken. */
 async function answers(child: ChildProcess, ended: Promise<void>, isReady: () => Promise<boolean>): Promise<boolean> {
-  for (let attempt = 0; attempt < triesAtAPort; attempt += 1) {
+  for (;;) {
     // An answer of a program that has ended is that of another one at the same port.
     const isThere = await isReady().catch(() => false)
     if (child.exitCode !== null || child.signalCode !== null) return false
     if (isThere) return true
     await Promise.race([ended, pause(betweenTries)])
   }
-  child.kill('SIGKILL')
-  await ended
-  return false
 }

@@ -1,7 +1,8 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { vi } from 'vitest'
 import { runCommandLine } from '../../src/commands/program.ts'
+import { runProgram, startServer } from './processes.ts'
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
@@ -17,20 +18,14 @@ type Settings = Readonly<Record<string, string | undefined>>
 const environment = (settings: Settings) => ({ PATH: process.env['PATH'], HOME: process.env['HOME'], ...settings })
 
 /** Runs the command line in a process of its own; `input` is its standard input, `cwd` the folder it starts in. */
-export function certbook(args: readonly string[], settings: Settings, input = '', cwd?: string): Promise<Ended> {
-  return new Promise((resolve) => {
-    const options = { env: environment(settings), timeout: 60_000, maxBuffer: 2 ** 26, cwd }
-    const child = execFile(process.execPath, [cli, ...args], options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
-      resolve({ code, stdout, stderr })
-    })
-    child.stdin?.on('error', () => undefined).end(input)
-  })
+export async function certbook(args: readonly string[], settings: Settings, input = '', cwd?: string): Promise<Ended> {
+  const ended = await runProgram(process.execPath, [cli, ...args], { env: environment(settings), input, cwd })
+  return { ...ended, code: ended.code ?? -1 }
 }
 
 /** The same without waiting for the end, for what is to be interrupted. */
 export const startCertbook = (args: readonly string[], settings: Settings): ChildProcess =>
-  spawn(process.execPath, [cli, ...args], { env: environment(settings), stdio: ['ignore', 'pipe', 'pipe'] })
+  startServer(process.execPath, [cli, ...args], { env: environment(settings) })
 
 /**
  * Runs the command line inside this process, for the many cases that need no process of their own; one at a time, as

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { readConfig, type Config } from '../../src/config.ts'
+import { startServer } from './processes.ts'
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
@@ -44,15 +45,10 @@ export async function startProcess(
   } = {},
 ): Promise<ServiceProcess> {
   const [program = process.execPath, ...rest] = options.command ?? [process.execPath, cli, 'serve']
-  const child = spawn(program, rest, {
+  const child = startServer(program, rest, {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0', DATA_DIR: dataDir, ...options.settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    cwd: options.cwd,
   })
-  // A test that times out never reaches its own end; the service it started must not outlive the tests.
-  const endWithTests = (): boolean => child.kill('SIGKILL')
-  process.once('exit', endWithTests)
-  child.once('exit', () => process.off('exit', endWithTests))
   const lines: string[] = []
   const ended = once(child, 'exit')
   const { url, listening } = await new Promise<z.output<typeof startedEvent>>((resolve, reject) => {

@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
-
-const run = promisify(execFile)
+import { runProgramWell } from './processes.ts'
 
 /** Runs openssl in a folder and resolves with what it wrote. Fails with the package's name where it is missing. */
 export async function openssl(folder: string, ...args: readonly string[]): Promise<string> {
   try {
-    const { stdout, stderr } = await run('openssl', args, { cwd: folder })
+    const { stdout, stderr } = await runProgramWell('openssl', args, { cwd: folder })
     return stdout + stderr
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {

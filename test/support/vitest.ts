@@ -3,7 +3,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import type { Engine } from './engines.ts'
 
 /** How long a test may take before it is certain that it hangs. No test is measured against it. */
-const lastResortMilliseconds = 10 * 60_000
+export const lastResortMilliseconds = 10 * 60_000
 
 /** The settings that all commands of the tests share. */
 export const testCommand = (which: {

@@ -1,14 +1,12 @@
-import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { runProgramWell, startServer } from './processes.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
 const wrangler = fileURLToPath(new URL('../../node_modules/wrangler/bin/wrangler.js', import.meta.url))
-const run = promisify(execFile)
 
 const environment = (folder: string): NodeJS.ProcessEnv => ({
   PATH: process.env['PATH'],
@@ -43,7 +41,7 @@ export async function startWorker(folder: string, mailHookUrl: string): Promise<
   const env = environment(folder)
   for (const database of ['certbook-main', 'certbook-keys', 'certbook-journal-0', 'certbook-journal-1']) {
     const migrate = ['d1', 'migrations', 'apply', database, '--local', '--persist-to', persistTo]
-    await run(process.execPath, [wrangler, ...migrate], { cwd: project, env })
+    await runProgramWell(process.execPath, [wrangler, ...migrate], { cwd: project, env })
   }
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
@@ -56,7 +54,7 @@ export async function startWorker(folder: string, mailHookUrl: string): Promise<
     ALLOW_LOOPBACK_HTTP: '1',
     LOG_LEVEL: 'debug',
   }
-  const child = spawn(
+  const child = startServer(
     process.execPath,
     [
       wrangler,
@@ -74,7 +72,7 @@ export async function startWorker(folder: string, mailHookUrl: string): Promise<
       '--show-interactive-dev-session=false',
       ...Object.entries(variables).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
     ],
-    { cwd: project, env, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: project, env },
   )
   const lines: string[] = []
   const ended = once(child, 'exit')

@@ -28,6 +28,7 @@ import { createService, type Service } from '../../src/service.ts'
 import { Api, type Ask } from './api.ts'
 import { MailPool } from './mail.ts'
 import { temporaryFolder, testConfig } from './node-process.ts'
+import { childrenCalled, endWithTests } from './processes.ts'
 
 const engine = z.enum(['sqlite', 'd1'])
 export type Engine = z.infer<typeof engine>
@@ -107,7 +108,14 @@ export async function startLocalD1(): Promise<LocalD1> {
       .filter(isD1)
       .map(([name, binding]) => [name, preparingOnce(binding)]),
   )
-  return { bindings, close: () => proxy.dispose() }
+  const releases = (await childrenCalled('workerd')).map(endWithTests)
+  return {
+    bindings,
+    close: async () => {
+      await proxy.dispose()
+      for (const release of releases) release()
+    },
+  }
 }
 
 /** Brings a D1 database up to the code's schema as wrangler's migration command would. */

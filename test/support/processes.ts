@@ -39,6 +39,15 @@ export function endWithTests(id: number): () => void {
   return () => tellGuard(`- ${id}`)
 }
 
+/** The children of this process that run a program, for what a library has started. */
+export async function childrenCalled(program: string): Promise<number[]> {
+  const { stdout } = await runProgramWell('ps', ['-A', '-o', 'pid=,ppid=,comm='])
+  return stdout.split('\n').flatMap((line) => {
+    const [pid, parent, command = ''] = line.trim().split(/\s+/)
+    return Number(parent) === process.pid && command.endsWith(program) ? [Number(pid)] : []
+  })
+}
+
 /** Sends a signal to a process or, by a negative number, to a group. False where there is none any more. */
 export function signalTo(id: number, signal: NodeJS.Signals): boolean {
   try {

@@ -2,135 +2,152 @@
 export const eventLevels = ['debug', 'info', 'warn', 'error'] as const
 export type EventLevel = (typeof eventLevels)[number]
 
-/**
- * Everything that the service says about itself, one function per event. No event takes an address, a secret or key
- * bytes; what an error's text may have picked up is blotted out before it is written.
- */
-export interface Events {
-  /** `listening`: the addresses that are bound, of the service and of PKI_PORT; empty where others listen for it. */
-  started(facts: { url: string; runtime: string; listening: readonly string[] }): void
-  tlsCertificateLoaded(facts: { expiresAt: string }): void
-  /** The one before it stays in use. */
-  tlsCertificateRefused(facts: { error: unknown }): void
-  /** Certificates that are out name the old address, which must go on being served. */
-  pkiUrlChanged(facts: { from: string; to: string }): void
-  /** Beyond the limits of a listener: connections closed as they came, and readers cut that took too long. */
-  clientsCut(facts: { listener: string; connections: number; readers: number }): void
-  stopping(facts: { reason: string }): void
-  stopped(): void
-  /** `route` is asked for only where the event is written or counted: every request passes here. */
-  requestAnswered(facts: { method: string; route: () => string; status: number; seconds: number }): void
-  requestFailed(facts: { method: string; route: string; error: unknown }): void
-  jobFailed(facts: { job: string; error: unknown }): void
-  databaseMigrated(facts: { database: string; migrations: readonly string[] }): void
-  authoritiesCreated(facts: { issuing: string }): void
-  registrationStarted(facts: { registration: string }): void
-  registrationConfirmed(facts: { registration: string }): void
-  registrationEnded(facts: { registration: string; reason: string }): void
-  deviceRegistered(facts: { subscriber: string; device: string }): void
-  deviceEnded(facts: { device: string }): void
-  /** By a token that was mailed to a subscriber's mailbox, or to one that became theirs by it. */
-  mailboxProved(facts: { mailbox: string }): void
-  /** Another subscriber has proved it: it left the one who had it. */
-  mailboxMoved(facts: { mailbox: string }): void
-  /** Nobody proved the mailbox of a request in time. */
-  certificateRequestGivenUp(facts: { request: string }): void
-  /** Approved as often as its rule wants, or rejected. */
-  certificateRequestDecided(facts: { request: string; decision: 'approved' | 'rejected' }): void
-  /** It was handed to the CA, and what became of it is not known. */
-  certificateOutcomeUnknown(facts: { request: string; connection: string; failure: string }): void
-  /** Nobody at the CA, or here, answered for too long. */
-  certificateRequestExpired(facts: { request: string; state: string }): void
-  certificateIssued(facts: { request: string; certificate: string }): void
-  certificateRefused(facts: { request: string; reason: string }): void
-  certificatePublished(facts: { certificate: string; audience: string }): void
-  certificateWithdrawn(facts: { certificate: string }): void
-  certificateRevoked(facts: { certificate: string; reason: string | null }): void
-  /** A CA did not do what it was asked for. */
-  caFailed(facts: { connection: string; failure: string }): void
-  /** Nothing is sent to the CA until then. */
-  caCircuitOpened(facts: { connection: string; failure: string; until: string }): void
-  caCircuitClosed(facts: { connection: string }): void
-  /** The CA of a certificate has confirmed that it is revoked. */
-  caRevocationConfirmed(facts: { connection: string; revocation: string }): void
-  caRevocationDelayed(facts: { connection: string; revocation: string; failure: string }): void
-  /** A revocation list of a connected CA was applied. */
-  caListApplied(facts: { connection: string; revoked: number }): void
-  caListFailed(facts: { connection: string; failure: string }): void
-  keyBlocked(facts: { source: string }): void
-  privateKeyRefused(facts: { form: string; became: string }): void
-  mailSent(facts: { mail: string; kind: string }): void
-  /** No challenge was mailed, as too many went to that mailbox lately; who asked is not told. */
-  mailWithheld(facts: { registration: string } | { mailbox: string }): void
-  mailDelayed(facts: { mail: string; kind: string; reason: string; permanent: boolean }): void
-  auditSealed(facts: { seal: number; entries: number }): void
-  /** `of`: the kinds of scope that have nothing left. */
-  lookupBudgetSpent(facts: { of: string }): void
-  /** One call, by how many of its distinct addresses were found. */
-  lookupAnswered(facts: { found: number; notFound: number }): void
-  rowsPruned(facts: { table: string; rows: number }): void
-}
-
-/** What of an event is counted: by which of its fields. Each field has few values, and none of them names anybody. */
+/** What of an event is counted, and by which of its facts. Each of these has few values, and none names anybody. */
 interface Counted {
   readonly means: string
   readonly labels: readonly string[]
 }
 
-/** The events that are counted, by their names in the log. */
-export const countedEvents = {
-  request_failed: { means: 'answers of 500 and above', labels: ['route'] },
-  job_failed: { means: 'jobs that failed', labels: ['job'] },
-  tls_certificate_refused: { means: 'TLS certificates that could not be used', labels: [] },
-  registration_started: { means: 'registrations begun', labels: [] },
-  registration_confirmed: { means: 'mailboxes proved in a registration', labels: [] },
-  registration_ended: { means: 'registrations that ended without a device', labels: ['reason'] },
-  device_registered: { means: 'devices registered', labels: [] },
-  device_ended: { means: 'devices ended by their subscribers', labels: [] },
-  mailbox_proved: { means: 'mailboxes that a subscriber proved', labels: [] },
-  mailbox_moved: { means: 'mailboxes that left a subscriber for another', labels: [] },
-  certificate_request_given_up: { means: 'requests whose mailbox nobody proved in time', labels: [] },
-  certificate_request_decided: { means: 'requests approved or rejected', labels: ['decision'] },
-  certificate_outcome_unknown: { means: 'requests whose outcome at the CA became unknown', labels: ['failure'] },
-  certificate_request_expired: { means: 'requests given up because nobody answered', labels: ['state'] },
-  ca_failed: { means: 'calls of a CA that failed', labels: ['connection', 'failure'] },
-  ca_circuit_opened: { means: 'times that nothing was sent to a CA for a while', labels: ['connection'] },
-  ca_revocation_confirmed: { means: 'revocations that the CA confirmed', labels: ['connection'] },
-  ca_revocation_delayed: { means: 'revocations that the CA did not confirm', labels: ['connection', 'failure'] },
-  ca_list_applied: { means: 'revocation lists of connected CAs applied', labels: ['connection'] },
-  ca_list_failed: {
-    means: 'revocation lists of connected CAs that could not be used',
-    labels: ['connection', 'failure'],
-  },
-  certificate_issued: { means: 'certificates issued', labels: [] },
-  certificate_refused: { means: 'certificates that a CA returned and the service did not keep', labels: [] },
-  certificate_published: { means: 'certificates published', labels: ['audience'] },
-  certificate_withdrawn: { means: 'certificates withdrawn', labels: [] },
-  certificate_revoked: { means: 'certificates revoked', labels: ['reason'] },
-  key_blocked: { means: 'keys put on the blocklist', labels: ['source'] },
-  private_key_refused: { means: 'bodies refused for a private key', labels: ['form', 'became'] },
-  mail_sent: { means: 'mails handed over', labels: ['kind'] },
-  mail_delayed: { means: 'mails that could not be handed over', labels: ['kind', 'permanent'] },
-  mail_withheld: { means: 'challenges not mailed, as too many went to the mailbox', labels: [] },
-  lookup_budget_spent: { means: 'lookups refused for a spent budget', labels: ['of'] },
-  lookup_answered: { means: 'lookups answered', labels: [] },
+/** One kind of event. `takes` exists for the type only. */
+interface EventKind<Facts> {
+  readonly level: EventLevel
+  readonly counted: Counted | null
+  readonly takes?: (facts: Facts) => void
+}
+
+/** Makes a kind of event of one level. With `means` it is also counted, by the facts that are named after it. */
+const eventAt =
+  (level: EventLevel) =>
+  <Facts = void>(means?: string, ...labels: (keyof Facts & string)[]): EventKind<Facts> => ({
+    level,
+    counted: means === undefined ? null : { means, labels },
+  })
+const [debug, info, warn, error] = [eventAt('debug'), eventAt('info'), eventAt('warn'), eventAt('error')]
+
+type Texts<Name extends string> = Readonly<Record<Name, string>>
+
+/**
+ * Everything that the service says about itself. Each event is a line in the log, named as here in snake case. No event
+ * takes an address, a secret or key bytes. If the text of an error holds one, it is removed before it is written.
+ */
+const kinds = {
+  /** `listening`: the bound addresses, of the service and of PKI_PORT. Empty if somebody else listens for it. */
+  started: info<{ url: string; runtime: string; listening: readonly string[] }>(),
+  tlsCertificateLoaded: info<Texts<'expiresAt'>>(),
+  /** The certificate before it stays in use. */
+  tlsCertificateRefused: error<{ error: unknown }>('TLS certificates that could not be used'),
+  /** Issued certificates name the old address, which must still be served. */
+  pkiUrlChanged: warn<Texts<'from' | 'to'>>(),
+  /** Over the limits of a listener: connections that were closed at once, and readers that took too long. */
+  clientsCut: warn<{ listener: string; connections: number; readers: number }>(),
+  stopping: info<Texts<'reason'>>(),
+  stopped: info(),
+  requestFailed: error<{ method: string; route: string; error: unknown }>('answers of 500 and above', 'route'),
+  jobFailed: error<{ job: string; error: unknown }>('jobs that failed', 'job'),
+  databaseMigrated: info<{ database: string; migrations: readonly string[] }>(),
+  authoritiesCreated: info<Texts<'issuing'>>(),
+  registrationStarted: info<Texts<'registration'>>('registrations begun'),
+  registrationConfirmed: info<Texts<'registration'>>('mailboxes proved in a registration'),
+  registrationEnded: info<Texts<'registration' | 'reason'>>('registrations that ended without a device', 'reason'),
+  deviceRegistered: info<Texts<'subscriber' | 'device'>>('devices registered'),
+  deviceEnded: info<Texts<'device'>>('devices ended by their subscribers'),
+  /** By a token that was mailed to a subscriber's mailbox, or to one that the token made theirs. */
+  mailboxProved: info<Texts<'mailbox'>>('mailboxes that a subscriber proved'),
+  /** Another subscriber has proved it, so the one before has lost it. */
+  mailboxMoved: warn<Texts<'mailbox'>>('mailboxes that left a subscriber for another'),
+  certificateRequestGivenUp: info<Texts<'request'>>('requests whose mailbox nobody proved in time'),
+  /** `approved`: as often as its rule requires. */
+  certificateRequestDecided: info<{ request: string; decision: 'approved' | 'rejected' }>(
+    'requests approved or rejected',
+    'decision',
+  ),
+  /** The CA got the request, and nobody knows what it did. */
+  certificateOutcomeUnknown: error<Texts<'request' | 'connection' | 'failure'>>(
+    'requests whose outcome at the CA became unknown',
+    'failure',
+  ),
+  /** Nobody answered for too long, here or at the CA. */
+  certificateRequestExpired: warn<Texts<'request' | 'state'>>('requests given up because nobody answered', 'state'),
+  certificateIssued: info<Texts<'request' | 'certificate'>>('certificates issued'),
+  certificateRefused: error<Texts<'request' | 'reason'>>(
+    'certificates that a CA returned and the service did not keep',
+  ),
+  certificatePublished: info<Texts<'certificate' | 'audience'>>('certificates published', 'audience'),
+  certificateWithdrawn: info<Texts<'certificate'>>('certificates withdrawn'),
+  certificateRevoked: info<{ certificate: string; reason: string | null }>('certificates revoked', 'reason'),
+  caFailed: warn<Texts<'connection' | 'failure'>>('calls of a CA that failed', 'connection', 'failure'),
+  /** Nothing is sent to the CA before `until`. */
+  caCircuitOpened: error<Texts<'connection' | 'failure' | 'until'>>(
+    'times that nothing was sent to a CA for a while',
+    'connection',
+  ),
+  caCircuitClosed: info<Texts<'connection'>>(),
+  caRevocationConfirmed: info<Texts<'connection' | 'revocation'>>('revocations that the CA confirmed', 'connection'),
+  caRevocationDelayed: warn<Texts<'connection' | 'revocation' | 'failure'>>(
+    'revocations that the CA did not confirm',
+    'connection',
+    'failure',
+  ),
+  caListApplied: info<{ connection: string; revoked: number }>(
+    'revocation lists of connected CAs applied',
+    'connection',
+  ),
+  caListFailed: warn<Texts<'connection' | 'failure'>>(
+    'revocation lists of connected CAs that could not be used',
+    'connection',
+    'failure',
+  ),
+  keyBlocked: warn<Texts<'source'>>('keys put on the blocklist', 'source'),
+  privateKeyRefused: warn<Texts<'form' | 'became'>>('bodies refused for a private key', 'form', 'became'),
+  mailSent: info<Texts<'mail' | 'kind'>>('mails handed over', 'kind'),
+  /** Too many challenges went to that mailbox lately. Whoever asked is not told. */
+  mailWithheld: info<{ registration: string } | { mailbox: string }>(
+    'challenges not mailed, as too many went to the mailbox',
+  ),
+  mailDelayed: warn<{ mail: string; kind: string; reason: string; permanent: boolean }>(
+    'mails that could not be handed over',
+    'kind',
+    'permanent',
+  ),
+  auditSealed: debug<{ seal: number; entries: number }>(),
+  /** `of`: the kinds of budget that are used up. */
+  lookupBudgetSpent: warn<Texts<'of'>>('lookups refused for a spent budget', 'of'),
+  /** How many of the distinct addresses of one call were found. */
+  lookupAnswered: debug<{ found: number; notFound: number }>('lookups answered'),
+  rowsPruned: info<{ table: string; rows: number }>('rows deleted when their time was over', 'table'),
+}
+
+type LoggedEvents = {
+  readonly [K in keyof typeof kinds]: (typeof kinds)[K] extends EventKind<infer Facts> ? (facts: Facts) => void : never
+}
+
+export interface Events extends LoggedEvents {
+  /** Every request passes here, so `route` is called only if the event is written or counted. */
+  requestAnswered(facts: { method: string; route: () => string; status: number; seconds: number }): void
+}
+
+const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+/** What is counted, by the names in the log. */
+export const countedEvents: Readonly<Record<string, Counted>> = {
+  ...Object.fromEntries(
+    Object.entries(kinds).flatMap(([name, { counted }]) => (counted === null ? [] : [[snakeCase(name), counted]])),
+  ),
   lookup_address: { means: 'distinct addresses looked up', labels: ['status'] },
-  rows_pruned: { means: 'rows deleted when their time was over', labels: ['table'] },
-} as const satisfies Readonly<Record<string, Counted>>
-export type CountedEvent = keyof typeof countedEvents
+}
 
 /** Counts what happens, for a monitoring system. */
 export interface Meter {
-  /** `labels`: those that `countedEvents` names for the event. */
-  count(event: CountedEvent, labels: Readonly<Record<string, string>>, amount: number): void
+  /** `event` is a name of `countedEvents`, and `labels` are those that stand there. */
+  count(event: string, labels: Readonly<Record<string, string>>, amount: number): void
   requestAnswered(facts: { method: string; route: string; status: number; seconds: number }): void
 }
 
-const isCounted = (event: string): event is CountedEvent => Object.hasOwn(countedEvents, event)
+type Facts = Readonly<Record<string, unknown>>
 
-const labelsOf = (event: CountedEvent, facts: Readonly<Record<string, unknown>>): Record<string, string> =>
+const labelsOf = ({ labels }: Counted, facts: Facts): Record<string, string> =>
   Object.fromEntries(
-    countedEvents[event].labels.map((name) => {
+    labels.map((name) => {
       const value = facts[name]
       return [name, typeof value === 'string' || typeof value === 'boolean' ? String(value) : 'none']
     }),
@@ -140,7 +157,7 @@ const addressLike = /[^\s"'<>(),;:\\/]+@[^\s"'<>(),;:\\/]+/g
 const pemLike = /-----BEGIN[\s\S]*?(-----END[^-]*-----|$)/g
 const credentialLike = /cb_[a-z]+_[\w-]+/g
 
-/** Blots out what must not be in a log, whoever put it into an error's text. */
+/** Removes what must not be in a log, whoever put it into the text. */
 const blotOut = (text: string): string =>
   text.replace(pemLike, '[pem]').replace(credentialLike, '[credential]').replace(addressLike, '[address]')
 
@@ -150,9 +167,31 @@ const describe = (error: unknown): string => {
   return blotOut(`${error.stack ?? error.message}${cause}`)
 }
 
+/** Facts as they are written. The texts of errors, and reasons that other systems gave, may hold anything. */
+const written = (facts: Facts): Facts =>
+  Object.fromEntries(
+    Object.entries(facts).map(([name, value]) => {
+      if (name === 'error') return [name, describe(value)]
+      return [name, name === 'reason' && typeof value === 'string' ? blotOut(value) : value]
+    }),
+  )
+
+type Emit = (name: string, kind: EventKind<never>, facts: Facts) => void
+
+/** One function per kind of event, as `LoggedEvents` says. */
+function eventFunctions(emit: Emit): LoggedEvents
+function eventFunctions(emit: Emit): Readonly<Record<string, (facts: never) => void>> {
+  return Object.fromEntries(
+    Object.entries(kinds).map(([kindName, kind]) => {
+      const name = snakeCase(kindName)
+      return [kindName, (facts: Facts = {}) => emit(name, kind, facts)]
+    }),
+  )
+}
+
 /**
- * Events as JSON lines, and as counts where there is a meter, whatever the level. `write` takes one line without its
- * line feed.
+ * Events as JSON lines, from `level` on. With a meter they are also counted, at every level. `write` takes one line
+ * without its line feed.
  */
 export function createEvents(
   write: (line: string) => void,
@@ -161,62 +200,27 @@ export function createEvents(
   meter: Meter | null = null,
 ): Events {
   const threshold = eventLevels.indexOf(level)
-  const emit = (at: EventLevel, event: string, facts: Readonly<Record<string, unknown>> = {}, amount = 1): void => {
-    if (meter !== null && isCounted(event)) meter.count(event, labelsOf(event, facts), amount)
+  const log = (at: EventLevel, name: string, facts: Facts): void => {
     if (eventLevels.indexOf(at) < threshold) return
-    write(JSON.stringify({ at: new Date(now()).toISOString(), level: at, event, ...facts }))
+    write(JSON.stringify({ at: new Date(now()).toISOString(), level: at, event: name, ...written(facts) }))
   }
+  const logged = eventFunctions((name, kind, facts) => {
+    const { counted, level: at } = kind
+    // An event that tells of rows counts for each of them.
+    const amount = typeof facts['rows'] === 'number' ? facts['rows'] : 1
+    if (counted !== null) meter?.count(name, labelsOf(counted, facts), amount)
+    log(at, name, facts)
+  })
   return {
-    started: (facts) => emit('info', 'started', facts),
-    tlsCertificateLoaded: (facts) => emit('info', 'tls_certificate_loaded', facts),
-    tlsCertificateRefused: ({ error }) => emit('error', 'tls_certificate_refused', { error: describe(error) }),
-    pkiUrlChanged: (facts) => emit('warn', 'pki_url_changed', facts),
-    clientsCut: (facts) => emit('warn', 'clients_cut', facts),
-    stopping: (facts) => emit('info', 'stopping', facts),
-    stopped: () => emit('info', 'stopped'),
+    ...logged,
     requestAnswered: ({ method, route, status, seconds }) => {
-      if (threshold === 0) emit('debug', 'request_answered', { method, route: route(), status })
+      if (threshold === 0) log('debug', 'request_answered', { method, route: route(), status })
       meter?.requestAnswered({ method, route: route(), status, seconds })
     },
-    requestFailed: ({ error, ...facts }) => emit('error', 'request_failed', { ...facts, error: describe(error) }),
-    jobFailed: ({ error, ...facts }) => emit('error', 'job_failed', { ...facts, error: describe(error) }),
-    databaseMigrated: (facts) => emit('info', 'database_migrated', facts),
-    authoritiesCreated: (facts) => emit('info', 'authorities_created', facts),
-    registrationStarted: (facts) => emit('info', 'registration_started', facts),
-    registrationConfirmed: (facts) => emit('info', 'registration_confirmed', facts),
-    registrationEnded: (facts) => emit('info', 'registration_ended', facts),
-    deviceRegistered: (facts) => emit('info', 'device_registered', facts),
-    deviceEnded: (facts) => emit('info', 'device_ended', facts),
-    mailboxProved: (facts) => emit('info', 'mailbox_proved', facts),
-    mailboxMoved: (facts) => emit('warn', 'mailbox_moved', facts),
-    certificateRequestGivenUp: (facts) => emit('info', 'certificate_request_given_up', facts),
-    certificateRequestDecided: (facts) => emit('info', 'certificate_request_decided', facts),
-    certificateOutcomeUnknown: (facts) => emit('error', 'certificate_outcome_unknown', facts),
-    certificateRequestExpired: (facts) => emit('warn', 'certificate_request_expired', facts),
-    caFailed: (facts) => emit('warn', 'ca_failed', facts),
-    caCircuitOpened: (facts) => emit('error', 'ca_circuit_opened', facts),
-    caCircuitClosed: (facts) => emit('info', 'ca_circuit_closed', facts),
-    caRevocationConfirmed: (facts) => emit('info', 'ca_revocation_confirmed', facts),
-    caRevocationDelayed: (facts) => emit('warn', 'ca_revocation_delayed', facts),
-    caListApplied: (facts) => emit('info', 'ca_list_applied', facts),
-    caListFailed: (facts) => emit('warn', 'ca_list_failed', facts),
-    certificateIssued: (facts) => emit('info', 'certificate_issued', facts),
-    certificateRefused: (facts) => emit('error', 'certificate_refused', facts),
-    certificatePublished: (facts) => emit('info', 'certificate_published', facts),
-    certificateWithdrawn: (facts) => emit('info', 'certificate_withdrawn', facts),
-    certificateRevoked: (facts) => emit('info', 'certificate_revoked', facts),
-    keyBlocked: (facts) => emit('warn', 'key_blocked', facts),
-    privateKeyRefused: (facts) => emit('warn', 'private_key_refused', facts),
-    mailSent: (facts) => emit('info', 'mail_sent', facts),
-    mailWithheld: (facts) => emit('info', 'mail_withheld', facts),
-    mailDelayed: ({ reason, ...facts }) => emit('warn', 'mail_delayed', { ...facts, reason: blotOut(reason) }),
-    auditSealed: (facts) => emit('debug', 'audit_sealed', facts),
-    lookupBudgetSpent: (facts) => emit('warn', 'lookup_budget_spent', facts),
     lookupAnswered: ({ found, notFound }) => {
-      emit('debug', 'lookup_answered', { found, notFound })
+      logged.lookupAnswered({ found, notFound })
       meter?.count('lookup_address', { status: 'found' }, found)
       meter?.count('lookup_address', { status: 'not_found' }, notFound)
     },
-    rowsPruned: (facts) => emit('info', 'rows_pruned', facts, facts.rows),
   }
 }

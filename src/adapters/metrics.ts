@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { collectDefaultMetrics, Counter, Gauge as PromGauge, Histogram, Registry } from 'prom-client'
-import { countedEvents, type CountedEvent, type Meter } from '../events.ts'
+import { countedEvents, type Meter } from '../events.ts'
 import type { Exposition, Gauge } from '../ports/meter.ts'
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -8,19 +8,16 @@ const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 /** Labels come from closed sets. If one does not, its values after this many are counted as `other`. */
 const valuesAllowed = 100
 
-const eventNames = Object.keys(countedEvents).filter((name): name is CountedEvent => Object.hasOwn(countedEvents, name))
-
 /** Counters and gauges for Prometheus. */
 export class PrometheusMetrics implements Meter, Exposition {
   readonly #registry = new Registry()
-  readonly #counters = new Map<CountedEvent, Counter>()
+  readonly #counters = new Map<string, Counter>()
   readonly #durations: Histogram
   readonly #seen = new Map<string, Set<string>>()
   #exposing: Promise<string> | null = null
 
   constructor() {
-    for (const name of eventNames) {
-      const { means, labels } = countedEvents[name]
+    for (const [name, { means, labels }] of Object.entries(countedEvents)) {
       const registers = [this.#registry]
       this.#counters.set(
         name,
@@ -48,7 +45,7 @@ export class PrometheusMetrics implements Meter, Exposition {
     return this.#registry.contentType
   }
 
-  count(event: CountedEvent, labels: Readonly<Record<string, string>>, amount: number): void {
+  count(event: string, labels: Readonly<Record<string, string>>, amount: number): void {
     const bounded: Record<string, string> = {}
     for (const [name, value] of Object.entries(labels)) bounded[name] = this.#bounded(`${event}/${name}`, value)
     this.#counters.get(event)?.inc(bounded, amount)

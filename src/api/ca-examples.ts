@@ -1,4 +1,4 @@
-import type { Example } from './openapi-examples.ts'
+import type { Example } from './openapi-document.ts'
 
 /** Examples of CA connections and routing rules. */
 

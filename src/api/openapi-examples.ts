@@ -1,12 +1,5 @@
 import { caExamples } from './ca-examples.ts'
-
-/** An example for one operation. A test checks it against the shapes. */
-export interface Example {
-  readonly request?: unknown
-  readonly answer?: unknown
-  /** The status of the answer in the example, if the operation has answers of several shapes. */
-  readonly answerStatus?: string
-}
+import type { Example } from './openapi-document.ts'
 
 const device = {
   appVersion: '8.1.0',

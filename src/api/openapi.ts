@@ -1,5 +1,6 @@
 import type { OpenApiDocument, Operation } from './openapi-document.ts'
-import { examples, type Example } from './openapi-examples.ts'
+import type { Example } from './openapi-document.ts'
+import { examples } from './openapi-examples.ts'
 import { documentDescription, plainOperations, tagDescriptions } from './openapi-words.ts'
 
 type MediaTypes = Exclude<NonNullable<Operation['requestBody']>, { $ref: string }>['content']

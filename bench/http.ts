@@ -2,13 +2,12 @@ import { Received, type Answered, type Conversation } from './wire.ts'
 
 /** HTTP/1.1 on a connection that stays open, as little of it as a load generator needs. */
 
-/** A lookup of one address: all of a request but the Host, which is the server's. */
-export const requestOf = (host: string, credential: string, address: string): Buffer => {
-  const body = JSON.stringify({ addresses: [address], use: 'encrypt' })
+/** A POST of JSON with a credential. */
+export const requestOf = (host: string, path: string, credential: string, content: object): Buffer => {
+  const body = JSON.stringify(content)
   return Buffer.from(
-    `POST /v1/lookups HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${credential}\r\n` +
+    `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${credential}\r\n` +
       `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    'latin1',
   )
 }
 

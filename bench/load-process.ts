@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { z } from 'zod'
-import { policyVersion } from '../test/support/story.ts'
+import { deviceFacts, policyVersion } from '../test/support/story.ts'
 import { httpConversation, requestOf } from './http.ts'
 import { bindRequest, ldapConversation, searchRequest } from './ldap.ts'
 import { suffix } from './slapd.ts'
@@ -16,11 +16,14 @@ import type { Conversation } from './wire.ts'
  *     node bench/load-process.ts <folder of the stock>
  */
 
-/** Whom to ask what: fresh pairs of asker and address, or one asker again and again for the same 200 addresses. */
 export interface LoadOrder {
   readonly server: 'certbook' | 'bare' | 'slapd'
   readonly port: number
-  readonly pairs: 'fresh' | 'same'
+  /**
+   * `lookups`: each of a random asker for a random address, while others write. `same lookups`: one asker again and
+   * again for the same 200 addresses. `check-ins`: of random devices.
+   */
+  readonly asks: 'lookups' | 'same lookups' | 'check-ins'
   readonly connections: number
   readonly seconds: number
 }
@@ -29,7 +32,7 @@ export interface LoadOrder {
 export interface LoadReport {
   readonly answers: number
   readonly found: number
-  /** Writes of subscribers meanwhile; certbook takes five a second. */
+  /** What subscribers wrote meanwhile, five a second. */
   readonly writes: number
   readonly seconds: number
   readonly p50Milliseconds: number
@@ -197,17 +200,26 @@ const freshAddress = (): string => {
 }
 const sameAddress = (): string => addressOf(stock, below(Math.min(sameAddresses, stock.subscribers)))
 
-function conversationFor({ server, port, pairs }: LoadOrder): Conversation {
-  const address = pairs === 'fresh' ? freshAddress : sameAddress
-  if (server === 'slapd') return ldapConversation(() => searchRequest(suffix, address()))
+const sameCredential = stock.settled[0]?.credential ?? ''
+const budgetedCredential = (): string => (Math.random() < freshShare ? fresh : settled).draw()
+const anyCredential = (): string => stock.settled[below(stock.settled.length)]?.credential ?? ''
+
+function conversationFor({ server, port, asks }: LoadOrder): Conversation {
+  if (server === 'slapd') return ldapConversation(() => searchRequest(suffix, freshAddress()))
   const host = `127.0.0.1:${port}`
-  const sameCredential = stock.settled[0]?.credential ?? ''
-  // Budgets are certbook's alone.
-  const anyCredential = (): string => stock.settled[below(stock.settled.length)]?.credential ?? ''
-  const freshCredential =
-    server === 'bare' ? anyCredential : (): string => (Math.random() < freshShare ? fresh : settled).draw()
-  const credential = pairs === 'same' ? () => sameCredential : freshCredential
-  return httpConversation(() => requestOf(host, credential(), address()))
+  const lookup = (credential: string, address: string): Buffer =>
+    requestOf(host, '/v1/lookups', credential, { addresses: [address], use: 'encrypt' })
+  switch (asks) {
+    case 'same lookups':
+      return httpConversation(() => lookup(sameCredential, sameAddress()))
+    case 'check-ins':
+      return httpConversation(() => requestOf(host, '/v1/check-ins', anyCredential(), deviceFacts))
+    case 'lookups': {
+      // Only certbook has budgets.
+      const credential = server === 'bare' ? anyCredential : budgetedCredential
+      return httpConversation(() => lookup(credential(), freshAddress()))
+    }
+  }
 }
 
 const percentile = (sorted: Float64Array, part: number): number =>
@@ -227,7 +239,7 @@ async function load(order: LoadOrder): Promise<LoadReport> {
     const until = began + order.seconds * 1_000
     const [found, written] = await Promise.all([
       Promise.all(connections.map((connection) => connection.run(until))),
-      server === 'certbook' ? writeUntil(until, port, stock.settled) : 0,
+      server === 'certbook' && order.asks === 'lookups' ? writeUntil(until, port, stock.settled) : 0,
     ])
     const seconds = (performance.now() - began) / 1_000
     const { user, system } = process.cpuUsage(cpu)

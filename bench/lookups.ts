@@ -46,6 +46,7 @@ type Load3 = Readonly<Record<Name, Measured>>
 interface Round {
   readonly byConnections: ReadonlyMap<number, Load3>
   readonly same: Measured
+  readonly checkIns: Measured
   readonly syncsPerSecond: number
 }
 
@@ -73,8 +74,8 @@ function syncsPerSecond(folder: string): number {
 }
 
 /** Looks up the first address; resolves to how many bytes the answer has. */
-async function answerBytes(server: ServerProcess, stock: Stock): Promise<number> {
-  const response = await fetch(`${server.url}/v1/lookups`, {
+export async function lookUpOnce(url: string, stock: Stock): Promise<number> {
+  const response = await fetch(`${url}/v1/lookups`, {
     method: 'POST',
     headers: { authorization: `Bearer ${stock.settled[0]?.credential}`, 'content-type': 'application/json' },
     body: JSON.stringify({ addresses: [addressOf(stock, 0)], use: 'encrypt' }),
@@ -86,8 +87,8 @@ async function answerBytes(server: ServerProcess, stock: Stock): Promise<number>
 
 async function measureRound(load: Load, servers: Servers, options: LookupOptions, folder: string): Promise<Round> {
   const { seconds } = options
-  const ask = (server: Name, connections: number, pairs: LoadOrder['pairs'] = 'fresh'): Promise<Measured> =>
-    measure(load, servers[server], { server, port: servers[server].port, connections, pairs, seconds })
+  const ask = (server: Name, connections: number, asks: LoadOrder['asks'] = 'lookups'): Promise<Measured> =>
+    measure(load, servers[server], { server, port: servers[server].port, connections, asks, seconds })
   const byConnections = new Map<number, Load3>()
   for (const connections of options.connections) {
     byConnections.set(connections, {
@@ -96,7 +97,12 @@ async function measureRound(load: Load, servers: Servers, options: LookupOptions
       certbook: await ask('certbook', connections),
     })
   }
-  return { byConnections, same: await ask('certbook', 64, 'same'), syncsPerSecond: syncsPerSecond(folder) }
+  return {
+    byConnections,
+    same: await ask('certbook', 64, 'same lookups'),
+    checkIns: await ask('certbook', 64, 'check-ins'),
+    syncsPerSecond: syncsPerSecond(folder),
+  }
 }
 
 /** Every lookup that was answered must stand in the log; throws where one does not. */
@@ -173,6 +179,13 @@ const figuresOf = (rounds: readonly Round[], options: LookupOptions, peakMegabyt
     values: rounds.map(({ same }) => same.perSecond),
     digits: 0,
   },
+  {
+    name: 'server CPU for one check-in, 64 connections',
+    unit: 'µs',
+    values: rounds.map(({ checkIns }) => checkIns.microseconds),
+    digits: 1,
+    aim: atMost(100),
+  },
   { name: 'most memory of certbook', unit: 'MB', values: [peakMegabytes], digits: 0, aim: atMost(250) },
   { name: 'fdatasync of 4 KB', unit: '1/s', values: rounds.map(({ syncsPerSecond }) => syncsPerSecond), digits: 0 },
 ]
@@ -208,7 +221,7 @@ export async function measureLookups(
     const served = join(folder, 'certbook')
     await cp(dataDir, served, { recursive: true })
     const certbook = keep(await ServerProcess.start('certbook', served))
-    const bare = keep(await ServerProcess.start('bare', String(await answerBytes(certbook, stock))))
+    const bare = keep(await ServerProcess.start('bare', String(await lookUpOnce(certbook.url, stock))))
     const load = keep(await Load.start(path))
     const servers = { bare, slapd, certbook }
     // Compiling the hot paths is no cost of a lookup.

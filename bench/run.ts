@@ -1,38 +1,19 @@
-import { cp } from 'node:fs/promises'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startProcess, temporaryFolder } from '../test/support/node-process.ts'
+import { temporaryFolder } from '../test/support/node-process.ts'
 import { measureThroughCa, requestsThroughCa, type ThroughCaRound } from './ca.ts'
 import { measureEnumeration, type Comparison } from './enumeration.ts'
 import { certificatesPerRound, measureIssuing, type IssuingRound } from './issuing.ts'
 import { atLeast, resultsOf, tableOf, type Figure, type Part } from './figures.ts'
 import { measureLookups } from './lookups.ts'
+import { measureStarts } from './start.ts'
 import { stockOf, type StockFolder } from './stock.ts'
 
 /**
  * Where the README's figures come from: `npm run bench`; see bench/README.md. Ratios of rounds that ran one right after
  * the other on the same machine; the median counts, and the extremes show how still the machine was.
  */
-
-/** Milliseconds from the start of a process over existing data to its first answer of `/readyz`. */
-async function measureStart(dataDir: string): Promise<number> {
-  const before = performance.now()
-  const service = await startProcess(dataDir)
-  try {
-    const ready = await fetch(`${service.url}/readyz`)
-    if (ready.status !== 200) throw new Error(`the service is not ready: ${await ready.text()}`)
-    return performance.now() - before
-  } finally {
-    await service.end('SIGTERM')
-  }
-}
-
-async function measureStarts(dataDir: string, rounds: number): Promise<number[]> {
-  const starts: number[] = []
-  for (let round = 0; round < rounds; round += 1) starts.push(await measureStart(dataDir))
-  return starts
-}
 
 const issuingFiguresOf = (issuing: readonly IssuingRound[]): Figure[] => {
   const each = (read: (round: IssuingRound) => number): number[] => issuing.map(read)
@@ -98,16 +79,6 @@ const enumerationFiguresOf = (comparisons: readonly Comparison[]): Figure[] =>
     aim: { text: '0.95 to 1.05', met: (value) => value >= 0.95 && value <= 1.05 },
   }))
 
-const startFiguresOf = (starts: readonly number[]): Figure[] => [
-  {
-    name: 'start over existing data to /readyz',
-    unit: 'ms',
-    values: starts,
-    digits: 0,
-    aim: { text: 'under 1200', met: (value) => value < 1_200 },
-  },
-]
-
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
@@ -143,18 +114,7 @@ const parts = {
       seconds: Number(options.seconds),
       connections: options.connections.split(',').map(Number),
     }),
-  start: async (folder) => {
-    const {
-      dataDir,
-      stock: { subscribers },
-    } = await stock()
-    const copy = join(folder, 'start')
-    await cp(dataDir, copy, { recursive: true })
-    return {
-      words: [`Start with ${subscribers} published certificates.`],
-      figures: startFiguresOf(await measureStarts(copy, rounds)),
-    }
-  },
+  start: async (folder) => measureStarts(await stock(), join(folder, 'start'), rounds),
   enumeration: async (folder) => ({
     words: ['What the time of an answer tells: the kinds take turns within one process, without a socket.'],
     figures: enumerationFiguresOf(await measureEnumeration(join(folder, 'enumeration'), rounds)),

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { freePort } from './cfssl.ts'
@@ -20,13 +20,12 @@ export const ldifOf = (address: string, certificate: Buffer): string =>
 
 const mapBytes = 16 * 2 ** 30
 
-const configOf = (folder: string, threads: number): string => `
+const configOf = (folder: string): string => `
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
-threads ${threads}
 loglevel 0
 database mdb
 suffix "${suffix}"
@@ -49,7 +48,7 @@ async function load(ldif: string, kept: string): Promise<void> {
   const folder = `${kept}.new`
   await rm(folder, { recursive: true, force: true })
   await mkdir(join(folder, 'mdb'), { recursive: true })
-  await writeFile(join(folder, 'slapd.conf'), configOf(folder, 2))
+  await writeFile(join(folder, 'slapd.conf'), configOf(folder))
   await run('/usr/sbin/slapadd', ['-q', '-f', join(folder, 'slapd.conf'), '-l', ldif])
   await rename(folder, kept)
 }
@@ -65,11 +64,10 @@ export class Slapd {
     this.port = port
   }
 
-  /** Starts it on loopback over a copy of the loaded stock; `kept` is where that is kept. */
-  static async start(ldif: string, kept: string, folder: string): Promise<Slapd> {
-    await load(ldif, kept)
-    await cp(join(kept, 'mdb'), join(folder, 'mdb'), { recursive: true })
-    await writeFile(join(folder, 'slapd.conf'), configOf(folder, 16))
+  /** Starts it on loopback over the loaded stock, which is kept in a folder: the load only reads. */
+  static async start(ldif: string, folder: string): Promise<Slapd> {
+    await load(ldif, folder)
+    await writeFile(join(folder, 'slapd.conf'), configOf(folder))
     const port = await freePort()
     // `-d 0` keeps it in the foreground.
     const args = ['-d', '0', '-f', join(folder, 'slapd.conf'), '-h', `ldap://127.0.0.1:${port}/`]

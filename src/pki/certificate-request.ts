@@ -14,7 +14,7 @@ import {
   type DerElement,
 } from './der.ts'
 import { ellipticCurve } from './elliptic-curves.ts'
-import { fromBase64, sha256Hex } from './encoding.ts'
+import { fromBase64 } from './encoding.ts'
 import { hasDuplicateExtension, readExtensions, type Extension } from './extensions.ts'
 import { checkPublicKey, type KeyFacts } from './key-policy.ts'
 import { requireKeyFits, type CertificateUse, type ProfileKind } from './key-usage.ts'
@@ -28,16 +28,6 @@ const sizeLimit = 64 * 1024
 /** What PEM adds to the DER at most: a third for base64, line breaks, and some text around it. */
 const textSizeLimit = 2 * sizeLimit
 
-/** A request that passed every check, with what later steps need of it. */
-export interface CheckedRequest {
-  readonly der: Uint8Array
-  /** The SubjectPublicKeyInfo, as it stands in the request. */
-  readonly spki: Uint8Array
-  /** Lower-case hexadecimal. */
-  readonly spkiSha256: string
-  readonly key: KeyFacts
-}
-
 /** What the request is for; without it, what is the least to be granted. */
 export interface RequestRules {
   /** `dual` unless said. */
@@ -49,9 +39,6 @@ export interface RequestRules {
   /** What becomes of all that is neither the key nor the mailbox; `ignored` unless said (policy rule 8). */
   readonly otherContents?: 'ignored' | 'refused'
 }
-
-/** The same, where they rest on the kind of the key. What it throws goes to the caller of the check. */
-export type RequestRulesOf = (key: KeyFacts) => Promise<RequestRules>
 
 function malformed(cause?: unknown): DomainError {
   return new DomainError('csr_malformed', 'Send exactly one PKCS#10 certificate request, as PEM or as DER in base64.', {
@@ -66,7 +53,7 @@ function tooLarge(): DomainError {
 /**
  * The DER of a certificate request given as PEM (RFC 7468 section 7, with either label), as base64 of any wrapping,
  * or as DER. Text around the PEM block is ignored (RFC 7468 section 2), a second block is not. What the bytes hold is
- * checked by `checkCertificateRequest`.
+ * checked by `parseRequest` and `verifyRequest`.
  *
  * Throws DomainError: `csr_malformed`, `csr_too_large`.
  */
@@ -92,54 +79,57 @@ function pemBody(text: string): string {
   return afterLabel.slice(0, end)
 }
 
+/** A request that can be read and has an acceptable key. Nothing else of it is verified yet. */
+export interface ParsedRequest {
+  readonly der: Uint8Array
+  /** The SubjectPublicKeyInfo, as it stands in the request. */
+  readonly spki: Uint8Array
+  readonly key: KeyFacts
+  readonly contents: RequestContents
+  readonly signature: SignedBytes
+}
+
 /**
- * Checks a certificate request for one mailbox by policy rules 1 to 6, 8 and 10: one DER PKCS#10 (RFC 2986 section 4),
- * no extension twice, a key that is accepted and fits its use, a signature by that key, and no address but the
- * mailbox's. Everything else it asks for is ignored where the certificate is made from verified facts, and refused
- * where the CA would take it from the request.
+ * Reads a certificate request by policy rules 1 and 3 to 6: one DER PKCS#10 (RFC 2986 section 4), no extension twice, a
+ * key that is accepted. `verifyRequest` does the rest.
  *
- * Throws DomainError: `csr_malformed`, `csr_too_large`, `csr_trailing_bytes`, `csr_duplicate_extension`, all of
- * `checkPublicKey` and `requireKeyFits`, `csr_key_cannot_sign`, `key_not_on_this_runtime`,
- * `csr_signature_algorithm_refused`, `csr_signature_invalid`, `csr_smtputf8_mailbox_ascii`, `csr_address_mismatch`,
- * `csr_content_refused`.
+ * Throws DomainError: `csr_malformed`, `csr_too_large`, `csr_trailing_bytes`, `csr_duplicate_extension`, and all of
+ * `checkPublicKey`.
  */
-export async function checkCertificateRequest(
-  crypto: Crypto,
-  der: Uint8Array,
-  mailbox: MailboxAddress,
-  rules: RequestRules | RequestRulesOf = {},
-): Promise<CheckedRequest> {
+export function parseRequest(der: Uint8Array): ParsedRequest {
   if (der.length > sizeLimit) throw tooLarge()
-  const request = orMalformed(() => parseCertificateRequest(der))
-  requireNoDuplicateExtension(request.extensions)
-  const key = checkPublicKey(request.spki)
-  const {
-    use = 'dual',
-    profile = 'sbr-strict',
-    brainpool = null,
-    otherContents = 'ignored',
-  } = typeof rules === 'function' ? await rules(key) : rules
+  const { spki, signature, ...contents } = orMalformed(() => parseCertificateRequest(der))
+  requireNoDuplicateExtension(contents.extensions)
+  return { der, spki, key: checkPublicKey(spki), contents, signature }
+}
+
+/**
+ * Verifies a request for one mailbox by policy rules 2, 3, 5, 8 and 10: the key fits its use and has signed the request,
+ * and the request names no address but the mailbox's. Everything else that it asks for is ignored where the certificate
+ * is made from verified facts, and refused where the CA would take it from the request.
+ *
+ * Throws DomainError: all of `requireKeyFits`, `csr_key_cannot_sign`, `key_not_on_this_runtime`,
+ * `csr_signature_algorithm_refused`, `csr_signature_invalid`, `csr_malformed`, `csr_smtputf8_mailbox_ascii`,
+ * `csr_address_mismatch`, `csr_content_refused`.
+ */
+export async function verifyRequest(
+  crypto: Crypto,
+  { spki, key, contents, signature }: ParsedRequest,
+  mailbox: MailboxAddress,
+  rules: RequestRules,
+): Promise<void> {
+  const { use = 'dual', profile = 'sbr-strict', brainpool = null, otherContents = 'ignored' } = rules
   requireKeyFits(key, { use, profile })
   requireKeyThatSigns(key)
-  await requireVerifiableHere(crypto, brainpool, request.spki, key)
-  await requireProofOfPossession(crypto, brainpool, request.spki, request.signature)
+  await requireVerifiableHere(crypto, brainpool, spki, key)
+  await requireProofOfPossession(crypto, brainpool, spki, signature)
   orMalformed(() => {
-    requireOnlyMailbox(addressesOf(request), mailbox)
-    if (otherContents === 'refused') requireNothingElse(request)
+    requireOnlyMailbox(addressesOf(contents), mailbox)
+    if (otherContents === 'refused') requireNothingElse(contents)
   })
-  return { der, spki: request.spki, spkiSha256: await sha256Hex(crypto, request.spki), key }
 }
 
-/**
- * The key of a request that was checked when it came, which is not checked again. Throws DomainError: `csr_malformed`,
- * and all of `checkPublicKey`.
- */
-export function keyOfRequest(der: Uint8Array): { readonly spki: Uint8Array; readonly key: KeyFacts } {
-  const { spki } = orMalformed(() => parseCertificateRequest(der))
-  return { spki, key: checkPublicKey(spki) }
-}
-
-interface ParsedRequest extends RequestContents {
+interface RequestParts extends RequestContents {
   readonly spki: Uint8Array
   readonly signature: SignedBytes
 }
@@ -154,7 +144,7 @@ function orMalformed<Value>(read: () => Value): Value {
 }
 
 /** RFC 2986 section 4.2. Throws MalformedDer, and DomainError `csr_trailing_bytes`. */
-function parseCertificateRequest(der: Uint8Array): ParsedRequest {
+function parseCertificateRequest(der: Uint8Array): RequestParts {
   const outer = readFirstElement(der)
   requireNoTrailingBytes(outer, der)
   requireDer(outer)
@@ -167,7 +157,7 @@ function parseCertificateRequest(der: Uint8Array): ParsedRequest {
 }
 
 /** RFC 2986 section 4.1. The attributes are not optional there, but some makers leave the empty list out. */
-function parseInfo(info: DerElement): Omit<ParsedRequest, 'signature'> {
+function parseInfo(info: DerElement): Omit<RequestParts, 'signature'> {
   const parts = new DerSequence(info)
   if (readSmallInteger(parts.next(tag.integer)) !== 0) throw new MalformedDer('version is not 0')
   const subject = readName(parts.next(tag.sequence))

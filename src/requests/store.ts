@@ -151,6 +151,16 @@ export const readRequestsOf = (
     ),
   )
 
+/** A request that waits to be sent through a connection. */
+export const readIsWaiting = (database: Database, connection: string) =>
+  database.first(
+    query(
+      { id: text },
+      `SELECT id FROM certificate_requests WHERE connection = ? AND state = 'received' LIMIT 1`,
+      connection,
+    ),
+  )
+
 /** How many requests are in each state that is not their last. */
 export const countOpenRequests = (database: Database) =>
   database.all(

@@ -332,8 +332,9 @@ export const stopAsking = (id: string, claim: string, now: number): Command[] =>
 
 // --- its CA has answered ----------------------------------------------------------------------------------------
 
-/** What a CA's answer leaves of a request, apart from its state. A sealed value that is null is dropped. */
-export interface AfterAnswer {
+/** How a request stands after its CA answered without a certificate. A sealed value that is null is dropped. */
+export interface Answer {
+  readonly state: 'received' | 'pending' | 'outcome_unknown' | 'rejected' | 'failed'
   readonly reason: string | null
   readonly dueAt: number | null
   readonly attempts: number
@@ -344,11 +345,6 @@ export interface AfterAnswer {
   readonly caSaidSealed: Uint8Array | null
   /** Whether nothing has left this service since the worker took the request. */
   readonly nothingSent: boolean
-}
-
-/** How a request stands after its CA answered without a certificate. */
-export interface Answer extends AfterAnswer {
-  readonly state: 'received' | 'pending' | 'outcome_unknown' | 'rejected' | 'failed'
 }
 
 /**
@@ -445,13 +441,16 @@ export const toFailedAnswer = (id: string, reason: string, returnedSealed: Uint8
 
 // --- nobody answers, or nobody wants it -------------------------------------------------------------------------
 
+/** The states that somebody else has to end. */
+export type Unanswered = 'received' | 'awaiting_mailbox_proof' | 'awaiting_approval' | 'pending'
+
 /**
  * Fails a request that nobody has answered for too long. What its CA may still do about it is kept. Guard
  * `request_taken`: it is not in the state `from` any more.
  */
 export const toFailedUnanswered = (
   id: string,
-  from: 'received' | 'awaiting_mailbox_proof' | 'awaiting_approval' | 'pending',
+  from: Unanswered,
   reason: string,
   now: number,
 ): Command[] => [

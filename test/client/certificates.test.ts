@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { proveBySigning, ProofError, type CertbookClient, type Fetch } from '../../src/client/index.ts'
-import { checkCertificateRequest } from '../../src/pki/certificate-request.ts'
+import { checkCertificateRequest } from '../support/certificate-request.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import type { Json } from '../support/api.ts'
 import { openWorld, ownOf, registerBy, settle, type World } from './world.ts'

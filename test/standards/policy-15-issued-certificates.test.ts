@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { certificateFacts, type CertificateFacts } from '../../src/pki/certificate-facts.ts'
-import { checkCertificateRequest, readCertificateRequest } from '../../src/pki/certificate-request.ts'
+import { readCertificateRequest } from '../../src/pki/certificate-request.ts'
+import { checkCertificateRequest } from '../support/certificate-request.ts'
 import {
   issuedFaults,
   verifyIssuedCertificate,

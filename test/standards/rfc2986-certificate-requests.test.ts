@@ -1,11 +1,8 @@
 import { Crypto as NodeCrypto } from '@peculiar/webcrypto'
 import { describe, expect, it } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
-import {
-  checkCertificateRequest,
-  readCertificateRequest,
-  type RequestRules,
-} from '../../src/pki/certificate-request.ts'
+import { readCertificateRequest, type RequestRules } from '../../src/pki/certificate-request.ts'
+import { checkCertificateRequest } from '../support/certificate-request.ts'
 import { toBase64 } from '../../src/pki/encoding.ts'
 import { fixture } from './fixtures.ts'
 import { toPem } from '../support/pem.ts'

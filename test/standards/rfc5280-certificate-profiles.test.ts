@@ -4,11 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { caKeyAlgorithm, randomSerialNumber, type CaKeyKind } from '../../src/pki/ca-key.ts'
 import { certificateFacts } from '../../src/pki/certificate-facts.ts'
-import {
-  checkCertificateRequest,
-  readCertificateRequest,
-  type CheckedRequest,
-} from '../../src/pki/certificate-request.ts'
+import { readCertificateRequest } from '../../src/pki/certificate-request.ts'
+import { checkCertificateRequest, type CheckedRequest } from '../support/certificate-request.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
 import { toHex } from '../../src/pki/encoding.ts'
 import {

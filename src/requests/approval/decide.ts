@@ -1,28 +1,27 @@
 import type { DecidedRequest } from '../../api/ca-shapes.ts'
+import { commit } from '../../audit/commit.ts'
 import { commandLine, type AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
-import { GuardBroken, type Command } from '../../ports/database.ts'
+import type { Command, GuardBroken } from '../../ports/database.ts'
 import { sealText } from '../../ports/keys.ts'
-import { standingOf } from '../administration/requests.ts'
-import type { EnrolmentDeps } from '../deps.ts'
+import type { CommitDeps, RequestDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
-import { approve, readDecidable, reject, type Decidable, type Decision } from './store.ts'
+import { readStandingOf } from '../reading/read.ts'
+import { insertApproval, insertRejection, readDecidable, type Decidable, type Decision } from './store.ts'
 
-type DecideDeps = Pick<EnrolmentDeps, 'database' | 'keys' | 'clock' | 'audit' | 'events'>
+type DecideDeps = CommitDeps & Pick<RequestDeps, 'clock' | 'events'>
 
-const noSuchRequest = (): DomainError => new DomainError('not_found', 'There is no such request.')
-
-async function requireDecidable(deps: DecideDeps, id: string, by: string): Promise<Decidable> {
+async function requireDecidable(deps: CommitDeps, id: string, by: string): Promise<Decidable> {
   const found = await readDecidable(deps.database, id, by)
-  if (found === null) throw noSuchRequest()
+  if (found === null) throw new DomainError('not_found', 'There is no such request.')
   return found
 }
 
-/** Two persons are needed, and this is the author of the rule as it caught the request, or nobody in person. */
+/** Whether two persons are needed, and this is the author of the rule as it caught the request, or nobody in person. */
 const isBarred = ({ needed, ruleAuthor }: Decidable, by: string): boolean =>
   needed === 2 && (by === commandLine || by === ruleAuthor)
 
-/** Why a decision could not be noted: said of the request as it stands now. */
+/** Why a decision could not be noted, of the request as it stands now. */
 function refusalOf(found: Decidable, decision: Decision, by: string, cause: GuardBroken): DomainError {
   const isDecided = found.reason === 'rejected_by_approver' || (found.needed > 0 && found.given >= found.needed)
   if (found.decision !== null) {
@@ -53,38 +52,26 @@ interface Deciding {
   readonly audited: Pick<AuditEvent, 'action' | 'personal'>
 }
 
-/** A request that was decided on, now or by the same administrator before. */
-interface Decided {
-  readonly request: Decidable
-  readonly repeated: boolean
-}
-
 /** Keeps a decision in one batch with its consequence and its audit entry. A repeat of it changes nothing. */
-async function decide(deps: DecideDeps, { request, by, decision, commands, audited }: Deciding): Promise<Decided> {
+async function decide(
+  deps: DecideDeps,
+  { request, by, decision, commands, audited }: Deciding,
+): Promise<DecidedRequest & { readonly connection: string }> {
   const { connection, rule } = await requireDecidable(deps, request, by)
-  const entry = { ...audited, subjectKind: 'certificate request', subject: request, facts: { connection, rule } }
-  try {
-    await deps.database.batch([...commands, ...deps.audit.record({ ...entry, actorKind: 'administrator', actor: by })])
-  } catch (error) {
-    if (!(error instanceof GuardBroken)) throw error
+  const subject = { subjectKind: 'certificate request', subject: request, facts: { connection, rule } }
+  const audit = { ...audited, ...subject, actorKind: 'administrator', actor: by } as const
+  const kept = await commit(deps, { commands, audit }, async (cause) => {
     const found = await requireDecidable(deps, request, by)
-    if (found.decision !== decision) throw refusalOf(found, decision, by, error)
-    return { request: found, repeated: true }
-  }
-  deps.audit.sealSoon()
-  deps.events.certificateRequestDecided({ request, decision })
-  return { request: await requireDecidable(deps, request, by), repeated: false }
-}
-
-async function presentDecided(deps: DecideDeps, id: string, { repeated }: Decided): Promise<DecidedRequest> {
-  const standing = await standingOf(deps, id)
-  if (standing === null) throw noSuchRequest()
-  return { ...standing, repeated }
+    if (found.decision !== decision) throw refusalOf(found, decision, by, cause)
+    return null
+  })
+  if (kept !== null) deps.events.certificateRequestDecided({ request, decision })
+  return { ...(await readStandingOf(deps, request)), repeated: kept === null, connection }
 }
 
 /**
- * An administrator's yes to a request that waits for it; with the last one that is needed the request goes to its CA.
- * Throws `not_found`, `request_not_in_that_state`, `decided_already`, `another_person_required`.
+ * Notes an administrator's yes to a request that waits for it. With the last one that is needed the request goes to its
+ * CA. Throws `not_found`, `request_not_in_that_state`, `decided_already`, `another_person_required`.
  */
 export async function approveRequest(
   deps: DecideDeps,
@@ -92,27 +79,32 @@ export async function approveRequest(
   request: string,
   by: string,
 ): Promise<DecidedRequest> {
-  const commands = approve({ request, administrator: by, localOperator: commandLine, at: deps.clock() })
+  const commands = insertApproval({ request, administrator: by, localOperator: commandLine, at: deps.clock() })
   const audited = { action: 'certificate.request_approved' }
-  const decided = await decide(deps, { request, by, decision: 'approved', commands, audited })
-  if (decided.request.state === 'received') engine.wake(decided.request.connection)
-  return presentDecided(deps, request, decided)
+  const { connection, ...decided } = await decide(deps, { request, by, decision: 'approved', commands, audited })
+  if (decided.state === 'received') engine.wake(connection)
+  return decided
+}
+
+/** An administrator's no. The explanation is shown to the person whose request it is. */
+export interface Rejection {
+  readonly by: string
+  readonly explanation: string
 }
 
 /**
- * An administrator's no, which ends a request; `explanation` is shown to the person whose request it is. The author of
- * the rule may say it too: it has nothing issued. Throws `not_found`, `request_not_in_that_state`, `decided_already`.
+ * Ends a request by an administrator's no. The author of the rule may say it too: it has nothing issued. Throws
+ * `not_found`, `request_not_in_that_state`, `decided_already`.
  */
 export async function rejectRequest(
-  deps: DecideDeps,
+  deps: DecideDeps & Pick<RequestDeps, 'keys'>,
   request: string,
-  by: string,
-  explanation: string,
+  { by, explanation }: Rejection,
 ): Promise<DecidedRequest> {
   const place = { table: 'certificate_requests', column: 'explanation_sealed', row: request }
   const explanationSealed = sealText(deps.keys.main, place, explanation)
-  const commands = reject({ request, administrator: by, at: deps.clock() }, explanationSealed)
+  const commands = insertRejection({ request, administrator: by, at: deps.clock() }, explanationSealed)
   const audited = { action: 'certificate.request_rejected', personal: { explanation } }
-  const decided = await decide(deps, { request, by, decision: 'rejected', commands, audited })
-  return presentDecided(deps, request, decided)
+  const { connection: _, ...decided } = await decide(deps, { request, by, decision: 'rejected', commands, audited })
+  return decided
 }

@@ -1,5 +1,4 @@
 import {
-  blob,
   command,
   integer,
   nullable,
@@ -39,39 +38,7 @@ export const readDecidable = (database: Database, request: string, administrator
   )
 export type Decidable = NonNullable<Awaited<ReturnType<typeof readDecidable>>>
 
-/** What stands around a request, in the tables that it leads to. */
-export const readBackground = (database: Database, request: string) =>
-  database.first(
-    query(
-      {
-        id: text,
-        createdAt: integer,
-        provedBy: oneOf('csr', 'public_key'),
-        csrSealed: blob,
-        spkiSha256: text,
-        accountType: oneOf('imap', 'exchange'),
-        mailboxProvedAt: integer,
-        subscriberSince: integer,
-        deviceSince: integer,
-        rule: nullable(text),
-        ruleAuthor: nullable(text),
-        rulePosition: nullable(integer),
-        ruleChangedAt: nullable(integer),
-      },
-      `SELECT r.id, r.created_at AS createdAt, r.proved_by AS provedBy, r.csr_sealed AS csrSealed,
-              r.spki_sha256 AS spkiSha256, m.account_type AS accountType, m.verified_at AS mailboxProvedAt,
-              s.created_at AS subscriberSince, d.created_at AS deviceSince, r.rule,
-              r.rule_author AS ruleAuthor, u.position AS rulePosition, u.changed_at AS ruleChangedAt
-       FROM certificate_requests r
-       JOIN mailboxes m ON m.id = r.mailbox JOIN subscribers s ON s.id = r.subscriber JOIN devices d ON d.id = r.device
-       LEFT JOIN routing_rules u ON u.id = r.rule
-       WHERE r.id = ?`,
-      request,
-    ),
-  )
-export type BackgroundRow = NonNullable<Awaited<ReturnType<typeof readBackground>>>
-
-/** What somebody says of a request. `localOperator`: the actor that is no person of its own. */
+/** A decision on a request. `localOperator`: the actor that is no person of its own. */
 interface Vote {
   readonly request: string
   readonly administrator: string
@@ -80,11 +47,11 @@ interface Vote {
 }
 
 /**
- * Notes an approval, and with the last one that is needed sends the request on its way. The guard `not_approvable`
- * breaks where the request does not wait for one, where this administrator has decided already, where mailbox or device
- * has ended, and where two persons are needed and this is the author of the rule, or no person of its own.
+ * Notes an approval. With the last one that is needed the request goes on its way. Guard `not_approvable`: the request
+ * does not wait for an approval; this administrator has decided already; mailbox or device has ended; or two persons are
+ * needed, and this is the author of the rule, or no person of its own.
  */
-export const approve = (vote: Vote): Command[] => [
+export const insertApproval = (vote: Vote): Command[] => [
   command(
     `INSERT INTO request_approvals (request, administrator, decision, at)
      SELECT r.id, ?, 'approved', ?
@@ -104,11 +71,8 @@ export const approve = (vote: Vote): Command[] => [
   toReceivedIfApproved(vote.request, vote.at),
 ]
 
-/**
- * Notes a rejection, which ends the request. The guard `not_rejectable` breaks where the request waits for no approval,
- * and where this administrator has approved it.
- */
-export const reject = (vote: Omit<Vote, 'localOperator'>, explanationSealed: Uint8Array): Command[] => [
+/** Notes a rejection, which ends the request. Guard `not_rejectable`: see `toRejectedByApprover`. */
+export const insertRejection = (vote: Omit<Vote, 'localOperator'>, explanationSealed: Uint8Array): Command[] => [
   ...toRejectedByApprover(vote, explanationSealed),
   command(
     `INSERT INTO request_approvals (request, administrator, decision, at) VALUES (?, ?, 'rejected', ?)`,

@@ -3,13 +3,16 @@ import { parseCertificate } from '../../pki/certificate.ts'
 import { equalBytes } from '../../pki/encoding.ts'
 import { certificatesOfPem } from '../../pki/pem.ts'
 import { readCertificateOfRequest } from '../../certificates/store.ts'
-import type { EnrolmentDeps } from '../deps.ts'
-import { openRequest } from '../engine/order.ts'
-import { keepIssued } from '../engine/keep.ts'
+import type { RequestDeps } from '../deps.ts'
+import { keepIssued, type KeepDeps } from '../engine/keep.ts'
+import { readOrder } from '../engine/order.ts'
 import type { IssuedByCa } from '../../certificates/verify.ts'
 import { openCertificate } from '../../certificates/present.ts'
 import { readRequest, type RequestRow } from '../store.ts'
-import { faultInWords } from './faults.ts'
+import { MalformedDer } from '../../pki/der.ts'
+import { readBasicConstraints } from '../../pki/extensions.ts'
+import { oid } from '../../pki/object-identifiers.ts'
+import type { IssuedFault } from '../../pki/verify-issued.ts'
 
 const notInThatState = (detail: string): DomainError => new DomainError('request_not_in_that_state', detail)
 
@@ -28,9 +31,9 @@ function issuedAmong(brought: readonly [Uint8Array, ...Uint8Array[]], spki: Uint
   return { certificate, chain: brought.filter((one) => one !== certificate) }
 }
 
-/** The same certificate a second time is no news; another one for a request that has one is not taken. */
+/** Throws `request_not_in_that_state` unless the certificate that the request has is among those that were brought. */
 async function requireTheSame(
-  deps: Pick<EnrolmentDeps, 'database' | 'keys'>,
+  deps: Pick<RequestDeps, 'database' | 'keys'>,
   row: RequestRow,
   brought: readonly Uint8Array[],
 ): Promise<void> {
@@ -40,13 +43,21 @@ async function requireTheSame(
   throw notInThatState('The request has its certificate already. Have the CA revoke the other one.')
 }
 
+type BringDeps = KeepDeps & Pick<RequestDeps, 'connections'>
+
+/** A certificate that an administrator brings. */
+export interface Brought {
+  readonly pem: string
+  readonly by: string
+}
+
 /**
- * Takes a certificate that an operator brought from the CA of a request, verified as if the CA had answered with it. It
- * is kept where the request waits for it; for one that was cancelled, or given up, it is revoked where it was issued.
- * What breaks a rule leaves the request as it is. Throws `not_found`, `request_not_in_that_state`,
+ * Takes a certificate that an operator brought from the CA of a request. It is verified as if the CA had answered with
+ * it. Where the request waits for it, it is kept. Where the request was cancelled or has failed, it is revoked where it
+ * was issued. One that breaks a rule leaves the request as it is. Throws `not_found`, `request_not_in_that_state`,
  * `certificate_not_accepted`.
  */
-export async function bringCertificate(deps: EnrolmentDeps, id: string, pem: string, by: string): Promise<void> {
+export async function bringCertificate(deps: BringDeps, id: string, { pem, by }: Brought): Promise<void> {
   const row = await readRequest(deps.database, id)
   if (row === null) throw new DomainError('not_found', 'There is no such request.')
   const isIssued = row.state === 'issued' || row.state === 'ended'
@@ -57,13 +68,61 @@ export async function bringCertificate(deps: EnrolmentDeps, id: string, pem: str
   }
   const brought = readBrought(pem)
   if (isIssued) return requireTheSame(deps, row, brought)
-  const request = await openRequest(deps, row)
+  const request = await readOrder(deps, row)
   const issued = issuedAmong(brought, request.order.spki)
-  const kept = await keepIssued(deps, request, issued, { actorKind: 'administrator', actor: by })
+  const kept = await keepIssued(deps, request, issued, { by: { actorKind: 'administrator', actor: by } })
   // Where the request has moved on, the certificate was fit, and the request's state says what became of it.
-  if (kept.kept || kept.row !== row) return
+  if (kept.refusal === null || kept.row !== row) return
   throw new DomainError(
     'certificate_not_accepted',
-    `${faultInWords(kept.reason, issued.certificate)} The request waits on, unchanged (${kept.reason}).`,
+    `${faultInWords(kept.refusal, issued.certificate)} The request waits on, unchanged (${kept.refusal}).`,
   )
 }
+
+/** The rules of policy rule 15, told to whoever holds the certificate in their hand. */
+const sentences: Readonly<Record<IssuedFault | 'serial_number_reused', string>> = {
+  malformed: 'The certificate cannot be read, or breaks the rules of the format.',
+  serial_number_unfit: 'Its serial number is negative, zero or longer than 20 bytes.',
+  serial_number_reused: 'Its CA has given the same serial number to another certificate, which is kept here.',
+  spki_differs: "The certificate certifies another key than the request's.",
+  mailbox_differs: 'The certificate is for another mailbox than the request.',
+  second_mailbox: "The certificate names other mailboxes beside the request's.",
+  foreign_san_type: 'Its subjectAltName holds names that are no mailboxes.',
+  subject_foreign: 'Its subject says more than the mailbox.',
+  eku_unprofiled: 'Its extended key usage is not emailProtection alone.',
+  key_usage_unfit: 'Its key usage does not fit what the request is for.',
+  is_ca: "It is a CA's own certificate, not one that it issued to the mailbox.",
+  unknown_critical_extension: 'It has a critical extension that is not known here.',
+  not_yet_valid: 'It is not valid yet.',
+  expired: 'It has run out.',
+  validity_too_long: 'It is valid for longer than was asked for, or from before the request.',
+  signature_invalid: 'Its signature is not that of the CA above it.',
+  chain_untrusted:
+    "Its chain does not lead to the connection's anchors: put the CAs in between behind it, or see whether another CA issued it.",
+}
+
+const known: ReadonlyMap<string, string> = new Map(Object.entries(sentences))
+
+/** What follows the first broken rule was never looked at: it may be unreadable. */
+function saysCa(basicConstraints: Uint8Array): boolean {
+  try {
+    return readBasicConstraints(basicConstraints).ca
+  } catch (error) {
+    if (error instanceof MalformedDer) return false
+    throw error
+  }
+}
+
+/** A better reason than the first broken rule, which a CA's own certificate and one without a name break beside others. */
+function closerLook(reason: string, der: Uint8Array): string | undefined {
+  if (reason !== 'spki_differs' && reason !== 'mailbox_differs') return undefined
+  const { extensions } = parseCertificate(der)
+  const constraints = extensions.get(oid.basicConstraints)
+  if (constraints !== undefined && saysCa(constraints.value)) return sentences.is_ca
+  const isNameless = reason === 'mailbox_differs' && !extensions.has(oid.subjectAltName)
+  return isNameless ? 'The certificate names no mailbox in its subjectAltName.' : undefined
+}
+
+/** Why a certificate that was brought is not taken, in one sentence; `reason` is what verification said of it. */
+const faultInWords = (reason: string, der: Uint8Array): string =>
+  closerLook(reason, der) ?? known.get(reason) ?? 'The certificate is not one that may be kept.'

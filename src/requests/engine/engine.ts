@@ -1,39 +1,37 @@
+import { tryOpenCircuits } from '../../cas/circuit/circuit.ts'
 import { toEach, toEachAtOnce, within } from '../../ports/bounded.ts'
-import type { Command } from '../../ports/database.ts'
-import type { EnrolmentDeps } from '../deps.ts'
-import type { Answered } from './answer.ts'
-import { tryOpenCircuits } from './circuit/circuit.ts'
-import { expireRequests } from './expire.ts'
-import { findLost, lookAfter } from './look-after.ts'
-import type { OpenRequest } from './order.ts'
-import { atOnce, workOff, workOffAll } from './queue.ts'
-import { toUnknownAfterRestore } from '../transitions.ts'
-import { sendRequest } from './submit.ts'
+import type { RequestDeps } from '../deps.ts'
+import { expireRequests, expireUnproved } from './expire.ts'
+import { findLost, followUp } from './follow-up.ts'
+import type { RequestResult } from './keep.ts'
+import type { HeldRequest } from './order.ts'
+import { atOnce, continueProved, sendAllWaiting, sendWaiting } from './queue.ts'
+import { sendRequest, type SendClaimedDeps } from './submit.ts'
 
-/** What carries requests through their CAs. */
+/** Carries requests through their CAs. */
 export interface Engine {
-  /** Whether one more may be sent at once by this process; a CA that failed last time gets one at a time. */
+  /** Whether this process may send one more at once. A CA that failed last time gets one at a time. */
   hasRoom(connection: string, isSuspect: boolean): boolean
-  /**
-   * Sends a request that was inserted as taken by `claim`. Resolves to null where the CA takes longer than a caller
-   * waits; the work goes on.
-   */
-  send(request: OpenRequest, claim: string): Promise<Answered | null>
+  /** Sends a request that is held. Null where the CA takes longer than a caller waits; the work goes on. */
+  send(request: HeldRequest): Promise<RequestResult | null>
   /** Sends soon what waits for a connection. */
   wake(connection: string): void
-  /** Sends what waits for a connection, and resolves when nothing is due any more. */
-  workOff(connection: string): Promise<void>
-  /** Everything that is due: circuits to try, requests to send, to ask about, and to take from workers that are gone. */
+  /** Does everything that is due: tries circuits, sends requests, asks about them, takes them from lost workers. */
   run(): Promise<void>
+  /** Takes requests on whose mailbox has been proved. */
+  continueProved(): Promise<void>
+  /** Fails what nobody has answered in time. */
   expire(): Promise<void>
-  /** For an older copy of the data: what was under way may have come further since. */
-  forgetProgress(): Command
+  /** Fails what waits for a proof of its mailbox that nobody gives. */
+  expireUnproved(): Promise<void>
 }
 
-const workOffAndLookAfter = (deps: EnrolmentDeps): Promise<void> =>
-  toEachAtOnce([workOffAll, lookAfter], 2, (part) => part(deps))
+export type EngineDeps = SendClaimedDeps & Pick<RequestDeps, 'background' | 'patienceMilliseconds'>
 
-export function createEngine(deps: EnrolmentDeps): Engine {
+const sendAndFollowUp = (deps: EngineDeps): Promise<void> =>
+  toEachAtOnce([sendAllWaiting, followUp], 2, (part) => part(deps))
+
+export function createEngine(deps: EngineDeps): Engine {
   const atCa = new Map<string, number>()
   const running = new Map<string, 'once' | 'again'>()
 
@@ -41,17 +39,17 @@ export function createEngine(deps: EnrolmentDeps): Engine {
     atCa.set(connection, (atCa.get(connection) ?? 0) + change)
   }
 
-  const sendCounted = async (request: OpenRequest, claim: string): Promise<Answered> => {
+  const sendCounted = async (request: HeldRequest): Promise<RequestResult> => {
     const { id } = request.connection
     count(id, 1)
     try {
-      return await sendRequest(deps, request, claim)
+      return await sendRequest(deps, request)
     } finally {
       count(id, -1)
     }
   }
 
-  /** One run a connection at a time; what is woken meanwhile goes round once more. */
+  /** One run a connection at a time. What is woken meanwhile goes round once more. */
   const wake = (connection: string): void => {
     if (running.has(connection)) {
       running.set(connection, 'again')
@@ -62,7 +60,7 @@ export function createEngine(deps: EnrolmentDeps): Engine {
       try {
         do {
           running.set(connection, 'once')
-          await workOff(deps, connection)
+          await sendWaiting(deps, connection)
         } while (running.get(connection) === 'again')
       } finally {
         running.delete(connection)
@@ -72,9 +70,9 @@ export function createEngine(deps: EnrolmentDeps): Engine {
 
   return {
     hasRoom: (connection, isSuspect) => (atCa.get(connection) ?? 0) < (isSuspect ? 1 : 2 * atOnce),
-    send: async (request, claim) => {
+    send: async (request) => {
       let isLate = false
-      const work = sendCounted(request, claim)
+      const work = sendCounted(request)
       // Where the caller is gone, or has been answered, the work still has to be done, and its failure told.
       deps.background.run('requests-send', () =>
         work.then(
@@ -84,17 +82,17 @@ export function createEngine(deps: EnrolmentDeps): Engine {
           },
         ),
       )
-      const answered = await within(work, deps.patienceMilliseconds)
-      isLate = answered === null
-      return answered
+      const result = await within(work, deps.patienceMilliseconds)
+      isLate = result === null
+      return result
     },
     wake,
-    workOff: (connection) => workOff(deps, connection),
     run: async () => {
       // What is broken at one connection must not keep the others from what comes later.
-      await toEach([tryOpenCircuits, findLost, workOffAndLookAfter], (part) => part(deps))
+      await toEach([tryOpenCircuits, findLost, sendAndFollowUp], (part) => part(deps))
     },
+    continueProved: () => continueProved(deps),
     expire: () => expireRequests(deps),
-    forgetProgress: () => toUnknownAfterRestore(deps.clock()),
+    expireUnproved: () => expireUnproved(deps),
   }
 }

@@ -1,34 +1,24 @@
-import { byService, type AuditActor } from '../../audit/entries.ts'
-import type { Command } from '../../ports/database.ts'
-import type { EnrolmentDeps } from '../deps.ts'
+import { byService, type AuditActor, type AuditEvent } from '../../audit/entries.ts'
 
-type EntryDeps = Pick<EnrolmentDeps, 'audit'>
+const ofRequest = (request: string) => ({ subjectKind: 'certificate request', subject: request })
 
-/** The audit entry of a request that ends without a certificate. */
-export const refusedEntry = (
-  deps: EntryDeps,
-  request: string,
-  reason: string | null,
-  by: AuditActor = byService,
-): Command[] =>
-  deps.audit.record({
-    action: 'certificate.refused',
-    ...by,
-    subjectKind: 'certificate request',
-    subject: request,
-    facts: { reason },
-  })
+/** A request ends without a certificate. */
+export const refusedEntry = (request: string, reason: string | null, by: AuditActor = byService): AuditEvent => ({
+  action: 'certificate.refused',
+  ...by,
+  ...ofRequest(request),
+  facts: { reason },
+})
 
-/** The audit entry of a request of which nobody knows what its CA made of it. */
+/** Nobody knows what the CA made of a request. */
 export const unknownEntry = (
-  deps: EntryDeps,
   request: string,
   facts: { readonly connection: string; readonly failure: string | null },
-): Command[] =>
-  deps.audit.record({
-    action: 'certificate.outcome_unknown',
-    ...byService,
-    subjectKind: 'certificate request',
-    subject: request,
-    facts,
-  })
+): AuditEvent => ({ action: 'certificate.outcome_unknown', ...byService, ...ofRequest(request), facts })
+
+/** A request is cancelled. */
+export const cancelledEntry = (request: string, by: AuditActor = byService): AuditEvent => ({
+  action: 'certificate.request_cancelled',
+  ...by,
+  ...ofRequest(request),
+})

@@ -1,24 +1,33 @@
-import { parseMailboxAddress } from '../../mailbox/address.ts'
-import { keyOfRequest } from '../../pki/certificate-request.ts'
-import { checkPublicKey, type KeyFacts } from '../../pki/key-policy.ts'
-import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { CertificateOrder } from '../../cas/adapters/contract.ts'
 import type { OpenConnection } from '../../cas/contract.ts'
 import { termMilliseconds } from '../../certificates/verify.ts'
-import type { EnrolmentDeps } from '../deps.ts'
+import { parseMailboxAddress } from '../../mailbox/address.ts'
+import type { KeyFacts } from '../../pki/key-policy.ts'
+import type { OwnMailbox } from '../../registration/mailboxes.ts'
+import type { RequestDeps } from '../deps.ts'
+import { keyOf } from '../proved-key.ts'
 import type { RequestRow } from '../store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000
 
-/** A request with all that it takes to speak to its CA about it. */
-export interface OpenRequest {
+/** A request with its mailbox and its CA connection. */
+export interface RoutedRow {
   readonly row: RequestRow
   readonly mailbox: OwnMailbox
   readonly connection: OpenConnection
+}
+
+/** A request with all that it takes to ask its CA about it. */
+export interface OrderedRequest extends RoutedRow {
   readonly order: CertificateOrder
-  /** What was issued before is not this request's certificate: when it was first submitted, however long ago. */
+  /** When the request was first submitted. A certificate that was issued before is not this request's. */
   readonly issuedAfter: Date
+}
+
+/** An ordered request that a worker has taken. */
+export interface HeldRequest extends OrderedRequest {
+  readonly claim: string
 }
 
 interface OrderedKey {
@@ -27,14 +36,12 @@ interface OrderedKey {
   readonly key: KeyFacts
 }
 
-/** A request with its order, for a certificate that begins now. */
-export function openRequestWith(
-  deps: Pick<EnrolmentDeps, 'clock'>,
-  row: RequestRow,
-  mailbox: OwnMailbox,
-  connection: OpenConnection,
+/** The order of a request, for a certificate whose term begins now. */
+export function orderOf(
+  deps: Pick<RequestDeps, 'clock'>,
+  { row, mailbox, connection }: RoutedRow,
   { content, spki, key }: OrderedKey,
-): OpenRequest {
+): OrderedRequest {
   const now = deps.clock()
   const from = (at: number): number => Math.floor((at - backdatingMilliseconds) / 1_000) * 1_000
   const order: CertificateOrder = {
@@ -54,21 +61,27 @@ export function openRequestWith(
   return { row, mailbox, connection, order, issuedAfter }
 }
 
-/** What the device sent, as it is kept. */
-export const contentOf = (deps: Pick<EnrolmentDeps, 'keys'>, row: Pick<RequestRow, 'id' | 'csrSealed'>): Uint8Array =>
+/** What the device sent: its CSR, or its public key. */
+export const contentOf = (deps: Pick<RequestDeps, 'keys'>, row: Pick<RequestRow, 'id' | 'csrSealed'>): Uint8Array =>
   deps.keys.main.open({ table: 'certificate_requests', column: 'csr_sealed', row: row.id }, row.csrSealed)
 
-/** Opens a request from what is kept of it, without checking its key again. */
-export async function openRequest(
-  deps: Pick<EnrolmentDeps, 'clock' | 'keys' | 'registration' | 'connections'>,
+export type OrderDeps = Pick<RequestDeps, 'clock' | 'keys' | 'registration' | 'connections'>
+
+/** The connection and the mailbox of a request that is kept. Throws where one is gone. */
+export async function readRouted(
+  { registration, connections }: Pick<OrderDeps, 'registration' | 'connections'>,
   row: RequestRow,
-): Promise<OpenRequest> {
-  const connection = await deps.connections.open(row.connection)
+): Promise<RoutedRow> {
+  const connection = await connections.open(row.connection)
   if (connection === null) throw new Error('the CA connection of an open request is gone')
-  const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
+  const mailboxes = await registration.mailboxesOf(row.subscriber)
   const mailbox = mailboxes.find(({ id }) => id === row.mailbox)
   if (mailbox === undefined) throw new Error('the mailbox of a request is gone')
+  return { row, mailbox, connection }
+}
+
+/** Makes the order of a request from what is kept of it. Its key is not checked again. */
+export async function readOrder(deps: OrderDeps, row: RequestRow): Promise<OrderedRequest> {
   const content = contentOf(deps, row)
-  const { spki, key } = row.provedBy === 'csr' ? keyOfRequest(content) : { spki: content, key: checkPublicKey(content) }
-  return openRequestWith(deps, row, mailbox, connection, { content, spki, key })
+  return orderOf(deps, await readRouted(deps, row), { content, ...keyOf(content, row.provedBy) })
 }

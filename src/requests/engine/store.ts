@@ -9,7 +9,7 @@ import {
 } from '../transitions.ts'
 import { attemptsInTurn } from '../../ports/backoff.ts'
 
-/** Requests that wait to be sent through a connection and are due, the oldest first, but for those that failed often. */
+/** What waits to be sent through a connection and is due, the oldest first. What has failed often is left out. */
 export const readQueue = (database: Database, connection: string, now: number, limit: number) =>
   database.all(
     query(
@@ -23,7 +23,7 @@ export const readQueue = (database: Database, connection: string, now: number, l
     ),
   )
 
-/** The same of those that have failed too often to go before the others. */
+/** What waits to be sent through a connection, is due, and has failed too often to go before the others. */
 export const readQueueOfTired = (database: Database, connection: string, now: number, limit: number) =>
   database.all(
     query(
@@ -58,8 +58,8 @@ export const readClaimed = (database: Database, ids: readonly string[], claim: s
     ),
   )
 
-/** Requests in one of these states whose CA is to be asked, and can be. */
-export const readDue = (database: Database, state: AskedAbout, now: number, limit: number) =>
+/** Requests in one of these states whose CA is to be asked, and can be reached. */
+export const readDueToAsk = (database: Database, state: AskedAbout, now: number, limit: number) =>
   database.all(
     query(
       { id: text, connection: text, claim: nullable(text) },
@@ -71,7 +71,7 @@ export const readDue = (database: Database, state: AskedAbout, now: number, limi
       limit,
     ),
   )
-export type DueRequest = Awaited<ReturnType<typeof readDue>>[number]
+export type DueRequest = Awaited<ReturnType<typeof readDueToAsk>>[number]
 
 /** Requests whose worker has not let go of them in time. */
 export const readLost = (database: Database, state: 'submitting' | 'pending', now: number, limit: number) =>
@@ -87,8 +87,8 @@ export const readLost = (database: Database, state: 'submitting' | 'pending', no
   )
 
 /**
- * Whether an order may be handed to its CA once more while its outcome is unknown, which has it issued where the CA never
- * got it: the request is wanted and approved, its mailbox was proved after `provedAfter`, and its key is not blocked.
+ * A request whose outcome is unknown, if it may be sent once more, which has it issued where the CA never got it: the
+ * request is wanted and approved, its mailbox was proved after `provedAfter`, and its key is not blocked.
  */
 export const readMayBeSentAgain = (database: Database, id: string, provedAfter: number) =>
   database.first(
@@ -115,6 +115,31 @@ export const readOlder = (
       `SELECT id FROM certificate_requests WHERE state = ? AND created_at <= ? ORDER BY created_at, id LIMIT ?`,
       state,
       before,
+      limit,
+    ),
+  )
+
+/** Requests that wait for a proof of their mailbox, which was given after `provedAfter`; the oldest first. */
+export const readProved = (database: Database, provedAfter: number, limit: number) =>
+  database.all(
+    query(
+      { id: text, connection: text },
+      `SELECT r.id AS id, r.connection AS connection FROM certificate_requests r JOIN mailboxes m ON m.id = r.mailbox
+       WHERE r.state = 'awaiting_mailbox_proof' AND m.ended_at IS NULL AND m.verified_at > ?
+       ORDER BY r.updated_at LIMIT ?`,
+      provedAfter,
+      limit,
+    ),
+  )
+
+/** Requests that have waited for a proof since before a time. */
+export const readUnproved = (database: Database, since: number, limit: number) =>
+  database.all(
+    query(
+      { id: text },
+      `SELECT id FROM certificate_requests
+       WHERE state = 'awaiting_mailbox_proof' AND updated_at <= ? ORDER BY updated_at LIMIT ?`,
+      since,
       limit,
     ),
   )

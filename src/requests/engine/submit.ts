@@ -1,19 +1,20 @@
-import { DomainError } from '../../errors.ts'
-import { commitUnlessTaken, type Command } from '../../ports/database.ts'
+import type { Change } from '../../audit/commit.ts'
 import type { CaOutcome } from '../../cas/adapters/contract.ts'
-import type { EnrolmentDeps } from '../deps.ts'
+import { DomainError } from '../../errors.ts'
+import { retryDelay } from '../../ports/backoff.ts'
+import { commitUnlessTaken } from '../../ports/database.ts'
+import type { RequestDeps } from '../deps.ts'
 import { checkAgain } from '../proved-key.ts'
 import { readRequest, type RequestRow } from '../store.ts'
-import { carryOut, type Answered } from './answer.ts'
-import { retryDelay } from '../../ports/backoff.ts'
-import { contentOf, openRequestWith, type OpenRequest } from './order.ts'
-import { refuse } from './keep.ts'
 import { toReceivedUnsent } from '../transitions.ts'
+import { refuse, type KeepDeps, type RequestResult } from './keep.ts'
+import { contentOf, orderOf, readRouted, type HeldRequest, type OrderedRequest } from './order.ts'
+import { recordAnswer } from './record.ts'
 
-/** Asks a CA. An adapter that throws is at fault itself; what the CA did meanwhile nobody knows. */
+/** Asks a CA. Where the adapter throws, nobody knows what the CA did. */
 export async function askCa<Outcome>(
-  deps: Pick<EnrolmentDeps, 'events'>,
-  { connection }: OpenRequest,
+  deps: Pick<RequestDeps, 'events'>,
+  { connection }: OrderedRequest,
   ask: () => Promise<Outcome>,
 ): Promise<Outcome | Extract<CaOutcome, { kind: 'unknown' }>> {
   // What keeps nothing has no unknown outcomes: the request is sent again once its lease is over.
@@ -26,32 +27,35 @@ export async function askCa<Outcome>(
   }
 }
 
+export type SendDeps = KeepDeps
+
 /**
- * Sends a request that this worker has taken, and keeps what the CA answers. `intent` inserts it in the same batch, for
- * a CA that keeps nothing.
+ * Sends a request that this worker holds, and records what the CA answers. `intent` inserts the request in the same
+ * batch, for a CA that keeps nothing.
  */
 export async function sendRequest(
-  deps: EnrolmentDeps,
-  request: OpenRequest,
-  claim: string,
-  intent: readonly Command[] = [],
-): Promise<Answered> {
+  deps: SendDeps,
+  request: HeldRequest,
+  intent?: Required<Change>,
+): Promise<RequestResult> {
   const outcome = await askCa(deps, request, () => request.connection.adapter.submit(request.order))
-  return carryOut(deps, request, claim, 'submit', outcome, intent)
+  return recordAnswer(deps, request, { question: 'submit', outcome }, intent)
 }
+
+export type SendClaimedDeps = SendDeps & Pick<RequestDeps, 'connections' | 'brainpool'>
 
 /** Sends a request that this worker has taken from the queue, from what is kept of it. */
-export async function takeUp(deps: EnrolmentDeps, id: string, claim: string): Promise<void> {
+export async function sendClaimed(deps: SendClaimedDeps, id: string, claim: string): Promise<void> {
   const row = await readRequest(deps.database, id)
   if (row === null || row.claim !== claim) return
-  const request = await openOrRelease(deps, row, claim)
-  if (request !== null) await sendRequest(deps, request, claim)
+  const request = await readOrPutBack(deps, row, claim)
+  if (request !== null) await sendRequest(deps, { ...request, claim })
 }
 
-/** Opens a request; one that cannot be opened was certainly not sent, and does not become unknown. */
-async function openOrRelease(deps: EnrolmentDeps, row: RequestRow, claim: string): Promise<OpenRequest | null> {
+/** Reads an order. One that cannot be read was certainly not sent: it goes back, and does not become unknown. */
+async function readOrPutBack(deps: SendClaimedDeps, row: RequestRow, claim: string): Promise<OrderedRequest | null> {
   try {
-    return await openChecked(deps, row)
+    return await readChecked(deps, row)
   } catch (error) {
     const dueAt = deps.clock() + retryDelay(deps.random, row.attempts)
     await commitUnlessTaken(deps.database, toReceivedUnsent(row.id, claim, dueAt, deps.clock()))
@@ -60,22 +64,20 @@ async function openOrRelease(deps: EnrolmentDeps, row: RequestRow, claim: string
 }
 
 /**
- * Opens a request and checks its key once more: what was accepted then may be refused now, for the key may have been
+ * Reads an order and checks its key once more: what was accepted then may be refused now, for the key may have been
  * blocked meanwhile. Null where that ended the request.
  */
-async function openChecked(deps: EnrolmentDeps, row: RequestRow): Promise<OpenRequest | null> {
-  const connection = await deps.connections.open(row.connection)
-  if (connection === null) throw new Error('the CA connection of an open request is gone')
-  const mailboxes = await deps.registration.mailboxesOf(row.subscriber)
-  const mailbox = mailboxes.find(({ id }) => id === row.mailbox)
+async function readChecked(deps: SendClaimedDeps, row: RequestRow): Promise<OrderedRequest | null> {
+  const routed = await readRouted(deps, row)
+  const { mailbox, connection } = routed
   const end = async (reason: string): Promise<null> => {
-    await refuse(deps, { row, connection }, reason, { returned: null, revoke: null })
+    await refuse(deps, routed, { reason })
     return null
   }
-  if (mailbox?.state !== 'active') return end('mailbox_ended')
+  if (mailbox.state !== 'active') return end('mailbox_ended')
   try {
-    const proved = await checkAgain(deps, contentOf(deps, row), row, mailbox, connection)
-    return openRequestWith(deps, row, mailbox, connection, proved)
+    const asked = { content: contentOf(deps, row), provedBy: row.provedBy }
+    return orderOf(deps, routed, await checkAgain(deps, asked, { mailbox, use: row.use }, connection))
   } catch (error) {
     if (error instanceof DomainError) return end(error.code)
     throw error

@@ -4,7 +4,7 @@ import { openText } from '../ports/keys.ts'
 import { createOwnPresenter } from '../certificates/present-own.ts'
 import { readCertificateOfRequest } from '../certificates/store.ts'
 import { embeddedConnection } from '../cas/contract.ts'
-import type { EnrolmentDeps } from './deps.ts'
+import type { RequestDeps } from './deps.ts'
 import { openCertificate, type OpenedCertificate } from '../certificates/present.ts'
 import type { RequestRow, RequestState } from './store.ts'
 
@@ -14,6 +14,8 @@ const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   return state === 'ended' ? 'issued' : state
 }
 
+type PresentDeps = Pick<RequestDeps, 'database' | 'keys' | 'connections' | 'publishedAmong'>
+
 type PresentRequest = (
   row: RequestRow,
   address: string,
@@ -21,7 +23,7 @@ type PresentRequest = (
 ) => Promise<CertificateRequestAnswer>
 
 /** Shows requests as their subscriber sees them. `made` is the certificate, where the caller has it at hand. */
-export function createRequestPresenter(deps: EnrolmentDeps): PresentRequest {
+export function createRequestPresenter(deps: PresentDeps): PresentRequest {
   const { presentOpen } = createOwnPresenter(deps)
 
   const openOfRequest = async (request: string): Promise<OpenedCertificate | null> => {
@@ -52,7 +54,7 @@ export function createRequestPresenter(deps: EnrolmentDeps): PresentRequest {
 }
 
 /** Privacy promise S6: to whom the request was passed on, and when. The CA inside is no other recipient. */
-async function forwardedOf(deps: EnrolmentDeps, row: RequestRow): Promise<CertificateRequestAnswer['forwarded']> {
+async function forwardedOf(deps: Pick<RequestDeps, 'connections'>, row: RequestRow): Promise<CertificateRequestAnswer['forwarded']> {
   if (row.submittedAt === null || row.connection === embeddedConnection) return null
   const to = await deps.connections.recipientOf(row.connection)
   return { to, at: timestamp(row.submittedAt) }
@@ -65,9 +67,43 @@ const challengeWords =
 const availableWords =
   'The certificate authority cannot take the request just now. Nothing needs to be done: it is sent as soon as it can be.'
 
-async function waitingFor(deps: EnrolmentDeps, row: RequestRow): Promise<CertificateRequestAnswer['waitingFor']> {
+async function waitingFor(deps: Pick<RequestDeps, 'connections'>, row: RequestRow): Promise<CertificateRequestAnswer['waitingFor']> {
   if (row.state === 'received') return { kind: 'ca_available', sender: null, whatToDo: availableWords }
   if (row.waitsFor === null || row.state !== 'pending') return null
   const connection = await deps.connections.open(row.connection)
   return { kind: row.waitsFor, sender: connection?.mailboxChallengeSender ?? null, whatToDo: challengeWords }
+}
+
+const shortestSeconds = 2
+const longestSeconds = 3_600
+/** A person has to act. */
+const forPersonSeconds = 300
+const forProofSeconds = 30
+
+/**
+ * After how many seconds a device asks again for a request that is under way. Null for one that has an outcome. Where the
+ * service or the CA acts by itself, that is when it acts next, and later the longer it has taken.
+ */
+export function askAgainSeconds({ state, dueAt, createdAt }: RequestRow, now: number): number | null {
+  const within = (milliseconds: number): number =>
+    Math.min(longestSeconds, Math.max(shortestSeconds, Math.ceil(milliseconds / 1_000)))
+  const ofItsAge = (now - createdAt) / 10
+  switch (state) {
+    case 'awaiting_mailbox_proof':
+      return forProofSeconds
+    case 'awaiting_approval':
+      return forPersonSeconds
+    case 'submitting':
+      return within(ofItsAge)
+    case 'received':
+    case 'pending':
+    case 'outcome_unknown':
+      return dueAt === null ? forPersonSeconds : within(Math.max(dueAt - now, ofItsAge))
+    case 'issued':
+    case 'rejected':
+    case 'failed':
+    case 'cancelled':
+    case 'ended':
+      return null
+  }
 }

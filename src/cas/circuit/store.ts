@@ -8,26 +8,23 @@ import {
   text,
   type Command,
   type Database,
-} from '../../../ports/database.ts'
+} from '../../ports/database.ts'
 
-/** What decides whether a request can be sent through a connection now. */
-export const readSendability = (database: Database, connection: string) =>
+/** What decides whether anything can be sent through a connection now. */
+export const readCircuit = (database: Database, connection: string) =>
   database.first(
     query(
       {
         state: oneOf('active', 'paused', 'removed'),
         failures: integer,
         openUntil: nullable(integer),
-        waiting: integer,
       },
-      `SELECT state, failures, open_until AS openUntil,
-              EXISTS (SELECT 1 FROM certificate_requests r WHERE r.connection = k.id AND r.state = 'received') AS waiting
-       FROM ca_connections k WHERE id = ?`,
+      `SELECT state, failures, open_until AS openUntil FROM ca_connections WHERE id = ?`,
       connection,
     ),
   )
 
-/** Notes that a CA failed; with `openUntil` nothing is sent to it before. */
+/** Counts a failure of a CA. With `openUntil` nothing is sent to it before that time. */
 export const noteFailure = (connection: string, failure: string, openUntil: number | null, now: number): Command =>
   command(
     `UPDATE ca_connections
@@ -39,7 +36,7 @@ export const noteFailure = (connection: string, failure: string, openUntil: numb
     connection,
   )
 
-/** Notes that a CA does what it is asked for; written once a minute at most. */
+/** Notes that a CA does what it is asked for, at most once a minute. */
 export const noteSuccess = (connection: string, now: number): Command =>
   command(
     `UPDATE ca_connections SET failures = 0, open_until = NULL, last_success_at = ?
@@ -61,7 +58,7 @@ export const readTrials = (database: Database, now: number) =>
     ),
   )
 
-/** Takes the trial of a connection; broken where another worker has. */
+/** Takes the trial of a connection. Guard `trial_taken`: another worker has it. */
 export const claimTrial = (connection: string, until: number, now: number): Command[] => [
   command(
     `UPDATE ca_connections SET open_until = ? WHERE id = ? AND state = 'active' AND open_until <= ?`,
@@ -72,7 +69,10 @@ export const claimTrial = (connection: string, until: number, now: number): Comm
   requireOneChange('trial_taken'),
 ]
 
-/** Closes a circuit after a trial; the failures stay counted until something is issued, so that the next one opens it longer. */
+/**
+ * Closes a circuit after a trial. The failures stay counted until something is issued, so that the next one opens it for
+ * longer. Guard `trial_taken`: another worker has the trial.
+ */
 export const closeCircuit = (connection: string, trialUntil: number): Command[] => [
   command(`UPDATE ca_connections SET open_until = NULL WHERE id = ? AND open_until = ?`, connection, trialUntil),
   requireOneChange('trial_taken'),

@@ -106,3 +106,36 @@ export const countRequestsByState = (database: Database) =>
        FROM certificate_requests GROUP BY state`,
     ),
   )
+
+/** What stands around a request, in the tables that it leads to. */
+export const readBackground = (database: Database, request: string) =>
+  database.first(
+    query(
+      {
+        id: text,
+        createdAt: integer,
+        provedBy: oneOf('csr', 'public_key'),
+        csrSealed: blob,
+        spkiSha256: text,
+        accountType: oneOf('imap', 'exchange'),
+        mailboxProvedAt: integer,
+        subscriberSince: integer,
+        deviceSince: integer,
+        rule: nullable(text),
+        ruleAuthor: nullable(text),
+        rulePosition: nullable(integer),
+        ruleChangedAt: nullable(integer),
+      },
+      `SELECT r.id, r.created_at AS createdAt, r.proved_by AS provedBy, r.csr_sealed AS csrSealed,
+              r.spki_sha256 AS spkiSha256, m.account_type AS accountType, m.verified_at AS mailboxProvedAt,
+              s.created_at AS subscriberSince, d.created_at AS deviceSince, r.rule,
+              r.rule_author AS ruleAuthor, u.position AS rulePosition, u.changed_at AS ruleChangedAt
+       FROM certificate_requests r
+       JOIN mailboxes m ON m.id = r.mailbox JOIN subscribers s ON s.id = r.subscriber JOIN devices d ON d.id = r.device
+       LEFT JOIN routing_rules u ON u.id = r.rule
+       WHERE r.id = ?`,
+      request,
+    ),
+  )
+export type BackgroundRow = NonNullable<Awaited<ReturnType<typeof readBackground>>>
+

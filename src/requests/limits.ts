@@ -1,5 +1,5 @@
 import { DomainError } from '../errors.ts'
-import type { EnrolmentDeps } from './deps.ts'
+import type { RequestDeps } from './deps.ts'
 import { countOpenOf, readNewestBut } from './store.ts'
 import type { RequestLimits } from './transitions.ts'
 
@@ -9,19 +9,19 @@ const dayMilliseconds = 86_400_000
 const openPerDevice = 50
 /** New requests of one subscriber within 24 hours, whatever became of them: a CA may charge for each. */
 const perSubscriberAndDay = 100
-/** What is open ends when a CA, or a person, says so. */
+/** An open request ends when a CA or a person says so, which takes a while. */
 const openRetrySeconds = 3_600
 
-/** How much one subscriber may ask of a CA, as `insertRequest` holds it. */
+/** How much one subscriber may ask for, as `insertRequest` enforces it. */
 export const requestLimits = (now: number): RequestLimits => ({
   openPerDevice,
   perSubscriber: perSubscriberAndDay,
   since: now - dayMilliseconds,
 })
 
-/** Why a request goes beyond what one subscriber may ask for; null where it does not. */
+/** The refusal of a request that goes beyond the limits. Null where it does not. */
 export async function beyondLimits(
-  deps: Pick<EnrolmentDeps, 'database' | 'clock'>,
+  deps: Pick<RequestDeps, 'database' | 'clock'>,
   of: { readonly subscriber: string; readonly device: string },
   cause: unknown,
 ): Promise<DomainError | null> {

@@ -1,17 +1,17 @@
-import { commitUnlessTaken, type Command } from '../../../ports/database.ts'
-import { timestamp } from '../../../api/room.ts'
-import { toEachAtOnce, within } from '../../../ports/bounded.ts'
-import type { CaCheck, CaFailure, CaOutcome } from '../../../cas/adapters/contract.ts'
-import { embeddedConnection, type OpenConnection } from '../../../cas/contract.ts'
-import type { EnrolmentDeps } from '../../deps.ts'
-import { circuitDelay } from '../../../ports/backoff.ts'
-import { claimTrial, closeCircuit, noteFailure, noteSuccess, readSendability, readTrials } from './store.ts'
+import { commitUnlessTaken, type Command } from '../../ports/database.ts'
+import { timestamp } from '../../api/room.ts'
+import { toEachAtOnce, within } from '../../ports/bounded.ts'
+import type { CaCheck, CaFailure, CaOutcome } from '../adapters/contract.ts'
+import { embeddedConnection, type Connections, type OpenConnection } from '../contract.ts'
+import type { CaDeps } from '../deps.ts'
+import { circuitDelay } from '../../ports/backoff.ts'
+import { claimTrial, closeCircuit, noteFailure, noteSuccess, readCircuit, readTrials } from './store.ts'
 
-/** So many failures in a row open the circuit: nothing more is sent until a look at the CA goes well. */
+/** So many failures in a row open the circuit: then nothing is sent until a look at the CA goes well. */
 const failuresThatOpen = 3
-/** Nothing but an operator, or time, mends these: one is enough. */
+/** Only an operator, or time, mends these: one is enough. */
 const opensAtOnce: ReadonlySet<CaFailure> = new Set(['credential_refused', 'tls_refused', 'ca_offline'])
-/** These tell of one order, and nothing of the CA. */
+/** These say something of one order, and nothing of the CA. */
 const tellsOfTheOrder: ReadonlySet<CaFailure> = new Set([
   'request_refused',
   'profile_refused',
@@ -22,23 +22,23 @@ const tellsOfTheOrder: ReadonlySet<CaFailure> = new Set([
   'worker_lost',
 ])
 const trialMilliseconds = 3 * 60_000
-/** Well below a trial's hold, and short enough for the next run to begin soon. */
+/** Much shorter than a worker holds a trial, and short enough for the next run to begin soon. */
 const lookMilliseconds = 60_000
 
-type CircuitDeps = Pick<EnrolmentDeps, 'database' | 'clock' | 'random' | 'events'>
+type CircuitDeps = Pick<CaDeps, 'database' | 'clock' | 'random' | 'events'>
 
-/** What an outcome says of its connection. */
+/** What the outcome of an order says of its connection. */
 export interface CircuitNote {
   readonly commands: readonly Command[]
-  /** Whether nothing is sent from now on. */
+  /** Whether the circuit opens: nothing is sent from now on. */
   readonly opens: boolean
-  /** Tells of it; to be called once the commands are committed. */
+  /** Tells the events. Call it after the commands are committed. */
   tell(): void
 }
 
 const nothingToNote: CircuitNote = { commands: [], opens: false, tell: () => undefined }
 
-/** Notes that a CA failed; the circuit opens with the third time in a row, or at once. */
+/** The note of a failure. The circuit opens with the third one in a row, or at once. */
 async function failureNote(
   deps: CircuitDeps,
   connection: string,
@@ -46,7 +46,7 @@ async function failureNote(
   isTrial = false,
 ): Promise<CircuitNote> {
   const now = deps.clock()
-  const known = await readSendability(deps.database, connection)
+  const known = await readCircuit(deps.database, connection)
   const inARow = (known?.failures ?? 0) + 1
   const opens = isTrial || opensAtOnce.has(failure) || inARow >= failuresThatOpen
   const until = opens ? now + circuitDelay(deps.random, Math.max(0, inARow - failuresThatOpen)) : null
@@ -62,8 +62,8 @@ async function failureNote(
   }
 }
 
-/** What an outcome says of the CA: whether it works. The CA inside has no circuit. */
-export async function noteOutcome(
+/** The note of an outcome: whether the CA works. The CA inside has no circuit. */
+export async function circuitNote(
   deps: CircuitDeps,
   connection: Pick<OpenConnection, 'id'>,
   outcome: CaOutcome,
@@ -76,27 +76,24 @@ export async function noteOutcome(
   return { ...nothingToNote, commands: [noteSuccess(connection.id, deps.clock())] }
 }
 
-/** Whether a connection can be sent to now. */
+/** Whether requests can be sent through a connection now. */
 export interface Sendability {
   readonly canSend: boolean
-  /** Something waits there already. */
-  readonly waiting: boolean
-  /** It failed last time: what is sent now may become unknown too, so one order at a time goes first. */
+  /** It failed last time. What is sent now may become unknown too, so one order at a time goes first. */
   readonly isSuspect: boolean
 }
 
-export async function sendability(deps: Pick<EnrolmentDeps, 'database'>, connection: string): Promise<Sendability> {
-  const found = await readSendability(deps.database, connection)
-  if (found === null) return { canSend: false, waiting: false, isSuspect: false }
+export async function readSendability(deps: Pick<CaDeps, 'database'>, connection: string): Promise<Sendability> {
+  const found = await readCircuit(deps.database, connection)
+  if (found === null) return { canSend: false, isSuspect: false }
   return {
     canSend: found.state === 'active' && found.openUntil === null,
-    waiting: found.waiting === 1,
     isSuspect: found.failures > 0,
   }
 }
 
-/** An adapter that throws is at fault itself, and one may make many calls; no other connection has to wait for that. */
-async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConnection): Promise<CaCheck> {
+/** Looks at a CA. An adapter that throws, or takes too long, counts as a CA that is not ready. */
+async function lookAt(deps: Pick<CaDeps, 'events'>, { adapter }: OpenConnection): Promise<CaCheck> {
   try {
     const found = await within(adapter.check(), lookMilliseconds)
     return found ?? { kind: 'not_ready', failure: 'timed_out', caSaid: null }
@@ -106,7 +103,7 @@ async function lookAt(deps: Pick<EnrolmentDeps, 'events'>, { adapter }: OpenConn
   }
 }
 
-async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id: string): Promise<void> {
+async function tryOne(deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> }, id: string): Promise<void> {
   const until = deps.clock() + trialMilliseconds
   if (!(await commitUnlessTaken(deps.database, claimTrial(id, until, deps.clock())))) return
   const connection = await deps.connections.open(id)
@@ -122,10 +119,10 @@ async function tryOne(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>, id
 }
 
 /**
- * Looks at the CAs whose circuit has been open for long enough, without leaving anything behind there, and closes it for
- * those that answer well.
+ * Looks at the CAs whose circuit has been open for long enough, and closes it for those that answer well. A look leaves
+ * nothing behind at the CA.
  */
-export async function tryOpenCircuits(deps: CircuitDeps & Pick<EnrolmentDeps, 'connections'>): Promise<void> {
+export async function tryOpenCircuits(deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> }): Promise<void> {
   const trials = await readTrials(deps.database, deps.clock())
   await toEachAtOnce(trials, trials.length, ({ id }) => tryOne(deps, id))
 }

@@ -2,15 +2,23 @@ import type { ListedRequest, RequestReading } from '../../api/admin-shapes.ts'
 import type { RequestStanding } from '../../api/ca-shapes.ts'
 import { pageFrom, readCursor } from '../../api/paging.ts'
 import { timestamp } from '../../api/room.ts'
+import { DomainError } from '../../errors.ts'
+import type { KeyFacts } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { openText, type Keys } from '../../ports/keys.ts'
-import { backgroundOf } from '../approval/background.ts'
-import type { EnrolmentDeps } from '../deps.ts'
+import type { RequestDeps } from '../deps.ts'
+import { contentOf } from '../engine/order.ts'
+import { keyOf } from '../proved-key.ts'
 import type { RequestState } from '../store.ts'
-import { readAllRequests, readDecisions, readOneRequest, readRequestsInState, type ListedRequestRow } from './store.ts'
-
-/** A request with what names a person. */
-export type OpenedRequest = RequestReading
+import {
+  readAllRequests,
+  readBackground,
+  readDecisions,
+  readOneRequest,
+  readRequestsInState,
+  type BackgroundRow,
+  type ListedRequestRow,
+} from './store.ts'
 
 export interface RequestQuestion {
   readonly state?: RequestState | undefined
@@ -20,7 +28,7 @@ export interface RequestQuestion {
 
 const timestampOrNull = (at: number | null): string | null => (at === null ? null : timestamp(at))
 
-const presentRequest = (row: ListedRequestRow): ListedRequest => ({
+const presentListed = (row: ListedRequestRow): ListedRequest => ({
   id: row.id,
   state: row.state,
   use: row.use,
@@ -38,9 +46,9 @@ const presentRequest = (row: ListedRequestRow): ListedRequest => ({
   updatedAt: timestamp(row.updatedAt),
 })
 
-/** One page, newest first. */
+/** One page of all requests, newest first. */
 export async function listRequests(
-  { database }: Pick<EnrolmentDeps, 'database'>,
+  { database }: Pick<RequestDeps, 'database'>,
   { state, limit, cursor }: RequestQuestion,
 ): Promise<{ items: ListedRequest[]; next: string | null }> {
   const before = readCursor(cursor)
@@ -48,7 +56,7 @@ export async function listRequests(
     ? readAllRequests(database, before, limit + 1)
     : readRequestsInState(database, state, before, limit + 1))
   const page = pageFrom(rows, limit)
-  return { items: page.rows.map(presentRequest), next: page.next }
+  return { items: page.rows.map(presentListed), next: page.next }
 }
 
 const placeOf = (id: string, column: string) => ({ table: 'certificate_requests', column, row: id })
@@ -56,19 +64,59 @@ const placeOf = (id: string, column: string) => ({ table: 'certificate_requests'
 const openTextOrNull = (keys: Keys, id: string, column: string, sealed: Uint8Array | null): string | null =>
   sealed === null ? null : openText(keys.main, placeOf(id, column), sealed)
 
-/** One request with all that is known of it; null where there is none. */
-export async function openRequest(
-  deps: Pick<EnrolmentDeps, 'database' | 'keys' | 'registration'>,
+const inWords = (key: KeyFacts): string => {
+  if (key.algorithm === 'RSA') return `RSA ${key.bits}`
+  return key.algorithm === 'EC' ? `EC ${key.curve}` : key.algorithm
+}
+
+function ruleOf({ rule, ruleAuthor, rulePosition, ruleChangedAt, createdAt }: BackgroundRow): RequestReading['rule'] {
+  if (rule === null || ruleAuthor === null) return null
+  const state = ruleChangedAt === null ? 'gone' : ruleChangedAt > createdAt ? 'changed' : 'unchanged'
+  return { id: rule, author: ruleAuthor, position: rulePosition, state }
+}
+
+/** What helps to decide on a request: who asks, since when, with which key, and which rule caught it. */
+type Background = Pick<
+  RequestReading,
+  'accountType' | 'mailboxProvedAt' | 'subscriberSince' | 'deviceSince' | 'rule' | 'key'
+>
+
+/** Throws where there is no such request. */
+async function backgroundOf(
+  deps: Pick<RequestDeps, 'database' | 'keys'>,
+  request: string,
+): Promise<Background> {
+  const row = await readBackground(deps.database, request)
+  if (row === null) throw new Error('a request that was there is gone')
+  const content = contentOf(deps, row)
+  return {
+    accountType: row.accountType,
+    mailboxProvedAt: timestamp(row.mailboxProvedAt),
+    subscriberSince: timestamp(row.subscriberSince),
+    deviceSince: timestamp(row.deviceSince),
+    rule: ruleOf(row),
+    key: {
+      algorithm: inWords(keyOf(content, row.provedBy).key),
+      spkiSha256: row.spkiSha256,
+    },
+  }
+}
+
+const noSuchRequest = (): DomainError => new DomainError('not_found', 'There is no such request.')
+
+/** One request with all that is known of it, also what names a person. Throws `not_found`. */
+export async function readRequestInFull(
+  deps: Pick<RequestDeps, 'database' | 'keys' | 'registration'>,
   id: string,
-): Promise<OpenedRequest | null> {
+): Promise<RequestReading> {
   const { database, keys, registration } = deps
   const row = await readOneRequest(database, id)
-  if (row === null) return null
+  if (row === null) throw noSuchRequest()
   const mailboxes = await registration.mailboxesOf(row.subscriber)
   const decisions = await readDecisions(database, id)
   const { returnedSealed } = row
   return {
-    ...presentRequest(row),
+    ...presentListed(row),
     mailbox: mailboxes.find((candidate) => candidate.id === row.mailbox)?.address ?? null,
     ...(await backgroundOf(deps, id)),
     certificateId: row.certificate,
@@ -93,13 +141,10 @@ export async function openRequest(
   }
 }
 
-/** How a request stands, without what names a person; null where there is none. */
-export async function standingOf(
-  { database }: Pick<EnrolmentDeps, 'database'>,
-  id: string,
-): Promise<RequestStanding | null> {
+/** How a request stands, without what names a person. Throws `not_found`. */
+export async function readStandingOf({ database }: Pick<RequestDeps, 'database'>, id: string): Promise<RequestStanding> {
   const row = await readOneRequest(database, id)
-  if (row === null) return null
+  if (row === null) throw noSuchRequest()
   const decisions = await readDecisions(database, id)
   return {
     id,

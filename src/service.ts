@@ -9,7 +9,7 @@ import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
 import { createCaRoom } from './cas/room.ts'
 import { createConnectionUses } from './requests/connection-uses/store.ts'
-import { createEnrolmentRoom } from './requests/room.ts'
+import { createRequestsRoom } from './requests/room.ts'
 import type { AdoptedList } from './certificates/adopt-list.ts'
 import { createCertificateRoom } from './certificates/room.ts'
 import { mayReadWarnings, metricsRoutes } from './edge/metrics.ts'
@@ -147,9 +147,9 @@ export async function createService(
     mail,
     consent,
     mailLanguage: config.mailLanguage,
-    onMailboxEnded: (mailbox) => [...directory.onMailboxEnded(mailbox), ...enrolment.onMailboxEnded(mailbox)],
-    onDeviceEnded: (device) => [...directory.onDeviceEnded(device), ...enrolment.onDeviceEnded(device)],
-    onMailboxProved: (mailbox) => enrolment.onMailboxProved(mailbox),
+    onMailboxEnded: (mailbox) => [...directory.onMailboxEnded(mailbox), ...requests.onMailboxEnded(mailbox)],
+    onDeviceEnded: (device) => [...directory.onDeviceEnded(device), ...requests.onDeviceEnded(device)],
+    onMailboxProved: (mailbox) => requests.onMailboxProved(mailbox),
     onConsequencesDue: () => certificates.drawConsequencesSoon(),
   })
   const { authenticate } = registration
@@ -164,8 +164,8 @@ export async function createService(
     profile,
     pkiUrl,
     uses: createConnectionUses(common),
-    onConnectionResumed: (id) => enrolment.onConnectionResumed(id),
-    onConnectionUsable: (id) => enrolment.wake(id),
+    onConnectionResumed: (id) => requests.onConnectionResumed(id),
+    onConnectionUsable: (id) => requests.wake(id),
   })
   const { authorities } = cas
   const directory: DirectoryRoom = createDirectoryRoom({
@@ -183,11 +183,11 @@ export async function createService(
   })
   const onCertificatesEnded = (ids: readonly string[]): Command[] => [
     ...directory.onCertificatesEnded(ids),
-    ...enrolment.onCertificatesEnded(ids),
+    ...requests.onCertificatesEnded(ids),
   ]
   const onCertificateSuperseded = (old: string, successor: string): Command[] => [
     ...directory.onCertificateSuperseded(old, successor),
-    ...enrolment.onCertificatesEnded([old]),
+    ...requests.onCertificatesEnded([old]),
   ]
   const origin = new URL(config.publicUrl).origin
   const publishedAmong = (ids: readonly string[]) => directory.publishedAmong(ids)
@@ -204,8 +204,9 @@ export async function createService(
     onCertificateSuperseded,
     publishedAmong,
   })
-  const enrolment = createEnrolmentRoom({
+  const requests = createRequestsRoom({
     ...common,
+    adminRoute,
     audit,
     mail,
     registration,
@@ -227,7 +228,6 @@ export async function createService(
     ...common,
     audit,
     queryLog,
-    enrolment,
     adminRoute,
     publishedAmong,
     bootstrapSha256: config.adminBootstrapSha256,
@@ -252,7 +252,7 @@ export async function createService(
     registration,
     cas,
     certificates,
-    enrolment,
+    requests,
     directory,
     reports,
     admin,
@@ -315,7 +315,7 @@ export async function createService(
       const entry = { action: 'service.restored', actorKind: 'service', actor: null } as const
       const [givenUp] = await database.batch([
         mail.giveUpQueued('restored from a backup'),
-        enrolment.forgetProgress(),
+        ...requests.onRestored(),
         ...audit.record({ ...entry, subjectKind: 'backup', subject: backup }),
       ])
       const revocations = revocationList === null ? null : await certificates.adoptRevocationList(revocationList)

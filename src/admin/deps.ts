@@ -1,6 +1,5 @@
 import type { AdminRoute } from '../api/admin-route.ts'
 import type { AuditRoom } from '../audit/room.ts'
-import type { EnrolmentRoom } from '../requests/room.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
@@ -14,7 +13,6 @@ export interface AdminDeps {
   readonly clock: Clock
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon' | 'verify'>
   readonly queryLog: Pick<QueryLogRoom, 'search'>
-  readonly enrolment: Pick<EnrolmentRoom, 'administration'>
   readonly adminRoute: AdminRoute
   /** Which of these certificates are published. */
   readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>

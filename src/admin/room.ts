@@ -3,9 +3,7 @@ import type { Events } from '../events.ts'
 import type { AdminDeps } from './deps.ts'
 import { personalData } from './personal-data.ts'
 import { administratorRoutes } from './routes/administrators.ts'
-import { approvalRoutes } from './routes/approvals.ts'
 import { logRoutes, overviewRoutes } from './routes/logs.ts'
-import { requestRoutes } from './routes/requests.ts'
 import { subscriberRoutes } from './routes/subscribers.ts'
 import { dropNamesEndedBefore } from './store.ts'
 
@@ -19,8 +17,6 @@ export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): 
       administratorRoutes(deps, adminRoute),
       overviewRoutes(deps, adminRoute),
       subscriberRoutes(deps, adminRoute),
-      requestRoutes(deps, adminRoute),
-      approvalRoutes(deps, adminRoute),
       logRoutes(deps, adminRoute),
     ],
     jobs: [

@@ -40,10 +40,9 @@ type KeepDeps = Pick<
   | 'events'
   | 'audit'
   | 'mail'
-  | 'registration'
   | 'onCertificatesEnded'
   | 'onCertificateSuperseded'
->
+> & { readonly registration: Pick<CertificateDeps['registration'], 'announce'> }
 
 /**
  * Keeps a certificate, in one batch with `outcome`: what the certificate means for its request, with the guard

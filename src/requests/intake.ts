@@ -66,7 +66,13 @@ export async function certifyKey(deps: IntakeDeps, engine: Engine, asked: AskedF
   const { caller, mailbox, use, proved } = asked
   const identity = { spkiSha256: proved.spkiSha256, device: caller.deviceId, mailbox: mailbox.id, use }
   const isProved = mailbox.verifiedAt > provedAfter(deps.clock())
-  const repeated = (row: RequestRow): IntakeResult => ({ row, certificate: null, refusal: null, mailbox, created: false })
+  const repeated = (row: RequestRow): IntakeResult => ({
+    row,
+    certificate: null,
+    refusal: null,
+    mailbox,
+    created: false,
+  })
   const live = await readLiveRequest(deps.database, identity)
   if (live !== null) {
     if (live.state === 'awaiting_mailbox_proof' && !isProved) await remindOfProof(deps, caller, mailbox)

@@ -54,7 +54,10 @@ export function createRequestPresenter(deps: PresentDeps): PresentRequest {
 }
 
 /** Privacy promise S6: to whom the request was passed on, and when. The CA inside is no other recipient. */
-async function forwardedOf(deps: Pick<RequestDeps, 'connections'>, row: RequestRow): Promise<CertificateRequestAnswer['forwarded']> {
+async function forwardedOf(
+  deps: Pick<RequestDeps, 'connections'>,
+  row: RequestRow,
+): Promise<CertificateRequestAnswer['forwarded']> {
   if (row.submittedAt === null || row.connection === embeddedConnection) return null
   const to = await deps.connections.recipientOf(row.connection)
   return { to, at: timestamp(row.submittedAt) }
@@ -67,7 +70,10 @@ const challengeWords =
 const availableWords =
   'The certificate authority cannot take the request just now. Nothing needs to be done: it is sent as soon as it can be.'
 
-async function waitingFor(deps: Pick<RequestDeps, 'connections'>, row: RequestRow): Promise<CertificateRequestAnswer['waitingFor']> {
+async function waitingFor(
+  deps: Pick<RequestDeps, 'connections'>,
+  row: RequestRow,
+): Promise<CertificateRequestAnswer['waitingFor']> {
   if (row.state === 'received') return { kind: 'ca_available', sender: null, whatToDo: availableWords }
   if (row.waitsFor === null || row.state !== 'pending') return null
   const connection = await deps.connections.open(row.connection)

@@ -90,7 +90,11 @@ export async function checkCsr(deps: CheckDeps & RouteDeps, der: Uint8Array, pur
  * Checks a bare public key for a mailbox and a use. Throws the refusals of `checkPublicKey`, `Connections.route` and
  * `requireKeyFits`, and `key_blocked`.
  */
-export async function checkBareKey(deps: CheckDeps & RouteDeps, spki: Uint8Array, purpose: Purpose): Promise<RoutedKey> {
+export async function checkBareKey(
+  deps: CheckDeps & RouteDeps,
+  spki: Uint8Array,
+  purpose: Purpose,
+): Promise<RoutedKey> {
   const key = checkPublicKey(spki)
   const route = await routeOf(deps, purpose, key, 'public_key')
   return { ...(await provedBare(deps, { spki, key }, purpose.use, route.connection)), route }

@@ -1,51 +1,54 @@
+import type { AdminRoute } from '../api/admin-route.ts'
 import type { Room } from '../api/room.ts'
 import type { Command } from '../ports/database.ts'
-import { createEnrolmentAdministration, type EnrolmentAdministration } from './administration/read.ts'
-import type { EnrolmentDeps } from './deps.ts'
+import { requestAdminRoutes } from './admin-routes.ts'
+import type { RequestDeps } from './deps.ts'
+import { createEngine } from './engine/engine.ts'
 import { personalData } from './personal-data.ts'
-import { requestRoutes } from './routes.ts'
-import { continueProvedRequests, failUnprovedRequests } from './waiting/mailbox-proof.ts'
-import { toCancelledOfDevice, toCancelledOfMailbox, makeReceivedDue, toEnded } from './transitions.ts'
+import { ownRequestRoutes } from './routes.ts'
 import { countOpenRequests } from './store.ts'
-import { createEngine, type Engine } from './engine/engine.ts'
+import {
+  makeReceivedDue,
+  toCancelledOfDevice,
+  toCancelledOfMailbox,
+  toEnded,
+  toUnknownAfterRestore,
+} from './transitions.ts'
 
-export interface EnrolmentRoom extends Room {
-  /** Enrolment's part of the batch in which a mailbox ends for its subscriber. */
+export interface RequestsRoom extends Room {
+  /** What is written here in the batch in which a mailbox ends: its requests are cancelled. */
   onMailboxEnded(mailbox: string): Command[]
-  /** Enrolment's part of the batch in which a device ends. */
+  /** What is written here in the batch in which a device ends: its requests are cancelled. */
   onDeviceEnded(device: string): Command[]
-  /** What ends here in the batch in which certificates end: their requests. */
+  /** What is written here in the batch in which certificates end: their requests end. */
   onCertificatesEnded(certificates: readonly string[]): Command[]
-  /** Enrolment's part of the batch in which a CA connection is put to use again: what waits for it is due at once. */
+  /** What is written here in the batch that puts a CA connection to use again: what waits for it is due at once. */
   onConnectionResumed(connection: string): Command[]
-  /** Told after a mailbox was proved: what waited for it goes on soon. */
+  /** Takes requests on soon whose mailbox was proved. */
   onMailboxProved(mailbox: string): void
   /** Sends soon what waits for a CA connection. */
-  readonly wake: Engine['wake']
-  /** The command for an older copy of the data: what was under way at CAs elsewhere may have come further since. */
-  readonly forgetProgress: Engine['forgetProgress']
-  /** What administrators see and do here. */
-  readonly administration: EnrolmentAdministration
+  wake(connection: string): void
+  /** What is written after an older copy of the data was put back. See `toUnknownAfterRestore`. */
+  onRestored(): Command[]
 }
 
-/** Enrolment: certificate requests, their way through a CA, the certificates, and what is said of them. */
-export function createEnrolmentRoom(deps: EnrolmentDeps): EnrolmentRoom {
+/** Certificate requests, on their way through a CA. */
+export function createRequestsRoom(deps: RequestDeps & { readonly adminRoute: AdminRoute }): RequestsRoom {
   const engine = createEngine(deps)
   return {
     onMailboxEnded: (mailbox) => [toCancelledOfMailbox(mailbox, deps.clock())],
     onDeviceEnded: (device) => [toCancelledOfDevice(device, deps.clock())],
     onCertificatesEnded: (certificates) => [toEnded(certificates, deps.clock())],
     onConnectionResumed: (connection) => [makeReceivedDue(connection, deps.clock())],
-    onMailboxProved: () => deps.background.run('requests-proved', () => continueProvedRequests(deps, engine)),
+    onMailboxProved: () => deps.background.run('requests-proved', () => engine.continueProved()),
     wake: (connection) => engine.wake(connection),
-    forgetProgress: () => engine.forgetProgress(),
-    administration: createEnrolmentAdministration(deps, engine),
-    routes: [requestRoutes(deps, engine)],
+    onRestored: () => [toUnknownAfterRestore(deps.clock())],
+    routes: [ownRequestRoutes(deps, engine), requestAdminRoutes(deps, engine, deps.adminRoute)],
     jobs: [
       { name: 'requests-resume', cron: '* * * * *', run: () => engine.run() },
       { name: 'requests-expire', cron: '* * * * *', run: () => engine.expire() },
-      { name: 'requests-proved', cron: '* * * * *', run: () => continueProvedRequests(deps, engine) },
-      { name: 'requests-unproved', cron: '* * * * *', run: () => failUnprovedRequests(deps) },
+      { name: 'requests-proved', cron: '* * * * *', run: () => engine.continueProved() },
+      { name: 'requests-unproved', cron: '* * * * *', run: () => engine.expireUnproved() },
     ],
     personalData,
     checks: [],

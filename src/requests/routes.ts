@@ -26,17 +26,16 @@ import {
 } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
-import { askAgainSeconds } from './ask-again.ts'
-import type { AskedCertificate, EnrolmentDeps } from './deps.ts'
+import type { RequestDeps } from './deps.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import type { Engine } from './engine/engine.ts'
-import { createRequestPresenter } from './present-request.ts'
+import { askAgainSeconds, createRequestPresenter } from './present.ts'
 import { challengeKey, takeProof } from '../certificates/keys/challenge.ts'
 import { readProof, readPublicKey } from '../certificates/keys/read.ts'
 import type { ChallengeRow } from '../certificates/keys/store.ts'
 import { checkBareKey } from './proved-key.ts'
-import { cancelCertificateRequest } from './waiting/cancel.ts'
-import { certifyKey, mailboxEnded, requestCertificate, type AnsweredRequest } from './request.ts'
+import { cancelOwnRequest } from './waiting/cancel.ts'
+import { certifyKey, mailboxEnded, requestCertificate, type AskedByCsr, type IntakeResult } from './intake.ts'
 import { readRequest, readRequestsOf, type RequestRow } from './store.ts'
 
 const derOrPem = {
@@ -146,8 +145,8 @@ const cancelRoute = createRoute({
   },
 })
 
-/** Certificate requests: by CSR, and by a bare public key with a proof. */
-export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
+/** Certificate requests of the caller: by CSR, and by a bare public key with a proof. */
+export function ownRequestRoutes(deps: RequestDeps, engine: Engine) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
 
@@ -159,7 +158,7 @@ export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
   }
 
   /** The answer about a request: issued, a repeat, or under way. */
-  const answerRequest = async (context: Context, { row, mailbox, created, certificate }: AnsweredRequest) => {
+  const answerRequest = async (context: Context, { row, mailbox, created, certificate }: IntakeResult) => {
     const answer = await presentRequest(row, mailbox.address, certificate)
     if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
     context.header('Location', `/v1/certificate-requests/${row.id}`)
@@ -193,7 +192,7 @@ export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
 
   routes.openapi(cancelRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
-    await cancelCertificateRequest(deps, caller, context.req.valid('param').id)
+    await cancelOwnRequest(deps, caller, context.req.valid('param').id)
     return context.body(null, 204)
   })
 
@@ -213,7 +212,7 @@ export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
     const caller = await deviceCaller(context, authenticate)
     const { publicKey, use, mailbox: named } = context.req.valid('json')
     const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, named)
-    const bareKey = await checkBareKey(deps, readPublicKey(publicKey), mailbox, use)
+    const bareKey = await checkBareKey(deps, readPublicKey(publicKey), { mailbox, use })
     const made = await challengeKey(deps, bareKey, {
       purpose: 'possession',
       subscriber: caller.subscriberId,
@@ -235,8 +234,8 @@ export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
     )
     if (row.use === null) throw new Error('a challenge to certify a key has a use')
     const mailbox = await mailboxOf(deps, caller, row.mailbox)
-    const proved = await checkBareKey(deps, row.spki, mailbox, row.use)
-    const answered = await certifyKey(deps, engine, caller, mailbox, row.use, proved)
+    const proved = await checkBareKey(deps, row.spki, { mailbox, use: row.use })
+    const answered = await certifyKey(deps, engine, { caller, mailbox, use: row.use, proved })
     return answerRequest(context, answered)
   })
 
@@ -244,7 +243,11 @@ export function requestRoutes(deps: EnrolmentDeps, engine: Engine) {
 }
 
 /** The mailbox that a challenge was made for. Throws `mailbox_not_yours`, `mailbox_moved` where it is gone meanwhile. */
-async function mailboxOf(deps: EnrolmentDeps, caller: DeviceCaller, id: string | null): Promise<OwnMailbox> {
+async function mailboxOf(
+  deps: Pick<RequestDeps, 'registration'>,
+  caller: DeviceCaller,
+  id: string | null,
+): Promise<OwnMailbox> {
   const mailboxes = await deps.registration.mailboxesOf(caller.subscriberId)
   const mailbox = mailboxes.find((candidate) => candidate.id === id)
   if (mailbox === undefined) throw mailboxEnded('removed')
@@ -260,7 +263,7 @@ interface RequestBody {
 }
 
 /** Reads a request in whichever of its three forms it came. */
-async function readAsked(contentType: string, caller: DeviceCaller, body: RequestBody): Promise<AskedCertificate> {
+async function readAsked(contentType: string, caller: DeviceCaller, body: RequestBody): Promise<AskedByCsr> {
   const mediaType = contentType.split(';')[0]?.trim().toLowerCase()
   if (mediaType === 'application/json') {
     const { csr, use, mailbox } = certificateRequest.parse(body.json())

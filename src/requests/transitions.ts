@@ -448,12 +448,7 @@ export type Unanswered = 'received' | 'awaiting_mailbox_proof' | 'awaiting_appro
  * Fails a request that nobody has answered for too long. What its CA may still do about it is kept. Guard
  * `request_taken`: it is not in the state `from` any more.
  */
-export const toFailedUnanswered = (
-  id: string,
-  from: Unanswered,
-  reason: string,
-  now: number,
-): Command[] => [
+export const toFailedUnanswered = (id: string, from: Unanswered, reason: string, now: number): Command[] => [
   command(
     `UPDATE certificate_requests
      SET state = 'failed', reason = ?, due_at = NULL, claim = NULL, waits_for = NULL, updated_at = ?

@@ -2,6 +2,8 @@ import { sha256Hex } from '../../src/pki/encoding.ts'
 import { parseRequest, verifyRequest, type RequestRules } from '../../src/pki/certificate-request.ts'
 import type { MailboxAddress } from '../../src/mailbox/address.ts'
 
+export type CheckedRequest = Awaited<ReturnType<typeof checkCertificateRequest>>
+
 /** A request as intake checks it: read, then verified. */
 export async function checkCertificateRequest(
   crypto: Crypto,

@@ -17,6 +17,7 @@ import type { AdminRoute } from '../../api/admin-route.ts'
 import { countMails } from '../../mail/monitoring.ts'
 import { countRegistered } from '../../registration/describe.ts'
 import type { AdminDeps } from '../deps.ts'
+import { countRequests } from '../../requests/reading/read.ts'
 import { countValidCertificates } from '../../certificates/store.ts'
 import { noteLooks } from '../../audit/look.ts'
 import { searchQueryLog } from '../query-log.ts'
@@ -95,7 +96,7 @@ export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const { subscribers, devices } = await countRegistered(deps)
-      const requests = await deps.enrolment.administration.counts()
+      const requests = await countRequests(deps)
       const valid = await countValidCertificates(deps.database, deps.clock())
       const { queued, oldestQueuedAt, givenUp } = await countMails(deps)
       return context.json(

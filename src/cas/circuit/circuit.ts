@@ -103,7 +103,10 @@ async function lookAt(deps: Pick<CaDeps, 'events'>, { adapter }: OpenConnection)
   }
 }
 
-async function tryOne(deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> }, id: string): Promise<void> {
+async function tryOne(
+  deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> },
+  id: string,
+): Promise<void> {
   const until = deps.clock() + trialMilliseconds
   if (!(await commitUnlessTaken(deps.database, claimTrial(id, until, deps.clock())))) return
   const connection = await deps.connections.open(id)
@@ -122,7 +125,9 @@ async function tryOne(deps: CircuitDeps & { readonly connections: Pick<Connectio
  * Looks at the CAs whose circuit has been open for long enough, and closes it for those that answer well. A look leaves
  * nothing behind at the CA.
  */
-export async function tryOpenCircuits(deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> }): Promise<void> {
+export async function tryOpenCircuits(
+  deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> },
+): Promise<void> {
   const trials = await readTrials(deps.database, deps.clock())
   await toEachAtOnce(trials, trials.length, ({ id }) => tryOne(deps, id))
 }

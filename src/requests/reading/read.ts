@@ -11,6 +11,7 @@ import { contentOf } from '../engine/order.ts'
 import { keyOf } from '../proved-key.ts'
 import type { RequestState } from '../store.ts'
 import {
+  countRequestsByState,
   readAllRequests,
   readBackground,
   readDecisions,
@@ -82,10 +83,7 @@ type Background = Pick<
 >
 
 /** Throws where there is no such request. */
-async function backgroundOf(
-  deps: Pick<RequestDeps, 'database' | 'keys'>,
-  request: string,
-): Promise<Background> {
+async function backgroundOf(deps: Pick<RequestDeps, 'database' | 'keys'>, request: string): Promise<Background> {
   const row = await readBackground(deps.database, request)
   if (row === null) throw new Error('a request that was there is gone')
   const content = contentOf(deps, row)
@@ -142,7 +140,10 @@ export async function readRequestInFull(
 }
 
 /** How a request stands, without what names a person. Throws `not_found`. */
-export async function readStandingOf({ database }: Pick<RequestDeps, 'database'>, id: string): Promise<RequestStanding> {
+export async function readStandingOf(
+  { database }: Pick<RequestDeps, 'database'>,
+  id: string,
+): Promise<RequestStanding> {
   const row = await readOneRequest(database, id)
   if (row === null) throw noSuchRequest()
   const decisions = await readDecisions(database, id)
@@ -156,4 +157,12 @@ export async function readStandingOf({ database }: Pick<RequestDeps, 'database'>
       given: decisions.filter(({ decision }) => decision === 'approved').length,
     },
   }
+}
+
+/** How many requests are in each state. */
+export async function countRequests({
+  database,
+}: Pick<RequestDeps, 'database'>): Promise<Partial<Record<RequestState, number>>> {
+  const counted = await countRequestsByState(database)
+  return Object.fromEntries(counted.map(({ state, requests }) => [state, requests]))
 }

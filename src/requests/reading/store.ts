@@ -138,4 +138,3 @@ export const readBackground = (database: Database, request: string) =>
     ),
   )
 export type BackgroundRow = NonNullable<Awaited<ReturnType<typeof readBackground>>>
-

@@ -39,10 +39,7 @@ export async function remindOfProof(deps: ProofDeps, caller: DeviceCaller, mailb
  * rule 13), and mails a token. A subscriber who was mailed too many tokens lately waits without one, and holds up nobody:
  * asking again mails it. A request that waits for something else stays. Resolves to whether the request has left.
  */
-export async function sendBackToProof(
-  deps: ProofDeps & Pick<RequestDeps, 'clock'>,
-  id: string,
-): Promise<boolean> {
+export async function sendBackToProof(deps: ProofDeps & Pick<RequestDeps, 'clock'>, id: string): Promise<boolean> {
   const row = await readRequest(deps.database, id)
   if (row?.state !== 'received') return false
   const mailboxes = await deps.registration.mailboxesOf(row.subscriber)

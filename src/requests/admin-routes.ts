@@ -4,14 +4,26 @@ import {
   requestReading,
   type AdministratorRole,
   type RequestReading,
-} from '../../api/admin-shapes.ts'
-import { broughtCertificate, requestCsr, requestSettlement, requestStanding } from '../../api/ca-shapes.ts'
-import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../../api/room.ts'
-import { pageOf } from '../../api/shapes.ts'
-import { DomainError } from '../../errors.ts'
-import type { AdminRoute } from '../../api/admin-route.ts'
-import type { AdminDeps } from '../deps.ts'
-import { noteLooks } from '../../audit/look.ts'
+} from '../api/admin-shapes.ts'
+import {
+  broughtCertificate,
+  decidedRequest,
+  rejectionRequest,
+  requestCsr,
+  requestSettlement,
+  requestStanding,
+} from '../api/ca-shapes.ts'
+import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../api/room.ts'
+import { pageOf } from '../api/shapes.ts'
+import { approveRequest, rejectRequest } from './approval/decide.ts'
+import { bringCertificate } from './by-hand/bring.ts'
+import { csrOfRequest, requireRequest, settleRequest } from './by-hand/settle.ts'
+import type { RequestDeps } from './deps.ts'
+import type { Engine } from './engine/engine.ts'
+import { listRequests, readRequestInFull, readStandingOf } from './reading/read.ts'
+import { cancelRequest } from './waiting/cancel.ts'
+import type { AdminRoute } from '../api/admin-route.ts'
+import { noteLooks } from '../audit/look.ts'
 
 /** Who works with requests sees whose they are, and what was said of them; who only audits sees ids. */
 const seesPersons: readonly AdministratorRole[] = ['operator', 'approver']
@@ -24,12 +36,12 @@ const withoutPersons = (request: RequestReading): RequestReading => ({
   returnedCertificate: null,
 })
 
+const decided = problemAnswer('It waits for no approval, or you or others have decided on it')
 const elsewhere = problemAnswer('It does not fit how the request stands')
 
-/** Certificate requests, for who watches and approves them. */
-export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
+/** Certificate requests, for administrators who watch them, approve them and settle them by hand. */
+export function requestAdminRoutes(deps: RequestDeps, engine: Pick<Engine, 'wake'>, adminRoute: AdminRoute) {
   const routes = createRoutes()
-  const { administration } = deps.enrolment
 
   routes.openapi(
     adminRoute('get', '/v1/admin/certificate-requests', {
@@ -38,7 +50,7 @@ export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       request: { query: requestListQuery },
       responses: { 200: jsonAnswer('One page', pageOf(listedRequest)) },
     }),
-    async (context) => context.json(await administration.requests(context.req.valid('query')), 200),
+    async (context) => context.json(await listRequests(deps, context.req.valid('query')), 200),
   )
 
   routes.openapi(
@@ -50,8 +62,7 @@ export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const caller = context.get('administrator')
-      const found = await administration.request(context.req.valid('param').id)
-      if (found === null) throw new DomainError('not_found', 'There is no such request.')
+      const found = await readRequestInFull(deps, context.req.valid('param').id)
       if (!seesPersons.some((role) => caller.roles.includes(role))) return context.json(withoutPersons(found), 200)
       await noteLooks(deps, caller, {
         action: 'certificate_request.read',
@@ -71,7 +82,7 @@ export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const { id } = context.req.valid('param')
-      const csr = await administration.byHand.csr(id)
+      const csr = await csrOfRequest(deps, id)
       await noteLooks(deps, context.get('administrator'), {
         action: 'certificate_request.csr_taken',
         subjectKind: 'certificate request',
@@ -96,7 +107,8 @@ export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     async (context) => {
       const { id } = context.req.valid('param')
       const { certificate } = context.req.valid('json')
-      return context.json(await administration.byHand.bring(id, certificate, context.get('administrator').id), 200)
+      await bringCertificate(deps, id, { pem: certificate, by: context.get('administrator').id })
+      return context.json(await readStandingOf(deps, id), 200)
     },
   )
 
@@ -110,7 +122,8 @@ export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     async (context) => {
       const { id } = context.req.valid('param')
       const { outcome } = context.req.valid('json')
-      return context.json(await administration.byHand.settle(id, outcome, context.get('administrator').id), 200)
+      await settleRequest(deps, engine, id, { outcome, by: context.get('administrator').id })
+      return context.json(await readStandingOf(deps, id), 200)
     },
   )
 
@@ -127,7 +140,39 @@ export function requestRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
     }),
     async (context) => {
       const { id } = context.req.valid('param')
-      return context.json(await administration.byHand.cancel(id, context.get('administrator').id), 200)
+      await requireRequest(deps, id)
+      await cancelRequest(deps, id, { actorKind: 'administrator', actor: context.get('administrator').id })
+      return context.json(await readStandingOf(deps, id), 200)
+    },
+  )
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/certificate-requests/{id}/approval', {
+      operationId: 'approveCertificateRequest',
+      summary: 'Approve a request; with the last approval that its rule wants it goes to the CA',
+      request: { params: idInPath },
+      responses: { 200: jsonAnswer('How the request stands', decidedRequest), 404: notFound, 409: decided },
+    }),
+    async (context) => {
+      const { id } = context.req.valid('param')
+      return context.json(await approveRequest(deps, engine, id, context.get('administrator').id), 200)
+    },
+  )
+
+  routes.openapi(
+    adminRoute('post', '/v1/admin/certificate-requests/{id}/rejection', {
+      operationId: 'rejectCertificateRequest',
+      summary: 'Reject a request, for good; the reason is shown to the person whose request it is',
+      request: { params: idInPath, body: jsonBody(rejectionRequest) },
+      responses: { 200: jsonAnswer('How the request stands', decidedRequest), 404: notFound, 409: decided },
+    }),
+    async (context) => {
+      const { id } = context.req.valid('param')
+      const { reason } = context.req.valid('json')
+      return context.json(
+        await rejectRequest(deps, id, { by: context.get('administrator').id, explanation: reason }),
+        200,
+      )
     },
   )
 

@@ -78,7 +78,7 @@ const additionalData = (place: Place, keyId: string): Buffer =>
   Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`)
 
 /** Seals into one buffer: this stands on the lookup path, where every further one is allocated and collected. */
-export const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
+const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
   const nonce = nonces.next()
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(additionalData(place, keyId))

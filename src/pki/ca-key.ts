@@ -1,11 +1,11 @@
 import { toHex } from './encoding.ts'
 
-/** The keys an embedded CA may sign with. */
+/** The kinds of keys that the embedded CA can sign with. */
 export type CaKeyKind = 'p256' | 'p384' | 'rsa3072'
 
-/** How Web Crypto makes and imports a CA's key, and how it signs with it. */
+/** How Web Crypto makes, imports and uses a CA key. */
 export interface CaKeyAlgorithm {
-  /** For `generateKey` and `importKey` alike. */
+  /** For `generateKey` and for `importKey`. */
   readonly key: EcKeyGenParams | RsaHashedKeyGenParams
   readonly sign: EcdsaParams | Algorithm
 }
@@ -24,14 +24,14 @@ const algorithms: Readonly<Record<CaKeyKind, CaKeyAlgorithm>> = {
   },
 }
 
-/** The algorithms of a CA key: the hash is as strong as the curve (S/MIME BR 7.1.3.2), never SHA-1. */
+/** The algorithms of a CA key. The hash is as strong as the curve (S/MIME BR 7.1.3.2), and never SHA-1. */
 export function caKeyAlgorithm(kind: CaKeyKind): CaKeyAlgorithm {
   return algorithms[kind]
 }
 
 /**
- * A serial number as hexadecimal: 16 random octets, positive, and never shorter, since the first octet is neither
- * zero nor above 0x7f. More than the 64 bits from a CSPRNG that S/MIME BR 7.1 asks for; RFC 5280 section 4.1.2.2.
+ * A serial number in hexadecimal: 16 random octets. The first octet is neither zero nor above 0x7f, so the number is
+ * positive and never shorter. S/MIME BR 7.1 requires 64 bits from a CSPRNG; RFC 5280 section 4.1.2.2.
  */
 export function randomSerialNumber(crypto: Crypto): string {
   const octets = new Uint8Array(16)

@@ -4,30 +4,30 @@ import { readAuthorityKeyIdentifier } from './extensions.ts'
 import { nameToString, readGeneralNames } from './names.ts'
 import { oid } from './object-identifiers.ts'
 
-/** What is kept beside a certificate's bytes to find, show and judge it. */
+/** The facts that are kept beside a certificate, to find, show and judge it. */
 export interface CertificateFacts {
-  /** Lower-case hexadecimal of the INTEGER without a sign octet. */
+  /** The INTEGER in lower-case hexadecimal, without a sign octet. */
   readonly serialNumber: string
-  /** Of the whole certificate, lower-case hexadecimal. */
+  /** SHA-256 of the whole certificate, lower-case hexadecimal. */
   readonly fingerprintSha256: string
   /** RFC 4514 string. */
   readonly issuer: string
   readonly notBefore: Date
   readonly notAfter: Date
-  /** Every address of its subjectAltName, as it stands there. */
+  /** All addresses of its subjectAltName, as written there. */
   readonly mailboxes: readonly string[]
-  /** Of the SubjectPublicKeyInfo, lower-case hexadecimal. */
+  /** SHA-256 of the SubjectPublicKeyInfo, lower-case hexadecimal. */
   readonly spkiSha256: string
   /** Lower-case hexadecimal. */
   readonly authorityKeyIdentifier?: string
 }
 
-/** Reads the facts of one certificate, and judges none of them. Throws MalformedDer. */
+/** Reads the facts of a certificate without judging them. Throws MalformedDer. */
 export async function certificateFacts(crypto: Crypto, der: Uint8Array): Promise<CertificateFacts> {
   return await factsOf(crypto, parseCertificate(der))
 }
 
-/** The same of a certificate that is already taken apart. Throws MalformedDer. */
+/** Reads the facts of a parsed certificate. Throws MalformedDer. */
 export async function factsOf(crypto: Crypto, certificate: Certificate): Promise<CertificateFacts> {
   const { serialNumber, extensions } = certificate
   const identifier = extensions.get(oid.authorityKeyIdentifier)

@@ -15,10 +15,10 @@ import { equalBytes } from './encoding.ts'
 import { hasDuplicateExtension, readExtensions, type Extension } from './extensions.ts'
 import type { SignedBytes } from './signature.ts'
 
-/** A certificate taken apart, RFC 5280 section 4.1; the parts are views of its bytes. */
+/** A parsed certificate, RFC 5280 section 4.1. Its parts are views of its bytes. */
 export interface Certificate {
   readonly der: Uint8Array
-  /** The INTEGER's octets as they stand, sign octet included. */
+  /** The octets of the INTEGER as they stand, with the sign octet. */
   readonly serialNumber: Uint8Array
   readonly issuer: DerElement
   readonly subject: DerElement
@@ -30,8 +30,8 @@ export interface Certificate {
 }
 
 /**
- * Takes one certificate of version 3 apart (RFC 5280 section 4.1) and judges nothing but its form: DER throughout,
- * no bytes behind it, no extension twice, both signature algorithms the same. Throws MalformedDer.
+ * Parses one certificate of version 3 (RFC 5280 section 4.1). Judges only its form: all of it is DER, nothing follows
+ * it, no extension stands twice, and both signature algorithms are equal. Throws MalformedDer.
  */
 export function parseCertificate(der: Uint8Array): Certificate {
   const outer = readElement(der, tag.sequence)
@@ -60,7 +60,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
   fields.end()
 
   if (hasDuplicateExtension(extensions)) throw new MalformedDer('an extension stands twice')
-  // RFC 5280 section 4.1.1.2: the same identifier inside and outside of what is signed.
+  // RFC 5280 section 4.1.1.2: the algorithm is the same inside and outside of the signed part.
   if (!equalBytes(innerAlgorithm, algorithm)) throw new MalformedDer('two signature algorithms')
   return {
     der,
@@ -75,9 +75,9 @@ export function parseCertificate(der: Uint8Array): Certificate {
   }
 }
 
-/** RFC 5280 section 4.1.2.5: UTCTime to 2049, GeneralizedTime after it, both to the second and in UTC. */
+/** RFC 5280 section 4.1.2.5: UTCTime up to 2049, GeneralizedTime after that, both in UTC with seconds. */
 export function readTime(element: DerElement): Date {
-  // No time is longer, and as arguments the octets of a hostile one may not fit the stack.
+  // No time is longer. As arguments, the octets of a hostile one could overflow the stack.
   const text = String.fromCharCode(...element.content.subarray(0, 16))
   const pattern = element.tag === tag.utcTime ? /^\d{12}Z$/ : /^\d{14}Z$/
   if ((element.tag !== tag.utcTime && element.tag !== tag.generalizedTime) || !pattern.test(text)) {
@@ -86,7 +86,7 @@ export function readTime(element: DerElement): Date {
   const century = element.tag === tag.generalizedTime ? '' : text < '50' ? '20' : '19'
   const iso = `${century}${text}`.replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6.000Z')
   const time = new Date(iso)
-  // A day that its month lacks is either refused or moved on by the engine; neither is the time that was written.
+  // For a day that its month does not have, the engine refuses or moves on. Both differ from the written time.
   if (Number.isNaN(time.getTime()) || time.toISOString() !== iso) throw new MalformedDer('not a time')
   return time
 }

@@ -2,15 +2,18 @@ import { contextConstructed, encodeElement, encodeList, encodeObjectIdentifier, 
 import { toHex } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
 
-/** The order of a SET OF in DER (X.690 section 11.6): by the encodings, a shorter one before what it begins. */
+/**
+ * The order of a SET OF in DER (X.690 section 11.6): by encoding; if one is the beginning of another, the shorter
+ * first.
+ */
 const inSetOrder = (encodings: readonly Uint8Array[]): Uint8Array[] =>
   [...new Map(encodings.map((encoding) => [toHex(encoding), encoding]))]
     .toSorted(([left], [right]) => (left < right ? -1 : 1))
     .map(([, encoding]) => encoding)
 
 /**
- * A "certs-only" message: a ContentInfo with a degenerate SignedData of RFC 5652 section 5.1, which carries certificates
- * (DER, each once, in any order) and neither content nor signers.
+ * A "certs-only" message: a ContentInfo with a degenerate SignedData (RFC 5652 section 5.1). It holds certificates
+ * (DER, each once, in any order), and neither content nor signers.
  */
 export function writeCertificatesOnly(certificates: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const signedData = encodeElement(

@@ -5,7 +5,7 @@ import { readBasicConstraints, readExtendedKeyUsage, readKeyUsage } from './exte
 import { oid } from './object-identifiers.ts'
 import { signatureVerifier, verifySignature } from './signature.ts'
 
-/** The extensions that are acted on or may be passed over; a critical one besides them refuses its certificate. */
+/** The extensions that are checked here or may be ignored. Any other critical extension refuses its certificate. */
 const understood: ReadonlySet<string> = new Set([
   oid.basicConstraints,
   oid.keyUsage,
@@ -16,27 +16,27 @@ const understood: ReadonlySet<string> = new Set([
   oid.authorityKeyIdentifier,
 ])
 
-/** RFC 5280 section 4.2: a critical extension that is not understood refuses the certificate. */
+/** RFC 5280 section 4.2: an unknown critical extension refuses the certificate. */
 export function hasUnknownCriticalExtension({ extensions }: Certificate): boolean {
   return [...extensions.values()].some((extension) => extension.critical && !understood.has(extension.oid))
 }
 
 /**
- * A chain of CAs, the issuing one first, with all that does not change from one certificate under it to the next: the
- * CAs taken apart, their signatures verified, and the issuing CA's key imported.
+ * A chain of CAs, issuing CA first, prepared for many certificates: parsed, signatures verified, key of the issuing CA
+ * imported.
  */
 export interface PreparedChain {
-  /** Whether a certificate names the issuing CA and carries its signature, RFC 5280 section 6.1.3 (a)(1) and (4). */
+  /** Whether a certificate names the issuing CA and has its signature, RFC 5280 section 6.1.3 (a)(1) and (4). */
   hasIssued(certificate: Certificate): Promise<boolean>
-  /** Whether the chain leads to an anchor, and all in it are CAs for S/MIME and valid at a time. */
+  /** Whether the chain leads to an anchor, and all its CAs may issue for S/MIME and are valid at a time. */
   isTrusted(at: Date): boolean
 }
 
 /**
- * Prepares a chain of at least one CA: whether each is signed by the next, and the last is an anchor or is signed by
- * one (RFC 5280 section 6.1). Name constraints are not processed: a chain with a CA that has some is not trusted,
- * critical or not, since the CA may be one that must not vouch for this address. Policy mappings are not processed
- * either; where they are critical the chain is not trusted. Throws MalformedDer.
+ * Prepares a chain of at least one CA: each must be signed by the next, and the last must be an anchor or be signed by
+ * one (RFC 5280 section 6.1). Name constraints are not processed. So a chain with a constrained CA is not trusted,
+ * because the CA may not be allowed to vouch for an address. Policy mappings are not processed either: if they are
+ * critical, the chain is not trusted. Throws MalformedDer.
  */
 export async function prepareChain(
   crypto: Crypto,
@@ -57,7 +57,10 @@ export async function prepareChain(
   }
 }
 
-/** The CAs below an anchor, and the anchors that the last of them, or what it is to issue, leads to; none if it breaks. */
+/**
+ * The CAs below an anchor, and the anchors that the last of them leads to. Without CAs: the anchors that may have
+ * issued the certificate. Empty if the chain breaks.
+ */
 interface Path {
   readonly cas: readonly Certificate[]
   readonly ends: readonly Certificate[]
@@ -89,7 +92,7 @@ async function isIssuedBy(crypto: Crypto, certificate: Certificate, issuer: Cert
   )
 }
 
-/** RFC 5280 section 6.1.4 (k) to (n), and the purpose of section 4.2.1.12 as it is read for CAs. */
+/** RFC 5280 section 6.1.4 (k) to (n), and section 4.2.1.12 as it is applied to CAs. */
 function isCaForMail(certificate: Certificate, casBelow: number, at: Date): boolean {
   const { extensions } = certificate
   const constraints = extensions.get(oid.basicConstraints)

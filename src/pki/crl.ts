@@ -15,17 +15,17 @@ import { oid } from './object-identifiers.ts'
 import { revocationReasonCodes, type RevocationReason } from './revocation-reason.ts'
 import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
 
-/** One certificate that is revoked. */
+/** A revoked certificate. */
 export interface CrlEntry {
   /** Lower-case hexadecimal without a sign octet, as `CertificateFacts` has it. */
   readonly serialNumber: string
   readonly revokedAt: Date
-  /** Null where none is given, which readers take as unspecified. */
+  /** Null if no reason was given. Readers take that as unspecified. */
   readonly reason: RevocationReason | null
 }
 
 export interface CrlParameters extends SigningCa {
-  /** CRLNumber: positive, and for one CA never going back, which is the caller's to see to. */
+  /** CRLNumber, positive. The caller makes sure that it never goes back for one CA. */
   readonly number: bigint | number
   readonly thisUpdate: Date
   readonly nextUpdate: Date
@@ -33,15 +33,15 @@ export interface CrlParameters extends SigningCa {
   readonly entries: readonly CrlEntry[]
 }
 
-/** RFC 5280 section 5.2.3: at most 20 octets, the first of which has the sign. */
+/** RFC 5280 section 5.2.3: at most 20 octets. The first holds the sign. */
 const largestNumber = 2n ** 159n - 1n
 
 /**
- * A complete CRL of RFC 5280 section 5, version 2, for everything its CA issued. Its signature algorithm is the one of
- * the CA's key, its extensions are the key identifier and the number, and its entries stand in the order of their
- * serial numbers. Made in time and memory proportional to its length, but for that order.
+ * Makes a complete CRL (RFC 5280 section 5, version 2) of everything its CA issued. The signature algorithm follows
+ * from the CA's key. Extensions are the key identifier and the number. Entries are sorted by serial number. Time and
+ * memory are proportional to its length, except for the sorting.
  *
- * Throws RangeError for a number or a time that a CRL cannot hold, and for a serial number that stands twice;
+ * Throws RangeError for a number or time that a CRL cannot hold, and for a serial number that stands twice. Throws
  * TypeError for a serial number that is not hexadecimal, and for a CA without a key identifier.
  */
 export async function createCrl(crypto: Crypto, parameters: CrlParameters): Promise<Uint8Array> {
@@ -59,7 +59,7 @@ export async function createCrl(crypto: Crypto, parameters: CrlParameters): Prom
     subject.bytes,
     encodeTime(thisUpdate),
     encodeTime(nextUpdate),
-    // RFC 5280 section 5.1.2.6: the list is absent where nothing is revoked.
+    // RFC 5280 section 5.1.2.6: without revoked certificates the list is absent.
     ...(entries.length === 0 ? [] : [encodeList(tag.sequence, encodeEntries(entries))]),
     encodeElement(
       contextConstructed(0),
@@ -87,14 +87,14 @@ function encodeEntries(entries: readonly CrlEntry[]): Uint8Array[] {
   })
 }
 
-/** Two numbers in hexadecimal without leading zeros, by their size. */
+/** Compares two numbers in hexadecimal without leading zeros. */
 function compareDigits(left: string, right: string): number {
   if (left.length !== right.length) return left.length - right.length
   if (left === right) return 0
   return left < right ? -1 : 1
 }
 
-/** RFC 5280 section 5.3.1: not critical. The five there are, encoded once for CRLs of any length. */
+/** RFC 5280 section 5.3.1: not critical. The five extensions are encoded once, for CRLs of any length. */
 const reasonExtensions: Readonly<Record<RevocationReason, Uint8Array>> = {
   keyCompromise: encodeReason('keyCompromise'),
   affiliationChanged: encodeReason('affiliationChanged'),
@@ -108,7 +108,7 @@ function encodeReason(reason: RevocationReason): Uint8Array {
   return encodeElement(tag.sequence, encodeExtension(oid.reasonCode, code))
 }
 
-/** None of a CRL's extensions is critical here; FALSE, the default, is not written. */
+/** No extension of a CRL is critical here. FALSE is the default, so it is not written. */
 function encodeExtension(identifier: string, value: Uint8Array): Uint8Array {
   return encodeElement(tag.sequence, encodeObjectIdentifier(identifier), encodeElement(tag.octetString, value))
 }

@@ -24,14 +24,14 @@ function littleEndian(octets: Uint8Array): bigint {
   return toInteger(octets.toReversed())
 }
 
-/** Euler's criterion: whether a number other than 0 has a root modulo the prime. */
+/** Euler's criterion: whether a number other than 0 has a square root modulo the prime. */
 function hasRoot(value: bigint): boolean {
   return modularPower(value, (prime - 1n) / 2n, prime) === 1n
 }
 
 /**
- * RFC 8032 section 5.1.3: the octets are the one encoding of a point of the curve; and its order is not 1, 2, 4 or 8,
- * since one signature by such a key fits many messages (Chalkias et al., "Taming the Many EdDSAs", section 3).
+ * RFC 8032 section 5.1.3: the octets must be the one encoding of a point on the curve. Its order must not be 1, 2, 4 or
+ * 8: one signature by such a key fits many messages (Chalkias et al., "Taming the Many EdDSAs", section 3).
  */
 export function isEd25519Point(octets: Uint8Array): boolean {
   if (octets.length !== 32) return false
@@ -39,15 +39,15 @@ export function isEd25519Point(octets: Uint8Array): boolean {
   if (y >= prime) return false
   const ySquared = modulo(y * y)
   const [numerator, denominator] = [modulo(ySquared - 1n), modulo(edwardsD * ySquared + 1n)]
-  // x = 0 is the order 1 or 2. y = 0 is the order 4. Else twice the point has y = 0 where x^2 = -y^2, the order 8.
+  // x = 0 has order 1 or 2. y = 0 has order 4. The order is 8 if the doubled point has y = 0, where x^2 = -y^2.
   if (numerator === 0n || y === 0n || modulo(numerator + denominator * ySquared) === 0n) return false
   return hasRoot(modulo(numerator * denominator))
 }
 
 /**
- * RFC 7748 section 6.1: not one of the points whose product with every private key is zero. Three doublings (section 5)
- * lead those, and no others, to infinity. The encoding must be the least (below the prime, top bit clear), although
- * section 5 has readers take others: else one key has several names, and a blocklist knows but one.
+ * RFC 7748 section 6.1: refuses the points whose product with every private key is zero. Exactly those go to infinity
+ * in three doublings (section 5). The encoding must be the smallest one (below the prime, top bit clear), although
+ * section 5 has readers accept others. Otherwise one key would have several names, and a blocklist knows only one.
  */
 export function isX25519Point(octets: Uint8Array): boolean {
   if (octets.length !== 32) return false

@@ -2,7 +2,7 @@ import { DerSequence, MalformedDer, readElement, readUnsigned, tag } from './der
 import { toBufferSource, toHex } from './encoding.ts'
 import { readSpki } from './spki.ts'
 
-/** RSA's modulus in an SPKI, or null for a key of another kind. RFC 8017 A.1.1. */
+/** The modulus of an RSA key in an SPKI (RFC 8017 A.1.1). Null for other keys. */
 function modulusOf(spki: Uint8Array): Uint8Array | null {
   try {
     return readUnsigned(new DerSequence(readElement(readSpki(spki).key, tag.sequence)).next(tag.integer))
@@ -13,8 +13,8 @@ function modulusOf(spki: Uint8Array): Uint8Array | null {
 }
 
 /**
- * The name under which Debian lists an RSA key that its OpenSSL of 2006 to 2008 could make (CVE-2008-0166): the last
- * 20 hexadecimal digits of the SHA-1 of `Modulus=<upper-case hex>` and a line feed. Null for a key that is not RSA.
+ * The name of an RSA key in Debian's lists of keys that its OpenSSL of 2006 to 2008 could make (CVE-2008-0166): the
+ * last 20 hexadecimal digits of the SHA-1 of `Modulus=<upper-case hex>` and a line feed. Null for other keys.
  */
 export async function debianModulusFingerprint(crypto: Crypto, spki: Uint8Array): Promise<string | null> {
   const modulus = modulusOf(spki)

@@ -1,6 +1,6 @@
 import { encodeElement, tag } from './der.ts'
 
-/** `YYYYMMDDHHMMSSZ`. Throws RangeError for what four digits of a year cannot say. */
+/** `YYYYMMDDHHMMSSZ`. Throws RangeError for a year that needs more than four digits. */
 function digitsOf(time: Date): string {
   const iso = time.toISOString()
   if (!/^\d{4}-/.test(iso)) throw new RangeError('a year has four digits')
@@ -14,8 +14,8 @@ function encodeText(identifier: number, text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * A Time as certificates and CRLs write it (RFC 5280 sections 4.1.2.5 and 5.1.2.4): UTCTime to 2049, GeneralizedTime
- * after it, in UTC and to the second; a fraction is dropped. Throws RangeError for a year before 1950 or after 9999.
+ * A Time of certificates and CRLs (RFC 5280 sections 4.1.2.5 and 5.1.2.4): UTCTime up to 2049, GeneralizedTime after
+ * that, in UTC with seconds. Fractions are dropped. Throws RangeError for a year before 1950 or after 9999.
  */
 export function encodeTime(time: Date): Uint8Array<ArrayBuffer> {
   const digits = digitsOf(time)
@@ -24,8 +24,8 @@ export function encodeTime(time: Date): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * A GeneralizedTime of RFC 5280 section 4.1.2.5.2, which OCSP uses for every year (RFC 6960 section 4.2.2.1): in UTC
- * and to the second; a fraction is dropped. Throws RangeError for a year outside of 0 to 9999.
+ * A GeneralizedTime (RFC 5280 section 4.1.2.5.2), which OCSP uses for all years (RFC 6960 section 4.2.2.1), in UTC with
+ * seconds. Fractions are dropped. Throws RangeError for a year outside of 0 to 9999.
  */
 export function encodeGeneralizedTime(time: Date): Uint8Array<ArrayBuffer> {
   return encodeText(tag.generalizedTime, digitsOf(time))

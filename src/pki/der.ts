@@ -1,6 +1,6 @@
 import { concatBytes } from './encoding.ts'
 
-/** Identifier octets of X.690 as far as PKIX uses them. */
+/** Identifier octets of X.690 that PKIX uses. */
 export const tag = {
   boolean: 0x01,
   integer: 0x02,
@@ -23,19 +23,19 @@ export const tag = {
   set: 0x31,
 } as const
 
-/** Identifier octet of a context-specific tag that wraps other elements. */
+/** The identifier octet of a context-specific tag around other elements. */
 export const contextConstructed = (number: number): number => 0xa0 + number
-/** Identifier octet of a context-specific tag that holds a value itself. */
+/** The identifier octet of a context-specific tag with a value. */
 export const contextPrimitive = (number: number): number => 0x80 + number
 
-/** One encoded element: `bytes` is all of it, `content` what stands behind its length. Both are views. */
+/** One encoded element. `bytes` is all of it, `content` is what follows its length. Both are views. */
 export interface DerElement {
   readonly tag: number
   readonly bytes: Uint8Array
   readonly content: Uint8Array
 }
 
-/** The bytes are not DER, or not of the type that was asked for. Callers turn it into their own refusal. */
+/** The bytes are not DER, or not of the expected type. Callers turn this into their own refusal. */
 export class MalformedDer extends Error {
   constructor(message: string) {
     super(message)
@@ -43,12 +43,12 @@ export class MalformedDer extends Error {
   }
 }
 
-/** PKIX structures stay below this depth; a bound keeps hostile nesting from exhausting the stack. */
+/** PKIX structures are never deeper. The limit protects the stack from hostile nesting. */
 const depthLimit = 32
 
 /**
- * Reads the element at the start of `bytes`, which may go on after it. Lengths are definite and minimal
- * (X.690 section 10.1); tag numbers above 30 do not occur in PKIX and are refused. Throws MalformedDer.
+ * Reads the element at the start of `bytes`; more may follow it. Lengths must be definite and minimal (X.690 section
+ * 10.1). Tag numbers above 30 do not occur in PKIX and are refused. Throws MalformedDer.
  */
 export function readFirstElement(bytes: Uint8Array): DerElement {
   const identifier = bytes[0]
@@ -73,7 +73,7 @@ export function readFirstElement(bytes: Uint8Array): DerElement {
   return { tag: identifier, bytes: bytes.subarray(0, end), content: bytes.subarray(start, end) }
 }
 
-/** Reads `bytes` as exactly one element, of type `expected` if given. Throws MalformedDer. */
+/** Reads `bytes` as exactly one element. With `expected`: of this type. Throws MalformedDer. */
 export function readElement(bytes: Uint8Array, expected?: number): DerElement {
   const element = readFirstElement(bytes)
   if (element.bytes.length !== bytes.length) throw new MalformedDer('bytes after the element')
@@ -81,7 +81,7 @@ export function readElement(bytes: Uint8Array, expected?: number): DerElement {
   return element
 }
 
-/** Walks through the elements inside one constructed element, in order. */
+/** Reads the elements inside a constructed element, one after the other. */
 export class DerSequence {
   readonly #content: Uint8Array
   #offset = 0
@@ -95,7 +95,7 @@ export class DerSequence {
     return this.#offset >= this.#content.length
   }
 
-  /** The next element, of type `expected` if given. Throws MalformedDer. */
+  /** The next element. With `expected`: of this type. Throws MalformedDer. */
   next(expected?: number): DerElement {
     const element = readFirstElement(this.#content.subarray(this.#offset))
     if (expected !== undefined && element.tag !== expected) throw new MalformedDer('element of another type')
@@ -103,12 +103,12 @@ export class DerSequence {
     return element
   }
 
-  /** The next element if it is of type `expected`; else undefined, and nothing is consumed. */
+  /** The next element if it is of this type. Otherwise undefined, and nothing is consumed. */
   optional(expected: number): DerElement | undefined {
     return this.#content[this.#offset] === expected ? this.next() : undefined
   }
 
-  /** All elements left, each of type `expected` if given. Throws MalformedDer. */
+  /** All remaining elements. With `expected`: all of this type. Throws MalformedDer. */
   rest(expected?: number): DerElement[] {
     const elements: DerElement[] = []
     while (!this.done) elements.push(this.next(expected))
@@ -122,8 +122,8 @@ export class DerSequence {
 }
 
 /**
- * Checks an element and all elements inside it against what X.690 sections 8 and 10 ask of DER: definite minimal
- * lengths, minimal integers, TRUE as 0xff, strings in primitive form. Throws MalformedDer.
+ * Checks an element and everything inside it by X.690 sections 8 and 10: definite minimal lengths, minimal integers,
+ * TRUE as 0xff, strings in primitive form. Throws MalformedDer.
  */
 export function requireDer(element: DerElement, depth = 0): void {
   if (depth > depthLimit) throw new MalformedDer('nested too deeply')
@@ -148,14 +148,14 @@ export function readInteger(element: DerElement): Uint8Array {
   return element.content
 }
 
-/** The octets of an INTEGER that is not negative, without its sign octet; zero is one octet. Throws MalformedDer. */
+/** The octets of an INTEGER of zero or more, without its sign octet. Zero is one octet. Throws MalformedDer. */
 export function readUnsigned(element: DerElement): Uint8Array {
   const content = readInteger(element)
   if ((content[0] ?? 0) >= 0x80) throw new MalformedDer('INTEGER is negative')
   return content[0] === 0 && content.length > 1 ? content.subarray(1) : content
 }
 
-/** A small INTEGER that is not negative. Throws MalformedDer. */
+/** A small INTEGER of zero or more. Throws MalformedDer. */
 export function readSmallInteger(element: DerElement): number {
   const octets = readUnsigned(element)
   if (octets.length > 4) throw new MalformedDer('INTEGER too large')
@@ -171,7 +171,7 @@ export function readBoolean(element: DerElement): boolean {
   return value === 0xff
 }
 
-/** A BIT STRING of whole octets, as keys and signatures are. Throws MalformedDer. */
+/** A BIT STRING of whole octets, such as a key or signature. Throws MalformedDer. */
 export function readOctetsOfBitString(element: DerElement): Uint8Array {
   if (element.tag !== tag.bitString || element.content[0] !== 0) throw new MalformedDer('not whole octets')
   return element.content.subarray(1)
@@ -206,7 +206,10 @@ export function encodeElement(identifier: number, ...contents: readonly Uint8Arr
   return concatBytes(Uint8Array.from(header), ...contents)
 }
 
-/** The same around a list of any length: as arguments, a hundred thousand encodings may not fit the stack. */
+/**
+ * Does what `encodeElement` does, for a list of any length. As arguments, a hundred thousand encodings could overflow
+ * the stack.
+ */
 export function encodeList(identifier: number, contents: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(contents.reduce((sum, content) => sum + content.length, 0))
   let offset = 0
@@ -217,7 +220,7 @@ export function encodeList(identifier: number, contents: readonly Uint8Array[]):
   return encodeElement(identifier, whole)
 }
 
-/** An INTEGER that is not negative, from its octets: minimal, with a sign octet where one is needed. */
+/** An INTEGER of zero or more from its octets: minimal, with a sign octet if it needs one. */
 export function encodeUnsigned(octets: Uint8Array): Uint8Array<ArrayBuffer> {
   const first = octets.findIndex((octet) => octet !== 0)
   const digits = first < 0 ? Uint8Array.of(0) : octets.subarray(first)
@@ -237,7 +240,7 @@ export function encodeObjectIdentifier(dotted: string): Uint8Array<ArrayBuffer> 
   return encodeElement(tag.objectIdentifier, Uint8Array.from(octets))
 }
 
-/** A BIT STRING of whole octets, as keys and signatures are. */
+/** A BIT STRING of whole octets, such as a key or signature. */
 export function encodeOctetsAsBitString(octets: Uint8Array): Uint8Array<ArrayBuffer> {
   return encodeElement(tag.bitString, Uint8Array.of(0), octets)
 }

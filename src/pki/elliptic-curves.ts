@@ -3,19 +3,19 @@ import { equalBytes } from './encoding.ts'
 import { toInteger } from './integers.ts'
 import { oid } from './object-identifiers.ts'
 
-/** A curve y^2 = x^3 + ax + b over the integers modulo a prime; each has the cofactor 1. */
+/** A curve y^2 = x^3 + ax + b over the integers modulo a prime. All of them have cofactor 1. */
 export interface EllipticCurve {
-  /** What RFC 5480 section 2.1.1.1 and RFC 5639 section 4.1 call `namedCurve`. */
+  /** The `namedCurve` of RFC 5480 section 2.1.1.1 and RFC 5639 section 4.1. */
   readonly identifier: string
-  /** Of one coordinate. */
+  /** The octets of one coordinate. */
   readonly octets: number
-  /** Not a curve of Web Crypto, and only of the profile `private`. */
+  /** Web Crypto lacks the curve, and only the profile `private` allows it. */
   readonly brainpool: boolean
   readonly prime: bigint
   readonly a: bigint
   readonly b: bigint
   readonly base: readonly [x: bigint, y: bigint]
-  /** Of the base point. */
+  /** The order of the base point. */
   readonly order: bigint
 }
 
@@ -108,7 +108,7 @@ const curves = {
 /** The named curves that are accepted. */
 export type CurveName = keyof typeof curves
 
-/** All of them, in the order of the policy. */
+/** The accepted curves, in the order of the policy. */
 export const curveNames: readonly CurveName[] = [
   'P-256',
   'P-384',
@@ -123,7 +123,7 @@ export function ellipticCurve(name: CurveName): EllipticCurve {
   return curves[name]
 }
 
-/** RFC 5480 section 2.1.1: id-ecPublicKey with the name of a curve, and in no other form. */
+/** RFC 5480 section 2.1.1: id-ecPublicKey with a named curve, and in no other form. */
 const identifiers = curveNames.map((name) => ({
   name,
   bytes: encodeElement(
@@ -133,14 +133,14 @@ const identifiers = curveNames.map((name) => ({
   ),
 }))
 
-/** The curve that an AlgorithmIdentifier names, compared byte for byte; undefined for any other. */
+/** The curve of an AlgorithmIdentifier, compared byte for byte. Undefined for any other. */
 export function curveOfIdentifier(identifier: Uint8Array): CurveName | undefined {
   return identifiers.find(({ bytes }) => equalBytes(bytes, identifier))?.name
 }
 
 /**
- * SP 800-56A section 5.6.2.3.3: uncompressed, not infinity, both coordinates in range, and on the curve. Since the
- * cofactor is 1, every such point has the order of the curve.
+ * SP 800-56A section 5.6.2.3.3: uncompressed, not infinity, both coordinates in range, on the curve. The cofactor is 1,
+ * so every such point has the order of the curve.
  */
 export function isPointOnCurve(name: CurveName, point: Uint8Array): boolean {
   const { octets, prime, a, b } = curves[name]

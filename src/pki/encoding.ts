@@ -1,7 +1,7 @@
 const base64Alphabet = /^[A-Za-z0-9+/]*={0,2}$/
 const hexDigits = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'))
 
-/** How many bytes go through one call of `String.fromCharCode`; far below every engine's argument limit. */
+/** How many bytes one call of `String.fromCharCode` gets. Every engine allows far more arguments. */
 const chunkSize = 8192
 
 /** Base64 of RFC 4648 section 4, padded, on one line. */
@@ -14,8 +14,8 @@ export function toBase64(bytes: Uint8Array): string {
 }
 
 /**
- * Reads base64 of RFC 4648 section 4 strictly: padded, no white space, no other alphabet, and no stray bits in the
- * last character (section 3.5), so that one value has one text. Null for anything else.
+ * Reads base64 of RFC 4648 section 4 strictly, so that one value has one text: with padding, without white space, no
+ * other alphabet, and no stray bits in the last character (section 3.5). Null for anything else.
  */
 export function fromBase64(text: string): Uint8Array | null {
   if (text.length % 4 !== 0 || !base64Alphabet.test(text)) return null
@@ -34,7 +34,7 @@ export function toHex(bytes: Uint8Array): string {
   return text
 }
 
-/** Whether both hold the same bytes. Not in constant time: for public values only. */
+/** Whether both hold the same bytes. Not in constant time: use it for public values only. */
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, index) => byte === right[index])
 }
@@ -50,19 +50,19 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBu
   return whole
 }
 
-/** The same bytes as Web Crypto takes them: never backed by shared memory, copied only where they were. */
+/** The same bytes for Web Crypto, never in shared memory. Copied only if they were. */
 export function toBufferSource(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.buffer instanceof ArrayBuffer
     ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     : new Uint8Array(bytes)
 }
 
-/** SHA-256 as lower-case hexadecimal: how keys and certificates are named here. */
+/** SHA-256 in lower-case hexadecimal. Keys and certificates are named by it. */
 export async function sha256Hex(crypto: Crypto, bytes: Uint8Array): Promise<string> {
   return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', toBufferSource(bytes))))
 }
 
-/** Whether two secrets are equal, in a time that does not tell where they differ. */
+/** Compares two secrets in a time that does not tell where they differ. */
 export function equalSecrets(left: Uint8Array, right: Uint8Array): boolean {
   if (left.length !== right.length) return false
   let difference = 0

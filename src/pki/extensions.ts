@@ -11,14 +11,14 @@ import {
   type DerElement,
 } from './der.ts'
 
-/** One extension of RFC 5280 section 4.1; `value` is what its OCTET STRING holds. */
+/** One extension (RFC 5280 section 4.1). `value` is the content of its OCTET STRING. */
 export interface Extension {
   readonly oid: string
   readonly critical: boolean
   readonly value: Uint8Array
 }
 
-/** Reads `Extensions` of RFC 5280 section 4.1, duplicates included. Throws MalformedDer. */
+/** Reads `Extensions` (RFC 5280 section 4.1), with duplicates. Throws MalformedDer. */
 export function readExtensions(extensions: DerElement): Extension[] {
   return new DerSequence(extensions).rest(tag.sequence).map((element) => {
     const parts = new DerSequence(element)
@@ -30,12 +30,12 @@ export function readExtensions(extensions: DerElement): Extension[] {
   })
 }
 
-/** RFC 5280 section 4.2: an extension stands at most once. */
+/** RFC 5280 section 4.2: an extension may stand only once. */
 export function hasDuplicateExtension(extensions: readonly Extension[]): boolean {
   return new Set(extensions.map((extension) => extension.oid)).size !== extensions.length
 }
 
-/** Names of the bits of KeyUsage, RFC 5280 section 4.2.1.3, in their order. */
+/** The bits of KeyUsage in their order, RFC 5280 section 4.2.1.3. */
 const keyUsageBits = [
   'digitalSignature',
   'nonRepudiation',
@@ -59,7 +59,7 @@ export function readKeyUsage(value: Uint8Array): Set<KeyUsageBit> {
   return new Set(keyUsageBits.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0))
 }
 
-/** KeyUsage with these bits, RFC 5280 section 4.2.1.3; X.690 section 11.2.2: without the zero bits at its end. */
+/** KeyUsage with these bits, RFC 5280 section 4.2.1.3. X.690 section 11.2.2: zero bits at the end are not written. */
 export function encodeKeyUsage(bits: ReadonlySet<KeyUsageBit>): Uint8Array {
   const last = keyUsageBits.findLastIndex((bit) => bits.has(bit))
   if (last < 0) throw new RangeError('a key is usable for something')

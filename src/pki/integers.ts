@@ -1,36 +1,36 @@
 import { toHex } from './encoding.ts'
 
-/** The number that big-endian octets stand for. */
+/** The number of big-endian octets. */
 export function toInteger(octets: Uint8Array): bigint {
   return octets.length === 0 ? 0n : BigInt(`0x${toHex(octets)}`)
 }
 
-/** How many bits a number of one or more has. */
+/** How many bits a number has that is at least one. */
 export function bitLength(value: bigint): number {
   const digits = value.toString(16)
   return digits.length * 4 - Math.clz32(Number.parseInt(digits.slice(0, 1), 16)) + 28
 }
 
-/** The largest integer whose square is not above `value`, by Newton's method from above. */
+/** The largest integer whose square is at most `value`. Newton's method from above. */
 export function squareRoot(value: bigint): bigint {
   if (value < 2n) return value
   let root = 1n << BigInt(Math.ceil(bitLength(value) / 2))
   for (;;) {
     const next = (root + value / root) >> 1n
-    // Strictly falling until it is reached; a few steps more than the logarithm of the number of bits.
+    // The steps fall until the root is reached, a few more than the logarithm of the number of bits.
     if (next >= root) return root
     root = next
   }
 }
 
-/** How far the residues of squares are looked at, before a root is drawn: 5 * 7 * 9 * 11 * 13 and 256. */
+/** The moduli of the first tests, before a root is computed: 5 * 7 * 9 * 11 * 13 and 256. */
 const residueModulus = 45_045
 const squaresModulo = (modulus: number): ReadonlySet<number> =>
   new Set(Array.from({ length: modulus }, (_, root) => (root * root) % modulus))
 const squareResidues = squaresModulo(residueModulus)
 const squareOctets = squaresModulo(256)
 
-/** Whether a number is a square; all but one in some hundred others are known by their residues. */
+/** Whether a number is a square. The first tests reject all but one of some hundred other numbers. */
 export function isSquare(value: bigint): boolean {
   if (value < 0n) return false
   if (!squareOctets.has(Number(BigInt.asUintN(8, value)))) return false
@@ -50,18 +50,19 @@ export function modularPower(base: bigint, exponent: bigint, modulus: bigint): b
 }
 
 /**
- * Whether an odd number is the `exponent`-th power of an integer, for an odd exponent. Modulo a power of two an odd
- * number has exactly one such root, which Hensel lifting finds; a root among the integers is the same one, and short.
+ * Whether an odd number is the `exponent`-th power of an integer, for an odd exponent. Modulo a power of two, an odd
+ * number has exactly one such root, and Hensel lifting finds it. If there is an integer root, it is this one, and it is
+ * short.
  */
 export function isOddPower(value: bigint, exponent: number): boolean {
   const rootBits = Math.ceil(bitLength(value) / exponent)
-  // So many bits more than the root could have tell nearly all others without a power.
+  // This many more bits than the root can have: nearly all other numbers are rejected without a power.
   const bits = rootBits + 16
   const root = rootModuloPowerOfTwo(BigInt.asUintN(bits, value), exponent, bits)
   return root >> BigInt(rootBits) === 0n && root ** BigInt(exponent) === value
 }
 
-/** From x with value * x^k = 1 modulo 2^known, x * (1 + (1 - value * x^k) / k) is so modulo 2^(2 known). */
+/** If value * x^k = 1 modulo 2^known, then x * (1 + (1 - value * x^k) / k) fulfils it modulo 2^(2 known). */
 function rootModuloPowerOfTwo(value: bigint, exponent: number, bits: number): bigint {
   let inverseRoot = 1n
   for (let known = 1; known < bits; known *= 2) {

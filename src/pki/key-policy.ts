@@ -15,14 +15,14 @@ import { oid } from './object-identifiers.ts'
 import { readSpki } from './spki.ts'
 import { checkRsaKey, type RsaPublicKey } from './rsa-key.ts'
 
-/** What a key is, as far as profiles and answers need it. */
+/** What profiles and answers need to know about a key. */
 export type KeyFacts =
   | { readonly algorithm: 'EC'; readonly curve: CurveName }
   | { readonly algorithm: 'RSA'; readonly bits: number }
   | { readonly algorithm: 'Ed25519' }
   | { readonly algorithm: 'X25519' }
 
-/** RFC 3279 section 2.3.1: rsaEncryption, whose parameters are NULL and not absent. */
+/** RFC 3279 section 2.3.1: the parameters of rsaEncryption are NULL, not absent. */
 const rsaIdentifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid.rsaEncryption), encodeElement(tag.null))
 
 /** RFC 8410 section 3: the parameters are absent. */
@@ -30,9 +30,9 @@ const ed25519Identifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid
 const x25519Identifier = encodeElement(tag.sequence, encodeObjectIdentifier(oid.x25519))
 
 /**
- * Checks a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) by policy rules 2 to 6, and says what it is; whether such a
- * key fits a profile and a use is for `requireKeyFits` to say. Needs no cryptography of the runtime, so it comes before
- * any signature made with the key is looked at.
+ * Checks a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) by policy rules 2 to 6, and says what it is.
+ * `requireKeyFits` decides whether the key fits a profile and a use. This needs no cryptography of the runtime, so it
+ * comes before any signature of the key is verified.
  *
  * Throws DomainError: `key_malformed`, `key_algorithm_unsupported`, `ec_point_compressed`, `ec_point_invalid`,
  * `ed25519_point_invalid`, `x25519_point_invalid`, and those of `checkRsaKey`.
@@ -74,8 +74,8 @@ function readRsaKey(key: Uint8Array): RsaPublicKey {
 }
 
 /**
- * Policy rule 2, S/MIME BR 7.1.3.1: algorithm identifiers byte for byte. So no curve by its parameters, no RSASSA-PSS
- * or RSAES-OAEP key (few mail clients read one), and no DSA.
+ * Policy rule 2, S/MIME BR 7.1.3.1: compares algorithm identifiers byte for byte. So there are no curves given by
+ * parameters, no RSASSA-PSS or RSAES-OAEP keys (few mail clients read them), and no DSA.
  */
 function requireRsaIdentifier(identifier: Uint8Array): void {
   if (equalBytes(identifier, rsaIdentifier)) return
@@ -86,8 +86,8 @@ function requireRsaIdentifier(identifier: Uint8Array): void {
 }
 
 /**
- * Policy rule 5, SP 800-56A section 5.6.2.3.3. RFC 5480 section 2.2 makes only the uncompressed form one that every
- * reader knows: a certificate with a compressed key could not be used by many senders, so it is not issued.
+ * Policy rule 5, SP 800-56A section 5.6.2.3.3. RFC 5480 section 2.2 has every reader know the uncompressed form only.
+ * Many senders could not use a certificate with a compressed key, so none is issued.
  */
 function requirePoint(curve: CurveName, point: Uint8Array): void {
   if (isPointOnCurve(curve, point)) return

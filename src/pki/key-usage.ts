@@ -3,21 +3,21 @@ import { ellipticCurve } from './elliptic-curves.ts'
 import type { KeyUsageBit } from './extensions.ts'
 import type { KeyFacts } from './key-policy.ts'
 
-/** What the subscriber's key is for. */
+/** What the key of a subscriber is for. */
 export type CertificateUse = 'sign' | 'encrypt' | 'dual'
 
-/** The profile that a certificate is issued under. */
+/** The profile under which a certificate is issued. */
 export type ProfileKind = 'sbr-strict' | 'private'
 
-/** What a key is wanted for, and under which profile. */
+/** What a key is for, and under which profile. */
 export interface KeyPurpose {
   readonly use: CertificateUse
   readonly profile: ProfileKind
 }
 
 /**
- * Policy rules 5 and 6, the part that depends on what the key is wanted for: whether the profile has such keys, and
- * whether they can do what is asked.
+ * Policy rules 5 and 6, the part that depends on use and profile: whether the profile allows such keys, and whether the
+ * key can do what is asked.
  *
  * Throws DomainError: `key_not_in_profile`, `key_use_unfit`.
  */
@@ -26,7 +26,7 @@ export function requireKeyFits(key: KeyFacts, { use, profile }: KeyPurpose): voi
   requireUse(key, use)
 }
 
-/** Policy rules 5 and 6, S/MIME BR 6.1.5: no brainpool curve and no X25519 but under `private`. */
+/** Policy rules 5 and 6, S/MIME BR 6.1.5: brainpool curves and X25519 only under `private`. */
 function requireKeyInProfile(key: KeyFacts, profile: ProfileKind): void {
   const isPrivateOnly = key.algorithm === 'X25519' || (key.algorithm === 'EC' && ellipticCurve(key.curve).brainpool)
   if (!isPrivateOnly || profile === 'private') return
@@ -50,10 +50,10 @@ function requireUse(key: KeyFacts, use: CertificateUse): void {
 }
 
 /**
- * The bits of KeyUsage for a subscriber's certificate: S/MIME BR 7.1.2.3 (e), RFC 5480 section 3, RFC 8410 section 5.
- * An RSA key decrypts by keyEncipherment, one of a curve by keyAgreement.
+ * The KeyUsage bits of a subscriber's certificate: S/MIME BR 7.1.2.3 (e), RFC 5480 section 3, RFC 8410 section 5. An
+ * RSA key decrypts by keyEncipherment, a key on a curve by keyAgreement.
  *
- * Throws DomainError `key_use_unfit` for a use that no key of the kind can have.
+ * Throws DomainError `key_use_unfit` for a use that this kind of key cannot have.
  */
 export function keyUsageFor(key: KeyFacts, use: CertificateUse): ReadonlySet<KeyUsageBit> {
   requireUse(key, use)

@@ -13,15 +13,17 @@ import { oid } from './object-identifiers.ts'
 import { readProofKey } from './proof/public-key.ts'
 import { ecdsaHashes, signatureIdentifierOf } from './proof/signature-proof.ts'
 
-/** The key that is to be certified, and for whom. */
+/** The key to certify, and for whom. */
 export interface RequestToMake {
   /** SubjectPublicKeyInfo in DER. */
   readonly spki: Uint8Array
-  /** In the Crypto that is passed; it may be non-extractable. RSASSA-PKCS1-v1_5 with SHA-256, ECDSA or Ed25519. */
+  /**
+   * A key of the Crypto that is passed. It may be non-extractable. RSASSA-PKCS1-v1_5 with SHA-256, ECDSA or Ed25519.
+   */
   readonly privateKey: CryptoKey
-  /** The one name of the request; without it the request names nobody, and the CA takes the mailbox from elsewhere. */
+  /** The only name in the request. Without it the request names nobody, and the CA gets the mailbox in another way. */
   readonly mailbox?: MailboxAddress
-  /** The subject's common name, cut to the 64 characters that RFC 5280 allows; without it the subject is empty. */
+  /** The subject's common name, cut to 64 characters (RFC 5280). Without it the subject is empty. */
   readonly commonName?: string
 }
 
@@ -31,11 +33,11 @@ const commonNameLimit = 64
 const version = encodeElement(tag.integer, Uint8Array.of(0))
 
 /**
- * Makes a certificate request, RFC 2986 section 4, in DER: an empty subject (or a common name) and, as the only
- * extension, the mailbox as its alternative name.
+ * Makes a certificate request (RFC 2986 section 4) in DER: an empty subject or a common name, and as only extension the
+ * mailbox as alternative name.
  *
- * Throws DomainError `key_malformed`, `key_algorithm_unsupported`, `key_use_unfit`; rejects as Web Crypto does for a
- * private key that cannot sign.
+ * Throws DomainError `key_malformed`, `key_algorithm_unsupported`, `key_use_unfit`. Rejects as Web Crypto does if the
+ * private key cannot sign.
  */
 export async function makeCertificateRequest(
   crypto: Crypto,
@@ -57,7 +59,7 @@ export async function makeCertificateRequest(
   )
 }
 
-/** RFC 2985 section 5.4.2. RFC 5280 section 4.2.1.6: critical, since the subject is empty. */
+/** RFC 2985 section 5.4.2. RFC 5280 section 4.2.1.6: critical, because the subject is empty. */
 function extensionRequest(mailbox: MailboxAddress): Uint8Array {
   const alternativeName = encodeElement(
     tag.sequence,
@@ -72,7 +74,7 @@ function extensionRequest(mailbox: MailboxAddress): Uint8Array {
   )
 }
 
-/** RFC 5280 section 4.2.1.6, and RFC 9598 section 3 for a local part beyond ASCII. */
+/** RFC 5280 section 4.2.1.6; for a local part beyond ASCII, RFC 9598 section 3. */
 function generalName({ address, kind }: MailboxAddress): Uint8Array {
   const octets = new TextEncoder().encode(address)
   if (kind === 'ascii') return encodeElement(contextPrimitive(1), octets)

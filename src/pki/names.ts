@@ -13,14 +13,14 @@ import {
 import { toHex } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
 
-/** One attribute of a distinguished name; `text` is undefined where the value is no character string. */
+/** One attribute of a distinguished name. `text` is undefined if the value is not a character string. */
 export interface NameAttribute {
   readonly oid: string
   readonly text: string | undefined
   readonly value: DerElement
 }
 
-/** One GeneralName of RFC 5280 section 4.2.1.6, as far as mailboxes are concerned. */
+/** One GeneralName (RFC 5280 section 4.2.1.6), as far as it matters for mailboxes. */
 export type GeneralName =
   | { readonly kind: 'rfc822Name'; readonly text: string }
   | { readonly kind: 'smtpUtf8Mailbox'; readonly text: string }
@@ -44,7 +44,7 @@ export function readName(name: DerElement): NameAttribute[][] {
   )
 }
 
-/** A Name of one common name, RFC 5280 section 4.1.2.4: at most 64 characters (appendix A, ub-common-name). */
+/** A Name with one common name (RFC 5280 section 4.1.2.4), at most 64 characters (appendix A, ub-common-name). */
 export function encodeCommonName(text: string): Uint8Array {
   const value = encodeElement(tag.utf8String, new TextEncoder().encode(text))
   const attribute = encodeElement(tag.sequence, encodeObjectIdentifier(oid.commonName), value)
@@ -69,7 +69,9 @@ function readGeneralName(element: DerElement): GeneralName {
   return { kind: 'smtpUtf8Mailbox', text: decode(utf8, readElement(value.content, tag.utf8String).content) }
 }
 
-/** Decodes each string type that X.520 allows in a name; each is fatal on what is none of its characters. */
+/**
+ * Decodes all string types that X.520 allows in a name. Each decoder fails on characters that its type does not have.
+ */
 function readText(value: DerElement): string | undefined {
   switch (value.tag) {
     case tag.utf8String:
@@ -103,7 +105,7 @@ function ascii(bytes: Uint8Array): string {
   return latin1(bytes)
 }
 
-/** T.61 is used as Latin-1 in practice, and both agree on all that an address can hold. */
+/** In practice T.61 is used as Latin-1. Both are equal for all characters of an address. */
 function latin1(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += String.fromCharCode(byte)
@@ -135,7 +137,7 @@ const shortNames: Readonly<Record<string, string>> = {
   '0.9.2342.19200300.100.1.1': 'UID',
 }
 
-/** The string form of a Name by RFC 4514 section 2: last relative name first. Throws MalformedDer. */
+/** The text of a Name by RFC 4514 section 2, last relative name first. Throws MalformedDer. */
 export function nameToString(name: DerElement): string {
   const relativeNames = readName(name).map((attributes) => attributes.map(attributeToString).join('+'))
   return relativeNames.toReversed().join(',')
@@ -143,7 +145,7 @@ export function nameToString(name: DerElement): string {
 
 function attributeToString({ oid: type, text, value }: NameAttribute): string {
   const shortName = shortNames[type]
-  // Section 2.4: what has no short name, or no string form, is written as the hexadecimal of its encoding.
+  // Section 2.4: an attribute without a short name or a text is written as the hexadecimal of its encoding.
   if (shortName === undefined || text === undefined) return `${shortName ?? type}=#${toHex(value.bytes)}`
   const escaped = text.replace(/["+,;<>\\]|^[ #]| $/g, '\\$&').replaceAll('\0', '\\00')
   return `${shortName}=${escaped}`

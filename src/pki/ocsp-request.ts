@@ -16,36 +16,36 @@ import { equalBytes, toHex } from './encoding.ts'
 import { hasDuplicateExtension, readExtensions, type Extension } from './extensions.ts'
 import { oid } from './object-identifiers.ts'
 
-/** The hashes that name an issuer here. */
+/** The hashes by which a CertID may name an issuer here. */
 export type OcspHash = 'SHA-1' | 'SHA-256'
 
-/** CertID of RFC 6960 section 4.1.1: the certificate that is asked for. */
+/** CertID (RFC 6960 section 4.1.1): names the certificate of a question. */
 export interface OcspCertificateId {
-  /** Null for any other hash: whom it names cannot be told. */
+  /** Null for any other hash. Then it cannot be told which issuer is meant. */
   readonly hash: OcspHash | null
-  /** Lower-case hexadecimal, of any length; so is the next. */
+  /** Lower-case hexadecimal of any length, as is the next. */
   readonly issuerNameHash: string
   readonly issuerKeyHash: string
   /** Lower-case hexadecimal without a sign octet, as `CertificateFacts` has it. */
   readonly serialNumber: string
-  /** The CertID as it stands. */
+  /** The CertID as it was sent. */
   readonly bytes: Uint8Array
 }
 
 export interface OcspRequest {
-  /** At least one. RFC 5019 section 2.1.1 lets a client ask for one only. */
+  /** At least one. RFC 5019 section 2.1.1 allows a client to ask for one only. */
   readonly ids: readonly OcspCertificateId[]
   /**
-   * Of the request and of each of its questions. A nonce may go unanswered (RFC 5019 section 4, RFC 9654 section 2.1).
-   * One that is critical and not acted on leaves no authoritative answer (RFC 6960 section 4.4).
+   * The extensions of the request and of all its questions. A nonce may stay unanswered (RFC 5019 section 4, RFC 9654
+   * section 2.1). If a critical extension is not handled, there is no authoritative answer (RFC 6960 section 4.4).
    */
   readonly extensions: readonly Extension[]
 }
 
-/** A question takes some 80 octets, a signed request with its certificates a few thousand. */
+/** A question has about 80 octets, a signed request with certificates a few thousand. */
 const sizeLimit = 64 * 1024
 const questionLimit = 20
-/** RFC 5280 section 4.1.2.2, sign octet included. */
+/** RFC 5280 section 4.1.2.2, with the sign octet. */
 const serialNumberLimit = 20
 
 const hashes: readonly { readonly name: OcspHash; readonly identifier: string }[] = [
@@ -54,8 +54,8 @@ const hashes: readonly { readonly name: OcspHash; readonly identifier: string }[
 ]
 
 /**
- * Reads one OCSPRequest (RFC 6960 section 4.1.1) of at most 64 KiB and 20 questions. Who asks and a signature on the
- * question change nothing in the answer: both are passed over unread.
+ * Reads one OCSPRequest (RFC 6960 section 4.1.1) of at most 64 KiB and 20 questions. The requestor's name and signature
+ * do not change the answer, so both are skipped.
  *
  * Throws MalformedDer, also for a serial number that no certificate can have (RFC 5280 section 4.1.2.2: negative, or
  * above 20 octets).
@@ -107,7 +107,7 @@ function readCertificateId(element: DerElement): OcspCertificateId {
   return { hash, issuerNameHash, issuerKeyHash, serialNumber: toHex(readUnsigned(serialNumber)), bytes: element.bytes }
 }
 
-/** RFC 4055 section 2.1: the parameters of a hash are NULL or absent, and mean the same. */
+/** RFC 4055 section 2.1: NULL and absent parameters of a hash mean the same. */
 function readHash(algorithm: DerElement): OcspHash | null {
   const parts = new DerSequence(algorithm)
   const identifier = readObjectIdentifier(parts.next(tag.objectIdentifier))

@@ -16,13 +16,13 @@ import type { OcspHash } from './ocsp-request.ts'
 import { revocationReasonCodes, type RevocationReason } from './revocation-reason.ts'
 import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
 
-/** How a CertID names an issuer: hashes of its name and of its key, lower-case hexadecimal. */
+/** How a CertID names an issuer: by hashes of its name and its key, in lower-case hexadecimal. */
 export interface OcspIssuer {
   readonly nameHash: string
   readonly keyHash: string
 }
 
-/** CertStatus of RFC 6960 section 4.2.1. A serial number that was never issued is `unknown`. */
+/** CertStatus (RFC 6960 section 4.2.1). A serial number that was never issued is `unknown`. */
 type OcspCertificateStatus =
   | { readonly kind: 'good' }
   | { readonly kind: 'unknown' }
@@ -32,25 +32,25 @@ export interface OcspResponseParameters extends SigningCa {
   readonly producedAt: Date
   readonly thisUpdate: Date
   readonly nextUpdate: Date
-  /** The CertID to answer; `serialNumber` as `OcspCertificateId` has it. */
+  /** The CertID to answer. `serialNumber` is written as in `OcspCertificateId`. */
   readonly id: OcspIssuer & { readonly hash: OcspHash; readonly serialNumber: string }
   readonly status: OcspCertificateStatus
 }
 
-/** Every OCSPResponseStatus of RFC 6960 section 4.2.1 that is an error and is given here. */
+/** The errors of OCSPResponseStatus (RFC 6960 section 4.2.1) that are answered here. */
 const errorCodes = { malformedRequest: 1, internalError: 2, tryLater: 3, unauthorized: 6 } as const
 
 const hour = 60 * 60 * 1000
 const shortestInterval = 8 * hour
 const longestInterval = 10 * 24 * hour
 
-/** Asked for by NULL parameters everywhere in the field, and answered so: some clients compare CertIDs whole. */
+/** Clients ask with NULL parameters and are answered so: some compare the whole CertID. */
 const hashAlgorithms: Readonly<Record<OcspHash, Uint8Array>> = {
   'SHA-1': encodeElement(tag.sequence, encodeObjectIdentifier(oid.sha1), encodeElement(tag.null)),
   'SHA-256': encodeElement(tag.sequence, encodeObjectIdentifier(oid.sha256), encodeElement(tag.null)),
 }
 
-/** How CertIDs by this hash name the CA with this certificate (RFC 6960 section 4.1.1). Throws MalformedDer. */
+/** How CertIDs with this hash name the CA of a certificate (RFC 6960 section 4.1.1). Throws MalformedDer. */
 export async function ocspIssuer(crypto: Crypto, certificateDer: Uint8Array, hash: OcspHash): Promise<OcspIssuer> {
   const certificate = parseCertificate(certificateDer)
   const [name, key] = await Promise.all([
@@ -61,17 +61,17 @@ export async function ocspIssuer(crypto: Crypto, certificateDer: Uint8Array, has
 }
 
 /**
- * A successful OCSPResponse with one answer (RFC 6960 section 4.2.1 as RFC 5019 section 2.2 narrows it), signed by the
- * CA itself and named by its key. It has no nonce and no certificates, so it can be made before it is asked for, and
- * kept until its next update.
+ * Makes a successful OCSPResponse with one answer (RFC 6960 section 4.2.1, narrowed by RFC 5019 section 2.2). The CA
+ * itself signs it and is named by its key. It has no nonce and no certificates, so it can be made in advance, and kept
+ * until its next update.
  *
- * Throws RangeError unless it is valid for 8 hours to 10 days, the last second included (S/MIME BR 4.9.10), or for a
- * time that it cannot hold; TypeError for an id that is not hexadecimal.
+ * Throws RangeError unless it is valid for 8 hours to 10 days, the last second included (S/MIME BR 4.9.10), and for a
+ * time that it cannot hold. Throws TypeError for an id that is not hexadecimal.
  */
 export async function createOcspResponse(crypto: Crypto, parameters: OcspResponseParameters): Promise<Uint8Array> {
   requireInterval(parameters)
   const { producedAt } = parameters
-  // RFC 6960 section 4.2.1: KeyHash is SHA-1, whatever the CertID is hashed with. No security rests on it.
+  // RFC 6960 section 4.2.1: KeyHash is SHA-1, whatever hash the CertID uses. No security rests on it.
   const keyHash = await digest(crypto, 'SHA-1', readSpki(parseCertificate(parameters.issuer).spki).key)
   const responseData = encodeElement(
     tag.sequence,
@@ -97,7 +97,7 @@ export async function createOcspResponse(crypto: Crypto, parameters: OcspRespons
   )
 }
 
-/** An OCSPResponse that says why there is no answer (RFC 6960 section 2.3). It is not signed. */
+/** An unsigned OCSPResponse that says why there is no answer (RFC 6960 section 2.3). */
 export function ocspError(status: keyof typeof errorCodes): Uint8Array {
   return encodeElement(tag.sequence, encodeElement(tag.enumerated, Uint8Array.of(errorCodes[status])))
 }
@@ -119,7 +119,7 @@ function encodeSingleResponse({ id, status, thisUpdate, nextUpdate }: OcspRespon
   )
 }
 
-/** The tags of the module in RFC 6960 appendix B are implicit. */
+/** In the module of RFC 6960 appendix B, tags are implicit. */
 function encodeStatus(status: OcspCertificateStatus): Uint8Array {
   switch (status.kind) {
     case 'good':

@@ -3,7 +3,7 @@ import { parseCertificate, type Certificate } from './certificate.ts'
 import { equalBytes } from './encoding.ts'
 import { verifySignature } from './signature.ts'
 
-/** More than any hierarchy has; who sends more is not followed further. */
+/** No hierarchy is longer. A longer chain is cut here. */
 const longestChain = 6
 const candidatesLooked = 20
 
@@ -20,10 +20,10 @@ const isAmong = (certificates: readonly Uint8Array[], certificate: Certificate):
   certificates.some((one) => equalBytes(one, certificate.der))
 
 /**
- * The chain of a certificate, the issuing CA first, put together from what a connection trusts and what came with the
- * certificate in whatever order; what does not belong to it is left out. It ends at an anchor, or where nothing leads
- * further. Whether it can be trusted is for `verifyIssuedCertificate` to say. RFC 5280 section 6.1.3 (a)(1) and (4).
- * Throws MalformedDer where the certificate itself cannot be read.
+ * Puts together the chain of a certificate, issuing CA first, from the CAs that a connection trusts and those that came
+ * with the certificate in any order. Leaves out what does not belong to it. The chain ends at an anchor, or where
+ * nothing leads on. `verifyIssuedCertificate` decides whether it can be trusted. RFC 5280 section 6.1.3 (a)(1) and (4).
+ * Throws MalformedDer if the certificate itself cannot be read.
  */
 export async function orderChain(
   crypto: Crypto,

@@ -3,19 +3,18 @@ import { parseCertificate } from './certificate.ts'
 import { MalformedDer } from './der.ts'
 import { fromBase64, toBase64 } from './encoding.ts'
 
-/** More than any list of anchors, or any chain. */
+/** More than any list of anchors or any chain has. */
 const certificatesAllowed = 100
 
 const block = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g
 
-/** DER as a PEM block of 64 characters a line (RFC 7468 section 2), with a line break at its end. */
+/** DER as a PEM block with 64 characters per line (RFC 7468 section 2) and a line break at the end. */
 export const toPem = (label: string, der: Uint8Array): string =>
   `-----BEGIN ${label}-----\n${toBase64(der).replaceAll(/.{64}(?=.)/g, '$&\n')}\n-----END ${label}-----\n`
 
 /**
- * The certificates (DER) of a PEM text, in its order; what stands between the blocks is passed over (RFC 7468
- * section 5.2). Null where there is none, or more than 100, or any block is something else than one certificate of
- * version 3.
+ * The certificates (DER) of a PEM text, in its order. Text between the blocks is skipped (RFC 7468 section 5.2). Null
+ * if there is none, if there are more than 100, or if a block is not one certificate of version 3.
  */
 export function certificatesOfPem(text: string): Uint8Array[] | null {
   const blocks = [...text.matchAll(block)]
@@ -40,7 +39,7 @@ function isCertificate(der: Uint8Array): boolean {
   }
 }
 
-/** The same of what an administrator sent for a CA connection. Throws DomainError: `connection_unfit`. */
+/** Reads the PEM certificates of a CA connection. Throws DomainError `connection_unfit`. */
 export function readCertificates(text: string): Uint8Array[] {
   const certificates = certificatesOfPem(text)
   if (certificates !== null) return certificates

@@ -21,7 +21,7 @@ import {
   type JsonNameParams,
 } from './x509.ts'
 
-/** The profile a CA issues under, with the policy that its certificates name. */
+/** The profile of a CA, and the policy that its certificates name. */
 export type CertificateProfile =
   | { readonly kind: 'sbr-strict' }
   | { readonly kind: 'private'; readonly policyOid: string }
@@ -34,9 +34,9 @@ interface CaName {
   readonly country?: string
 }
 
-/** Number and term of a certificate. */
+/** The serial number and lifetime of a certificate. */
 export interface Term {
-  /** Hexadecimal, as `randomSerialNumber` makes it. */
+  /** Hexadecimal, from `randomSerialNumber`. */
   readonly serialNumber: string
   readonly notBefore: Date
   readonly notAfter: Date
@@ -53,17 +53,17 @@ export interface IssuingCertificateParameters extends Term, SigningCa {
   readonly spki: Uint8Array
   readonly name: CaName
   readonly profile: CertificateProfile
-  /** Where the root's CRL and certificate are; `http:`. */
+  /** The `http:` addresses of the root's CRL and certificate. */
   readonly urls: { readonly crl: string; readonly caIssuers: string }
 }
 
-/** The policy a profile's certificates name: S/MIME BR 7.1.6.1, or the one that was configured. */
+/** The policy that certificates of a profile name: S/MIME BR 7.1.6.1, or the configured one. */
 export function policyOidOf(profile: CertificateProfile): string {
   return profile.kind === 'sbr-strict' ? oid.mailboxValidatedStrict : profile.policyOid
 }
 
 /**
- * The self-signed certificate of a root (S/MIME BR 7.1.2.1): keyCertSign and cRLSign, no path length, no extended
+ * Makes the self-signed certificate of a root (S/MIME BR 7.1.2.1): keyCertSign and cRLSign, no path length, no extended
  * key usage, no policies.
  */
 export async function createRootCertificate(crypto: Crypto, root: RootCertificateParameters): Promise<Uint8Array> {
@@ -83,7 +83,7 @@ export async function createRootCertificate(crypto: Crypto, root: RootCertificat
 }
 
 /**
- * The certificate of an issuing CA (S/MIME BR 7.1.2.2): path length 0, emailProtection alone, able to sign
+ * Makes the certificate of an issuing CA (S/MIME BR 7.1.2.2): path length 0, only emailProtection. It can sign
  * certificates, CRLs and OCSP answers.
  */
 export async function createIssuingCertificate(
@@ -133,12 +133,12 @@ async function sign(crypto: Crypto, key: CryptoKey, kind: CaKeyKind, contents: C
   return new Uint8Array(certificate.rawData)
 }
 
-/** RFC 5280 section 4.1.2.5: a certificate's times have no fractions. */
+/** RFC 5280 section 4.1.2.5: times in certificates have no fractions. */
 function wholeSeconds(time: Date): Date {
   return new Date(Math.floor(time.getTime() / 1000) * 1000)
 }
 
-/** Built from its parts: the string form of a name would read `+`, `,`, `=` and `#` in a value as its own signs. */
+/** Built from parts: in the text form of a name, `+`, `,`, `=` and `#` inside a value would be read as its syntax. */
 function caName({ country, organization, commonName }: CaName): Name {
   const parts: JsonNameParams = [{ CN: [{ utf8String: commonName }] }]
   if (organization !== undefined) parts.unshift({ O: [{ utf8String: organization }] })
@@ -157,7 +157,7 @@ function keyUsage(...bits: readonly KeyUsageBit[]): KeyUsagesExtension {
   )
 }
 
-/** RFC 5280 section 4.2.1.1: the issuer's own key identifier, and only that. */
+/** RFC 5280 section 4.2.1.1: only the key identifier of the issuer. */
 function authorityKeyIdentifier(issuer: Certificate): AuthorityKeyIdentifierExtension {
   const identifier = issuer.extensions.get(oid.subjectKeyIdentifier)
   if (identifier === undefined) throw new TypeError('the issuer has no key identifier')

@@ -1,6 +1,5 @@
 /**
- * SHA-256 of the SPKIs of keys that are published with their private part: the sample keys of RFC 9216 (S/MIME),
- * sections 3 to 8.
+ * SHA-256 of the SPKIs of keys whose private part is published: the sample keys of RFC 9216 (S/MIME), sections 3 to 8.
  */
 const published: ReadonlySet<string> = new Set([
   // the sample RSA certification authority; Alice and Bob, signing and encryption
@@ -17,5 +16,5 @@ const published: ReadonlySet<string> = new Set([
   '8dc41fecfdd71787de3845f790d665a537dc422ab4387f16e49bdc616560c95e',
 ])
 
-/** Whether a key's private part is printed in a standard. SBR 6.1.1.3. */
+/** Whether a standard prints the private part of a key. SBR 6.1.1.3. */
 export const isPublishedTestKey = (spkiSha256: string): boolean => published.has(spkiSha256)

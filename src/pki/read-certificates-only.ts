@@ -9,17 +9,17 @@ import {
 } from './der.ts'
 import { oid } from './object-identifiers.ts'
 
-/** Deeper than any SignedData. */
+/** No SignedData is deeper. */
 const depthLimit = 16
-/** More than any chain. */
+/** No chain is longer. */
 const certificatesAllowed = 100
 
 /** End-of-contents octets, X.690 section 8.1.5. */
 const isEndOfContents = (bytes: Uint8Array): boolean => bytes[0] === 0 && bytes[1] === 0
 
 /**
- * The element at the start of `bytes`, its length definite as in DER or indefinite as BER allows it (X.690 section
- * 8.1.3.6): what a CA writes around its certificates is often that. Throws MalformedDer.
+ * The element at the start of `bytes`. Its length may be indefinite, as BER allows (X.690 section 8.1.3.6): many CAs
+ * write it so around their certificates. Throws MalformedDer.
  */
 function readBerElement(bytes: Uint8Array, depth = 0): DerElement {
   const identifier = bytes[0] ?? 0
@@ -39,7 +39,7 @@ function elementsIn({ tag: identifier, content }: DerElement): DerElement[] {
   return elements
 }
 
-/** The elements of a SEQUENCE or a tagged value, of which there must be at least so many. */
+/** The elements of a SEQUENCE or tagged value, at least `atLeast` of them. */
 function partsOf(element: DerElement | undefined, expected: number, atLeast: number): DerElement[] {
   const parts = element?.tag === expected ? elementsIn(element) : []
   if (parts.length < atLeast) throw new MalformedDer('element of another type')
@@ -47,9 +47,9 @@ function partsOf(element: DerElement | undefined, expected: number, atLeast: num
 }
 
 /**
- * The certificates that a "certs-only" message carries (RFC 5652 section 5.1, RFC 5272 section 4.1), in its order: BER
- * or DER. Those that are no certificates of X.509 version 3, and what else may stand among them, are passed over.
- * Nothing is verified. Throws MalformedDer where it is no SignedData, or has more than 100.
+ * The certificates of a "certs-only" message (RFC 5652 section 5.1, RFC 5272 section 4.1), in its order, from BER or
+ * DER. Anything that is not an X.509 certificate of version 3 is skipped. Nothing is verified. Throws MalformedDer if
+ * it is not SignedData, or has more than 100 certificates.
  */
 export function readCertificatesOnly(bytes: Uint8Array): Certificate[] {
   const whole = readBerElement(bytes)

@@ -16,7 +16,7 @@ import { oid } from './object-identifiers.ts'
 import { reasonOfCode } from './revocation-reason.ts'
 import type { SignedBytes } from './signature.ts'
 
-/** A revocation list taken apart; whether its signature verifies is the caller's to ask. */
+/** A parsed revocation list. The caller verifies its signature. */
 export interface RevocationList {
   /** The issuer's name, as DER. */
   readonly issuer: Uint8Array
@@ -27,7 +27,7 @@ export interface RevocationList {
   readonly signature: SignedBytes
 }
 
-/** A number that was counted up from the time in seconds; one beyond the safe integers was not made here. */
+/** Numbers here count up from the time in seconds. A number beyond the safe integers was not made here. */
 const readNumber = (value: Uint8Array): number => {
   const number = Number.parseInt(toHex(readUnsigned(readElement(value, tag.integer))), 16)
   if (!Number.isSafeInteger(number)) throw new MalformedDer('a list number that is too large')
@@ -46,7 +46,7 @@ const readEntry = (element: DerElement): CrlEntry => {
   return { serialNumber, revokedAt, reason: reason === undefined ? null : reasonOfCode(reason) }
 }
 
-/** Takes a complete CRL of version 2 apart, as `createCrl` makes them (RFC 5280 section 5.1). Throws MalformedDer. */
+/** Parses a complete CRL of version 2 as `createCrl` makes it (RFC 5280 section 5.1). Throws MalformedDer. */
 export function parseCrl(der: Uint8Array): RevocationList {
   const parts = new DerSequence(readElement(der, tag.sequence))
   const toBeSigned = parts.next(tag.sequence)

@@ -18,7 +18,7 @@ import { oid } from './object-identifiers.ts'
 import { reasonOfCode, type RevocationReason } from './revocation-reason.ts'
 import type { SignedBytes } from './signature.ts'
 
-/** The list is of a kind that does not say of itself what is revoked, or says more than is understood here. */
+/** This kind of list does not tell by itself what is revoked, or it holds something that is not understood here. */
 export class UnsupportedList extends Error {
   constructor(message: string) {
     super(message)
@@ -30,26 +30,23 @@ export class UnsupportedList extends Error {
 export interface ForeignEntry {
   /** Lower-case hexadecimal without a sign octet, as `CertificateFacts` has it. */
   readonly serialNumber: string
-  /** Null for none, and for one that is not given here, such as a hold. */
+  /** Null if there is none, or one that is not used here, such as a hold. */
   readonly reason: RevocationReason | null
 }
 
-/** A list of another CA taken apart; whether its signature verifies is the caller's to ask. */
+/** A parsed list of another CA. The caller verifies its signature. */
 export interface ForeignList {
   /** The issuer's name, as DER. */
   readonly issuer: Uint8Array
   readonly thisUpdate: Date
-  /** Null where the CA does not say, which RFC 5280 section 5.1.2.5 asks it to. */
+  /** Null if the CA does not say. RFC 5280 section 5.1.2.5 requires it. */
   readonly nextUpdate: Date | null
   readonly signature: SignedBytes
-  /**
-   * What the list names as revoked, read as it is asked for. Throws MalformedDer or UnsupportedList at the entry that is
-   * not fit.
-   */
+  /** The revoked entries, read one by one. Throws MalformedDer or UnsupportedList at an entry that cannot be used. */
   entries(): Generator<ForeignEntry, void, undefined>
 }
 
-/** Extensions of a list that may be passed over: they change nothing of what its entries say. */
+/** Extensions of a list that may be ignored: they do not change the meaning of its entries. */
 const listExtensionsPassedOver: ReadonlySet<string> = new Set([
   oid.authorityKeyIdentifier,
   oid.issuerAltName,
@@ -64,10 +61,10 @@ const entryExtensionsPassedOver: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Takes a complete CRL of any CA apart (RFC 5280 section 5), of version 2 or 1: numbers of any length, entries with or
- * without extensions. A list that stands for others' certificates (indirect), for changes alone (delta), for some
- * reasons, or not for certificates of persons is not read, nor is one with a critical extension that is not known. Made
- * for lists of any length: the entries are walked through, and never all held. Throws MalformedDer and UnsupportedList.
+ * Parses a complete CRL of any CA (RFC 5280 section 5), version 2 or 1, with numbers of any length, and entries with or
+ * without extensions. Refused are lists that are indirect, hold only changes (delta), only some reasons, or nothing
+ * about certificates of persons, and lists with an unknown critical extension. A list may be of any length: its entries
+ * are read one by one and never all held. Throws MalformedDer and UnsupportedList.
  */
 export function readForeignCrl(der: Uint8Array): ForeignList {
   const parts = new DerSequence(readElement(der, tag.sequence))
@@ -110,7 +107,7 @@ function requireUnderstood(extensions: readonly Extension[]): void {
   }
 }
 
-/** RFC 5280 section 5.2.5. A list of one distribution point is a part of all, and what stands on it is revoked. */
+/** RFC 5280 section 5.2.5. The list of one distribution point is only a part, but its entries are revoked. */
 function requireForPersons(value: Uint8Array): void {
   for (const { tag: field } of new DerSequence(readElement(value, tag.sequence)).rest()) {
     const isUnderstood = field === contextConstructed(0) || field === contextPrimitive(1)
@@ -118,7 +115,7 @@ function requireForPersons(value: Uint8Array): void {
   }
 }
 
-/** RFC 5280 section 5.3.1: it means something on delta lists only. */
+/** RFC 5280 section 5.3.1: it has a meaning only in delta lists. */
 const removeFromCrl = 8
 
 type Said = { readonly kind: 'revoked'; readonly reason: RevocationReason | null } | { readonly kind: 'removed' }
@@ -137,7 +134,7 @@ function* readEntries(revoked: DerElement | undefined): Generator<ForeignEntry, 
     fields.end()
     let said: Said = { kind: 'revoked', reason: null }
     if (extensions !== undefined) {
-      // Nearly all entries of a list have the same.
+      // Nearly all entries of a list have the same extensions.
       if (known === null || !equalBytes(known.bytes, extensions.bytes)) {
         known = { bytes: extensions.bytes, said: readEntryExtensions(extensions) }
       }
@@ -148,7 +145,7 @@ function* readEntries(revoked: DerElement | undefined): Generator<ForeignEntry, 
   }
 }
 
-/** When the CA revoked is not asked for here: what counts is when it was heard of. */
+/** The time of the revocation is not used here. What counts is when the service learned of it. */
 function requireTime({ tag: type }: DerElement): void {
   if (type !== tag.utcTime && type !== tag.generalizedTime) throw new MalformedDer('not a time')
 }

@@ -4,7 +4,7 @@ import type { Extension } from './extensions.ts'
 import { readGeneralNames, readName, type NameAttribute } from './names.ts'
 import { oid } from './object-identifiers.ts'
 
-/** What a certificate request says beside its key and signature. */
+/** What a certificate request holds besides its key and signature. */
 export interface RequestContents {
   readonly subject: readonly (readonly NameAttribute[])[]
   /** The types of its attributes, RFC 2985 section 5.4. */
@@ -12,12 +12,12 @@ export interface RequestContents {
   readonly extensions: readonly Extension[]
 }
 
-/** What stands for a name that can never be the mailbox; no address is empty. */
+/** Stands for a name that can never be the mailbox: no address is empty. */
 const neverTheMailbox = ''
 
 /**
- * Every address that the subject and the alternative names hold.
- * Throws MalformedDer, and DomainError `csr_smtputf8_mailbox_ascii`.
+ * All addresses of the subject and the alternative names. Throws MalformedDer, and DomainError
+ * `csr_smtputf8_mailbox_ascii`.
  */
 export function addressesOf({ subject, extensions }: RequestContents): string[] {
   const alternativeNames = extensions.filter((extension) => extension.oid === oid.subjectAltName)
@@ -33,7 +33,7 @@ export function addressesOf({ subject, extensions }: RequestContents): string[] 
   ]
 }
 
-/** Policy rule 10, RFC 9598 section 3: SmtpUTF8Mailbox only for a local part that is not ASCII. */
+/** Policy rule 10, RFC 9598 section 3: SmtpUTF8Mailbox is only for a local part beyond ASCII. */
 function requireInternationalAddress(address: string): string {
   if (!/^[\x00-\x7f]*@/.test(address)) return address
   throw new DomainError(
@@ -42,7 +42,7 @@ function requireInternationalAddress(address: string): string {
   )
 }
 
-/** RFC 8550 section 3: emailAddress holds an address; a common name does where it has an `@`. */
+/** RFC 8550 section 3: emailAddress holds an address. So does a common name with an `@`. */
 function addressesInName(name: RequestContents['subject']): string[] {
   return name.flat().flatMap((attribute) => {
     if (attribute.oid === oid.emailAddress) return [attribute.text ?? neverTheMailbox]
@@ -50,7 +50,7 @@ function addressesInName(name: RequestContents['subject']): string[] {
   })
 }
 
-/** Policy rule 8: every address in the request is the mailbox it was sent for, or the request is refused. */
+/** Policy rule 8: refuses a request in which an address is not the mailbox that it was sent for. */
 export function requireOnlyMailbox(addresses: readonly string[], mailbox: MailboxAddress): void {
   if (addresses.every((address) => isMailbox(address, mailbox))) return
   throw new DomainError(
@@ -69,8 +69,8 @@ function isMailbox(address: string, mailbox: MailboxAddress): boolean {
 }
 
 /**
- * Policy rule 8, for a CA that takes the request as it was signed: nothing in it but addresses, which
- * `requireOnlyMailbox` looks at. Throws MalformedDer, and DomainError `csr_content_refused`.
+ * Policy rule 8, for a CA that copies the request: refuses everything but addresses, which `requireOnlyMailbox` checks.
+ * Throws MalformedDer, and DomainError `csr_content_refused`.
  */
 export function requireNothingElse({ subject, attributes, extensions }: RequestContents): void {
   const isBare =

@@ -1,6 +1,6 @@
 /**
- * Why a certificate was revoked, by its code in CRLReason (RFC 5280 section 5.3.1). These alone are given (S/MIME BR
- * 7.2.2): `unspecified` is said by leaving the reason out, and nothing is ever on hold.
+ * Reasons of revocation by their CRLReason code (RFC 5280 section 5.3.1). No others are used (S/MIME BR 7.2.2): for
+ * `unspecified` the reason is left out, and no certificate is ever on hold.
  */
 export const revocationReasonCodes = {
   keyCompromise: 1,
@@ -22,5 +22,5 @@ for (const reason of [
 ] as const)
   reasonsByCode.set(revocationReasonCodes[reason], reason)
 
-/** The reason of a code; null for one that is never given here, and is read as no reason. */
+/** The reason of a code. Null for a code that is not used here, which counts as no reason. */
 export const reasonOfCode = (code: number): RevocationReason | null => reasonsByCode.get(code) ?? null

@@ -2,28 +2,28 @@ import { DomainError } from '../errors.ts'
 import { bitLength, isOddPower, isSquare, oddPrimesUpTo, squareRoot, toInteger } from './integers.ts'
 import { hasRocaFingerprint } from './roca.ts'
 
-/** S/MIME BR 6.1.5 asks for 2048 bits or more; the upper bound keeps one request from costing seconds. */
+/** S/MIME BR 6.1.5 requires 2048 bits or more. The upper limit keeps one request from costing seconds. */
 const sizeInBits = { least: 2048, most: 8192 } as const
 
 /** S/MIME BR 6.1.6, SP 800-89 section 5.3.3: no factor smaller than 752. */
 const smallPrimes = oddPrimesUpTo(751)
 const smallPrimeProduct = smallPrimes.reduce((product, prime) => product * BigInt(prime), 1n)
 
-/** Without a factor below 752 a modulus of 8192 bits is no higher power than this. */
+/** Without a factor below 752, a modulus of 8192 bits cannot be a higher power. */
 const powersTried = oddPrimesUpTo(Math.floor(sizeInBits.most / Math.log2(752)))
 
 /** S/MIME BR 6.1.6. */
 const fermatRounds = 100
 
-/** A key as RFC 8017 appendix A.1.1 writes it: both numbers as octets without leading zeros. */
+/** An RSA key as in RFC 8017 appendix A.1.1. Both numbers are octets without leading zeros. */
 export interface RsaPublicKey {
   readonly modulus: Uint8Array
   readonly exponent: Uint8Array
 }
 
 /**
- * Checks an RSA key by policy rules 3 and 4, the cheap rules first, and says how many bits it has. The work is bounded
- * by the size, which comes before all else.
+ * Checks an RSA key by policy rules 3 and 4, cheap rules first, and returns its size in bits. The size is checked first
+ * of all, because it limits the work.
  *
  * Throws DomainError: `rsa_modulus_size_refused`, `rsa_exponent_unsupported`, `rsa_modulus_even`, `rsa_small_factor`,
  * `rsa_roca`, `rsa_prime_power`, `rsa_close_primes`.
@@ -50,7 +50,9 @@ function requireModulusSize(modulus: Uint8Array): number {
   )
 }
 
-/** Policy rule 3, S/MIME BR 6.1.6: odd, 2^16 + 1 or more; below 2^32, since no runtime verifies more reliably. */
+/**
+ * Policy rule 3, S/MIME BR 6.1.6: odd, and at least 2^16 + 1. Below 2^32, because runtimes do not verify more reliably.
+ */
 function requireExponent(exponent: Uint8Array): void {
   if (exponent.length <= 4) {
     const value = exponent.reduce((sum, octet) => sum * 256 + octet, 0)
@@ -85,8 +87,8 @@ function requireNoRocaFingerprint(modulus: bigint): void {
 }
 
 /**
- * Policy rule 4, S/MIME BR 6.1.6: the modulus is no power of an integer, so of no prime either. A modulus that is
- * itself a prime passes: telling it from a product would take half a second at 8192 bits.
+ * Policy rule 4, S/MIME BR 6.1.6: the modulus is not a power of an integer, so not of a prime. A modulus that is a
+ * prime itself passes: finding out would take half a second at 8192 bits.
  */
 function requireNoPrimePower(modulus: bigint): void {
   const highest = bitLength(modulus) / Math.log2(752)
@@ -96,8 +98,8 @@ function requireNoPrimePower(modulus: bigint): void {
 }
 
 /**
- * Policy rule 4, S/MIME BR 6.1.1.3 and CVE-2022-26320: for factors close to each other, one of the first integers a
- * from the root of the modulus upwards makes a^2 - modulus a square b^2, and the factors are a - b and a + b.
+ * Policy rule 4, S/MIME BR 6.1.1.3 and CVE-2022-26320. If the factors are close, then for one of the first integers a
+ * from the root of the modulus upwards, a^2 - modulus is a square b^2. The factors are then a - b and a + b.
  */
 function requireNoClosePrimes(modulus: bigint): void {
   const root = squareRoot(modulus)

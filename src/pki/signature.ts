@@ -13,7 +13,7 @@ import { curveOfIdentifier, ellipticCurve, type CurveName } from './elliptic-cur
 import { equalBytes, toBufferSource } from './encoding.ts'
 import { oid } from './object-identifiers.ts'
 
-/** A signature of PKIX: what was signed, by which algorithm, and the value without its BIT STRING. */
+/** A PKIX signature: the signed bytes, the algorithm, and the value without its BIT STRING. */
 export interface SignedBytes {
   /** The AlgorithmIdentifier, whole. */
   readonly algorithm: Uint8Array
@@ -32,7 +32,7 @@ interface SignatureAlgorithm {
 const nothing = new Uint8Array()
 const derNull = encodeElement(tag.null)
 
-/** RFC 5754 section 2: the identifiers of the hashes, and RFC 4055 section 3.1: as long as the hash is the salt. */
+/** RFC 5754 section 2: the identifiers of the hashes. RFC 4055 section 3.1: the salt is as long as the hash. */
 const hashes: Readonly<Record<Hash, { readonly identifier: string; readonly octets: number }>> = {
   'SHA-256': { identifier: '2.16.840.1.101.3.4.2.1', octets: 32 },
   'SHA-384': { identifier: '2.16.840.1.101.3.4.2.2', octets: 48 },
@@ -43,20 +43,20 @@ function identifier(algorithm: string, parameters: Uint8Array = nothing): Uint8A
   return encodeElement(tag.sequence, encodeObjectIdentifier(algorithm), parameters)
 }
 
-/** RFC 5758 section 3.2: the parameters of ecdsa-with-SHA2 are absent. */
+/** RFC 5758 section 3.2: ecdsa-with-SHA2 has no parameters. */
 function ecdsa(hash: Hash, algorithm: string): SignatureAlgorithm {
   return { family: 'ECDSA', hash, identifiers: [identifier(algorithm)] }
 }
 
-/** RFC 4055 section 5: the parameters are NULL, and a reader accepts them absent as well. */
+/** RFC 4055 section 5: the parameters are NULL. A reader must also accept that they are absent. */
 function rsa(hash: Hash, algorithm: string): SignatureAlgorithm {
   return { family: 'RSASSA-PKCS1-v1_5', hash, identifiers: [identifier(algorithm, derNull), identifier(algorithm)] }
 }
 
 /**
- * RFC 4055 section 3.1, S/MIME BR 7.1.3.2: MGF1 with the same hash, a salt as long as the hash, and the trailer field 1.
- * The parameters of the hash may be NULL or absent (section 2.1), the trailer field written or left out: eight ways to
- * write the same, and no other passes.
+ * RFC 4055 section 3.1, S/MIME BR 7.1.3.2: MGF1 with the same hash, a salt as long as the hash, and trailer field 1.
+ * The parameters of the hash may be NULL or absent (section 2.1), and the trailer field may be written or left out. So
+ * there are eight ways to write it, and no other is accepted.
  */
 function rsaPss(hash: Hash): SignatureAlgorithm {
   const { identifier: name, octets } = hashes[hash]
@@ -86,11 +86,11 @@ const signatureAlgorithms: readonly SignatureAlgorithm[] = [
   rsaPss('SHA-256'),
   rsaPss('SHA-384'),
   rsaPss('SHA-512'),
-  // RFC 8410 section 3: the parameters are absent. RFC 8032 section 5.1: the hash is a part of the algorithm.
+  // RFC 8410 section 3: no parameters. RFC 8032 section 5.1: the hash belongs to the algorithm.
   { family: 'Ed25519', hash: 'SHA-512', identifiers: [identifier(oid.ed25519)] },
 ]
 
-/** Whether signatures by this AlgorithmIdentifier are looked at, policy rule 2. */
+/** Whether an AlgorithmIdentifier is accepted, policy rule 2. */
 export function isAcceptedSignatureAlgorithm(algorithm: Uint8Array): boolean {
   return findAlgorithm(algorithm) !== undefined
 }
@@ -99,11 +99,11 @@ export function isAcceptedSignatureAlgorithm(algorithm: Uint8Array): boolean {
 export type SignatureVerifier = (signed: SignedBytes) => Promise<boolean>
 
 /**
- * Verifies PKIX signatures with the key of a SubjectPublicKeyInfo, which is imported for the first and kept for those
- * that follow: importing a key of a curve costs as much as verifying with it. `brainpool` verifies for the curves that
- * Web Crypto lacks; null where the runtime has nothing that can. False for a signature that does not verify, an
- * algorithm that is not accepted or does not fit the key, and a key the runtime cannot read. A certificate request's
- * own key has passed `checkPublicKey` before.
+ * Makes a verifier of PKIX signatures by the key of a SubjectPublicKeyInfo. It imports the key for the first signature
+ * and keeps it, because importing a key of a curve costs as much as verifying. `brainpool` verifies for the curves that
+ * Web Crypto lacks; null if the runtime has none. The result is false if a signature does not verify, if the algorithm
+ * is not accepted or does not fit the key, and if the runtime cannot read the key. Call `checkPublicKey` on the key of
+ * a certificate request before.
  */
 export function signatureVerifier(
   crypto: Crypto,
@@ -117,7 +117,7 @@ export function signatureVerifier(
     if (way === undefined) return false
     const { subtle, imported, verified, value } = way
     const id = JSON.stringify(imported)
-    // Web Crypto throws on a key it cannot read, and for a signature of impossible shape some runtimes do, too.
+    // Web Crypto throws for a key that it cannot read. Some runtimes also throw for a signature of an impossible form.
     try {
       const key = keys.get(id) ?? (await importKey(subtle, spki, imported))
       keys.set(id, key)
@@ -128,7 +128,7 @@ export function signatureVerifier(
   }
 }
 
-/** The same for one signature. */
+/** Verifies one signature; see `signatureVerifier`. */
 export async function verifySignature(
   crypto: Crypto,
   spki: Uint8Array,
@@ -145,11 +145,11 @@ interface WayToVerify {
   readonly subtle: SubtleCrypto
   readonly imported: ImportParameters
   readonly verified: EcdsaParams | RsaPssParams | Algorithm
-  /** The signature in the form of Web Crypto. */
+  /** The signature as Web Crypto takes it. */
   readonly value: Uint8Array
 }
 
-/** Undefined for a key and a signature that do not fit the algorithm, and for a curve that nothing here knows. */
+/** Undefined if key or signature do not fit the algorithm, and for an unknown curve. */
 function wayToVerify(
   { subtle }: Crypto,
   brainpool: Crypto | null,
@@ -178,14 +178,14 @@ function wayToVerify(
   }
 }
 
-/** A key of a curve goes in as its point: OpenSSL's reader of SPKIs takes three times as long. */
+/** A key of a curve is imported as its point: OpenSSL takes three times as long for an SPKI. */
 async function importKey(subtle: SubtleCrypto, spki: Uint8Array, imported: ImportParameters): Promise<CryptoKey> {
   if (imported.name !== 'ECDSA')
     return await subtle.importKey('spki', toBufferSource(spki), imported, false, ['verify'])
   return await subtle.importKey('raw', toBufferSource(readSpki(spki).key), imported, false, ['verify'])
 }
 
-/** Whether the runtime reads an RSA key at all: Workers know no public exponents but 3 and 65537. */
+/** Whether the runtime can read an RSA key. Workers know only the public exponents 3 and 65537. */
 export async function canReadRsaKey({ subtle }: Crypto, spki: Uint8Array): Promise<boolean> {
   try {
     const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
@@ -200,7 +200,7 @@ function findAlgorithm(identifier: Uint8Array): SignatureAlgorithm | undefined {
   return signatureAlgorithms.find(({ identifiers }) => identifiers.some((known) => equalBytes(known, identifier)))
 }
 
-/** The curve of a key; a certificate's issuer may hold a key of any kind, and nobody has looked at it yet. */
+/** The curve of a key. An issuer's key may be of any kind, and nobody has checked it yet. */
 function curveOf(spki: Uint8Array): CurveName | undefined {
   try {
     return curveOfIdentifier(new DerSequence(readElement(spki, tag.sequence)).next(tag.sequence).bytes)
@@ -211,8 +211,8 @@ function curveOf(spki: Uint8Array): CurveName | undefined {
 }
 
 /**
- * From `ECDSA-Sig-Value` (RFC 5480 appendix A) to the two integers side by side, as Web Crypto takes them. Undefined
- * for anything but two integers in DER that fit the curve.
+ * Turns `ECDSA-Sig-Value` (RFC 5480 appendix A) into two integers side by side, for Web Crypto. Undefined unless it is
+ * two integers in DER that fit the curve.
  */
 function ecdsaSignatureToRaw(signature: Uint8Array, size: number): Uint8Array<ArrayBuffer> | undefined {
   try {

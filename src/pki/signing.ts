@@ -11,19 +11,19 @@ export interface SigningCa {
   readonly issuerKeyKind: CaKeyKind
 }
 
-/** RFC 5758 section 3.2: without parameters for ECDSA. RFC 4055 section 5: NULL for RSA. */
+/** RFC 5758 section 3.2: no parameters for ECDSA. RFC 4055 section 5: NULL for RSA. */
 const signatureAlgorithms: Readonly<Record<CaKeyKind, Uint8Array>> = {
   p256: encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha256)),
   p384: encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha384)),
   rsa3072: encodeElement(tag.sequence, encodeObjectIdentifier(oid.sha256WithRsaEncryption), encodeElement(tag.null)),
 }
 
-/** The AlgorithmIdentifier of what a CA key of this kind signs. */
+/** The AlgorithmIdentifier of signatures by a CA key of this kind. */
 export function signatureAlgorithmOf(kind: CaKeyKind): Uint8Array {
   return signatureAlgorithms[kind]
 }
 
-/** The signature over `toBeSigned` as the BIT STRING that stands in certificates, CRLs and OCSP responses. */
+/** Signs `toBeSigned`. Returns the BIT STRING for certificates, CRLs and OCSP responses. */
 export async function signAsBitString(
   crypto: Crypto,
   { issuerPrivateKey, issuerKeyKind }: SigningCa,

@@ -9,7 +9,7 @@ export interface SpkiParts {
   readonly key: Uint8Array
 }
 
-/** Takes a SubjectPublicKeyInfo apart and judges nothing but its form. Throws MalformedDer. */
+/** Parses a SubjectPublicKeyInfo. Judges only its form. Throws MalformedDer. */
 export function readSpki(spki: Uint8Array): SpkiParts {
   const parts = new DerSequence(readElement(spki, tag.sequence))
   const identifier = parts.next(tag.sequence).bytes
@@ -18,7 +18,7 @@ export function readSpki(spki: Uint8Array): SpkiParts {
   return { identifier, key }
 }
 
-/** RFC 5280 section 4.2.1.2, method 1: SHA-1 as a name for the key, on which no security rests. */
+/** RFC 5280 section 4.2.1.2, method 1: SHA-1 names the key. No security rests on it. */
 export async function keyIdentifier(crypto: Crypto, spki: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest('SHA-1', toBufferSource(readSpki(spki).key)))
 }

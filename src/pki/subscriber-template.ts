@@ -20,23 +20,23 @@ import { oid } from './object-identifiers.ts'
 import { policyOidOf, type CertificateProfile, type Term } from './profiles.ts'
 import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
 
-/** What all subscriber certificates of one CA have in common. */
+/** What all subscriber certificates of one CA share. */
 export interface SubscriberTemplateParameters extends SigningCa {
   readonly profile: CertificateProfile
-  /** Where the issuing CA's CRL, certificate and OCSP responder are; `http:`. */
+  /** The `http:` addresses of the issuing CA's CRL, certificate and OCSP responder. */
   readonly urls: { readonly crl: string; readonly caIssuers: string; readonly ocsp: string }
 }
 
-/** What one subscriber certificate says. */
+/** What differs between subscriber certificates. */
 export interface SubscriberCertificate extends Term {
   readonly spki: Uint8Array
-  /** What `checkPublicKey`, which the key has passed, said of it. */
+  /** The result of `checkPublicKey` for the key. */
   readonly key: KeyFacts
   readonly mailbox: MailboxAddress
   readonly use: CertificateUse
 }
 
-/** Policy table: 397 days, the last second included (RFC 5280 section 4.1.2.5). */
+/** Policy table: 397 days, including the last second (RFC 5280 section 4.1.2.5). */
 const longestTerm = 397 * 24 * 60 * 60 * 1000
 
 /** RFC 5280 appendix A.1, ub-common-name-length. */
@@ -47,11 +47,11 @@ const version3 = encodeElement(contextConstructed(0), encodeUnsigned(Uint8Array.
 const utf8 = new TextEncoder()
 
 /**
- * Prepares subscriber certificates (S/MIME BR 7.1.2.3), each field as the policy's table says: what does not depend on
- * the subscriber is encoded here, once, and each certificate adds its own fields and is signed. What comes out is
- * byte for byte what `@peculiar/x509` would encode.
+ * Prepares subscriber certificates (S/MIME BR 7.1.2.3) by the policy's table. Everything that does not depend on the
+ * subscriber is encoded here once. Each certificate then adds its own fields and is signed. The result is byte for byte
+ * what `@peculiar/x509` would encode.
  *
- * Throws TypeError for a CA without a key identifier. The function that is returned throws RangeError for a term longer
+ * Throws TypeError for a CA without a key identifier. The returned function throws RangeError for a lifetime of more
  * than 397 days, and DomainError `key_use_unfit`.
  */
 export function prepareSubscriberTemplate(
@@ -63,7 +63,7 @@ export function prepareSubscriberTemplate(
   const algorithm = signatureAlgorithmOf(issuerKeyKind)
   const behindSerialNumber = concatBytes(algorithm, issuer.subject.bytes)
   const authorityKeyIdentifier = encodeAuthorityKeyIdentifier(issuer)
-  // RFC 5280 section 4.2.1.9: cA is FALSE by default, so DER leaves it out.
+  // RFC 5280 section 4.2.1.9: cA is FALSE by default, so DER does not write it.
   const basicConstraints = encodeExtension(oid.basicConstraints, encodeElement(tag.sequence))
   const purposeAndPolicy = concatBytes(
     encodeExtension(oid.extKeyUsage, encodeElement(tag.sequence, encodeObjectIdentifier(oid.emailProtection))),
@@ -77,7 +77,7 @@ export function prepareSubscriberTemplate(
   return async (subscriber) => {
     requireTerm(subscriber)
     const { serialNumber, notBefore, notAfter, spki, key, use, mailbox } = subscriber
-    // RFC 5280 section 4.2.1.6: an empty subject makes the alternative name critical.
+    // RFC 5280 section 4.2.1.6: with an empty subject the alternative name is critical.
     const isNamed = Array.from(mailbox.address).length <= commonNameLimit
     const extensions = encodeElement(
       tag.sequence,
@@ -133,7 +133,7 @@ function encodeMailbox({ address, kind }: MailboxAddress): Uint8Array {
   return encodeElement(tag.sequence, name)
 }
 
-/** RFC 5280 section 4.2.1.1: the issuer's own key identifier, and only that. */
+/** RFC 5280 section 4.2.1.1: only the key identifier of the issuer. */
 function encodeAuthorityKeyIdentifier(issuer: Certificate): Uint8Array {
   const extension = issuer.extensions.get(oid.subjectKeyIdentifier)
   if (extension === undefined) throw new TypeError('the issuer has no key identifier')

@@ -11,7 +11,7 @@ import { keyUsageFor, type CertificateUse } from './key-usage.ts'
 import { readGeneralNames, readName } from './names.ts'
 import { oid } from './object-identifiers.ts'
 
-/** Why a certificate that a CA returned is not kept; policy rule 15. */
+/** Why a certificate from a CA is not kept; policy rule 15. */
 export const issuedFaults = [
   'malformed',
   'serial_number_unfit',
@@ -31,16 +31,15 @@ export const issuedFaults = [
   'chain_untrusted',
 ] as const
 
-/** One reason of `issuedFaults`. */
 export type IssuedFault = (typeof issuedFaults)[number]
 
-/** What was asked of the CA, what it answered, and whom the connection trusts. */
+/** What the CA was asked for, what it answered, and which anchors the connection trusts. */
 export interface IssuedCertificate {
   readonly certificate: Uint8Array
-  /** Issuing CA first, root last; may end below the anchor. */
+  /** Issuing CA first, root last. It may end below the anchor. */
   readonly chain: readonly Uint8Array[]
   readonly anchors: readonly Uint8Array[]
-  /** What `prepareChain` made of this chain and these anchors, where they are the same for many certificates. */
+  /** The result of `prepareChain` for this chain and these anchors, if many certificates share them. */
   readonly prepared?: PreparedChain | undefined
   readonly spki: Uint8Array
   readonly mailbox: MailboxAddress
@@ -50,23 +49,23 @@ export interface IssuedCertificate {
   readonly at: Date
 }
 
-/** The facts of a certificate that may be kept, or the first reason why it may not. */
+/** The facts of a certificate that may be kept, or the first reason against it. */
 export type IssuedVerdict =
   | { readonly ok: true; readonly facts: CertificateFacts }
   | { readonly ok: false; readonly reason: IssuedFault }
 
-/** CAs set notBefore back by some minutes, so that clients with slow clocks accept what is new. */
+/** CAs date notBefore some minutes back, so that clients with slow clocks accept a new certificate. */
 const backdatingAllowed = 60 * 60 * 1000
 
 /** How far the CA's clock may be ahead of this one. */
 const clockSkewAllowed = 5 * 60 * 1000
 
 /**
- * Judges what a CA returned by policy rule 15 before it is kept: the key and the one mailbox that were asked for, the
- * profile, the term as asked or shorter, the signature, and a chain to an anchor. Whether the issuer has used the
- * serial number before is for the caller to know.
+ * Judges a certificate from a CA by policy rule 15, before it is kept: the requested key and mailbox, the profile, a
+ * lifetime not longer than requested, the signature, and a chain to an anchor. The caller must check that the issuer
+ * has not used the serial number before.
  *
- * Never throws for what a CA sent.
+ * Never throws because of what a CA sent.
  */
 export async function verifyIssuedCertificate(crypto: Crypto, issued: IssuedCertificate): Promise<IssuedVerdict> {
   try {
@@ -79,7 +78,7 @@ export async function verifyIssuedCertificate(crypto: Crypto, issued: IssuedCert
   }
 }
 
-/** The rules in their order; what one says of a certificate holds whatever the later ones would say. */
+/** Applies the rules in order. The first fault counts. */
 function faultOf(certificate: Certificate, issued: IssuedCertificate): IssuedFault | undefined {
   return (
     faultOfSerialNumber(certificate) ??
@@ -106,8 +105,8 @@ function faultOfKey({ spki }: Certificate, asked: Uint8Array): IssuedFault | und
 }
 
 /**
- * Policy rules 10 and 15: the one mailbox, byte for byte, and no name of another type. RFC 9598 section 3: an ASCII
- * local part is never in an SmtpUTF8Mailbox, and any other cannot be in an rfc822Name.
+ * Policy rules 10 and 15: exactly the one mailbox, byte for byte, and no name of another type. RFC 9598 section 3: an
+ * ASCII local part is never in an SmtpUTF8Mailbox, and any other is never in an rfc822Name.
  */
 function faultOfAlternativeName(
   { extensions }: Certificate,
@@ -124,8 +123,8 @@ function faultOfAlternativeName(
 }
 
 /**
- * Policy rule 15, S/MIME BR 7.1.4.2.2: an empty subject, or one that says nothing but the mailbox. RFC 5280 section
- * 4.2.1.6: emailAddress is an IA5String.
+ * Policy rule 15, S/MIME BR 7.1.4.2.2: the subject is empty, or holds only the mailbox. RFC 5280 section 4.2.1.6:
+ * emailAddress is an IA5String.
  */
 function faultOfSubject({ subject }: Certificate, { address, kind }: MailboxAddress): IssuedFault | undefined {
   const isMailbox = readName(subject)
@@ -142,14 +141,14 @@ function faultOfConstraints({ extensions }: Certificate): IssuedFault | undefine
   return extension !== undefined && readBasicConstraints(extension.value).ca ? 'is_ca' : undefined
 }
 
-/** S/MIME BR 7.1.2.3 (f), profile strict: emailProtection and nothing else. */
+/** S/MIME BR 7.1.2.3 (f), profile strict: only emailProtection. */
 function faultOfPurposes({ extensions }: Certificate): IssuedFault | undefined {
   const extension = extensions.get(oid.extKeyUsage)
   const purposes = extension === undefined ? [] : readExtendedKeyUsage(extension.value)
   return purposes.length === 1 && purposes[0] === oid.emailProtection ? undefined : 'eku_unprofiled'
 }
 
-/** S/MIME BR 7.1.2.3 (e) allows these beside the bits that the use needs. */
+/** S/MIME BR 7.1.2.3 (e) allows these bits besides the ones that the use needs. */
 const tolerated: Readonly<Record<CertificateUse, readonly KeyUsageBit[]>> = {
   sign: ['nonRepudiation'],
   encrypt: ['dataEncipherment'],
@@ -166,7 +165,7 @@ function faultOfKeyUsage({ spki, extensions }: Certificate, use: CertificateUse)
   return isEnough && !isTooMuch ? undefined : 'key_usage_unfit'
 }
 
-/** Undefined for a key that is not accepted; the caller asked for one that is, so this is a fault of the caller's. */
+/** Undefined for a key that is not accepted. The caller requested an accepted one, so that is the caller's fault. */
 function neededKeyUsage(spki: Uint8Array, use: CertificateUse): ReadonlySet<KeyUsageBit> | undefined {
   try {
     return keyUsageFor(checkPublicKey(spki), use)
@@ -176,7 +175,7 @@ function neededKeyUsage(spki: Uint8Array, use: CertificateUse): ReadonlySet<KeyU
   }
 }
 
-/** Policy rule 15: valid now, and the term as asked or shorter. */
+/** Policy rule 15: valid now, with a lifetime not longer than requested. */
 function faultOfTerm(
   certificate: Certificate,
   { notBefore, notAfter, at }: IssuedCertificate,
@@ -187,7 +186,7 @@ function faultOfTerm(
   return startsTooEarly || certificate.notAfter > notAfter ? 'validity_too_long' : undefined
 }
 
-/** RFC 5280 section 6.1, from the issuing CA upwards; without a chain the issuer can be an anchor itself. */
+/** RFC 5280 section 6.1, from the issuing CA upwards. Without a chain, the issuer may be an anchor itself. */
 async function faultOfChain(
   crypto: Crypto,
   certificate: Certificate,

@@ -1,4 +1,4 @@
-// @peculiar/x509 registers its parts by decorators that read metadata, so the polyfill comes first.
+// @peculiar/x509 uses decorators that read metadata, so the polyfill must come first.
 import 'reflect-metadata'
 
 export {

@@ -12,14 +12,17 @@ export function curve25519ByIdentifier(identifier: string): keyof typeof identif
   return identifier === identifiers.X25519 ? 'X25519' : null
 }
 
-/** The SubjectPublicKeyInfo of an Ed25519 or X25519 key, computed by the runtime from its seed, and proved; else null. */
+/**
+ * The SubjectPublicKeyInfo of an Ed25519 or X25519 key. The runtime computes it from the seed, and it is proved. Null
+ * if that fails.
+ */
 export async function curve25519PublicKey(
   crypto: Crypto,
   { kind, seed }: Extract<PrivateValues, { kind: 'Ed25519' | 'X25519' }>,
 ): Promise<Uint8Array | null> {
   if (seed.length !== 32) return null
   const identifier = encodeElement(tag.sequence, encodeObjectIdentifier(identifiers[kind]))
-  // A new PKCS#8 around the seed alone, so that no public key that came with it can be taken over.
+  // A new PKCS#8 with only the seed, so that no public key that came with it can be used.
   const pkcs8 = encodeElement(
     tag.sequence,
     encodeElement(tag.integer, Uint8Array.of(0)),
@@ -48,7 +51,7 @@ async function proveSigning(crypto: Crypto, privateKey: CryptoKey, publicKey: Cr
   return crypto.subtle.verify('Ed25519', publicKey, signature, message)
 }
 
-/** X25519 signs nothing: both sides of an agreement with a key made for it come to the same secret instead. */
+/** X25519 cannot sign. Instead, both sides of a key agreement with a fresh key must get the same secret. */
 async function proveAgreement(crypto: Crypto, privateKey: CryptoKey, publicKey: CryptoKey): Promise<boolean> {
   const other = await crypto.subtle.generateKey('X25519', false, ['deriveBits'])
   if (!('privateKey' in other)) return false

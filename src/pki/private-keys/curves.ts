@@ -4,22 +4,22 @@ import { oid } from '../object-identifiers.ts'
 import { inverse, modulo, toBase64Url, toOctets } from './integers.ts'
 import type { PrivateValues } from './values.ts'
 
-/** What OpenSSH calls the curves (RFC 5656 section 10.1). */
+/** The names of curves in OpenSSH (RFC 5656 section 10.1). */
 const namesOfSsh: Readonly<Record<string, CurveName>> = { nistp256: 'P-256', nistp384: 'P-384', nistp521: 'P-521' }
 
-/** The name of a curve by its object identifier; null for one that is not known. */
+/** The curve of an object identifier. Null if it is unknown. */
 export const curveByIdentifier = (identifier: string): CurveName | null =>
   curveNames.find((name) => ellipticCurve(name).identifier === identifier) ?? null
 
-/** The name of a curve by the name that another standard gives it. */
+/** The curve of a name in another standard. */
 export const curveByName = (text: string): CurveName | null =>
   curveNames.find((name) => name === text) ?? namesOfSsh[text] ?? null
 
-/** The curve of NIST's that a private value of this many octets belongs to. */
+/** The NIST curve whose private values have this many octets. */
 export const curveBySize = (size: number): CurveName | null =>
   curveNames.find((name) => ellipticCurve(name).octets === size) ?? null
 
-/** X, Y, Z that stand for (X / Z^2, Y / Z^3); Z is zero for the point at infinity. */
+/** X, Y, Z stand for the point (X / Z^2, Y / Z^3). Z is zero for the point at infinity. */
 type Point = readonly [x: bigint, y: bigint, z: bigint]
 
 function double({ prime, a }: EllipticCurve, [x, y, z]: Point): Point {
@@ -51,8 +51,8 @@ function add(curve: EllipticCurve, left: Point, right: Point): Point {
 }
 
 /**
- * The base point times `d`, which is between 1 and the order. Its time tells of `d`, which is no secret any more: this
- * is for keys that somebody has sent over a network.
+ * The base point times `d`, which is between 1 and the order. Its time depends on `d`. That does not matter: somebody
+ * has sent this key over a network, so it is no secret any more.
  */
 function publicPoint(curve: EllipticCurve, d: bigint): readonly [x: bigint, y: bigint] | null {
   let result: Point = [1n, 1n, 0n]
@@ -67,7 +67,10 @@ function publicPoint(curve: EllipticCurve, d: bigint): readonly [x: bigint, y: b
   return [(result[0] * zSquare) % curve.prime, (result[1] * zSquare * z) % curve.prime]
 }
 
-/** The SubjectPublicKeyInfo of an EC key, from its private value alone, proved by a signature; else null. */
+/**
+ * The SubjectPublicKeyInfo of an EC key. It is computed from the private value alone, and proved by a signature. Null
+ * if that fails.
+ */
 export async function ecPublicKey(
   crypto: Crypto,
   { curve: name, d }: Extract<PrivateValues, { kind: 'ec' }>,

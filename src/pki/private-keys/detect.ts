@@ -15,36 +15,36 @@ import {
   withoutUtf8,
 } from './views.ts'
 
-/** A private key, or several, in what was sent. Says nothing of the key itself. */
+/** One or more private keys that were found. It holds nothing about the keys themselves. */
 export interface PrivateKeyFinding {
-  /** The form of the first that was found. */
+  /** The form of the first key that was found. */
   readonly form: PrivateKeyForm
-  /** What `recoverPublicKey` may try to read. These are bytes of the key: never to be stored, logged or sent. */
+  /** Bytes of keys, for `recoverPublicKey` to read. Never store, log or send them. */
   readonly candidates: readonly Candidate[]
 }
 
-/** A body that holds more keys than this is refused all the same, but no more of them are read. */
+/** A body with more keys is refused too, but no more of them are read. */
 const mostCandidates = 4
 
 /** JSON in a string in a string in a string. */
 const mostEscapes = 3
 
-/** What plain text does not hold, and every key that is not text does. */
+/** Plain text has none of these bytes. Every key that is not text has some. */
 const notText = holds.nul | holds.control | holds.high
 
-/** The shortest private key that is looked for, an EC key of 32 bytes by itself, has 52 characters. */
+/** The shortest private key to find is a bare EC key of 32 bytes, which has 52 characters. */
 const fewestSextets = 48
 
 /**
- * The private keys in a body, in any of the forms of `privateKeyFormNames`, each as it is or through one layer of base64
- * or hexadecimal, in UTF-8, UTF-16 or UTF-32, beside or inside other content, escaped for JSON or not; null if there
- * are none. Takes time linear in the size, and never throws.
+ * Finds private keys in a body, in all forms of `privateKeyFormNames`: as they are, or through one layer of base64 or
+ * hexadecimal; in UTF-8, UTF-16 or UTF-32; beside or inside other content; escaped for JSON or not. Null if there are
+ * none. Takes time linear in the size. Never throws.
  */
 export function findPrivateKey(body: Uint8Array): PrivateKeyFinding | null {
   return searchForPrivateKey(body).finding
 }
 
-/** As `findPrivateKey`, with the number of bytes that were looked at, counted each time. */
+/** Does what `findPrivateKey` does, and also returns how many bytes were looked at, each look counted. */
 export function searchForPrivateKey(body: Uint8Array): { finding: PrivateKeyFinding | null; steps: number } {
   const search = new Search()
   search.inspect(body, 0)
@@ -56,7 +56,7 @@ class Search {
   form: PrivateKeyForm | null = null
   readonly candidates: Candidate[] = []
   steps = 0
-  /** Whether the one armoured text was looked into that may stand inside base64 or hexadecimal. */
+  /** Whether an armoured text inside base64 or hexadecimal was already searched. One is allowed. */
   #armour = false
 
   readonly #report = (form: PrivateKeyForm, bytes?: Uint8Array): void => {
@@ -64,17 +64,17 @@ class Search {
     if (bytes !== undefined && this.candidates.length < mostCandidates) this.candidates.push({ form, bytes })
   }
 
-  /** Looks into bytes of which it is not known what they are; `layer` counts the encodings they came through. */
+  /** Searches bytes of unknown content. `layer` is the number of encodings around them. */
   inspect(view: Uint8Array, layer: 0 | 1 | 2): void {
     const held = survey(view)
     this.steps += view.length
     if ((held & notText) !== 0) this.steps += scanBinary(view, this.#report)
-    // What came through an encoding and is not text has no escapes as well.
+    // What was encoded and is not text has no escapes either.
     const binary = layer > 0 && (held & holds.manyControls) !== 0
     this.#inspectText(this.#plainText(view, binary ? held & holds.nul : held), layer)
   }
 
-  /** The same without what may stand between text and its ASCII: the zeros of UTF-16, escapes, percent signs. */
+  /** The text without what may stand between its ASCII characters: the zeros of UTF-16, escapes, percent signs. */
   #plainText(view: Uint8Array, held: number): Uint8Array {
     let text = view
     const take = (next: Uint8Array): void => {
@@ -82,13 +82,13 @@ class Search {
       text = next
     }
     if ((held & holds.nul) !== 0) take(withoutNuls(text))
-    // Bytes that were taken for characters of Latin-1: their control characters are escaped in JSON.
+    // Bytes that somebody took for Latin-1. JSON escapes their control characters.
     if ((held & (holds.high | holds.manyControls)) === holds.high) take(withoutUtf8(text))
     if ((held & holds.backslash) !== 0) {
       for (let round = 0; round < mostEscapes && text.includes(0x5c); round++) take(withoutEscapes(text))
     }
     if ((held & holds.percent) !== 0) take(withoutPercents(text))
-    // Bytes that lost their zeros are no key any more; as they came, they were looked at before.
+    // Binary keys are broken without their zeros. They were searched before, as they came.
     if (text.length !== view.length && (held & holds.nul) === 0) {
       this.steps += text.length
       if ((survey(text) & notText) !== 0) this.steps += scanBinary(text, this.#report)
@@ -107,11 +107,11 @@ class Search {
     if (layer === 0) this.steps += eachHexRun(text, (bytes) => this.inspect(bytes, 1))
   }
 
-  /** Labels and names by which text shows what it is. */
+  /** Searches text for labels and names that mark a key. */
   #scanText(text: Uint8Array): { labels: boolean; keyTypes: boolean } {
     let labels = false
     let keyTypes = false
-    // Every "private" and every "kty" in quotes has one of its characters at every fifth place.
+    // Every "private" and every quoted "kty" has one of its characters at a place that is a multiple of five.
     for (let at = 4; at < text.length + 4; at += 5) {
       const letter = landmarks[text[at] ?? 0] ?? 0
       if (letter === 0) continue
@@ -128,8 +128,8 @@ class Search {
   }
 
   /**
-   * Hands over the bytes of every long run of base64, which white space may interrupt. A run may begin with words of
-   * another kind, so it is read from each of the four places at which a word in it begins a group of four.
+   * Hands over the bytes of every long run of base64. White space may interrupt a run. It may begin with other words,
+   * so it is decoded from each of the four places at which a group of four can begin.
    */
   #eachBase64Run(text: Uint8Array, found: (bytes: Uint8Array) => void): void {
     this.steps += text.length

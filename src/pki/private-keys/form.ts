@@ -1,4 +1,4 @@
-/** The closed set of names by which a private key that was found is called. */
+/** The names of all forms of private keys that are found. */
 export const privateKeyFormNames = [
   'pkcs1',
   'pkcs8',
@@ -22,11 +22,11 @@ export const privateKeyFormNames = [
 
 export type PrivateKeyForm = (typeof privateKeyFormNames)[number]
 
-/** What may be read further: bytes that begin where the form begins, and may go on after it. */
+/** Bytes that can be read further. The form begins at their start, and more may follow it. */
 export interface Candidate {
   readonly form: PrivateKeyForm
   readonly bytes: Uint8Array
 }
 
-/** Told of every private key; `bytes` are left out where there is nothing to read, as for a label alone. */
+/** Called for every private key. `bytes` are left out if there is nothing to read, for example for a label alone. */
 export type Report = (form: PrivateKeyForm, bytes?: Uint8Array) => void

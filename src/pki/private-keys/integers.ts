@@ -1,4 +1,4 @@
-/** The octets of a number that is not negative, at least `size` of them. */
+/** The octets of a number of zero or more, at least `size` of them. */
 export function toOctets(value: bigint, size = 1): Uint8Array<ArrayBuffer> {
   const digits = value.toString(16)
   const text = digits.padStart(Math.max(size * 2, digits.length + (digits.length % 2)), '0')
@@ -24,7 +24,7 @@ export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   }
 }
 
-/** The remainder that is not negative. */
+/** The remainder that is zero or more. */
 export function modulo(value: bigint, modulus: bigint): bigint {
   const rest = value % modulus
   return rest < 0n ? rest + modulus : rest
@@ -37,7 +37,7 @@ export function greatestCommonDivisor(left: bigint, right: bigint): bigint {
   return larger
 }
 
-/** The inverse of a number; null where it has none. */
+/** The inverse of a number. Null if it has none. */
 export function inverse(value: bigint, modulus: bigint): bigint | null {
   let [rest, next] = [modulus, modulo(value, modulus)]
   let [factor, nextFactor] = [0n, 1n]
@@ -49,7 +49,7 @@ export function inverse(value: bigint, modulus: bigint): bigint | null {
   return rest === 1n ? modulo(factor, modulus) : null
 }
 
-/** A power of a small base. One squaring for each bit of the exponent. */
+/** A power of a small base. One squaring per bit of the exponent. */
 export function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
   let result = 1n
   for (const bit of exponent.toString(2)) {

@@ -19,12 +19,12 @@ import { toInteger } from '../integers.ts'
 import { fromBase64Url } from './integers.ts'
 import type { PrivateValues } from './values.ts'
 
-/** Something is cut off or not as its form has it. */
+/** Something is cut off, or does not fit its form. */
 class Unreadable extends Error {}
 
 /**
- * The private values in what was found; null where they cannot be read: encrypted, damaged, or of a form that is not
- * read. Never throws.
+ * Reads the private values of a candidate. Null if it is encrypted or damaged, or if its form is not read. Never
+ * throws.
  */
 export function readPrivateValues({ form, bytes }: Candidate): PrivateValues | null {
   try {
@@ -84,15 +84,15 @@ function readPkcs8(element: DerElement): PrivateValues | null {
   const key = parts.next(tag.octetString).content
   const edwards = curve25519ByIdentifier(algorithm)
   if (edwards !== null) return { kind: edwards, seed: readElement(key, tag.octetString).content }
-  // RFC 4055 section 3.1: a key that is for RSASSA-PSS alone is an RSA key all the same.
+  // RFC 4055 section 3.1: a key for RSASSA-PSS only is an RSA key too.
   if (algorithm === oid.rsaEncryption || algorithm === '1.2.840.113549.1.1.10') return readPkcs1(readFirstElement(key))
-  // RFC 5480 section 2.1.2: as with keys that are for ECDH alone.
+  // RFC 5480 section 2.1.2: so are keys for ECDH only.
   if (algorithm !== oid.idEcPublicKey && algorithm !== '1.3.132.1.12') return null
   const curve = curveByIdentifier(readObjectIdentifier(identifier.next(tag.objectIdentifier)))
   return curve === null ? null : readSec1(readFirstElement(key), curve)
 }
 
-/** RFC 5915 section 3; `outer` is the curve that stood around it. */
+/** RFC 5915 section 3. `outer` is the curve named around it. */
 function readSec1(element: DerElement, outer: CurveName | null): PrivateValues | null {
   const parts = new DerSequence(element)
   parts.next(tag.integer)
@@ -108,7 +108,7 @@ function readSec1(element: DerElement, outer: CurveName | null): PrivateValues |
 
 // SSH
 
-/** Walks through fields that have their length before them (RFC 4251 section 5). */
+/** Reads fields that begin with their length (RFC 4251 section 5). */
 class SshFields {
   readonly #bytes: Uint8Array
   #offset: number
@@ -131,7 +131,7 @@ class SshFields {
     return latin1(this.string())
   }
 
-  /** An mpint, which is positive in a key. */
+  /** An mpint. It is positive in a key. */
   integer(): bigint {
     return toInteger(this.string())
   }
@@ -226,7 +226,7 @@ function readPgp(bytes: Uint8Array): PrivateValues | null {
   const padded = (): Uint8Array => Uint8Array.from({ length: 32 }, (_, index) => value[index - 32 + value.length] ?? 0)
   const identifier = readObjectIdentifier({ tag: tag.objectIdentifier, bytes: key.curve, content: key.curve })
   if (key.algorithm === 22 && identifier === '1.3.6.1.4.1.11591.15.1') return { kind: 'Ed25519', seed: padded() }
-  // Section 5.5.5.6.1.1: for this curve alone the octets stand in reverse.
+  // Section 5.5.5.6.1.1: only for this curve the octets are in reverse order.
   if (identifier === '1.3.6.1.4.1.3029.1.5.1') return { kind: 'X25519', seed: padded().toReversed() }
   const curve = curveByIdentifier(identifier)
   return curve === null ? null : { kind: 'ec', curve, d: toInteger(value) }

@@ -8,12 +8,12 @@ import { rsaPublicKey } from './rsa.ts'
 import type { PrivateValues } from './values.ts'
 
 /**
- * The SubjectPublicKeyInfo (DER) that belongs to the first private key of a finding that can be read; null if none can.
+ * The SubjectPublicKeyInfo (DER) of the first readable private key of a finding. Null if none can be read.
  *
- * It is computed from the private value alone and proved by a signature, or for X25519 an agreement. Nothing public that
- * stood beside the private value has a part in it: else whoever writes a file could put a stranger's public key into
- * it and have that stranger's certificates revoked. Never throws: what the runtime cannot do is null too. `brainpool`
- * is what computes on those curves, where the runtime has it.
+ * It is computed from the private value alone, and proved by a signature, or for X25519 by an agreement. Public parts
+ * beside the private value are ignored: otherwise somebody could put a stranger's public key into a file and have that
+ * stranger's certificates revoked. Never throws: null also stands for what the runtime cannot do. `brainpool` computes
+ * on the brainpool curves, if the runtime has it.
  */
 export async function recoverPublicKey(
   crypto: Crypto,
@@ -23,7 +23,7 @@ export async function recoverPublicKey(
   let costly = 0
   for (const candidate of finding.candidates) {
     const values = readPrivateValues(candidate)
-    // A body with many of these gets one of them, so that nobody can send work for seconds.
+    // Of many costly keys in a body only one is read, so that nobody can cause seconds of work.
     if (values !== null && isCostly(values) && costly++ > 0) continue
     const spki = values === null ? null : await publicKeyOf(crypto, values, brainpool).catch(() => null)
     if (spki !== null) return spki
@@ -31,7 +31,7 @@ export async function recoverPublicKey(
   return null
 }
 
-/** The largest RSA key that works within a hundredth of a second. */
+/** The largest RSA key that needs at most a hundredth of a second. */
 const cheapBits = 3072
 
 function isCostly(values: PrivateValues): boolean {

@@ -6,12 +6,12 @@ import { greatestCommonDivisor, inverse, power, toBase64Url, toOctets } from './
 import type { PrivateValues } from './values.ts'
 
 /**
- * The largest modulus that is certified, and the largest that is taken apart here where its primes are missing. Beyond
- * these a forged key would cost whoever receives it a second.
+ * The largest modulus that is certified, and the largest that is factorised here without its primes. A larger forged
+ * key would cost a second of work.
  */
 const mostBits = { withPrimes: 8_192, withoutPrimes: 4_096 } as const
 
-/** Runtimes verify with no larger one, and some would sign with it for seconds. */
+/** Runtimes verify with no larger exponent, and some would sign with it for seconds. */
 const mostExponent = 2n ** 64n
 
 const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
@@ -19,7 +19,10 @@ const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 type Rsa = Extract<PrivateValues, { kind: 'rsa' }>
 type RsaWithoutPrimes = Extract<PrivateValues, { kind: 'rsa-without-primes' }>
 
-/** The SubjectPublicKeyInfo of an RSA key, from its primes and private exponent, proved by a signature; else null. */
+/**
+ * The SubjectPublicKeyInfo of an RSA key. It is computed from its primes and private exponent, and proved by a
+ * signature. Null if that fails.
+ */
 export async function rsaPublicKey(crypto: Crypto, values: Rsa | RsaWithoutPrimes): Promise<Uint8Array | null> {
   const key = values.kind === 'rsa' ? values : primesOf(values)
   if (key === null) return null
@@ -28,7 +31,7 @@ export async function rsaPublicKey(crypto: Crypto, values: Rsa | RsaWithoutPrime
   if (bitLength(p) + bitLength(q) > mostBits.withPrimes + 1 || bitLength(d) > mostBits.withPrimes) return null
   const n = p * q
   const lambda = ((p - 1n) * (q - 1n)) / greatestCommonDivisor(p - 1n, q - 1n)
-  // The public exponent is the inverse of the private one, so the one that stood in the file is not needed.
+  // The public exponent is the inverse of the private one, so the one in the file is not needed.
   const e = inverse(d, lambda)
   const coefficient = inverse(q, p)
   if (e === null || e <= 1n || e >= mostExponent || coefficient === null) return null
@@ -68,7 +71,7 @@ function unsigned(value: bigint): Uint8Array<ArrayBuffer> {
   return encodeElement(tag.integer, ...((octets[0] ?? 0) >= 0x80 ? [Uint8Array.of(0)] : []), octets)
 }
 
-/** SP 800-56B appendix C.2: the primes from both exponents; null where they do not belong to this modulus. */
+/** SP 800-56B appendix C.2: the primes from both exponents. Null if the exponents do not fit the modulus. */
 function primesOf({ n, e, d }: RsaWithoutPrimes): Rsa | null {
   const tooLarge = [n, e, d].some((value) => bitLength(value) > mostBits.withoutPrimes)
   if (tooLarge || n % 2n === 0n || n < 9n || e <= 1n || d <= 1n) return null
@@ -77,7 +80,7 @@ function primesOf({ n, e, d }: RsaWithoutPrimes): Rsa | null {
   let twos = 0
   for (; odd % 2n === 0n; odd /= 2n) twos++
   for (const base of [2n, 3n, 5n, 7n, 11n, 13n]) {
-    // The square before the first that is 1 is a root of 1 other than -1 for at least every other base.
+    // For at least every second base, the last square before 1 is a root of 1 other than -1.
     let root = power(base, odd, n)
     let square = root
     for (let step = 0; step < twos && square !== 1n; step++) {

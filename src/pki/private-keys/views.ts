@@ -1,4 +1,4 @@
-/** What bytes occur somewhere in a view, as one bit each: tells which steps can find anything at all. */
+/** Which bytes occur in a view, as one bit each. They tell which searches can find anything. */
 export const holds = { control: 1, nul: 2, high: 4, backslash: 8, percent: 16, manyControls: 32 } as const
 
 const occurrence = new Uint8Array(256)
@@ -10,7 +10,7 @@ occurrence[0] = holds.nul
 occurrence[0x5c] = holds.backslash
 occurrence[0x25] = holds.percent
 
-/** Which of `holds` occur; control characters are many if they are more than text that was damaged would have. */
+/** Which of `holds` occur. Control characters are many if damaged text would not have so many. */
 export function survey(view: Uint8Array): number {
   let found = 0
   let controls = 0
@@ -22,7 +22,7 @@ export function survey(view: Uint8Array): number {
   return controls * 32 > view.length ? found | holds.manyControls : found
 }
 
-/** Without the zero bytes: ASCII in UTF-16 and UTF-32 of either byte order becomes ASCII. */
+/** Removes zero bytes: ASCII in UTF-16 or UTF-32 of either byte order becomes ASCII. */
 export function withoutNuls(view: Uint8Array): Uint8Array {
   const out = new Uint8Array(view.length)
   let length = 0
@@ -33,7 +33,7 @@ export function withoutNuls(view: Uint8Array): Uint8Array {
   return out.subarray(0, length)
 }
 
-/** Characters up to U+00FF in UTF-8 as the one byte they once were: undoes bytes that were taken for Latin-1. */
+/** Turns characters up to U+00FF in UTF-8 back into single bytes. That undoes reading bytes as Latin-1. */
 export function withoutUtf8(view: Uint8Array): Uint8Array {
   const out = new Uint8Array(view.length)
   let length = 0
@@ -56,7 +56,7 @@ for (let value = 0; value < 16; value++) {
 }
 const digitAt = (view: Uint8Array, at: number): number => digit[view[at] ?? 0] ?? notADigit
 
-/** The byte that two hexadecimal digits at `at` name; -1 where they do not stand there. */
+/** The byte of the two hexadecimal digits at `at`. -1 if they are not there. */
 function hexByteAt(view: Uint8Array, at: number): number {
   const high = digitAt(view, at)
   const low = digitAt(view, at + 1)
@@ -68,7 +68,7 @@ for (const [letter, byte] of Object.entries({ '"': 0x22, '\\': 0x5c, '/': 0x2f, 
   simpleEscapes[letter.charCodeAt(0)] = byte
 }
 
-/** JSON's escapes (RFC 8259 section 7) and `\xHH` resolved wherever they stand; others are left as they are. */
+/** Resolves the escapes of JSON (RFC 8259 section 7) and `\xHH` everywhere. Others stay as they are. */
 export function withoutEscapes(view: Uint8Array): Uint8Array {
   const out = new Uint8Array(view.length)
   let length = 0
@@ -85,7 +85,7 @@ export function withoutEscapes(view: Uint8Array): Uint8Array {
       out[length - 1] = hexByteAt(view, at + 2)
       at += 3
     } else if (letter === 0x75 && hexByteAt(view, at + 2) >= 0 && hexByteAt(view, at + 4) >= 0) {
-      // A character that no form has is a question mark, which no form has either.
+      // Other characters become a question mark. No form has either.
       out[length - 1] = hexByteAt(view, at + 2) === 0 ? hexByteAt(view, at + 4) : 0x3f
       at += 5
     }
@@ -106,10 +106,10 @@ export function withoutPercents(view: Uint8Array): Uint8Array {
   return out.subarray(0, length)
 }
 
-/** What a character is to somebody who looks for base64: its six bits, or one of these. */
+/** What a character means in a search for base64: its six bits, or one of these. */
 export const sextetKind = { space: 64, other: 65 } as const
 
-/** Six bits of each character of RFC 4648 sections 4 and 5 alike, or one of `sextetKind`. */
+/** The six bits of each character of RFC 4648 sections 4 and 5, or one of `sextetKind`. */
 export const sextets = new Uint8Array(256).fill(sextetKind.other)
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 for (let value = 0; value < 64; value++) sextets[alphabet.charCodeAt(value)] = value
@@ -117,7 +117,7 @@ sextets['-'.charCodeAt(0)] = 62
 sextets['_'.charCodeAt(0)] = 63
 for (const space of ' \t\r\n') sextets[space.charCodeAt(0)] = sextetKind.space
 
-/** The bytes of the base64 text between two places, of which the first `skipped` characters are left out. */
+/** Decodes the base64 between two places, without its first `skipped` characters. */
 export function base64Between(view: Uint8Array, start: number, end: number, skipped: number): Uint8Array {
   const out = new Uint8Array(Math.ceil(((end - start) * 3) / 4))
   let length = 0
@@ -144,23 +144,26 @@ export function base64Between(view: Uint8Array, start: number, end: number, skip
   return out.subarray(0, length)
 }
 
-/** The shortest private key that is looked for, an EC key of 32 bytes by itself, has 39 bytes. */
+/** The shortest private key to find is a bare EC key of 32 bytes, which has 39 bytes. */
 const fewestHexDigits = 78
 
 const separates = new Uint8Array(256)
 for (const separator of ' \t\r\n:-,;.xX') separates[separator.charCodeAt(0)] = 1
 
-/** The zero of a prefix 0x is no digit of a run. */
+/** The zero of a prefix 0x is not a digit of a run. */
 const isPrefix = (view: Uint8Array, at: number): boolean => view[at] === 0x30 && ((view[at + 1] ?? 0) | 0x20) === 0x78
 
 const inHexRun = (byte: number | undefined): boolean =>
   byte !== undefined && (separates[byte] === 1 || digit[byte] !== notADigit)
 
-/** Hands over the bytes of every long run of hexadecimal digits, separated or not. Returns the steps taken. */
+/**
+ * Hands over the bytes of every long run of hexadecimal digits, with or without separators. Returns the number of
+ * steps.
+ */
 export function eachHexRun(view: Uint8Array, found: (bytes: Uint8Array) => void): number {
   let steps = 0
   let behind = 0
-  // No run is long enough that does not reach over one of these places.
+  // A long run covers at least one of these places.
   for (let at = fewestHexDigits - 1; at < view.length; at += fewestHexDigits) {
     if (at < behind || !inHexRun(view[at])) continue
     let start = at
@@ -175,7 +178,7 @@ export function eachHexRun(view: Uint8Array, found: (bytes: Uint8Array) => void)
   return steps + Math.ceil(view.length / fewestHexDigits)
 }
 
-/** Whether groups of digits begin at an even place (1), at an odd one (2), or both (3); 0 if there are too few. */
+/** Whether groups of digits begin at an even place (1), at an odd place (2), or both (3). 0 if there are too few. */
 function hexPhases(view: Uint8Array, start: number, end: number): number {
   let phases = 0
   let count = 0

@@ -5,27 +5,27 @@ import { writeChallengeEnvelope, type KeyAgreement, type KeyTransport } from './
 import { agreeOnWrapKey, keyIdentifierOf, type KeyPairOfTwo } from './key-agreement.ts'
 import { cryptoOfCurve, readProofKey, type ProofKey, type ProofRuntime } from './public-key.ts'
 
-/** Octets of the random value `y` that stands behind the text. */
+/** Octets of the random value `y`, which follows the text. */
 export const nonceLength = 32
 
-/** A challenge that the holder of the private key alone can answer. */
+/** A challenge that only the holder of the private key can answer. */
 export interface DecryptionChallenge {
-  /** The DER of a ContentInfo, to be sent. */
+  /** The DER of a ContentInfo. Send this. */
   readonly envelopedData: Uint8Array<ArrayBuffer>
   /**
-   * The answer. It has the entropy of `y`, so its plain SHA-256 is enough to keep; compare hash with hash, or the two
-   * themselves by `equalSecrets`. Single use, ten minutes.
+   * The right answer. It is as random as `y`, so keeping its plain SHA-256 is enough. Compare the hashes, or the values
+   * with `equalSecrets`. Use it once, within ten minutes.
    */
   readonly expectedProof: Uint8Array<ArrayBuffer>
 }
 
 /**
- * Policy rule 14, use `encrypt`: CMS EnvelopedData of the text followed by 32 random octets `y`, which the caller never
- * sees; the proof is HMAC-SHA-256(y, text), the pattern of RFC 5272 section 6.7. The key has passed `checkPublicKey`
- * before.
+ * Policy rule 14, use `encrypt`: makes a CMS EnvelopedData of the text and 32 random octets `y`, which the caller never
+ * sees. The proof is HMAC-SHA-256(y, text), after RFC 5272 section 6.7. Call `checkPublicKey` on the key before.
  *
  * Throws DomainError: `key_use_unfit` for a key that cannot decrypt, `key_not_on_this_runtime`,
- * `key_algorithm_unsupported`, and `key_malformed` also for one that no secret can be shared with (RFC 7748 section 6.1).
+ * `key_algorithm_unsupported`; `key_malformed`, also for a key with which no secret can be shared (RFC 7748 section
+ * 6.1).
  */
 export async function createDecryptionChallenge(
   crypto: Crypto,
@@ -36,7 +36,7 @@ export async function createDecryptionChallenge(
   const key = readProofKey(spki)
   const nonce = random(crypto, nonceLength)
   const initialisationVector = random(crypto, 16)
-  // Extractable, since the wrapping of a key counts as taking it out.
+  // Extractable, because Web Crypto counts wrapping a key as extracting it.
   const contentKey = await crypto.subtle.importKey('raw', random(crypto, 32), 'AES-CBC', true, ['encrypt'])
   const recipient = await encryptFor(crypto, spki, key, contentKey, runtime)
   const algorithm = { name: 'AES-CBC', iv: initialisationVector }
@@ -47,7 +47,7 @@ export async function createDecryptionChallenge(
   }
 }
 
-/** HMAC-SHA-256 with the key `y` over the text: what the service expects and the client answers. */
+/** HMAC-SHA-256 over the text with the key `y`. The service expects it, and the client answers it. */
 export async function decryptionProof(
   crypto: Crypto,
   nonce: Uint8Array,
@@ -95,7 +95,7 @@ async function encryptFor(
   }
 }
 
-/** Ephemeral-static: `own` serves this once and is forgotten. */
+/** Ephemeral-static: `own` is used once and forgotten. */
 async function wrapFor(
   crypto: Crypto,
   side: Omit<KeyPairOfTwo, 'privateKey'>,
@@ -130,7 +130,7 @@ async function importPublicKey(
   }
 }
 
-/** A point off its curve, or one of X25519 with which every secret is zero: the runtime refuses to compute with it. */
+/** The runtime refuses to compute with a point off its curve, or an X25519 point that makes every secret zero. */
 function keyMalformed(cause: unknown): DomainError {
   return new DomainError('key_malformed', 'Nothing can be encrypted to this public key: make a new key pair.', {
     cause,

@@ -22,7 +22,7 @@ export interface KeyTransport {
   readonly encryptedKey: Uint8Array
 }
 
-/** The content-encryption key for a key that agrees on keys: RFC 5652 section 6.2.2, wrapped by AES-256. */
+/** The content-encryption key for a key-agreement key: RFC 5652 section 6.2.2, wrapped with AES-256. */
 export interface KeyAgreement {
   readonly kind: 'agreement'
   /** `EC`: RFC 5753 with the X9.63 KDF and SHA-256. `X25519`: RFC 8418 with HKDF-SHA-256. */
@@ -33,7 +33,7 @@ export interface KeyAgreement {
   readonly encryptedKey: Uint8Array
 }
 
-/** What differs from one challenge to the next; the rest of its EnvelopedData is always the same. */
+/** The parts that differ between challenges. The rest of the EnvelopedData is always the same. */
 export interface ChallengeEnvelope {
   readonly recipient: KeyTransport | KeyAgreement
   /** Of AES-256-CBC, 16 octets. */
@@ -47,10 +47,12 @@ const version = (number: number) => encodeElement(tag.integer, Uint8Array.of(num
 const identifier = (algorithm: string, ...parameters: readonly Uint8Array[]) =>
   sequence(encodeObjectIdentifier(algorithm), ...parameters)
 
-/** RFC 3565 section 2.3.2: without parameters. */
+/** RFC 3565 section 2.3.2: no parameters. */
 const keyWrap = identifier(oid.aes256Wrap)
 
-/** RFC 4055 section 4.1: hash and mask by SHA-256, the label empty and so left out; section 2.1: NULL is written. */
+/**
+ * RFC 4055 section 4.1: hash and mask use SHA-256; the label is empty, so it is left out. Section 2.1: NULL is written.
+ */
 const sha256 = identifier(oid.sha256, encodeElement(tag.null))
 const oaep = identifier(
   oid.rsaesOaep,
@@ -60,15 +62,15 @@ const oaep = identifier(
   ),
 )
 
-/** RFC 5753 section 3.1.1: parameters absent, the curve is that of the recipient. RFC 8418 section 3.1. */
+/** RFC 5753 section 3.1.1: no parameters, the curve is the recipient's. RFC 8418 section 3.1. */
 const agreements = {
   EC: { key: identifier(oid.idEcPublicKey), scheme: identifier(oid.dhSinglePassStdDhSha256Kdf, keyWrap) },
   X25519: { key: identifier(oid.x25519), scheme: identifier(oid.dhSinglePassStdDhHkdfSha256, keyWrap) },
 } as const
 
 /**
- * `ECC-CMS-SharedInfo` of RFC 5753 section 7.2, which RFC 8418 section 2 takes over: the wrap algorithm and the bits
- * of its key, without keying material of the user's.
+ * `ECC-CMS-SharedInfo` of RFC 5753 section 7.2, also used by RFC 8418 section 2: the wrap algorithm and the bits of its
+ * key, without user keying material.
  */
 export const sharedInfo: Uint8Array<ArrayBuffer> = sequence(
   keyWrap,
@@ -111,9 +113,9 @@ function writeAgreement({ on, ephemeral, keyIdentifier, encryptedKey }: KeyAgree
 }
 
 /**
- * Reads what `writeChallengeEnvelope` wrote, and nothing else. It takes out the parts that differ, writes them anew and
- * compares: so every other algorithm, recipient, attribute or encoding is refused without a rule of its own, and an
- * encrypted mail as other programs make it does not pass. Throws MalformedDer.
+ * Reads what `writeChallengeEnvelope` wrote, and nothing else. It reads the parts that differ, writes the whole again
+ * from them, and compares. So any other algorithm, recipient, attribute or encoding is refused without a rule of its
+ * own, and encrypted mail of other programs does not pass. Throws MalformedDer.
  */
 export function readChallengeEnvelope(bytes: Uint8Array): ChallengeEnvelope {
   const contentInfo = new DerSequence(readElement(bytes, tag.sequence))

@@ -5,21 +5,21 @@ import { equalBytes } from '../encoding.ts'
 import { readSpki } from '../spki.ts'
 import { oid } from '../object-identifiers.ts'
 
-/** A public key as far as proofs tell keys apart; `bits` is the content of its BIT STRING. */
+/** The kinds of public keys that proofs distinguish. `bits` is the content of the BIT STRING. */
 export type ProofKey =
   | { readonly kind: 'RSA'; readonly bits: Uint8Array }
   | { readonly kind: 'EC'; readonly bits: Uint8Array; readonly curve: CurveName }
   | { readonly kind: 'Ed25519'; readonly bits: Uint8Array }
   | { readonly kind: 'X25519'; readonly bits: Uint8Array }
 
-/** Policy rule 2: byte for byte. RFC 3279 section 2.3.1, RFC 8410 section 3. */
+/** Policy rule 2: compared byte for byte. RFC 3279 section 2.3.1, RFC 8410 section 3. */
 const rsa = encodeElement(tag.sequence, encodeObjectIdentifier(oid.rsaEncryption), encodeElement(tag.null))
 const ed25519 = encodeElement(tag.sequence, encodeObjectIdentifier(oid.ed25519))
 const x25519 = encodeElement(tag.sequence, encodeObjectIdentifier(oid.x25519))
 
 /**
- * Reads which kind of key a SubjectPublicKeyInfo holds. Whether the key is a good one is `checkPublicKey`'s to say,
- * before. Throws DomainError: `key_malformed`, `key_algorithm_unsupported`.
+ * Reads the kind of key in a SubjectPublicKeyInfo. Before this, `checkPublicKey` decides whether the key is good.
+ * Throws DomainError: `key_malformed`, `key_algorithm_unsupported`.
  */
 export function readProofKey(spki: Uint8Array): ProofKey {
   const { identifier, key: bits } = readPublicKey(spki)
@@ -40,13 +40,13 @@ function readPublicKey(spki: Uint8Array) {
   }
 }
 
-/** What else a proof may need of the runtime. */
+/** What a proof may also need of the runtime. */
 export interface ProofRuntime {
-  /** A Crypto that knows the brainpool curves by their names of RFC 5639; null or absent where there is none. */
+  /** A Crypto that knows the brainpool curves by their names in RFC 5639. Null or absent: there is none. */
   readonly brainpool?: Crypto | null
 }
 
-/** The Crypto that computes on a curve. Throws DomainError `key_not_on_this_runtime` where there is none. */
+/** The Crypto that computes on a curve. Throws DomainError `key_not_on_this_runtime` if there is none. */
 export function cryptoOfCurve(crypto: Crypto, curve: CurveName, { brainpool = null }: ProofRuntime): Crypto {
   if (!ellipticCurve(curve).brainpool) return crypto
   if (brainpool !== null) return brainpool

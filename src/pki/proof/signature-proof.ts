@@ -5,7 +5,7 @@ import { oid } from '../object-identifiers.ts'
 import { verifySignature } from '../signature.ts'
 import { cryptoOfCurve, readProofKey, type ProofKey, type ProofRuntime } from './public-key.ts'
 
-/** The hash that a proof by ECDSA signs with: as strong as the curve, and not for the signer to choose. */
+/** The hash of an ECDSA proof. It is as strong as the curve, and the signer cannot choose it. */
 export const ecdsaHashes: Readonly<Record<CurveName, 'SHA-256' | 'SHA-384' | 'SHA-512'>> = {
   'P-256': 'SHA-256',
   'P-384': 'SHA-384',
@@ -15,7 +15,7 @@ export const ecdsaHashes: Readonly<Record<CurveName, 'SHA-256' | 'SHA-384' | 'SH
   brainpoolP512r1: 'SHA-512',
 }
 
-/** RFC 5758 section 3.2, RFC 8410 section 3: without parameters. RFC 4055 section 5: NULL. */
+/** RFC 5758 section 3.2, RFC 8410 section 3: no parameters. RFC 4055 section 5: NULL. */
 const ecdsaAlgorithms = {
   'SHA-256': encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha256)),
   'SHA-384': encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha384)),
@@ -29,9 +29,9 @@ const rsaAlgorithm = encodeElement(
 const ed25519Algorithm = encodeElement(tag.sequence, encodeObjectIdentifier(oid.ed25519))
 
 /**
- * Policy rule 14, use `sign` and `dual`: whether `proof` is the signature of the key over the text and nothing else.
- * RSA PKCS#1 v1.5 with SHA-256; ECDSA in DER with the hash of the curve; Ed25519. The key has passed
- * `checkPublicKey` before. False for any signature that does not verify.
+ * Policy rule 14, uses `sign` and `dual`: whether `proof` is the key's signature over exactly the text. RSA PKCS#1 v1.5
+ * with SHA-256; ECDSA in DER with the hash of the curve; Ed25519. Call `checkPublicKey` on the key before. False for a
+ * signature that does not verify.
  *
  * Throws DomainError: `key_use_unfit` for a key that cannot sign, `key_not_on_this_runtime`, `key_malformed`,
  * `key_algorithm_unsupported`.
@@ -50,8 +50,8 @@ export async function verifySignatureProof(
 }
 
 /**
- * The AlgorithmIdentifier of what a key signs here, in proofs and in requests: RSA PKCS#1 v1.5 with SHA-256, ECDSA with
- * the hash of the curve, Ed25519. Throws DomainError `key_use_unfit`.
+ * The AlgorithmIdentifier of signatures in proofs and requests: RSA PKCS#1 v1.5 with SHA-256, ECDSA with the hash of
+ * the curve, Ed25519. Throws DomainError `key_use_unfit`.
  */
 export function signatureIdentifierOf(key: ProofKey): Uint8Array {
   switch (key.kind) {

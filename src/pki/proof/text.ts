@@ -1,18 +1,18 @@
-/** What a proof is for: a key of one's own to be certified, or a key that is reported as compromised. */
+/** What a proof is for: to certify one's own key, or to report a compromised key. */
 export type ProofPurpose = 'possession' | 'compromise'
 
 export type ProofLabel = 'certbook-pop-v1' | 'certbook-compromise-v1'
 
-/** The labels keep the two purposes apart: a proof for one is worth nothing for the other. */
+/** The labels separate the two purposes. A proof for one does not work for the other. */
 export const proofLabels: Readonly<Record<ProofPurpose, ProofLabel>> = {
   possession: 'certbook-pop-v1',
   compromise: 'certbook-compromise-v1',
 }
 
-/** What stands in a proof's text, and so what a proof is bound to. */
+/** The parts of a proof's text. The proof is bound to them. */
 export interface ProofTextParts {
   readonly label: ProofLabel
-  /** The origin of `PUBLIC_URL`, as `URL.origin` writes it: without a slash at its end. */
+  /** The origin of `PUBLIC_URL`, as `URL.origin` writes it: without a slash at the end. */
   readonly origin: string
   readonly challengeId: string
   /** SHA-256 of the SubjectPublicKeyInfo in DER, lower-case hexadecimal. */
@@ -26,9 +26,9 @@ const sha256Form = /^[0-9a-f]{64}$/
 const encoder = new TextEncoder()
 
 /**
- * The text T of policy rule 14, the only thing that a key signs, or decrypts and answers for. Each part stands on a
- * line of its own, and a part that could hold a line feed, or a document, is refused: else whoever names the challenge
- * could choose what is signed. Throws RangeError.
+ * The text T of policy rule 14. A key signs or answers for nothing else. Each part stands on its own line. A part that
+ * could hold a line feed or a document is refused: otherwise whoever names the challenge could choose what is signed.
+ * Throws RangeError.
  */
 export function proofText({ label, origin, challengeId, spkiSha256 }: ProofTextParts): Uint8Array<ArrayBuffer> {
   if (!originForm.test(origin)) throw new RangeError('The origin is a scheme, a host and perhaps a port.')

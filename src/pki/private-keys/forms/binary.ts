@@ -3,7 +3,7 @@ import { pgpSecretKeyAt } from './pgp.ts'
 
 const ascii = (text: string): number[] => Array.from(text, (letter) => letter.charCodeAt(0))
 
-/** How a form begins that is known by its first bytes; null stands for any byte. */
+/** The first bytes of forms that are known by them. Null stands for any byte. */
 const magics: readonly { readonly form: PrivateKeyForm; readonly bytes: readonly (number | null)[] }[] = [
   { form: 'jks', bytes: [0xfe, 0xed, 0xfe, 0xed, 0, 0, 0] },
   { form: 'jceks', bytes: [0xce, 0xce, 0xce, 0xce, 0, 0, 0] },
@@ -36,10 +36,10 @@ beginnings[0x52] = begins.cngRsa
 // RFC 9580 section 4.2: packet types 5 and 7, in the older format with any length type, and in the newer one
 for (const byte of [0x94, 0x95, 0x96, 0x97, 0x9c, 0x9d, 0x9e, 0x9f, 0xc5, 0xc7]) beginnings[byte] = begins.pgp
 
-/** No look at one place reads more bytes than this. */
+/** One look at one place never reads more bytes than this. */
 const stepsPerPlace = 64
 
-/** Finds the forms that are not text, wherever they begin. Returns the steps taken, linear in the size. */
+/** Finds binary forms wherever they begin. Returns the number of steps, which is linear in the size. */
 export function scanBinary(view: Uint8Array, report: Report): number {
   let steps = view.length
   for (let at = 0; at < view.length; at++) {
@@ -49,7 +49,7 @@ export function scanBinary(view: Uint8Array, report: Report): number {
     if (form === null) continue
     steps += stepsPerPlace
     report(form, view.subarray(at))
-    // What stands inside of the form is not told again. A store may hold keys that are readable by themselves.
+    // What stands inside the form is not reported again. But a key store may hold keys that can be read.
     if (form === 'pkcs8' || form === 'pkcs1' || form === 'sec1') at = Math.max(at, endOf(view, at) - 1)
   }
   return steps
@@ -71,7 +71,7 @@ function hasAt(view: Uint8Array, at: number, bytes: readonly (number | null)[]):
   return true
 }
 
-/** bcrypt.h: BCRYPT_RSAPRIVATE_MAGIC or BCRYPT_RSAFULLPRIVATE_MAGIC, bits, then sizes that agree with them. */
+/** bcrypt.h: BCRYPT_RSAPRIVATE_MAGIC or BCRYPT_RSAFULLPRIVATE_MAGIC, the bits, then sizes that fit them. */
 function isCngRsa(view: Uint8Array, at: number): boolean {
   if (!hasAt(view, at, cngRsa) || (view[at + 3] !== 0x32 && view[at + 3] !== 0x33)) return false
   const little = (offset: number): number => (view[at + offset] ?? 0) + (view[at + offset + 1] ?? 0) * 256
@@ -79,14 +79,14 @@ function isCngRsa(view: Uint8Array, at: number): boolean {
   return !high && little(4) >= 256 && little(12) === Math.ceil(little(4) / 8) && little(8) > 0 && little(8) <= 8
 }
 
-/** Where the content of the element at `at` begins; -1 where no header stands. */
+/** Where the content of the element at `at` begins. -1 if no header is there. */
 function contentOf(view: Uint8Array, at: number): number {
   const first = view[at + 1] ?? 0xff
   if (first <= 0x80) return at + 2
   return first <= 0x84 ? at + 2 + (first & 0x7f) : -1
 }
 
-/** Where the element at `at` ends, as its length says; at its content, where the length is indefinite. */
+/** Where the element at `at` ends by its length. With an indefinite length: where its content begins. */
 function endOf(view: Uint8Array, at: number): number {
   const content = contentOf(view, at)
   if (content < 0) return view.length
@@ -104,8 +104,8 @@ const javaEncryption = [0x2b, 0x06, 0x01, 0x04, 0x01, 0x2a, 0x02]
 const pkcs7 = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07]
 
 /**
- * The form of a SEQUENCE at `at`, by how its first elements follow each other. A certificate request begins with a
- * version too, but what follows is a Name, whose elements are no OBJECT IDENTIFIERs.
+ * The form of the SEQUENCE at `at`, by the types of its first elements. A certificate request begins with a version
+ * too, but a Name follows, whose elements are not OBJECT IDENTIFIERs.
  */
 function derFormAt(view: Uint8Array, at: number): PrivateKeyForm | null {
   const content = contentOf(view, at)

@@ -17,8 +17,8 @@ const privateMembers = ['d', 'priv']
 const marks = { type: 1, value: 2, told: 4 } as const
 
 /**
- * Finds JSON objects with "kty" and "d" (RFC 7517, RFC 7518) or "priv", however deep, also where the quotes around a
- * string that held them have lost their meaning because escapes were resolved. One step for each byte.
+ * Finds JSON objects with "kty" and "d" (RFC 7517, RFC 7518) or "priv" at any depth. Also finds them inside a string
+ * whose quotes lost their meaning when escapes were resolved. One step per byte.
  */
 export function scanJwk(view: Uint8Array, report: Report): number {
   const starts = [0]
@@ -37,7 +37,7 @@ export function scanJwk(view: Uint8Array, report: Report): number {
       found[top] = (found[top] ?? 0) | memberAt(view, at)
       if (found[top] === (marks.type | marks.value)) {
         found[top] |= marks.told
-        // Told now, since a body that was cut off never closes the object.
+        // Report it now: a body that was cut off never closes the object.
         report('jwk')
       }
     }
@@ -45,7 +45,7 @@ export function scanJwk(view: Uint8Array, report: Report): number {
   return view.length
 }
 
-/** What the member whose name begins with the quote at `at` says of the object. */
+/** What the member whose name begins with the quote at `at` tells about its object. */
 function memberAt(view: Uint8Array, at: number): number {
   const type = isName(view, at + 1, 'kty')
   const name = type ? 'kty' : privateMembers.find((member) => isName(view, at + 1, member))
@@ -59,7 +59,7 @@ function memberAt(view: Uint8Array, at: number): number {
   return view[place] === quote && first !== undefined && first !== quote ? marks.value : 0
 }
 
-/** The last byte of the string behind the colon at `at`, if it can hold no object; else the colon itself. */
+/** The last byte of the string after the colon at `at`, if it cannot hold an object. Otherwise the colon itself. */
 function behindPlainString(view: Uint8Array, at: number): number {
   let place = at + 1
   while (isSpace(view[place])) place++

@@ -1,6 +1,6 @@
 import type { PrivateKeyForm } from '../form.ts'
 
-/** Longer than any label in use, and how far a look back goes. */
+/** No label in use is longer. A look back goes this far. */
 const longestLabel = 64
 
 const letters = (view: Uint8Array, start: number, end: number): string =>
@@ -22,9 +22,9 @@ const isPuttyLine = (view: Uint8Array, at: number): boolean =>
   view[at + 4] === 0x2d && /^lines: ?[0-9]/i.test(letters(view, at + 5, at + 13))
 
 /**
- * The form that a label (RFC 7468 section 2, RFC 9580 section 6.2, RFC 4716) or a line of PuTTY's names, whose word "private" stands around
- * the letter V at `at`. Case and spacing are free where two dashes come before BEGIN or END; without dashes only
- * capitals count, so that a sentence about a private key is none.
+ * The form that a label or a line of PuTTY names. The label's word "private" stands around the letter V at `at`. RFC
+ * 7468 section 2, RFC 9580 section 6.2, RFC 4716. After two dashes and BEGIN or END, case and spacing are free. Without
+ * dashes only capitals count, so that a sentence about private keys is not taken for one.
  */
 export function labelledFormAt(view: Uint8Array, at: number): PrivateKeyForm | null {
   if (isPuttyLine(view, at)) return 'putty'

@@ -2,19 +2,22 @@
 export interface PgpSecretKey {
   /** RFC 9580 section 9.1. */
   readonly algorithm: number
-  /** The OID of the curve without its header, where the algorithm has one. */
+  /** The OID of the curve without its header, if the algorithm has one. */
   readonly curve: Uint8Array | null
-  /** What stands behind the octet that says "not encrypted"; null where it is encrypted. */
+  /** What follows the octet "not encrypted". Null if the key is encrypted. */
   readonly secret: Uint8Array | null
 }
 
-/** RFC 9580 section 9.2: the first two octets of every curve's OID that is in use. */
+/** RFC 9580 section 9.2: the first two octets of the OIDs of all curves in use. */
 const curveBeginnings = [0x2a86, 0x2b81, 0x2b24, 0x2b06, 0x2b65]
 
-/** Packets that follow a secret key: signature, user id, user attribute, subkeys, padding, trust, another key. */
+/**
+ * The types of packets that may follow a secret key: signature, user id, user attribute, subkeys, padding, trust,
+ * another key.
+ */
 const followers = new Set([2, 5, 6, 7, 12, 13, 14, 17, 21])
 
-/** RFC 9580 section 3.2: where the MPI at `at` ends; -1 where its first octet does not have the bits it says. */
+/** RFC 9580 section 3.2: where the MPI at `at` ends. -1 if its first octet does not fit its number of bits. */
 function endOfMpi(view: Uint8Array, at: number, least: number, most: number): number {
   const bits = (view[at] ?? 0) * 256 + (view[at + 1] ?? 0)
   if (bits < least || bits > most) return -1
@@ -28,7 +31,7 @@ function endOfMpis(view: Uint8Array, at: number, count: number): number {
   return place
 }
 
-/** Where the public values of a key end; -1 where they are not what the algorithm has. */
+/** Where the public values of a key end. -1 if they do not fit the algorithm. */
 function endOfPublicValues(view: Uint8Array, at: number, algorithm: number): number {
   if (algorithm >= 1 && algorithm <= 3) {
     const modulus = endOfMpi(view, at, 512, 16_384)
@@ -47,7 +50,7 @@ function endOfPublicValues(view: Uint8Array, at: number, algorithm: number): num
   return view[point] === 3 && view[point + 1] === 1 ? point + 4 : -1
 }
 
-/** RFC 9580 section 4.2.1 and 4.2.2: where the body of the packet begins and ends, if it is of definite length. */
+/** RFC 9580 section 4.2.1 and 4.2.2: where the body of a packet begins and ends. Null if its length is not definite. */
 function bodyOf(view: Uint8Array, at: number): { start: number; end: number } | null {
   const header = view[at] ?? 0
   const one = view[at + 1] ?? 0
@@ -63,7 +66,7 @@ function bodyOf(view: Uint8Array, at: number): { start: number; end: number } | 
   return one < 255 ? null : { start: at + 6, end: at + 6 + sizeAt(view, at + 2) }
 }
 
-/** Whether the packet is the last thing there is, goes on beyond it, or is followed by what may follow it. */
+/** Whether the packet is the last one, is cut off, or is followed by a packet that may follow it. */
 function endsWell(view: Uint8Array, end: number): boolean {
   const next = view[end]
   if (next === undefined) return true
@@ -72,8 +75,8 @@ function endsWell(view: Uint8Array, end: number): boolean {
 }
 
 /**
- * RFC 9580 section 5.5.3: a secret key packet at `at`; null where there is none. Its first octet is not rare, so
- * everything that is readable of it must be as the standard has it: in random bytes that is so once in 2^38 places.
+ * RFC 9580 section 5.5.3: the secret key packet at `at`, or null. Its first octet is common, so everything readable of
+ * it must fit the standard. In random bytes that happens at one of 2^38 places.
  */
 export function pgpSecretKeyAt(view: Uint8Array, at: number): PgpSecretKey | null {
   const body = bodyOf(view, at)

@@ -17,7 +17,7 @@ import { mergeInto, separateNumbers } from './merge.ts'
 import { reportOf } from './processes.ts'
 import { ldifHead } from './slapd.ts'
 import type { PartOrder, PartReport } from './stock-process.ts'
-import { settledMilliseconds } from './stocking.ts'
+import { GatheringSqlite, settledMilliseconds } from './stocking.ts'
 
 /** Asks a service without a socket, as if over TLS from one network of very many. */
 export const askFrom =
@@ -129,7 +129,10 @@ const partOf = (from: number, to: number, part: number, parts: number): [number,
 ]
 
 async function stockPart(order: PartOrder): Promise<PartReport> {
-  const child = fork(partScript, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(partScript, {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    execArgv: ['--max-semi-space-size=64'],
+  })
   await reportOf(child)
   const report = reportOf(child)
   child.send(order)
@@ -143,7 +146,10 @@ async function makeEmpty(dataDir: string): Promise<void> {
 }
 
 async function sealEntries(dataDir: string): Promise<void> {
-  const node = await openNodeService(testConfig(dataDir), { writeLog: () => undefined })
+  const node = await openNodeService(testConfig(dataDir), {
+    openMain: (connection) => new GatheringSqlite(connection),
+    writeLog: () => undefined,
+  })
   const [job] = node.service.jobs.filter(({ name }) => name === 'audit-seal')
   await job?.run()
   await node.close()

@@ -23,7 +23,7 @@ const subscribersPerWave = 1_000
 const atOnce = 64
 
 /** A database whose batches stay in one open transaction until there are thousands of them. */
-class GatheringSqlite extends Sqlite {
+export class GatheringSqlite extends Sqlite {
   readonly #connection: SqliteConnection
   readonly #runner: SqliteBatchRunner
   #gathered = 0
@@ -36,6 +36,8 @@ class GatheringSqlite extends Sqlite {
     connection.pragma('journal_mode = MEMORY')
     connection.pragma('synchronous = OFF')
     connection.pragma('secure_delete = OFF')
+    // A stock that breaks off is made anew.
+    connection.pragma('foreign_keys = OFF')
     connection.pragma('cache_size = -1000000')
     connection.pragma('cache_spill = OFF')
   }

@@ -1,48 +1,21 @@
+import { cfsslExample } from './ca-kinds/cfssl.ts'
+import { exampleCertificate as pem, exampleSettings as common } from './ca-kinds/common.ts'
+import { estExample } from './ca-kinds/est.ts'
 import type { Example } from './openapi-document.ts'
 
 /** Examples of CA connections and routing rules. */
 
 const time = '2026-11-21T12:00:00.000Z'
 const id = 'bmV3LWNvbm5lY3Rpb24taQ'
-const pem = '-----BEGIN CERTIFICATE-----\n…'
-
-const common = {
-  name: 'internal CA',
-  recipient: 'Example Trust Services GmbH',
-  country: 'DE',
-  keyPolicy: 'sbr-strict',
-  anchors: pem,
-  intermediates: null,
-  revocationLists: ['http://crl.example.com/mail.crl'],
-}
-const est = {
-  ...common,
-  kind: 'est',
-  url: 'https://ca.example.com',
-  tlsAnchors: pem,
-  timeoutSeconds: 30,
-  label: 'smime',
-  authentication: 'client-certificate',
-  answersAgain: false,
-  mailboxChallenge: null,
-}
-const cfssl = {
-  ...common,
-  kind: 'cfssl',
-  url: 'https://ca.example.com',
-  tlsAnchors: pem,
-  profile: 'mail-dual',
-  authKey: '00112233445566778899aabbccddeeff',
-}
 const connection = {
   id,
-  kind: 'est',
+  kind: estExample.kind,
   name: common.name,
   recipient: common.recipient,
   country: common.country,
   state: 'active',
   version: 2,
-  settings: est,
+  settings: estExample,
   credentials: 'kept',
   keyForCa: {
     form: 'certificate-request',
@@ -107,9 +80,9 @@ const revocation = {
 
 export const caExamples: Readonly<Record<string, Example>> = {
   listCaConnections: { answer: { items: [connection], next: null } },
-  makeCaConnection: { request: cfssl },
+  makeCaConnection: { request: cfsslExample },
   readCaConnection: { answer: connection },
-  changeCaConnection: { request: est, answer: connection },
+  changeCaConnection: { request: estExample, answer: connection },
   certifyCaConnection: { request: { certificate: pem }, answer: connection },
   testCaConnection: {
     answer: {

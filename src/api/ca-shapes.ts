@@ -1,154 +1,18 @@
 import { z } from 'zod'
+import { caKinds, caSettings } from './ca-kinds/all.ts'
+import { certificates, shortText } from './ca-kinds/common.ts'
 import { caRevocationState, requestState } from './admin-shapes.ts'
 import { accountType, certificateUse, pageQuery, revocationReason } from './shapes.ts'
 
 /** The wire shapes of CA integration under `/v1/admin`: connections, routing rules, what operators and approvers do. */
 
-const shortText = z
-  .string()
-  .trim()
-  .min(1)
-  .max(200)
-  .refine((value) => !/[\p{Cc}\p{Bidi_Control}]/u.test(value), 'must be one line of plain text')
 const identifier = z.string().min(1).max(64)
 
-/** One or more certificates, PEM. */
-const certificates = z.string().min(1).max(200_000)
-
-const hasNoCredentials = (value: string): boolean => {
-  if (!URL.canParse(value)) return true
-  const { username, password } = new URL(value)
-  return username === '' && password === ''
-}
-
-/**
- * The address of a CA: TLS, or this machine. The paths of its API are added to it, so it has no credentials, query or
- * fragment, not even empty ones.
- */
-const baseUrl = z
-  .string()
-  .max(500)
-  .refine(
-    (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol),
-    'must be an https: URL, or http: on this machine',
-  )
-  .refine(
-    (value) => !/[?#]/.test(value) && hasNoCredentials(value),
-    'must have no user, password, query or fragment: credentials have fields of their own',
-  )
-  .transform((value) => (URL.canParse(value) ? new URL(value).href : value).replace(/\/+$/, ''))
-
-const listUrl = z
-  .string()
-  .max(500)
-  .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an http: or https: URL')
-  .refine((value) => hasNoCredentials(value), 'must have no user and password: a list is for everybody')
-  .transform((value) => (URL.canParse(value) ? new URL(value).href : value))
-
-/** The settings that all external CAs have. */
-const common = {
-  /** The name for administrators. */
-  name: shortText,
-  /** Who runs the CA. The privacy page names this recipient. */
-  recipient: shortText,
-  /** ISO 3166-1 alpha-2. */
-  country: z
-    .string()
-    .regex(/^[A-Z]{2}$/, 'must be two capital letters, such as DE')
-    .nullable()
-    .default(null),
-  /** The key policy under which it issues. */
-  keyPolicy: z.enum(['sbr-strict', 'private']).default('sbr-strict'),
-  /** The CA certificates to which issued certificates must lead. */
-  anchors: certificates,
-  /** CA certificates between an anchor and issued certificates, if the CA does not send them. */
-  intermediates: certificates.nullable().default(null),
-  /** The addresses of the CA's revocation lists. */
-  revocationLists: z.array(listUrl).max(10).default([]),
-}
-
-/** The further settings of a CA that is called over the network. */
-const remote = {
-  ...common,
-  url: baseUrl,
-  /** Verifies the CA's TLS certificate, instead of the anchors of the runtime. */
-  tlsAnchors: certificates.nullable().default(null),
-  timeoutSeconds: z.int().min(1).max(120).default(30),
-}
-
-/** The sender of the mail by which the CA itself has the mailbox proved. Null if it sends none. */
-const mailboxChallenge = z.strictObject({ sender: shortText }).nullable().default(null)
-
-const secret = z.string().min(1).max(1_000)
-
-const cfsslSettings = z.strictObject({
-  ...remote,
-  kind: z.literal('cfssl'),
-  /** The profile for rules that name none. Null: the CA's default. */
-  profile: shortText.nullable().default(null),
-  label: shortText.nullable().default(null),
-  /** False if every profile has a `CSRWhitelist` that takes only the key. Otherwise CFSSL copies names from the CSR. */
-  takesContentFromCsr: z.boolean().default(true),
-  /** The key of `authsign`; null for `sign`. Null in a change keeps the present one. */
-  authKey: z
-    .string()
-    .regex(/^(?:[0-9a-fA-F]{2}){16,64}$/, 'must be 16 to 64 bytes in hexadecimal')
-    .nullable()
-    .default(null),
-})
-
-const stepCaSettings = z.strictObject({
-  ...remote,
-  kind: z.literal('step-ca'),
-  /** The name of the JWK provisioner with the public key of this connection. */
-  provisioner: shortText,
-})
-
-const password = z.strictObject({ user: secret, password: secret })
-
-const estSettings = z.strictObject({
-  ...remote,
-  kind: z.literal('est'),
-  /** The CA label in the path, RFC 7030 section 3.2.2. */
-  label: z
-    .string()
-    .regex(/^[\w.-]{1,100}$/)
-    .nullable()
-    .default(null),
-  authentication: z.enum(['password', 'client-certificate']),
-  password: password.nullable().default(null),
-  /** Whether the CA answers the same request with the certificate that it issued before. */
-  answersAgain: z.boolean().default(false),
-  mailboxChallenge,
-})
-
-const ejbcaSettings = z.strictObject({
-  ...remote,
-  kind: z.literal('ejbca'),
-  certificateProfile: shortText,
-  endEntityProfile: shortText,
-  certificateAuthority: shortText,
-  /** Whether its profiles copy names and extensions from the CSR. */
-  takesContentFromCsr: z.boolean().default(true),
-  authentication: z.enum(['token', 'client-certificate']),
-  token: z.string().min(1).max(8_000).nullable().default(null),
-  mailboxChallenge,
-})
-
-const manualSettings = z.strictObject({ ...common, kind: z.literal('manual'), mailboxChallenge })
-
 /** The settings of a CA connection. */
-export const caConnectionRequest = z
-  .discriminatedUnion('kind', [cfsslSettings, stepCaSettings, estSettings, ejbcaSettings, manualSettings])
-  .meta({ id: 'CaConnectionRequest' })
+export const caConnectionRequest = caSettings.meta({ id: 'CaConnectionRequest' })
 export type CaConnectionRequest = z.output<typeof caConnectionRequest>
-export type CfsslSettings = Extract<CaConnectionRequest, { kind: 'cfssl' }>
-export type StepCaSettings = Extract<CaConnectionRequest, { kind: 'step-ca' }>
-export type EstSettings = Extract<CaConnectionRequest, { kind: 'est' }>
-export type EjbcaSettings = Extract<CaConnectionRequest, { kind: 'ejbca' }>
-export type ManualSettings = Extract<CaConnectionRequest, { kind: 'manual' }>
-
-export const caKind = z.enum(['embedded', 'cfssl', 'step-ca', 'est', 'ejbca', 'manual'])
+/** The CA inside, or one that others run. */
+export const caKind = z.enum(['embedded', ...caKinds.map(({ kind }) => kind)])
 export type CaKind = z.infer<typeof caKind>
 
 /** The kinds of keys, as rules and questions name them. */

@@ -4,19 +4,12 @@ import type { AuditEvent } from '../audit/entries.ts'
 import { DomainError, type ErrorCode } from '../errors.ts'
 import { ConstraintFailed, type GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
-import { createAdapter } from './adapters.ts'
-import { nextCredentials } from './credentials.ts'
+import { withClientCertificate } from './adapters/client-key.ts'
+import type { Credentials } from './adapters/kind.ts'
+import { adapterKind } from './adapters/registry.ts'
 import { requireFit } from './fitness.ts'
-import { withClientCertificate } from './keys-for-ca.ts'
 import type { CaDeps } from './deps.ts'
-import {
-  changedFields,
-  openCredentials,
-  readSettings,
-  sealCredentials,
-  settingsToKeep,
-  type Credentials,
-} from './settings.ts'
+import { changedFields, openCredentials, readSettings, sealCredentials, settingsToKeep } from './kept.ts'
 import {
   insertConnection,
   markActive,
@@ -104,14 +97,14 @@ function valuesOf(
 
 /** What an adapter cannot work with is refused before it is kept, rather than when a request comes. */
 function requireAdapter(deps: ChangeDeps, request: CaConnectionRequest, credentials: Credentials): void {
-  createAdapter(deps, request, credentials)
+  adapterKind(request.kind).create(deps, request, credentials)
 }
 
 /** Makes a connection. Throws `connection_unfit`, `not_on_this_runtime`, `connection_name_taken`. */
 export async function makeConnection(deps: ChangeDeps, request: CaConnectionRequest, by: string): Promise<string> {
   await requireFit(deps, request)
   const id = randomId(deps.random)
-  const credentials = await nextCredentials(deps, request, null)
+  const credentials = await adapterKind(request.kind).nextCredentials(deps, request, null)
   requireAdapter(deps, request, credentials)
   const now = deps.clock()
   const facts = { kind: request.kind, recipient: request.recipient, url: urlOf(request) }
@@ -158,7 +151,7 @@ export async function changeConnection(
   }
   await requireFit(deps, request)
   const before = { settings: readSettings(row), credentials: openCredentials(deps.keys, row) }
-  const credentials = await nextCredentials(deps, request, before)
+  const credentials = await adapterKind(request.kind).nextCredentials(deps, request, before)
   requireAdapter(deps, request, credentials)
   const now = deps.clock()
   const movesAway = caOf(before.settings) !== caOf(request)

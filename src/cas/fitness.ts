@@ -16,7 +16,7 @@ const unfit = (detail: string): DomainError => new DomainError('connection_unfit
  */
 export async function requireFit(deps: FitnessDeps, request: CaConnectionRequest): Promise<void> {
   await requireAuthorities(deps, request)
-  if (request.kind === 'manual') return
+  if (!('url' in request)) return
   requireSafeUrl(request.url)
   if (request.tlsAnchors !== null) readCertificates(request.tlsAnchors)
   requireRuntime(deps, request)
@@ -52,7 +52,7 @@ function requireSafeUrl(url: string): void {
 
 function requireRuntime(
   { outgoing: { can } }: FitnessDeps,
-  request: Exclude<CaConnectionRequest, { kind: 'manual' }>,
+  request: Extract<CaConnectionRequest, { url: string }>,
 ): void {
   if (request.tlsAnchors !== null && !can.ownTrustAnchors) {
     throw new DomainError(

@@ -1,11 +1,11 @@
 import { parseCertificate } from '../pki/certificate.ts'
 import { readCertificates } from '../pki/pem.ts'
-import { createAdapter } from './adapters.ts'
+import { clientCertificateOf } from './adapters/client-key.ts'
 import type { CaAdapter } from './adapters/contract.ts'
+import { adapterKind } from './adapters/registry.ts'
 import { embeddedConnection, type OpenConnection } from './contract.ts'
 import type { CaDeps } from './deps.ts'
-import { clientCertificateOf } from './keys-for-ca.ts'
-import { credentialsStanding, openCredentials, readSettings } from './settings.ts'
+import { credentialsStanding, openCredentials, readSettings } from './kept.ts'
 import { readConnection, type ConnectionRow } from './store.ts'
 
 type PrepareDeps = Pick<CaDeps, 'keys' | 'outgoing' | 'clock' | 'crypto' | 'random' | 'embedded'>
@@ -54,7 +54,7 @@ function prepareConnection(deps: PrepareDeps, row: ConnectionRow): Prepared {
   const anchors = readCertificates(settings.anchors)
   const intermediates = settings.intermediates === null ? [] : readCertificates(settings.intermediates)
   const client = clientCertificateOf(credentials)?.chain.slice(0, 1) ?? []
-  const adapter = createAdapter(deps, settings, credentials)
+  const adapter = adapterKind(row.kind).create(deps, settings, credentials)
   const isReady = row.state !== 'removed' && credentialsStanding(row, credentials) !== 'missing'
   return {
     keyPolicy: settings.keyPolicy,

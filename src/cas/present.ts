@@ -1,11 +1,13 @@
 import { keyAlgorithm, type CaConnectionAnswer } from '../api/ca-shapes.ts'
 import { timestamp } from '../api/room.ts'
+import { certificateRequestForCa } from './adapters/client-key.ts'
 import type { CaAdapter } from './adapters/contract.ts'
+import type { Credentials } from './adapters/kind.ts'
+import { adapterKind } from './adapters/registry.ts'
 import { ofKey } from './routing/route.ts'
-import { keyForCa } from './keys-for-ca.ts'
 import type { Prepared } from './open.ts'
 import type { CaDeps, RequestCounts } from './deps.ts'
-import { credentialsStanding, openCredentials, shownSettings } from './settings.ts'
+import { credentialsStanding, openCredentials, shownSettings } from './kept.ts'
 import { readLists, type ConnectionRow } from './store.ts'
 
 const none: RequestCounts = { waiting: 0, pending: 0, unknown: 0, left: 0 }
@@ -23,6 +25,17 @@ const whatItCan = (adapter: CaAdapter): CaConnectionAnswer['can'] => {
 }
 
 const timeOrNull = (at: number | null): string | null => (at === null ? null : timestamp(at))
+
+/** What the CA's owner has to be given. The private part of a key never leaves. */
+async function keyForCa(
+  { crypto }: Pick<CaDeps, 'crypto'>,
+  { kind, name }: ConnectionRow,
+  credentials: Credentials,
+): Promise<CaConnectionAnswer['keyForCa']> {
+  if (kind === 'embedded') return null
+  const own = await adapterKind(kind).keyForCa(crypto, credentials)
+  return own ?? certificateRequestForCa(crypto, name, credentials)
+}
 
 /** A connection as administrators see it: nothing that is secret. */
 export async function presentConnection(
@@ -44,7 +57,7 @@ export async function presentConnection(
     version: row.version,
     settings: row.kind === 'embedded' ? { keyPolicy: deps.embedded.keyPolicy } : shownSettings(row),
     credentials: credentialsStanding(row, credentials),
-    keyForCa: await keyForCa(deps.crypto, row.name, credentials),
+    keyForCa: await keyForCa(deps, row, credentials),
     can: whatItCan(adapter),
     circuit: {
       state: row.openUntil === null ? 'closed' : 'open',

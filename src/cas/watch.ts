@@ -3,7 +3,7 @@ import { parseCertificate } from '../pki/certificate.ts'
 import type { Gauge } from '../ports/meter.ts'
 import type { Opening } from './open.ts'
 import type { CaDeps, RequestCounts } from './deps.ts'
-import { credentialsStanding, openCredentials } from './settings.ts'
+import { credentialsStanding, openCredentials } from './kept.ts'
 import { readConnections, type ConnectionRow } from './store.ts'
 
 const warnedBefore = 30 * 86_400_000

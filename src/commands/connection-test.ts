@@ -1,3 +1,4 @@
+import { factsOfKind } from '../api/ca-kinds/all.ts'
 import type { CaCheckAnswer, CaConnectionAnswer } from '../api/ca-shapes.ts'
 import { table } from './terminal.ts'
 
@@ -21,13 +22,8 @@ const advice: Readonly<Record<string, string>> = {
     'right --anchors, and --intermediates where there are any.',
 }
 
-/** What Go answers for a path that CFSSL does not serve. */
-const noSuchPath = '404 page not found'
-const noSuchEndpoint = 'CFSSL has no such endpoint: has the url a path, or is an authKey needed, or not needed?'
-
 function adviceOn({ kind }: Pick<CaConnectionAnswer, 'kind'>, { failure, caSaid }: CaCheckAnswer): string {
-  if (kind === 'cfssl' && caSaid === noSuchPath) return noSuchEndpoint
-  return advice[failure ?? ''] ?? ''
+  return factsOfKind(kind)?.adviceOn?.[caSaid ?? ''] ?? advice[failure ?? ''] ?? ''
 }
 
 /** Says the result of a connection test in words. */

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { z } from 'zod'
+import { caKinds, factsOfKind } from '../api/ca-kinds/all.ts'
 import { caCheckAnswer, caConnectionAnswer, type CaConnectionAnswer } from '../api/ca-shapes.ts'
 import { pageOf } from '../api/shapes.ts'
 import { asAdministrator, setting, withQuery, type Caller, type ServiceOptions } from './caller.ts'
@@ -42,9 +43,8 @@ const list = (options: ListOptions): Promise<void> =>
 const createdWhen = ({ kind, createdAt }: Pick<CaConnectionAnswer, 'kind' | 'createdAt'>): string =>
   kind === 'embedded' ? '-' : createdAt
 
-/** CFSSL without a certificate store answers each revocation with an error. A connection test cannot show that. */
 const revokes = ({ kind, can }: Pick<CaConnectionAnswer, 'kind' | 'can'>): string =>
-  kind === 'cfssl' && can.revoke ? 'where it has a certificate database' : String(can.revoke)
+  can.revoke ? (factsOfKind(kind)?.revokesWhere ?? 'true') : 'false'
 
 /** A connection in words. What takes many lines comes last. */
 function described({
@@ -102,18 +102,25 @@ function parsed(json: string): unknown {
   }
 }
 
-/** The secret for a kind of CA, if the environment holds one. */
-function secretFor(kind: unknown): Record<string, unknown> {
-  const authKey = setting('CERTBOOK_CA_AUTH_KEY')
-  const user = setting('CERTBOOK_CA_USER')
-  const password = setting('CERTBOOK_CA_PASSWORD')
-  const token = setting('CERTBOOK_CA_TOKEN')
-  if (kind === 'cfssl' && authKey !== null) return { authKey }
-  if (kind === 'ejbca' && token !== null) return { token }
-  if (kind !== 'est' || (user === null && password === null)) return {}
-  if (user !== null && password !== null) return { password: { user, password } }
-  throw new CommandFailed('set both CERTBOOK_CA_USER and CERTBOOK_CA_PASSWORD, or none of them')
+/** A secret of several parts. Undefined if the environment holds none of them. */
+function partsFrom(variables: Readonly<Record<string, string>>): Record<string, string> | undefined {
+  const found = Object.entries(variables).flatMap(([part, variable]) => {
+    const value = setting(variable)
+    return value === null ? [] : [[part, value] as const]
+  })
+  if (found.length === 0) return undefined
+  if (found.length === Object.keys(variables).length) return Object.fromEntries(found)
+  throw new CommandFailed(`set both ${Object.values(variables).join(' and ')}, or none of them`)
 }
+
+/** The secrets for a kind of CA that the environment holds. */
+const secretsFor = (kind: unknown): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(factsOfKind(kind)?.secrets ?? {}).flatMap(([field, from]) => {
+      const secret = typeof from === 'string' ? (setting(from) ?? undefined) : partsFrom(from)
+      return secret === undefined ? [] : [[field, secret] as const]
+    }),
+  )
 
 /** Says what to do next, so that the CA accepts the service. */
 function hintAtKey(options: OutputOptions, { id, keyForCa, credentials }: CaConnectionAnswer): void {
@@ -129,7 +136,7 @@ function hintAtKey(options: OutputOptions, { id, keyForCa, credentials }: CaConn
 const add = (options: SettingOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const settings = await readSettings(options)
-    const body = { ...settings, ...secretFor(settings['kind']) }
+    const body = { ...settings, ...secretsFor(settings['kind']) }
     const made = await caller.ask(caConnectionAnswer, { method: 'POST', path: connections, body })
     hintAtKey(options, made)
     answer(options, made, () => [
@@ -140,7 +147,7 @@ const add = (options: SettingOptions): Promise<void> =>
 const change = (id: string, options: SettingOptions): Promise<void> =>
   asAdministrator(options, async (caller) => {
     const before = await caller.ask(caConnectionAnswer, { method: 'GET', path: connection(id) })
-    const next = { ...(await readSettings(options)), ...secretFor(before.kind) }
+    const next = { ...(await readSettings(options)), ...secretsFor(before.kind) }
     if (Object.keys(next).length === 0)
       throw new CommandFailed('nothing to change: say what with --settings; see --help')
     const body = { ...before.settings, ...next }
@@ -190,12 +197,23 @@ const certify = (id: string, file: string, options: Options): Promise<void> =>
     answer(options, certified, () => [`The service shows this certificate to the CA, until ${until}.`])
   })
 
+const [first] = caKinds
+const example = { kind: first.kind, name: 'internal', recipient: 'Example GmbH', country: 'DE' }
+
+/** Each secret with where it comes from, such as `CERTBOOK_CA_TOKEN (ejbca)`. */
+const secretsHelp = caKinds.flatMap(({ kind, secrets }) =>
+  Object.values<string | Readonly<Record<string, string>>>(secrets).map((from) => {
+    const variables = typeof from === 'string' ? [from] : Object.values(from)
+    return `${variables.join(' and ')} (${kind})`
+  }),
+)
+
 const settingsHelp = `
 The settings are a JSON object, for instance:
-  {"kind":"cfssl","name":"internal","recipient":"Example GmbH","country":"DE","url":"https://ca.example.com"}
-Kinds: cfssl, step-ca, est, ejbca, manual; the API reference (/docs) names the fields of each, as CaConnectionRequest.
-Secrets come from the environment, where others cannot see them: CERTBOOK_CA_AUTH_KEY (cfssl), CERTBOOK_CA_USER and
-CERTBOOK_CA_PASSWORD (est), CERTBOOK_CA_TOKEN (ejbca).`
+  ${JSON.stringify({ ...example, url: 'https://ca.example.com' })}
+Kinds: ${caKinds.map(({ kind }) => kind).join(', ')}; the API reference (/docs) names the fields of each, as CaConnectionRequest.
+Secrets come from the environment, where others cannot see them:
+  ${secretsHelp.join('\n  ')}`
 
 const withSettings = (command: Command): Command =>
   command

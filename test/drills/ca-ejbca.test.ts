@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
-import { caConnectionRequest, type EjbcaSettings } from '../../src/api/ca-shapes.ts'
+import type { EjbcaSettings } from '../../src/api/ca-kinds/ejbca.ts'
+import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import type { CaAdapter, CertificateOrder } from '../../src/cas/adapters/contract.ts'
 import { createEjbcaCa } from '../../src/cas/adapters/ejbca/ejbca.ts'
 import { orderChain } from '../../src/pki/order-chain.ts'

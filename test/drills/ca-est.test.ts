@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
-import { caConnectionRequest, type EstSettings } from '../../src/api/ca-shapes.ts'
+import type { EstSettings } from '../../src/api/ca-kinds/est.ts'
+import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import type { CaAdapter, CaOutcome, CertificateOrder } from '../../src/cas/adapters/contract.ts'
 import { createEstCa } from '../../src/cas/adapters/est/est.ts'
 import { DomainError } from '../../src/errors.ts'

@@ -5,7 +5,7 @@ import { DomainError } from '../../errors.ts'
 import { canonicalDomain } from '../../mailbox/domain.ts'
 import { ConstraintFailed } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
-import { isEstLabel } from '../adapters/est/est.ts'
+import { adapterKind } from '../adapters/registry.ts'
 import type { CaDeps } from '../deps.ts'
 import { readConnection } from '../store.ts'
 import { deleteRule, insertRule, readRule, readRules, updateRule, type RuleValues } from './store.ts'
@@ -62,12 +62,8 @@ async function requireProfileFits({ database }: RuleDeps, connection: string, pr
   if (profile === null) return
   if (row.kind === 'embedded')
     throw new DomainError('connection_unfit', 'Leave profile out: the CA inside has just one.')
-  if (row.kind === 'est' && !isEstLabel(profile)) {
-    throw new DomainError(
-      'connection_unfit',
-      'The profile must be a label of an EST path: letters, digits, dots, hyphens.',
-    )
-  }
+  const refusal = adapterKind(row.kind).refuseProfile(profile)
+  if (refusal !== null) throw new DomainError('connection_unfit', refusal)
 }
 
 const facts = ({ position, domain, accountType, use, algorithm, connection, profile, approvals }: RuleValues) => ({

@@ -1,4 +1,5 @@
-import type { CfsslSettings } from '../../../api/ca-shapes.ts'
+import { z } from 'zod'
+import { cfssl as facts, type CfsslSettings } from '../../../api/ca-kinds/cfssl.ts'
 import { parseCertificate } from '../../../pki/certificate.ts'
 import { sha256Hex, toBase64, toBufferSource, toHex } from '../../../pki/encoding.ts'
 import { readAuthorityKeyIdentifier } from '../../../pki/extensions.ts'
@@ -12,6 +13,7 @@ import { isDone, readInfo, readRefusal, readSigned, recordNotFound } from './ans
 import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from '../contract.ts'
 import { callCa, nameSaid, retryAfterSeconds, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
 import { refusedByGo } from '../go-limits.ts'
+import { clientKeyFields, defineKind } from '../kind.ts'
 
 interface CfsslDeps {
   readonly outgoing: OutgoingHttps
@@ -169,3 +171,14 @@ function revoked(clock: Clock, called: CaAnswer): CaRevocationOutcome {
   if (kind === 'permanent' || called.answer.status === 404) return { kind: 'permanent', failure, caSaid }
   return { kind: 'transient', failure, caSaid, retryAfterSeconds: retryAfterSeconds(called.answer, clock()) }
 }
+
+export const cfssl = defineKind({
+  ...facts,
+  /** `authKey`: hexadecimal. */
+  credentials: z.strictObject({ ...clientKeyFields, authKey: z.string().optional() }),
+  nextCredentials: async (_deps, request, before) => {
+    const authKey = request.authKey ?? before?.credentials.authKey
+    return authKey === undefined ? {} : { authKey }
+  },
+  create: (deps, settings, { authKey }) => createCfsslCa(deps, settings, { authKey: authKey ?? null }),
+})

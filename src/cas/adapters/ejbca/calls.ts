@@ -1,4 +1,4 @@
-import type { EjbcaSettings } from '../../../api/ca-shapes.ts'
+import type { EjbcaSettings } from '../../../api/ca-kinds/ejbca.ts'
 import { toBufferSource, toHex } from '../../../pki/encoding.ts'
 import { readCertificates } from '../../../pki/pem.ts'
 import type { ClientCertificate, OutgoingHttps } from '../../../ports/outgoing-https.ts'

@@ -1,6 +1,7 @@
-import type { EjbcaSettings } from '../../../api/ca-shapes.ts'
+import { z } from 'zod'
+import { ejbca as facts, type EjbcaSettings } from '../../../api/ca-kinds/ejbca.ts'
 import { parseCertificate } from '../../../pki/certificate.ts'
-import { toHex } from '../../../pki/encoding.ts'
+import { toBase64, toHex } from '../../../pki/encoding.ts'
 import { toPem } from '../../../pki/pem.ts'
 import type { RevocationReason } from '../../../pki/revocation-reason.ts'
 import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
@@ -37,7 +38,9 @@ import {
   type EjbcaDeps,
 } from './calls.ts'
 import { chainOf, issuerOf, ownCriteria, search, searchFor } from './search.ts'
+import { clientCertificateOf, keepClientKey, secretBytes } from '../client-key.ts'
 import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
+import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
 
 /**
  * How long the server may still be at work on an order whose answer was lost: its transactions end after five minutes,
@@ -253,3 +256,28 @@ async function check(ejbca: Ejbca): Promise<CaCheck> {
   const { certificateAuthority, endEntityProfile, certificateProfile } = ejbca.settings
   return { kind: 'ready', facts: { ...facts, certificateAuthority, endEntityProfile, certificateProfile } }
 }
+
+export const ejbca = defineKind({
+  ...facts,
+  credentials: z.strictObject({
+    ...clientKeyFields,
+    token: z.string().optional(),
+    /** 32 bytes, base64. The passwords of its end entities are derived from them. */
+    enrolmentSecret: z.string().optional(),
+  }),
+  nextCredentials: async ({ crypto, random }, request, before) => {
+    const enrolmentSecret = before?.credentials.enrolmentSecret ?? toBase64(random.bytes(32))
+    if (request.authentication === 'client-certificate') {
+      requireNoSecret('token', request.token)
+      return { enrolmentSecret, ...(await keepClientKey(crypto, before?.credentials)) }
+    }
+    const kept = before && { ...before.settings, kept: before.credentials.token }
+    return { enrolmentSecret, token: secretFor('token', { ...request, sent: request.token }, kept) }
+  },
+  create: (deps, settings, credentials) =>
+    createEjbcaCa(deps, settings, {
+      token: credentials.token ?? null,
+      clientCertificate: clientCertificateOf(credentials),
+      enrolmentSecret: secretBytes(credentials.enrolmentSecret),
+    }),
+})

@@ -1,4 +1,5 @@
-import type { EstSettings } from '../../../api/ca-shapes.ts'
+import { z } from 'zod'
+import { est as facts, type EstSettings } from '../../../api/ca-kinds/est.ts'
 import { DomainError } from '../../../errors.ts'
 import type { Certificate } from '../../../pki/certificate.ts'
 import { sha256Hex, toBase64 } from '../../../pki/encoding.ts'
@@ -6,7 +7,9 @@ import { readCertificates as readAnchors } from '../../../pki/pem.ts'
 import type { ClientCertificate, OutgoingHttps } from '../../../ports/outgoing-https.ts'
 import type { Clock } from '../../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CertificateOrder } from '../contract.ts'
+import { clientCertificateOf, keepClientKey } from '../client-key.ts'
 import { callCa, nameSaid, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
+import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
 import { readCertificates, readEnrolment, wordsOf } from './answers.ts'
 
 interface EstDeps {
@@ -25,7 +28,7 @@ interface EstCredentials {
 const label = /^(?!\.{1,2}$)[\w.-]{1,100}$/
 
 /** Whether a text can be the label of an EST path, which is what a routing rule's profile is here. */
-export const isEstLabel = (text: string): boolean => label.test(text)
+const isEstLabel = (text: string): boolean => label.test(text)
 
 /** No certificate request, so that the server judges the credential and goes no further: an empty SEQUENCE. */
 const noRequest = 'MAA='
@@ -154,3 +157,26 @@ async function factsOf(crypto: Crypto, certificates: readonly Certificate[]): Pr
   })
   return Object.fromEntries((await Promise.all(named)).flat())
 }
+
+export const est = defineKind({
+  ...facts,
+  credentials: z.strictObject({
+    ...clientKeyFields,
+    password: z.strictObject({ user: z.string(), password: z.string() }).optional(),
+  }),
+  nextCredentials: async ({ crypto }, request, before) => {
+    if (request.authentication === 'client-certificate') {
+      requireNoSecret('password', request.password)
+      return keepClientKey(crypto, before?.credentials)
+    }
+    const kept = before && { ...before.settings, kept: before.credentials.password }
+    return { password: secretFor('password', { ...request, sent: request.password }, kept) }
+  },
+  create: (deps, settings, credentials) =>
+    createEstCa(deps, settings, {
+      password: credentials.password ?? null,
+      clientCertificate: clientCertificateOf(credentials),
+    }),
+  refuseProfile: (profile) =>
+    isEstLabel(profile) ? null : 'The profile must be a label of an EST path: letters, digits, dots, hyphens.',
+})

@@ -1,5 +1,7 @@
-import type { ManualSettings } from '../../../api/ca-shapes.ts'
+import { z } from 'zod'
+import { manual as facts, type ManualSettings } from '../../../api/ca-kinds/manual.ts'
 import type { CaAdapter } from '../contract.ts'
+import { clientKeyFields, defineKind } from '../kind.ts'
 
 /**
  * A CA that a person goes to: one that is offline, or a public one's portal. An order waits until an operator, who took
@@ -27,3 +29,10 @@ export function createManualCa({ mailboxChallenge }: ManualSettings): CaAdapter 
         : { kind: 'permanent', failure: 'request_refused', caSaid: null },
   }
 }
+
+export const manual = defineKind({
+  ...facts,
+  credentials: z.strictObject(clientKeyFields),
+  nextCredentials: async () => ({}),
+  create: (_deps, settings) => createManualCa(settings),
+})

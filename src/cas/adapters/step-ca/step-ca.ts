@@ -1,4 +1,5 @@
-import type { StepCaSettings } from '../../../api/ca-shapes.ts'
+import { z } from 'zod'
+import { stepCa as facts, type StepCaSettings } from '../../../api/ca-kinds/step-ca.ts'
 import { parseCertificate } from '../../../pki/certificate.ts'
 import { toInteger } from '../../../pki/integers.ts'
 import { readCertificates, toPem } from '../../../pki/pem.ts'
@@ -7,7 +8,9 @@ import type { OutgoingHttps } from '../../../ports/outgoing-https.ts'
 import type { Clock, Random } from '../../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CaRevocation, CaRevocationOutcome, CertificateOrder } from '../contract.ts'
 import { callCa, retryAfterSeconds, said, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
+import { makeKey, secretBytes } from '../client-key.ts'
 import { refusedByGo } from '../go-limits.ts'
+import { clientKeyFields, defineKind } from '../kind.ts'
 import { isOk, isRevokedAlready, isTermTooLong, readProvisioners, readRefusal, readSigned } from './answers.ts'
 import { createTokens, provisionerJwk } from './token.ts'
 
@@ -163,3 +166,19 @@ async function check(ca: StepCa): Promise<CaCheck> {
   }
   return { kind: 'not_ready', failure: 'credential_refused', caSaid: `no provisioner of that name has the key ${kid}` }
 }
+
+export const stepCa = defineKind({
+  ...facts,
+  /** `provisionerKey`: PKCS#8 of a P-256 key, base64. */
+  credentials: z.strictObject({ ...clientKeyFields, provisionerKey: z.string().optional() }),
+  nextCredentials: async ({ crypto }, _request, before) => ({
+    provisionerKey: before?.credentials.provisionerKey ?? (await makeKey(crypto)),
+  }),
+  create: (deps, settings, { provisionerKey }) =>
+    createStepCa(deps, settings, { provisionerKey: secretBytes(provisionerKey) }),
+  keyForCa: async (crypto, { provisionerKey }) => {
+    if (provisionerKey === undefined) return null
+    const jwk = await provisionerJwk(crypto, secretBytes(provisionerKey))
+    return { form: 'jwk', value: JSON.stringify(jwk), certificateUntil: null }
+  },
+})

@@ -1,25 +1,9 @@
 import { z } from 'zod'
+import { secretFields } from '../api/ca-kinds/all.ts'
 import { caConnectionRequest, type CaConnectionRequest } from '../api/ca-shapes.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
+import { anyCredentials, type Credentials } from './adapters/kind.ts'
 import type { ConnectionRow } from './store.ts'
-
-/** What a connection proves itself with: what an operator gave, and the keys that were made here. */
-const credentialsShape = z.strictObject({
-  /** CFSSL: hexadecimal. */
-  authKey: z.string().optional(),
-  /** EST. */
-  password: z.strictObject({ user: z.string(), password: z.string() }).optional(),
-  /** EJBCA. */
-  token: z.string().optional(),
-  /** EJBCA: from which the passwords of its end entities are derived; 32 bytes, base64. */
-  enrolmentSecret: z.string().optional(),
-  /** step-ca: PKCS#8 of a P-256 key, base64. */
-  provisionerKey: z.string().optional(),
-  /** PKCS#8 of a P-256 key, base64, and the certificate (with its chain) that the CA's owner made for it, PEM. */
-  clientKey: z.string().optional(),
-  clientCertificate: z.string().optional(),
-})
-export type Credentials = z.infer<typeof credentialsShape>
 
 const credentialsPlace = (id: string) => ({ table: 'ca_connections', column: 'credentials_sealed', row: id })
 
@@ -29,14 +13,15 @@ export const sealCredentials = (keys: Keys, id: string, credentials: Credentials
 export const openCredentials = (keys: Keys, row: Pick<ConnectionRow, 'id' | 'credentialsSealed'>): Credentials =>
   row.credentialsSealed === null
     ? {}
-    : credentialsShape.parse(JSON.parse(openText(keys.main, credentialsPlace(row.id), row.credentialsSealed)))
+    : anyCredentials.parse(JSON.parse(openText(keys.main, credentialsPlace(row.id), row.credentialsSealed)))
 
-/** What of a request has columns of its own or is secret; the rest is kept as it is. */
-const keptElsewhere: ReadonlySet<string> = new Set(['name', 'recipient', 'country', 'authKey', 'password', 'token'])
+const ownColumns: ReadonlySet<string> = new Set(['name', 'recipient', 'country'])
 
 /** The settings as they are kept: neither secrets nor what has a column of its own. */
 export const settingsToKeep = (request: CaConnectionRequest): string =>
-  JSON.stringify(Object.fromEntries(Object.entries(request).filter(([field]) => !keptElsewhere.has(field))))
+  JSON.stringify(
+    Object.fromEntries(Object.entries(request).filter(([field]) => !ownColumns.has(field) && !secretFields.has(field))),
+  )
 
 const keptShape = z.record(z.string(), z.unknown())
 

@@ -1,14 +1,13 @@
 import { z } from 'zod'
-import type { CaConnectionAnswer } from '../api/ca-shapes.ts'
-import { timestamp } from '../api/room.ts'
-import { DomainError } from '../errors.ts'
-import { parseCertificate } from '../pki/certificate.ts'
-import { equalBytes, fromBase64, toBufferSource } from '../pki/encoding.ts'
-import { makeCertificateRequest } from '../pki/make-certificate-request.ts'
-import { certificatesOfPem, readCertificates, toPem } from '../pki/pem.ts'
-import type { ClientCertificate } from '../ports/outgoing-https.ts'
-import { provisionerJwk } from './adapters/step-ca/token.ts'
-import type { Credentials } from './settings.ts'
+import type { CaConnectionAnswer } from '../../api/ca-shapes.ts'
+import { timestamp } from '../../api/room.ts'
+import { DomainError } from '../../errors.ts'
+import { parseCertificate } from '../../pki/certificate.ts'
+import { equalBytes, fromBase64, toBase64, toBufferSource } from '../../pki/encoding.ts'
+import { makeCertificateRequest } from '../../pki/make-certificate-request.ts'
+import { certificatesOfPem, readCertificates, toPem } from '../../pki/pem.ts'
+import type { ClientCertificate } from '../../ports/outgoing-https.ts'
+import type { Credentials } from './kind.ts'
 
 const p256 = { name: 'ECDSA', namedCurve: 'P-256' } as const
 
@@ -19,11 +18,27 @@ interface KeyPair {
   readonly publicKey: CryptoKey
 }
 
-/** The bytes of a secret as it is kept. */
-export const keyBytes = (base64: string): Uint8Array => {
+const keyBytes = (base64: string): Uint8Array => {
   const bytes = fromBase64(base64)
   if (bytes === null) throw new Error('a key of a CA connection is no base64')
   return bytes
+}
+
+/** The bytes of a secret that was made here. A removed connection has none, and sends nothing. */
+export const secretBytes = (secret: string | undefined): Uint8Array =>
+  secret === undefined ? new Uint8Array() : keyBytes(secret)
+
+/** A new P-256 key, PKCS#8 in base64. */
+export async function makeKey(crypto: Crypto): Promise<string> {
+  const pair = await crypto.subtle.generateKey(p256, true, ['sign', 'verify'])
+  return toBase64(new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey)))
+}
+
+/** The client key from before with its certificate, or a new key. */
+export async function keepClientKey(crypto: Crypto, before: Credentials | undefined) {
+  const { clientKey, clientCertificate } = before ?? {}
+  if (clientKey === undefined) return { clientKey: await makeKey(crypto) }
+  return clientCertificate === undefined ? { clientKey } : { clientKey, clientCertificate }
 }
 
 /** Both parts of a key that was made here. */
@@ -37,16 +52,12 @@ async function openKey(crypto: Crypto, base64: string): Promise<KeyPair> {
 const spkiOf = async (crypto: Crypto, { publicKey }: KeyPair): Promise<Uint8Array> =>
   new Uint8Array(await crypto.subtle.exportKey('spki', publicKey))
 
-/** What the CA's owner has to be given; the private part never leaves. */
-export async function keyForCa(
+/** A certificate request for the client key, which the CA's owner certifies. Null where there is no such key. */
+export async function certificateRequestForCa(
   crypto: Crypto,
   name: string,
-  { provisionerKey, clientKey, clientCertificate }: Credentials,
+  { clientKey, clientCertificate }: Credentials,
 ): Promise<CaConnectionAnswer['keyForCa']> {
-  if (provisionerKey !== undefined) {
-    const jwk = await provisionerJwk(crypto, keyBytes(provisionerKey))
-    return { form: 'jwk', value: JSON.stringify(jwk), certificateUntil: null }
-  }
   if (clientKey === undefined) return null
   const pair = await openKey(crypto, clientKey)
   const request = await makeCertificateRequest(crypto, {

@@ -1,0 +1,16 @@
+import { cfssl } from './cfssl/cfssl.ts'
+import { ejbca } from './ejbca/ejbca.ts'
+import { est } from './est/est.ts'
+import type { KnownKind } from './kind.ts'
+import { manual } from './manual/manual.ts'
+import { stepCa } from './step-ca/step-ca.ts'
+
+/** Every kind of CA that others run. */
+export const adapterKinds: readonly KnownKind[] = [cfssl, stepCa, est, ejbca, manual]
+
+/** The kind of a connection's CA. The CA inside has none. */
+export function adapterKind(kind: string): KnownKind {
+  const found = adapterKinds.find((known) => known.kind === kind)
+  if (found === undefined) throw new Error(`there is no adapter for CAs of the kind ${kind}`)
+  return found
+}

@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import {
   createCipheriv,
   createDecipheriv,
-  createHmac,
   createSecretKey,
   hash,
   hkdfSync,
@@ -51,6 +50,8 @@ const envelopeVersion = 1
 const nonceLength = 12
 const tagLength = 16
 const secretLength = 32
+/** Of SHA-256, whole. */
+const blindIndexLength = 32
 const blockLength = 64
 const indexLength = 8
 
@@ -112,23 +113,27 @@ const openWith = (key: KeyObject, keyId: string, place: Place, envelope: Uint8Ar
   decipher.setAAD(additionalData(place, keyId))
   decipher.setAuthTag(envelope.subarray(bodyEnd))
   try {
-    const plaintext = Buffer.concat([decipher.update(envelope.subarray(bodyStart, bodyEnd)), decipher.final()])
-    return new Uint8Array(plaintext)
+    const plaintext = decipher.update(envelope.subarray(bodyStart, bodyEnd))
+    decipher.final() // GCM is a stream: nothing is left to come, but the tag is checked
+    return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length)
   } catch (cause) {
     throw new SealBroken(place, 'altered, moved, or sealed with another key', { cause })
   }
 }
 
 /**
- * Keyed hashes of texts: HMAC-SHA-256 (RFC 2104), of which the first eight bytes are kept. Made of two one-shot hashes over
+ * Keyed hashes of texts: HMAC-SHA-256 (RFC 2104), of which the first bytes are kept. Made of two one-shot hashes over
  * prepared blocks, which costs less than an HMAC object for each.
  */
 export class KeyedIndex {
   readonly #inner = Buffer.alloc(blockLength + 1_024)
   readonly #outer = Buffer.alloc(blockLength + 32)
 
-  /** `key` is no longer than a block. */
-  constructor(key: Uint8Array) {
+  readonly #length: number
+
+  /** `key` is no longer than a block; `length` bytes of each hash are kept. */
+  constructor(key: Uint8Array, length: number) {
+    this.#length = length
     for (let at = 0; at < blockLength; at += 1) {
       this.#inner[at] = (key[at] ?? 0) ^ 0x36
       this.#outer[at] = (key[at] ?? 0) ^ 0x5c
@@ -137,7 +142,7 @@ export class KeyedIndex {
 
   of(value: string): Uint8Array {
     this.#outer.set(hash('sha256', this.#block(value), 'buffer'), blockLength)
-    return new Uint8Array(hash('sha256', this.#outer, 'buffer').subarray(0, indexLength))
+    return new Uint8Array(hash('sha256', this.#outer, 'buffer').subarray(0, this.#length))
   }
 
   #block(value: string): Buffer {
@@ -220,7 +225,7 @@ export class DayKeys {
   }
 
   index(column: IndexedColumn, value: string): Uint8Array {
-    const index = this.#indexes.get(column) ?? new KeyedIndex(this.#given().indexing[column])
+    const index = this.#indexes.get(column) ?? new KeyedIndex(this.#given().indexing[column], indexLength)
     this.#indexes.set(column, index)
     return index.of(value)
   }
@@ -265,7 +270,7 @@ class JournalSealer implements JournalSeals {
   index(column: IndexedColumn, value: string): Uint8Array {
     const known = this.#indexes.get(column)
     if (known !== undefined) return known.of(value)
-    const index = new KeyedIndex(this.#indexKey(column).export())
+    const index = new KeyedIndex(this.#indexKey(column).export(), indexLength)
     this.#indexes.set(column, index)
     return index.of(value)
   }
@@ -304,7 +309,7 @@ export class KeyRing implements Keys {
   readonly #wrappingKey: KeyObject
   readonly #storage: RingStorage
   readonly #derived: Map<string, DerivedKeys>
-  readonly #blindIndexKey: KeyObject
+  readonly #blindIndexes: KeyedIndex
 
   constructor(wrappingKey: KeyObject, storage: RingStorage, secrets: ReadonlyMap<string, Uint8Array>) {
     const mainSecret = secrets.get(mainEntry)
@@ -312,14 +317,14 @@ export class KeyRing implements Keys {
     this.#wrappingKey = wrappingKey
     this.#storage = storage
     this.#derived = new Map([...secrets].map(([id, secret]) => [id, new DerivedKeys(secret)]))
-    this.#blindIndexKey = derive(mainSecret, 'blind-index')
+    this.#blindIndexes = new KeyedIndex(derive(mainSecret, 'blind-index').export(), blindIndexLength)
     this.main = new MainSealer(new DerivedKeys(mainSecret))
     const writer = Buffer.from(randomFillSync(new Uint8Array(6))).toString('base64url')
     this.journal = new JournalSealer(this, writer)
   }
 
   blindIndex(matchingKey: string): Uint8Array {
-    return new Uint8Array(createHmac('sha256', this.#blindIndexKey).update(Buffer.from(matchingKey)).digest())
+    return this.#blindIndexes.of(matchingKey)
   }
 
   derived(id: string): DerivedKeys | undefined {

@@ -7,5 +7,8 @@ export default testCommand({
     'test/journeys/node.test.ts',
     'test/faults/kill.test.ts',
   ],
+  // They take their time: test/drills/vitest.config.ts has them.
+  exclude: ['test/contract/backup.test.ts', 'test/client/package.test.ts'],
   engines: ['sqlite'],
+  shareModules: true,
 })

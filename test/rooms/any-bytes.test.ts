@@ -5,6 +5,7 @@ import { checkService } from '../support/check-service.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { changedTables, countRows } from '../support/row-counts.ts'
 import { certify, register, type Registered } from '../support/story.ts'
+import { runs } from '../support/thorough.ts'
 
 const fixture = (name: string): Buffer =>
   Buffer.from(
@@ -108,7 +109,7 @@ describe.each(engines)('bytes of any kind on %s', (engine) => {
           expect(`${ask.path} ${status < 500}`).toBe(`${ask.path} true`)
         }
       }),
-      { numRuns: engine === 'sqlite' ? 400 : 25 },
+      { numRuns: engine === 'sqlite' ? runs(400) : 25 },
     )
     await harness.settled()
     const after = await countRows(harness.main)

@@ -1,16 +1,20 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { openRoomHarness, type RoomHarness } from '../support/engines.ts'
+
+/** The services that the tests share, by their options. */
+const opened = new Map<string, Promise<RoomHarness>>()
+afterAll(async () => {
+  for (const harness of opened.values()) await (await harness).close()
+})
 
 const within = async (
   options: Parameters<typeof openRoomHarness>[1],
   act: (harness: RoomHarness) => Promise<void>,
 ): Promise<void> => {
-  const harness = await openRoomHarness('sqlite', options)
-  try {
-    await act(harness)
-  } finally {
-    await harness.close()
-  }
+  const name = JSON.stringify(options)
+  const harness = opened.get(name) ?? openRoomHarness('sqlite', options)
+  opened.set(name, harness)
+  await act(await harness)
 }
 
 const corsFields = (answer: Response): string[] =>

@@ -11,6 +11,7 @@ import { agreeOnWrapKey, keyIdentifierOf } from '../../src/pki/proof/key-agreeme
 import { readProofKey } from '../../src/pki/proof/public-key.ts'
 import { verifySignatureProof } from '../../src/pki/proof/signature-proof.ts'
 import { proofLabels, proofText } from '../../src/pki/proof/text.ts'
+import { runs } from '../support/thorough.ts'
 
 const brainpool: Crypto = new BrainpoolCrypto()
 const origin = 'https://keys.example.com'
@@ -442,7 +443,7 @@ describe('policy rule 14: only the form that the service makes', () => {
         const [head, tail] = [envelopedData.subarray(0, start), envelopedData.subarray(start + gone)]
         readOrRefuse(concatBytes(head, inserted, tail))
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
     const sized = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
     const recipient = fc.oneof(

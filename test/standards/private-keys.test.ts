@@ -8,6 +8,7 @@ import { privateKeyFormNames } from '../../src/pki/private-keys/form.ts'
 import { recoverPublicKey } from '../../src/pki/private-keys/recover.ts'
 import { privateKeyForms, publicKeyOf } from './private-key-forms.ts'
 import { toPem } from '../support/pem.ts'
+import { runs } from '../support/thorough.ts'
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const json = (value: unknown): Uint8Array => bytesOf(JSON.stringify(value))
@@ -153,7 +154,7 @@ describe('what holds no private key is let through', () => {
         expect(findPrivateKey(json({ csr: toBase64(bytes) }))).toBeNull()
         expect(findPrivateKey(json({ csr: toHex(bytes) }))).toBeNull()
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 })
@@ -208,7 +209,7 @@ describe('the work is bounded', () => {
           if (finding !== null) await recoverPublicKey(crypto, finding)
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 
@@ -227,7 +228,7 @@ describe('the work is bounded', () => {
         expect(steps).toBeLessThanOrEqual(stepsForEachByte * (body.length + 100))
         if (finding !== null) await recoverPublicKey(crypto, finding)
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 

@@ -27,6 +27,7 @@ import { revocationReasonCodes } from '../../src/pki/revocation-reason.ts'
 import { verifySignature } from '../../src/pki/signature.ts'
 import type { SigningCa } from '../../src/pki/signing.ts'
 import { keyKinds, makeIssuingCa } from './certificate-authority.ts'
+import { runs } from '../support/thorough.ts'
 
 const thisUpdate = new Date('2026-12-01T08:09:10.900Z')
 const nextUpdate = new Date('2026-12-11T08:09:10Z')
@@ -203,8 +204,8 @@ describe('RFC 5280 5.1.2: the fields', () => {
     )
   })
 
-  it('holds a hundred thousand entries', async () => {
-    const serials = Array.from({ length: 100_000 }, () => randomSerialNumber(crypto))
+  it('holds as many entries as there come to be', async () => {
+    const serials = Array.from({ length: runs(100_000) }, () => randomSerialNumber(crypto))
     const entries = serials.map((serialNumber) => entry(serialNumber, { reason: 'superseded' }))
     const crl = parse(await make({ entries }))
     expect(crl.entries?.map(({ serialNumber }) => serialNumber)).toEqual(serials.toSorted())

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DomainError, type ErrorCode } from '../../src/errors.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { runs } from '../support/thorough.ts'
 
 function codeOf(text: string): ErrorCode | undefined {
   try {
@@ -168,7 +169,7 @@ describe('Policy rules 10 and 11: one form, one matching key', () => {
         const lowered = [one, other].map((part) => (/^[\x00-\x7f]*$/.test(part) ? part.toLowerCase() : part))
         expect(same).toBe(lowered[0] === lowered[1])
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 

@@ -8,6 +8,7 @@ import { prepareSubscriberTemplate, type SubscriberTemplateParameters } from '..
 import { keyKinds as caKeyKinds, makeIssuingCa } from './certificate-authority.ts'
 import { createReferenceCertificate } from './reference-certificate.ts'
 import { brainpoolCrypto } from '../../src/adapters/brainpool.ts'
+import { thorough } from '../support/thorough.ts'
 
 const day = 86_400_000
 const notBefore = new Date('2026-11-21T12:00:00.700Z')
@@ -80,8 +81,8 @@ describe.each(caKeyKinds)('RFC 5280 4.1: the template of a CA with a key %s agai
     it.each(subscriberKeys)('what is signed is the same byte for byte: $name', async ({ spki: made, uses }) => {
       const spki = await made
       const key = checkPublicKey(spki)
-      for (const use of uses) {
-        for (const mailbox of mailboxes) {
+      for (const [turn, use] of uses.entries()) {
+        for (const mailbox of thorough ? mailboxes : mailboxes.filter((_, index) => index % uses.length === turn)) {
           const subscriber = { spki, key, mailbox, use, serialNumber: randomSerialNumber(crypto), notBefore, notAfter }
           const [own, reference] = [await issue(subscriber), await createReferenceCertificate(parameters, subscriber)]
           expect(toBeSignedOf(own)).toBe(toBeSignedOf(reference))

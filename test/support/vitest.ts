@@ -1,26 +1,42 @@
+import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import type { Engine } from './engines.ts'
 
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
 /** How long a test may take before it is certain that it hangs. No test is measured against it. */
 export const lastResortMilliseconds = 10 * 60_000
+
+/** The test files that import a name from a module of `test/support`. */
+export const testsThatImport = (name: string, module: string): string[] => {
+  const imported = new RegExp(String.raw`\{[^}]*\b${name}\b[^}]*\} from '\.\./support/${module}\.ts'`)
+  return globSync('test/**/*.test.ts', { cwd: root }).filter((file) =>
+    imported.test(readFileSync(`${root}/${file}`, 'utf8')),
+  )
+}
 
 /** The settings that all commands of the tests share. */
 export const testCommand = (which: {
   include: readonly string[]
   exclude?: readonly string[]
   engines: readonly Engine[]
+  /** See `thorough.ts`. */
+  thorough?: boolean
+  /** Files share what they import in one process. It is for files that change nothing in it. */
+  shareModules?: boolean
 }): ViteUserConfig =>
   defineConfig({
-    root: fileURLToPath(new URL('../../', import.meta.url)),
+    root,
     test: {
       include: [...which.include],
       exclude: [...(which.exclude ?? [])],
-      env: { TEST_ENGINES: which.engines.join(',') },
+      env: { TEST_ENGINES: which.engines.join(','), TEST_THOROUGH: which.thorough === true ? 'yes' : 'no' },
       testTimeout: lastResortMilliseconds,
       hookTimeout: lastResortMilliseconds,
       teardownTimeout: lastResortMilliseconds,
       pool: 'forks',
+      isolate: which.shareModules !== true,
       // By itself vitest leaves one core alone, which on a machine of two is half of it.
       maxWorkers: '100%',
     },

@@ -6,7 +6,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { DomainError } from '../errors.ts'
 import { OpenAnswers } from './open-answers.ts'
-import { refusalOf, refuseSocket, type ProblemOf } from './socket-refusals.ts'
+import { refusalOfParserError, refuseSocket, type ProblemOf } from './socket-refusals.ts'
 
 /** How much of a listener one client may have, and for how long. */
 export interface ListenerLimits {
@@ -235,7 +235,7 @@ export class HttpListener {
     const waitingFor = this.#answers.waitingFor(socket)
     if (!spoke || (waitingFor === 'nothing' && isSilent(socket))) socket.destroy()
     else if (waitingFor === 'answer') this.#answers.endAfter(socket)
-    else void refuseSocket(socket, refusalOf(error.code), this.#options.problemOf)
+    else void refuseSocket(socket, refusalOfParserError(error.code), this.#options.problemOf)
   }
 }
 

@@ -9,7 +9,7 @@ export type ProblemOf = (error: unknown, instance: string) => Response
 const lingerMilliseconds = 500
 
 /** The refusal of bytes that Node could not parse as a request. */
-export const refusalOf = (code: string | undefined): DomainError => {
+export const refusalOfParserError = (code: string | undefined): DomainError => {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return new DomainError('request_timeout', 'The request did not come in full within the time for it. Send it again.')
   }

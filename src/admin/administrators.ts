@@ -183,7 +183,10 @@ export async function renewLostCredential(
  * Makes the caller's next credential. The present one works until the next one is first used, so a lost answer locks
  * nobody out. Throws `credential_of_another_kind` for the command line, which has no credential.
  */
-export async function rotateCredential(deps: AdministratorDeps, caller: AdminCaller): Promise<AdministratorCredential> {
+export async function rotateAdministratorCredential(
+  deps: AdministratorDeps,
+  caller: AdminCaller,
+): Promise<AdministratorCredential> {
   if (caller.credentialSha256 === null) {
     throw new DomainError('credential_of_another_kind', 'The command line has no credential that could be rotated.')
   }

@@ -10,7 +10,7 @@ import { equalSecrets } from '../pki/encoding.ts'
 import { StateCache } from '../ports/state-cache.ts'
 import { credentialPrefix, freshCredential } from './credentials.ts'
 import type { AdminDeps } from './deps.ts'
-import { markCredentialUsed, noteSeen, promoteCredential, readByCredential } from './store.ts'
+import { markAdministratorCredentialUsed, noteSeen, promoteCredential, readByCredential } from './store.ts'
 
 const credentialsRemembered = 1_000
 
@@ -46,7 +46,7 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
   let local: { readonly credential: string; readonly credentialSha256: Uint8Array } | null = null
 
   const noteFirstUse = async (row: CredentialRow, credentialSha256: Uint8Array): Promise<void> => {
-    const change = row.isNext === 1 ? promoteCredential : markCredentialUsed
+    const change = row.isNext === 1 ? promoteCredential : markAdministratorCredentialUsed
     await commit(
       deps,
       {

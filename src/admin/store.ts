@@ -174,7 +174,7 @@ export const promoteCredential = (id: string, next: Uint8Array, now: number): Co
 ]
 
 /** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
-export const markCredentialUsed = (id: string, credentialSha256: Uint8Array, now: number): Command[] => [
+export const markAdministratorCredentialUsed = (id: string, credentialSha256: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE administrators SET credential_used_at = ?
      WHERE id = ? AND credential_sha256 = ? AND credential_used_at IS NULL AND ended_at IS NULL`,

@@ -1,7 +1,7 @@
 import type { Database } from '../ports/database.ts'
 import { singleGauge, type Gauge } from '../ports/meter.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { countMailGivenUpSince, readQueue } from './store.ts'
+import { countMailGivenUpSince, readMailQueue } from './store.ts'
 
 /**
  * How long the row of a mail stays after it was sent or given up. The limits per day count these rows, and operators
@@ -18,7 +18,7 @@ interface MailMonitoringDeps {
 const tooLongMilliseconds = 3_600_000
 
 async function queueOf(deps: MailMonitoringDeps): Promise<{ waiting: number; oldest: number | null }> {
-  return (await readQueue(deps.database)) ?? { waiting: 0, oldest: null }
+  return (await readMailQueue(deps.database)) ?? { waiting: 0, oldest: null }
 }
 
 const oldestWaitsMilliseconds = async (deps: MailMonitoringDeps): Promise<number> => {

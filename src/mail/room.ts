@@ -13,8 +13,8 @@ import {
   deleteFinishedMail,
   finishMail,
   finishQueuedMail,
-  insertAnnouncement,
-  insertChallenge,
+  insertAnnouncementMail,
+  insertChallengeMail,
   postponeMail,
   readDueMail,
 } from './store.ts'
@@ -166,9 +166,9 @@ export function createMailRoom(deps: MailDeps): MailRoom {
         contentSealed: sealText(deps.keys.main, contentPlace(id), JSON.stringify(content)),
         createdAt: deps.clock(),
       }
-      if (kind !== 'challenge') return insertAnnouncement(row)
+      if (kind !== 'challenge') return insertAnnouncementMail(row)
       const sharing = row.dedupeKey.slice(0, row.dedupeKey.lastIndexOf('/') + 1)
-      return insertChallenge(row, { ...challengesPerRecipient, sharing })
+      return insertChallengeMail(row, { ...challengesPerRecipient, sharing })
     },
     sendSoon: () => deps.background.run('mail-send', send),
     giveUpQueued: (reason) => finishQueuedMail(deps.clock(), reason),

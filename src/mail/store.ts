@@ -20,7 +20,7 @@ export interface QueuedMailRow {
 }
 
 /** Queues one mail. A repeat of the dedupe key queues nothing. */
-export const insertAnnouncement = (mail: QueuedMailRow): Command =>
+export const insertAnnouncementMail = (mail: QueuedMailRow): Command =>
   command(
     `INSERT INTO outgoing_mail
        (id, dedupe_key, kind, recipient_index, content_sealed, created_at, state, attempts, next_attempt_at)
@@ -43,10 +43,10 @@ interface MailLimits {
 }
 
 /**
- * Queues one mail, as `insertAnnouncement` does. Queues nothing if the recipient has had `hourly` mails of this group
+ * Queues one mail, as `insertAnnouncementMail` does. Queues nothing if the recipient has had `hourly` mails of this group
  * within an hour, or `daily` within a day.
  */
-export const insertChallenge = (mail: QueuedMailRow, limits: MailLimits): Command =>
+export const insertChallengeMail = (mail: QueuedMailRow, limits: MailLimits): Command =>
   command(
     `INSERT INTO outgoing_mail
        (id, dedupe_key, kind, recipient_index, content_sealed, created_at, state, attempts, next_attempt_at)
@@ -127,7 +127,7 @@ export const deleteFinishedMail = (before: number): Command =>
   command(`DELETE FROM outgoing_mail WHERE state <> 'queued' AND finished_at < ?`, before)
 
 /** How many mails wait, and since when the oldest waits (null if none). */
-export const readQueue = (database: Database) =>
+export const readMailQueue = (database: Database) =>
   database.first(
     query(
       { waiting: integer, oldest: nullable(integer) },

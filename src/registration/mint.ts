@@ -10,7 +10,7 @@ import type { RegistrationDeps } from './deps.ts'
 import { seenDayOf } from './device/seen.ts'
 import { factsOfRegistration } from './device-facts.ts'
 import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential } from './device/store.ts'
-import { moveAway } from './mailbox/move.ts'
+import { moveAwayCommands } from './mailbox/move.ts'
 import { insertMailbox, readHolder, renewProof, type MailboxRow } from './mailbox/store.ts'
 import { mailboxesOf, openMailbox } from './mailboxes.ts'
 import {
@@ -186,7 +186,7 @@ async function createSubscriber(
         ? completeRegistration(row.id, deviceId, now)
         : [
             ...completeUnapproved(row.id, deviceId, holder.subscriber, now),
-            ...(await moveAway(deps, holder, deviceId, row.confirmedAt ?? now)),
+            ...(await moveAwayCommands(deps, holder, deviceId, row.confirmedAt ?? now)),
           ]),
       insertSubscriber({ id: subscriber, language, createdAt: now }),
       insertMailbox({

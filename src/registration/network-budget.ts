@@ -13,7 +13,7 @@ const allowedPerHour = 60
 const hourMilliseconds = 3_600_000
 
 /** The hours from 1970 to a time. */
-export const hourOf = (at: number): number => Math.floor(at / hourMilliseconds)
+export const hoursSince1970 = (at: number): number => Math.floor(at / hourMilliseconds)
 
 /**
  * Runs something that a caller begins without a credential. `run` gets the commands that take one from the budget of
@@ -28,7 +28,7 @@ export async function withinNetworkBudget<T>(
 ): Promise<T> {
   if (client.local) return run([])
   const now = deps.clock()
-  const hour = hourOf(now)
+  const hour = hoursSince1970(now)
   try {
     return await run(
       takeFromNetworkBudget(deps.keys.blindIndex(`network/${client.network}`), purpose, hour, allowedPerHour),

@@ -13,8 +13,8 @@ import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
 import { linkRoutes } from './link/routes.ts'
 import { challengeUnlessAsked } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
-import { deleteChallengesExpiredBefore } from './mailbox/store.ts'
-import { hourOf, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
+import { deleteMailboxChallengesExpiredBefore } from './mailbox/store.ts'
+import { hoursSince1970, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
 import { registrationRoutes } from './routes.ts'
 import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore } from './store.ts'
@@ -81,8 +81,8 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
           const before = deps.clock() - expiredKeptMilliseconds
           const pruned = {
             registrations: deleteRegistrationsExpiredBefore(before),
-            mailbox_challenges: deleteChallengesExpiredBefore(before),
-            network_budgets: deleteNetworkBudgetsBefore(hourOf(before)),
+            mailbox_challenges: deleteMailboxChallengesExpiredBefore(before),
+            network_budgets: deleteNetworkBudgetsBefore(hoursSince1970(before)),
           }
           for (const [table, command] of Object.entries(pruned)) {
             const [outcome] = await deps.database.batch([command])

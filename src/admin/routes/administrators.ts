@@ -25,7 +25,7 @@ import {
   listAdministrators,
   removeAdministrator,
   renewLostCredential,
-  rotateCredential,
+  rotateAdministratorCredential,
 } from '../administrators.ts'
 import type { AdminRoute } from '../../api/admin-route.ts'
 import { bootstrapAdministrator } from '../bootstrap.ts'
@@ -72,7 +72,7 @@ export function administratorRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
       summary: 'Get your next credential; the present one works until the next is first used',
       responses: { 201: jsonAnswer('The credential, shown once', administratorCredential) },
     }),
-    async (context) => context.json(await rotateCredential(deps, context.get('administrator')), 201),
+    async (context) => context.json(await rotateAdministratorCredential(deps, context.get('administrator')), 201),
   )
 
   routes.openapi(

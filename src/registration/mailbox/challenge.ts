@@ -9,7 +9,7 @@ import { factsOfDevice } from '../device-facts.ts'
 import { readDevice } from '../device/store.ts'
 import { challengeMilliseconds, isWithheld } from '../start.ts'
 import { readSubscriber } from '../store.ts'
-import { insertChallenge, readChallenges, type NewMailboxChallenge } from './store.ts'
+import { insertMailboxChallenge, readChallenges, type NewMailboxChallenge } from './store.ts'
 
 /** The mailbox to prove, and why. */
 export type ChallengedMailbox = Pick<NewMailboxChallenge, 'purpose' | 'mailbox' | 'addressIndex' | 'accountType'> & {
@@ -63,7 +63,7 @@ async function challengeCommands(
     },
   })
   const commands = [
-    ...insertChallenge(
+    ...insertMailboxChallenge(
       {
         id,
         purpose,

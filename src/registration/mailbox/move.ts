@@ -18,7 +18,12 @@ type MoveDeps = Pick<
  * `provedAt` (UTC milliseconds) is when the new owner proved the mailbox. Guard `mailbox_changed`: the mailbox has not
  * ended, and was not proved after `provedAt`. Call `deps.mail.sendSoon()` after the commit.
  */
-export async function moveAway(deps: MoveDeps, holder: MailboxRow, by: string, provedAt: number): Promise<Command[]> {
+export async function moveAwayCommands(
+  deps: MoveDeps,
+  holder: MailboxRow,
+  by: string,
+  provedAt: number,
+): Promise<Command[]> {
   const at = deps.clock()
   const mailboxes = await mailboxesOf(deps, holder.subscriber)
   const told = mailboxes.filter(({ state }) => state === 'active')

@@ -8,7 +8,7 @@ import { openText, sealText } from '../../ports/keys.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
 import { triesBeforeTheLast } from '../wrong-tries.ts'
-import { moveAway } from './move.ts'
+import { moveAwayCommands } from './move.ts'
 import {
   countWrongProof,
   insertMailbox,
@@ -16,7 +16,7 @@ import {
   readHolder,
   renewProof,
   returnMailbox,
-  useChallenge,
+  useMailboxChallenge,
   type MailboxChallengeRow,
 } from './store.ts'
 
@@ -122,10 +122,10 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
       : await gainMailbox(deps, caller, challenge)
   await commit(deps, {
     commands: [
-      ...useChallenge(challenge, caller.subscriberId, deps.clock()),
+      ...useMailboxChallenge(challenge, caller.subscriberId, deps.clock()),
       ...(losing === null
         ? []
-        : await moveAway(deps, losing, caller.deviceId, Math.max(deps.clock(), losing.verifiedAt))),
+        : await moveAwayCommands(deps, losing, caller.deviceId, Math.max(deps.clock(), losing.verifiedAt))),
       ...change.commands,
     ],
     audit: {

@@ -155,7 +155,7 @@ export interface NewMailboxChallenge {
 }
 
 /** Keeps a challenge. Guard: the subscriber has had fewer than `limit.allowed` since `limit.since`. */
-export const insertChallenge = (
+export const insertMailboxChallenge = (
   row: NewMailboxChallenge,
   limit: { readonly since: number; readonly allowed: number },
 ): Command[] => [
@@ -214,7 +214,11 @@ export type MailboxChallengeRow = Awaited<ReturnType<typeof readChallenges>>[num
  * Uses up a challenge, and with it all other open challenges to the same mailbox. Guard: it is open and has not
  * expired.
  */
-export const useChallenge = (row: { id: string; mailbox: string }, subscriber: string, now: number): Command[] => [
+export const useMailboxChallenge = (
+  row: { id: string; mailbox: string },
+  subscriber: string,
+  now: number,
+): Command[] => [
   command(
     `UPDATE mailbox_challenges SET state = 'used' WHERE id = ? AND state = 'pending' AND expires_at > ?`,
     row.id,
@@ -249,7 +253,7 @@ export const countWrongProof = ({ id, wrongTries }: Pick<MailboxChallengeRow, 'i
 export const endChallenges = (mailbox: string): Command =>
   command(`UPDATE mailbox_challenges SET state = 'ended' WHERE mailbox = ? AND state = 'pending'`, mailbox)
 
-export const deleteChallengesExpiredBefore = (before: number): Command =>
+export const deleteMailboxChallengesExpiredBefore = (before: number): Command =>
   command(`DELETE FROM mailbox_challenges WHERE expires_at < ?`, before)
 
 /**

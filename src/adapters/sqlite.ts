@@ -154,13 +154,24 @@ export class SqliteReader implements Reader {
   }
 }
 
-/** The SQL port over one better-sqlite3 connection, in the thread that calls it. */
+/** A batch that waits for the commit of its group. */
+interface WaitingBatch {
+  readonly commands: readonly Command[]
+  readonly resolve: (outcomes: Outcome[]) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * The SQL port over one better-sqlite3 connection, in the thread that calls it. The batches of one turn of the event
+ * loop are committed together: each is atomic by itself, and one write to the disk makes all of them durable.
+ */
 export class Sqlite implements Database {
   readonly #connection: SqliteDatabase.Database
   readonly #reader: SqliteReader
   readonly #runner: SqliteBatchRunner
   readonly #dataVersion: SqliteDatabase.Statement
   #ownWrites = 0
+  #waiting: WaitingBatch[] = []
 
   constructor(connection: SqliteDatabase.Database) {
     this.#connection = connection
@@ -177,11 +188,40 @@ export class Sqlite implements Database {
     return this.#reader.all(query)
   }
 
-  async batch(commands: readonly Command[]): Promise<Outcome[]> {
-    const outcomes = this.#runner.transaction(commands)
+  batch(commands: readonly Command[]): Promise<Outcome[]> {
+    return new Promise((resolve, reject) => {
+      if (commands.length === 0) throw new RangeError('an empty batch')
+      this.#waiting.push({ commands, resolve, reject })
+      if (this.#waiting.length === 1) setImmediate(() => this.#commitWaiting())
+    })
+  }
+
+  #commitWaiting(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    if (waiting.length === 0) return
+    let results: readonly (Outcome[] | Error)[]
+    try {
+      results = this.#commitGroup(waiting.map(({ commands }) => commands))
+    } catch (error) {
+      for (const { reject } of waiting) reject(error)
+      return
+    }
     // A batch that changed no row has changed nothing that anybody could have cached.
-    if (outcomes.some(({ changes }) => changes > 0)) this.#ownWrites += 1
-    return outcomes
+    const isWrite = results.some((result) => !(result instanceof Error) && result.some(({ changes }) => changes > 0))
+    if (isWrite) this.#ownWrites += 1
+    for (const [position, { resolve, reject }] of waiting.entries()) {
+      const result = results[position]
+      if (result === undefined || result instanceof Error) reject(result)
+      else resolve(result)
+    }
+  }
+
+  /** A broken batch leaves the others of its group alone. One that stands alone is rolled back whole. */
+  #commitGroup(batches: readonly (readonly Command[])[]): readonly (Outcome[] | Error)[] {
+    const [first, second] = batches
+    if (first !== undefined && second === undefined) return [this.#runner.transaction(first)]
+    return this.#runner.atomically(() => batches.map((commands) => this.#runner.nested(commands)))
   }
 
   reading(): Reader {
@@ -195,8 +235,9 @@ export class Sqlite implements Database {
     return others * 2 ** 26 + (this.#ownWrites % 2 ** 26)
   }
 
-  /** Folds the WAL into the file and closes. */
+  /** Commits what waits, folds the WAL into the file and closes. */
   close(): void {
+    this.#commitWaiting()
     this.#connection.pragma('wal_checkpoint(TRUNCATE)')
     this.#connection.close()
   }

@@ -103,9 +103,13 @@ async function signOf(cfssl: CfsslServer, { csr, use, address }: Task): Promise<
 }
 
 /** Measures both in turn, with the same CSRs; CFSSL has the database that it needs to revoke. */
-export async function measureThroughCa(folder: string, rounds: number): Promise<ThroughCaRound[]> {
-  const dataDir = join(folder, 'through-ca')
-  const cfssl = await startCfssl()
+export async function measureThroughCa(
+  folder: string,
+  rounds: number,
+  caKey: 'p256' | 'rsa4096',
+): Promise<ThroughCaRound[]> {
+  const dataDir = join(folder, `through-ca-${caKey}`)
+  const cfssl = await startCfssl({ caKey })
   let server: ServerProcess | null = null
   try {
     const tasks = await makeTasks(dataDir, (rounds + warmUpRounds) * requestsThroughCa)

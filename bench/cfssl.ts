@@ -19,9 +19,9 @@ export class Cfssl {
     this.certificate = certificate
   }
 
-  static async start(folder: string): Promise<Cfssl> {
+  static async start(folder: string, key: CaKey): Promise<Cfssl> {
     await mkdir(folder)
-    await makeCa(folder)
+    await makeCa(folder, key)
     const port = await freePort()
     const files = ['-ca', 'ca.pem', '-ca-key', 'ca-key.pem', '-config', 'config.json']
     const child = spawn('cfssl', ['serve', '-loglevel', '5', '-address', '127.0.0.1', '-port', `${port}`, ...files], {
@@ -104,9 +104,17 @@ const config = {
   },
 }
 
-async function makeCa(folder: string): Promise<void> {
+/** The keys of CAs that are measured. The CA inside certbook has RSA keys of 3,072 bits at most, so cfssl has one too. */
+export type CaKey = 'p256' | 'rsa3072'
+
+const newKeys: Readonly<Record<CaKey, readonly string[]>> = {
+  p256: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  rsa3072: ['-newkey', 'rsa:3072'],
+}
+
+async function makeCa(folder: string, caKey: CaKey): Promise<void> {
   await writeFile(join(folder, 'config.json'), JSON.stringify(config))
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', 'ca-key.pem']
+  const key = [...newKeys[caKey], '-noenc', '-keyout', 'ca-key.pem']
   await openssl(folder, 'req', '-x509', ...key, '-subj', '/CN=Issuing', '-days', '3650', '-out', 'ca.pem')
 }
 

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { makeCsr } from '../test/support/csr.ts'
-import { Cfssl } from './cfssl.ts'
+import { openNodeService } from '../src/node.ts'
+import { testConfig } from '../test/support/node-process.ts'
+import { Cfssl, type CaKey } from './cfssl.ts'
 import type { LibraryOrder } from './library.ts'
 import { reportOf, ServerProcess } from './processes.ts'
 import { stockSubscribers } from './stock.ts'
@@ -78,8 +80,8 @@ async function startCertbook(dataDir: string) {
   }
 }
 
-async function startCfssl(folder: string) {
-  const cfssl = await Cfssl.start(folder)
+async function startCfssl(folder: string, key: CaKey) {
+  const cfssl = await Cfssl.start(folder, key)
   return {
     measure: async (tasks: readonly Task[]): Promise<number> => {
       const before = await cfssl.cpuMicroseconds()
@@ -112,16 +114,27 @@ async function makeTasks(dataDir: string, count: number): Promise<Task[]> {
   return tasks
 }
 
-/** Measures the three in turn, with the same CSRs in each round and new ones in the next. */
-export async function measureIssuing(folder: string, rounds: number): Promise<IssuingRound[]> {
-  const dataDir = join(folder, 'issuing')
+/** Makes the CA of an empty data directory. It keeps its key whatever CA_KEY says later. */
+async function makeOwnCa(dataDir: string, key: CaKey): Promise<void> {
+  const node = await openNodeService(testConfig(dataDir, { CA_KEY: key }))
+  await node.settled()
+  await node.close()
+}
+
+/**
+ * Measures the three in turn, with the same CSRs in each round and new ones in the next. The CAs of certbook and of
+ * cfssl have the same kind of key.
+ */
+export async function measureIssuing(folder: string, rounds: number, key: CaKey): Promise<IssuingRound[]> {
+  const dataDir = join(folder, `issuing-${key}`)
   const started: { stop(): Promise<void> }[] = []
   const keep = <T extends { stop(): Promise<void> }>(process: T): T => {
     started.push(process)
     return process
   }
   try {
-    const cfssl = keep(await startCfssl(join(folder, 'cfssl')))
+    const cfssl = keep(await startCfssl(join(folder, `cfssl-${key}`), key))
+    await makeOwnCa(dataDir, key)
     const tasks = await makeTasks(dataDir, (rounds + warmUpRounds) * certificatesPerRound)
     const library = keep(await startLibrary())
     const certbook = keep(await startCertbook(dataDir))

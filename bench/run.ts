@@ -15,54 +15,64 @@ import { stockOf, type StockFolder } from './stock.ts'
  * the other on the same machine; the median counts, and the extremes show how still the machine was.
  */
 
-const issuingFiguresOf = (issuing: readonly IssuingRound[]): Figure[] => {
+const issuingFiguresOf = (issuing: readonly IssuingRound[], key: string): Figure[] => {
   const each = (read: (round: IssuingRound) => number): number[] => issuing.map(read)
   const perSecond = 'certificates per CPU-second'
   return [
     {
-      name: 'certificates issued and stored / @peculiar/x509 alone',
+      name: `${key} CAs: certificates issued and stored / @peculiar/x509 alone`,
       unit: `of its ${perSecond}`,
       values: each(({ certbook, library }) => certbook / library),
       digits: 2,
       aim: atLeast(5),
     },
     {
-      name: 'certificates issued and stored / cfssl serve',
+      name: `${key} CAs: certificates issued and stored / cfssl serve`,
       unit: `of its ${perSecond}`,
       values: each(({ certbook, cfssl }) => certbook / cfssl),
       digits: 2,
       aim: atLeast(0.5),
     },
-    { name: 'certificates issued and stored', unit: perSecond, values: each(({ certbook }) => certbook), digits: 0 },
+    {
+      name: `${key} CA: certificates issued and stored`,
+      unit: perSecond,
+      values: each(({ certbook }) => certbook),
+      digits: 0,
+    },
     {
       name: '@peculiar/x509 alone, nothing stored',
       unit: perSecond,
       values: each(({ library }) => library),
       digits: 0,
     },
-    { name: 'cfssl serve, nothing stored', unit: perSecond, values: each(({ cfssl }) => cfssl), digits: 0 },
+    { name: `${key} CA: cfssl serve, nothing stored`, unit: perSecond, values: each(({ cfssl }) => cfssl), digits: 0 },
   ]
 }
 
-const throughCaFiguresOf = (measured: readonly ThroughCaRound[]): Figure[] => {
+const throughCaFiguresOf = (measured: readonly ThroughCaRound[], key: string): Figure[] => {
   const each = (read: (round: ThroughCaRound) => number): number[] => measured.map(read)
   return [
     {
-      name: 'requests through certbook to cfssl / straight to cfssl',
+      name: `${key} CA: requests through certbook to cfssl / straight to cfssl`,
       unit: 'of its requests per second',
       values: each(({ through, direct }) => through / direct),
       digits: 2,
       aim: atLeast(0.5),
     },
     {
-      name: 'requests through certbook to cfssl',
+      name: `${key} CA: requests through certbook to cfssl`,
       unit: 'requests/s',
       values: each(({ through }) => through),
       digits: 0,
     },
-    { name: 'requests straight to cfssl', unit: 'requests/s', values: each(({ direct }) => direct), digits: 0 },
     {
-      name: 'CPU of certbook, request to cfssl',
+      name: `${key} CA: requests straight to cfssl`,
+      unit: 'requests/s',
+      values: each(({ direct }) => direct),
+      digits: 0,
+    },
+    {
+      name: `${key} CA: CPU of certbook, request to cfssl`,
       unit: 'µs',
       values: each(({ microseconds }) => microseconds),
       digits: 0,
@@ -99,14 +109,20 @@ const parts = {
       `Issuing: the same CSRs on P-256 keys to each of the three in turn, ${certificatesPerRound} a round; over HTTP,`,
       'save for the library alone, which checks and signs in a loop. CPU of the process that issues.',
     ],
-    figures: issuingFiguresOf(await measureIssuing(folder, rounds)),
+    figures: [
+      ...issuingFiguresOf(await measureIssuing(folder, rounds, 'p256'), 'P-256'),
+      ...issuingFiguresOf(await measureIssuing(folder, rounds, 'rsa3072'), 'RSA-3072'),
+    ],
   }),
   ca: async (folder) => ({
     words: [
       `Through a connected CA: ${requestsThroughCa} new keys a round, 16 at once, to certbook, which has cfssl sign`,
       'and keeps the certificate before it answers, and then the same CSRs straight to that cfssl.',
     ],
-    figures: throughCaFiguresOf(await measureThroughCa(folder, rounds)),
+    figures: [
+      ...throughCaFiguresOf(await measureThroughCa(folder, rounds, 'p256'), 'P-256'),
+      ...throughCaFiguresOf(await measureThroughCa(folder, rounds, 'rsa4096'), 'RSA-4096'),
+    ],
   }),
   lookups: async (folder) =>
     measureLookups(await stock(), folder, {

@@ -17,6 +17,7 @@ export interface OrderedFor {
   readonly device: string
   readonly mailbox: string
   readonly address: string
+  readonly addressIndex: Uint8Array
   readonly use: CertificateUse
   readonly spkiSha256: string
   readonly connection: string

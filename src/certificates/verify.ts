@@ -1,8 +1,9 @@
-import type { CertificateOrder } from '../cas/adapters/contract.ts'
+import type { CaTrust, CertificateOrder } from '../cas/adapters/contract.ts'
 import type { OpenConnection } from '../cas/contract.ts'
 import { insertConnectedAuthority } from '../cas/store.ts'
 import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import { parseCertificate } from '../pki/certificate.ts'
+import { prepareChain, type PreparedChain } from '../pki/chain.ts'
 import { MalformedDer } from '../pki/der.ts'
 import { sha256Hex } from '../pki/encoding.ts'
 import { orderChain } from '../pki/order-chain.ts'
@@ -43,33 +44,61 @@ const roundingMilliseconds = 3_600_000
 /** Longer answers are no certificates. They are not kept for operators either. */
 export const certificateBytes = 64 * 1024
 
+/** A chain that does not change from one certificate under it to the next. */
+interface Chain {
+  /** Null where an anchor itself may have issued: `verifyIssuedCertificate` tries each. */
+  readonly prepared: PreparedChain | null
+  /** The id of the issuing CA. */
+  readonly authority: string
+  /** Keep the CAs of the chain. */
+  readonly commands: readonly Command[]
+}
+
+/**
+ * The chain under which a connection issued last, for as long as the connection stays as it is set up. Its CAs are taken
+ * apart and verified once, and not for every certificate.
+ */
+const lastChains = new WeakMap<CaTrust, Chain>()
+
 /** A CA is its name and its key, whichever certificate of its own it shows. */
 async function identityOf(crypto: Crypto, certificate: Uint8Array): Promise<string> {
   const { subject, spki } = parseCertificate(certificate)
   return sha256Hex(crypto, Uint8Array.from([...subject.bytes, ...spki]))
 }
 
-async function connectedAuthorities(
+/** Puts together the chain of a certificate of another CA. Throws MalformedDer. */
+async function chainOf(
   deps: Pick<CertificateDeps, 'crypto' | 'clock'>,
-  chain: readonly Uint8Array[],
-): Promise<{ authority: string; commands: Command[] }> {
-  const hashes = await Promise.all(chain.map((certificate) => sha256Hex(deps.crypto, certificate)))
+  trust: CaTrust,
+  { certificate, chain: sent }: IssuedByCa,
+): Promise<Chain> {
+  const chain = await orderChain(deps.crypto, certificate, trust, sent)
+  const hashes = await Promise.all(chain.map((ca) => sha256Hex(deps.crypto, ca)))
   const idAt = (position: number): string => `ca-${(hashes[position] ?? '').slice(0, 40)}`
   const commands = await Promise.all(
-    chain.map(async (certificate, position) =>
+    chain.map(async (ca, position) =>
       insertConnectedAuthority({
         id: idAt(position),
         slot: `connected-${hashes[position]}`,
         issuer: idAt(Math.min(position + 1, chain.length - 1)),
-        certificate,
-        identity: await identityOf(deps.crypto, certificate),
+        certificate: ca,
+        identity: await identityOf(deps.crypto, ca),
         createdAt: deps.clock(),
       }),
     ),
   )
-  // A CA must be there before those that it certified.
-  return { authority: idAt(0), commands: commands.toReversed() }
+  return {
+    prepared: chain.length === 0 ? null : await prepareChain(deps.crypto, chain, trust.anchors),
+    authority: idAt(0),
+    // A CA must be there before those that it certified.
+    commands: commands.toReversed(),
+  }
 }
+
+type Verdict = { readonly ok: true; readonly verified: Verified } | { readonly ok: false; readonly reason: IssuedFault }
+
+/** What a chain that does not fit says. Another chain may fit. */
+const faultsOfChain: ReadonlySet<IssuedFault> = new Set(['signature_invalid', 'chain_untrusted'])
 
 /**
  * Verifies what a CA issued by policy rule 15. The chain is made of what the connection trusts and of what came with the
@@ -77,23 +106,44 @@ async function connectedAuthorities(
  */
 export async function verifyIssued(
   deps: Pick<CertificateDeps, 'crypto' | 'clock' | 'authorities'>,
-  { connection, order, issuedAfter }: Ordered,
-  { certificate, chain: sent }: IssuedByCa,
-): Promise<{ ok: true; verified: Verified } | { ok: false; reason: IssuedFault }> {
-  if (certificate.length > certificateBytes) return { ok: false, reason: 'malformed' }
-  const { trust } = connection
-  let chain: readonly Uint8Array[]
+  ordered: Ordered,
+  issued: IssuedByCa,
+): Promise<Verdict> {
+  if (issued.certificate.length > certificateBytes) return { ok: false, reason: 'malformed' }
+  const { trust } = ordered.connection
+  if (trust.prepared !== undefined) {
+    const inside = { prepared: trust.prepared, authority: deps.authorities.issuing.id, commands: [] }
+    return verifyUnder(deps, ordered, issued.certificate, inside)
+  }
+  const last = lastChains.get(trust)
+  if (last !== undefined) {
+    const verdict = await verifyUnder(deps, ordered, issued.certificate, last)
+    if (verdict.ok || !faultsOfChain.has(verdict.reason)) return verdict
+  }
+  let chain: Chain
   try {
-    chain = trust.prepared === undefined ? await orderChain(deps.crypto, certificate, trust, sent) : []
+    chain = await chainOf(deps, trust, issued)
   } catch (error) {
     if (error instanceof MalformedDer) return { ok: false, reason: 'malformed' }
     throw error
   }
+  const verdict = await verifyUnder(deps, ordered, issued.certificate, chain)
+  if (verdict.ok && chain.prepared !== null) lastChains.set(trust, chain)
+  return verdict
+}
+
+/** Verifies a certificate under one chain. */
+async function verifyUnder(
+  deps: Pick<CertificateDeps, 'crypto' | 'clock'>,
+  { connection, order, issuedAfter }: Ordered,
+  certificate: Uint8Array,
+  { prepared, authority, commands }: Chain,
+): Promise<Verdict> {
   const verdict = await verifyIssuedCertificate(deps.crypto, {
     certificate,
-    chain,
-    anchors: trust.anchors,
-    prepared: trust.prepared,
+    chain: [],
+    anchors: connection.trust.anchors,
+    prepared: prepared ?? undefined,
     spki: order.spki,
     mailbox: order.mailbox,
     use: order.use,
@@ -105,9 +155,5 @@ export async function verifyIssued(
   const { facts } = verdict
   const term = facts.notAfter.getTime() - facts.notBefore.getTime()
   if (term > termMilliseconds + roundingMilliseconds) return { ok: false, reason: 'validity_too_long' }
-  const issuer =
-    trust.prepared === undefined
-      ? await connectedAuthorities(deps, chain)
-      : { authority: deps.authorities.issuing.id, commands: [] }
-  return { ok: true, verified: { certificate, facts, ...issuer } }
+  return { ok: true, verified: { certificate, facts, authority, commands } }
 }

@@ -9,7 +9,7 @@ import { readSubscriber } from './store.ts'
 export type Announcement = Exclude<MailKind, 'challenge'>
 
 /** A mailbox to which something is announced. */
-interface AnnouncedTo {
+export interface AnnouncedTo {
   readonly subscriber: string
   readonly address: string
   readonly addressIndex: Uint8Array
@@ -39,17 +39,21 @@ export async function announce<K extends Announcement>(
   })
 }
 
+/** The mailbox of a certificate: known already, or by its id. */
+export type CertifiedMailbox = AnnouncedTo | { readonly subscriber: string; readonly mailbox: string }
+
 /**
  * Does what `announce` does, for the mailbox of a certificate. The subscriber need not have that mailbox any more.
  * Makes no command if the mailbox does not exist.
  */
 export async function announceToMailbox<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'keys' | 'mail' | 'mailLanguage'>,
-  of: { readonly subscriber: string; readonly mailbox: string },
+  of: CertifiedMailbox,
   kind: K,
   about: string,
   parameters: MailParameters[K],
 ): Promise<Command[]> {
+  if ('address' in of) return [await announce(deps, of, kind, about, parameters)]
   const mailbox = (await mailboxesOf(deps, of.subscriber)).find(({ id }) => id === of.mailbox)
   if (mailbox === undefined) return []
   return [await announce(deps, { subscriber: of.subscriber, ...mailbox }, kind, about, parameters)]

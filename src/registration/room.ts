@@ -3,7 +3,7 @@ import type { ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/content.ts'
 import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
 import type { Command, Outcome } from '../ports/database.ts'
-import { announceToMailbox, type Announcement } from './announce.ts'
+import { announceToMailbox, type Announcement, type CertifiedMailbox } from './announce.ts'
 import { createAuthenticate, membershipOf, type Caller, type Membership } from './authenticate.ts'
 import { endedParts, type EndedPart } from './consequences.ts'
 import type { RegistrationDeps } from './deps.ts'
@@ -28,7 +28,7 @@ export interface RegistrationRoom extends Room {
   membershipOf(caller: Caller): Membership
   /** Makes the commands that tell a certificate's mailbox what happened; see `announceToMailbox`. */
   readonly announce: <K extends Announcement>(
-    of: { readonly subscriber: string; readonly mailbox: string },
+    of: CertifiedMailbox,
     kind: K,
     about: string,
     parameters: MailParameters[K],

@@ -78,6 +78,8 @@ export interface CfsslOptions {
   readonly withoutDatabase?: boolean
   /** Of each profile. */
   readonly expiry?: string
+  /** Of the CA. P-256 unless said. */
+  readonly caKey?: 'p256' | 'rsa4096'
 }
 
 const rowShape = z.object({
@@ -91,7 +93,7 @@ const rowShape = z.object({
 export async function startCfssl(options: CfsslOptions = {}): Promise<CfsslServer> {
   const folder = await temporaryFolder()
   const at = (name: string): string => join(folder.path, name)
-  const ca = await makeCa(folder.path)
+  const ca = await makeCa(folder.path, options.caKey ?? 'p256')
   const database = new Database(at('certs.db'))
   database.pragma('journal_mode = WAL')
   database.exec(schema)
@@ -152,10 +154,16 @@ function onlyCertificate(pem: string): Uint8Array {
   return certificate
 }
 
-async function makeCa(folder: string): Promise<Uint8Array> {
-  await openssl(folder, 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', 'pkcs8.key')
-  // CFSSL 1.2.0 reads keys of curves in SEC1 alone.
-  await openssl(folder, 'ec', '-in', 'pkcs8.key', '-out', 'ca.key')
+const newKeys = {
+  p256: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  rsa4096: ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:4096'],
+} as const
+
+async function makeCa(folder: string, key: 'p256' | 'rsa4096'): Promise<Uint8Array> {
+  await openssl(folder, 'genpkey', ...newKeys[key], '-out', 'pkcs8.key')
+  // CFSSL 1.2.0 reads keys in the older formats alone: SEC1 and PKCS #1.
+  const rewritten = ['-in', 'pkcs8.key', '-out', 'ca.key']
+  await (key === 'p256' ? openssl(folder, 'ec', ...rewritten) : openssl(folder, 'rsa', ...rewritten, '-traditional'))
   const extensions = ['basicConstraints=critical,CA:true', 'keyUsage=critical,keyCertSign,cRLSign']
   const request = ['req', '-x509', '-new', '-key', 'ca.key', '-subj', '/CN=A CA of CFSSL', '-days', '3650']
   await openssl(folder, ...request, '-out', 'ca.pem', ...extensions.flatMap((extension) => ['-addext', extension]))

@@ -113,8 +113,8 @@ async function keepVerified(
   { by = byService, noted = [] }: Arrival,
 ): Promise<RequestResult> {
   const { row, mailbox } = request
-  const { address } = mailbox
-  const ordered = { ...row, request: row.id, address, requestedAt: row.createdAt }
+  const { address, addressIndex } = mailbox
+  const ordered = { ...row, request: row.id, address, addressIndex, requestedAt: row.createdAt }
   const issued = toIssued(row.id, verified.facts.fingerprintSha256, deps.clock())
   const kept = await keepCertificate(deps, ordered, { verified, by }, [...noted, ...issued])
   if (kept.kind === 'not_taken') return keepUnwanted(deps, request, verified, by)

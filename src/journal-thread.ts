@@ -80,7 +80,6 @@ function writeGroup({ at, ...group }: JournalGroup, apart: boolean): CommittedGr
   })
   const spent: { index: number; scopes: readonly number[] }[] = []
   const asked = unpackLookups(group.lookups)
-  if (asked.length > 0) lookups.begin(at)
   let mark = lookups.mark()
   const lookupFailures = members(
     asked,
@@ -92,7 +91,6 @@ function writeGroup({ at, ...group }: JournalGroup, apart: boolean): CommittedGr
     },
     () => lookups.rollBack(mark),
   )
-  checkIns.begin()
   const reports = Array.from({ length: group.checkIns.length / 3 }, (_, index) => {
     const [device = '', subscriber = '', facts = ''] = group.checkIns.slice(3 * index, 3 * index + 3)
     return { device, subscriber, facts }
@@ -108,6 +106,8 @@ function writeGroup({ at, ...group }: JournalGroup, apart: boolean): CommittedGr
 
 /** What is counted in memory must not outlive a transaction that is not committed. */
 const attempt = (group: JournalGroup, apart: boolean): CommittedGroup => {
+  lookups.begin()
+  checkIns.begin()
   try {
     return runner.atomically(() => writeGroup(group, apart))
   } catch (error) {
@@ -146,7 +146,7 @@ port.on('message', (request: JournalRequest) => {
   else if ('keys' in request) keys.use(request.keys)
   else if ('faultsAt' in request) send(faultsAt(request.faultsAt))
   else if ('warm' in request) {
-    lookups.begin(request.warm)
+    lookups.remember(request.warm)
     send({ ready: true })
   } else {
     connection.pragma('wal_checkpoint(TRUNCATE)')

@@ -37,15 +37,20 @@ export class LookupWriter {
     this.#ids = new LogIds(randomOffset)
   }
 
-  /** Begins a transaction. On a day whose rows are not in memory it reads them. */
-  begin(at: number): void {
+  /** Begins a transaction: what the last one charged stays charged. */
+  begin(): void {
     this.#charges = []
     this.#payersWritten = []
+  }
+
+  /** Reads the rows of a day that is not in memory, which takes some seconds for a million of them. */
+  remember(at: number): Ledger {
     const day = dayOf(at)
-    if (this.#ledger?.day === day) return
+    if (this.#ledger?.day === day) return this.#ledger
     this.#ledger = this.#read(day)
     this.#known.clear()
     this.#unwritten.clear()
+    return this.#ledger
   }
 
   /**
@@ -53,7 +58,7 @@ export class LookupWriter {
    * done neither. What a statement throws goes through; then `rollBack` must be called.
    */
   write(at: number, { payer: text, limits, addresses }: PackedLookup): readonly number[] {
-    const ledger = this.#ledgerOf(at)
+    const ledger = this.remember(at)
     const known = this.#knownPayer(ledger, text)
     const keys = addresses.map(({ matchingKey }) => this.#journal.index('query_log.address_key', matchingKey))
     const charge = ledger.charge(known.payer, limits, keys)
@@ -99,18 +104,13 @@ export class LookupWriter {
 
   /** What is counted otherwise than the rows of that day say, in words. */
   faults(at: number): string[] {
-    const counted = new Set(this.#ledgerOf(at).balances())
+    const counted = new Set(this.remember(at).balances())
     const logged = new Set(this.#read(dayOf(at)).balances())
     const wrong = [...counted].filter((balance) => !logged.has(balance)).length
     const missing = [...logged].filter((balance) => !counted.has(balance)).length
     return wrong + missing === 0
       ? []
       : [`${wrong} counts are not what the log of today says, which has ${missing} others`]
-  }
-
-  #ledgerOf(at: number): Ledger {
-    if (this.#ledger?.day !== dayOf(at)) this.begin(at)
-    return this.#ledger ?? this.#read(dayOf(at))
   }
 
   #read(day: number): Ledger {

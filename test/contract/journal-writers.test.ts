@@ -79,7 +79,7 @@ const lookupOf = (asker: string, scopes: number, ...names: readonly string[]): P
 /** Writes lookups in one transaction; the scopes that refused each. */
 const write = (...asked: readonly PackedLookup[]): (readonly number[])[] =>
   runner.atomically(() => {
-    lookups.begin(at)
+    lookups.begin()
     return asked.map((lookup) => lookups.write(at, lookup))
   })
 
@@ -149,12 +149,16 @@ describe('what is counted', () => {
     const lost = Array.from({ length: 400 }, (_, index) => `lost ${index}`)
     const failing = (): void =>
       runner.atomically(() => {
-        lookups.begin(at)
+        lookups.begin()
         lookups.write(at, lookupOf('alice', 2, ...lost))
         lookups.write(at, lookupOf('bob', 2, 'lost'))
         throw new Error('the disk is full')
       })
     expect(failing).toThrow('the disk is full')
+    lookups.rollBack()
+    expect(lookups.faults(at)).toEqual([])
+    // A transaction that could not even begin has charged nothing.
+    lookups.begin()
     lookups.rollBack()
     expect(lookups.faults(at)).toEqual([])
     write(lookupOf('alice', 2, ...lost), lookupOf('bob', 2, 'a'))
@@ -164,7 +168,7 @@ describe('what is counted', () => {
   test('begins anew with the UTC day, and of a day that comes back it is what was logged', () => {
     const full = (when: number): readonly number[] =>
       runner.atomically(() => {
-        lookups.begin(when)
+        lookups.begin()
         return lookups.write(when, { ...lookupOf('alice', 1, `address of ${when}`), limits: [1] })
       })
     expect(full(at)).toEqual([])

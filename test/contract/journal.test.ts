@@ -20,6 +20,7 @@ import {
   type Database,
 } from '../../src/ports/database.ts'
 import { JournalUnavailable, type Journal } from '../../src/ports/journal.ts'
+import { BudgetSpent } from '../../src/ports/lookup-log.ts'
 import { engines, memoryKeyRing, migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 
@@ -381,12 +382,28 @@ describe('the journal’s thread', () => {
 
   test('is unavailable while somebody else holds the file too long, and goes on afterwards', async () => {
     const { journal, file } = await watched()
+    const lookup = (address: string): Promise<void> =>
+      journal.record({
+        asker: 'alice',
+        device: null,
+        scopes: [{ kind: 'subscriber', name: 'alice', limit: 2 }],
+        addresses: [{ address, matchingKey: address, status: 'found' }],
+      })
+    await lookup('before@example.com')
     const holder = openSqliteFile(file)
     holder.exec('BEGIN IMMEDIATE')
-    const failure = await failureOf(journal.batch([logged(nextId(), 'held up')]))
-    expect(failure).toBeInstanceOf(JournalUnavailable)
-    expect(String(failure)).toContain('database is locked')
+    const failures = await Promise.all(
+      [journal.batch([logged(nextId(), 'held up')]), lookup('refused@example.com')].map(failureOf),
+    )
+    for (const failure of failures) {
+      expect(failure).toBeInstanceOf(JournalUnavailable)
+      expect(String(failure)).toContain('database is locked')
+    }
     holder.exec('ROLLBACK')
+    // What could not be logged was not charged, and what was logged before stays charged.
+    expect(await journal.faults()).toEqual([])
+    await lookup('after@example.com')
+    expect(await failureOf(lookup('too.many@example.com'))).toBeInstanceOf(BudgetSpent)
     const id = nextId()
     await journal.batch([logged(id, 'held up')])
     const beside = new Sqlite(holder)

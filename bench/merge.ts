@@ -10,8 +10,9 @@ import { openSqliteFile, type SqliteConnection } from '../src/adapters/sqlite.ts
 const namesShape = z.array(z.string())
 const triggersShape = z.array(z.object({ name: z.string(), sql: z.string() }))
 
-/** The service seals the entries of the parts when it opens the merged files. */
-const leftOut = 'audit_seals'
+/** Its numbers have no gaps, so that entries go behind those that are there, and are sealed afterwards. */
+const entries = 'audit_entries'
+const seals = 'audit_seals'
 const numbersOfPart = 1_000_000_000
 
 const openToWriteFast = (dataDir: string): SqliteConnection => {
@@ -35,7 +36,7 @@ const tablesOf = (connection: SqliteConnection): string[] =>
 export function separateNumbers(dataDir: string, part: number): void {
   const connection = openToWriteFast(dataDir)
   try {
-    connection.prepare('UPDATE sqlite_sequence SET seq = seq + ?').run(part * numbersOfPart)
+    connection.prepare('UPDATE sqlite_sequence SET seq = seq + ? WHERE name <> ?').run(part * numbersOfPart, entries)
     const missing = connection.prepare(
       `INSERT INTO sqlite_sequence (name, seq)
        SELECT name, ? FROM sqlite_master
@@ -47,6 +48,10 @@ export function separateNumbers(dataDir: string, part: number): void {
     connection.close()
   }
 }
+
+const columns = 'id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments'
+const appendEntries = `INSERT INTO main.audit_entries (${columns})
+  SELECT ${columns} FROM part.audit_entries WHERE id NOT IN (SELECT id FROM main.audit_entries) ORDER BY position`
 
 /** Adds to the main database of `into` what the one of `from` has besides. */
 export function mergeInto(into: string, from: string): void {
@@ -62,8 +67,10 @@ export function mergeInto(into: string, from: string): void {
     connection.exec('BEGIN IMMEDIATE')
     for (const { name } of triggers) connection.exec(`DROP TRIGGER main.${name}`)
     for (const table of tablesOf(connection)) {
-      if (table !== leftOut) connection.exec(`INSERT OR IGNORE INTO main.${table} SELECT * FROM part.${table}`)
+      if (table === entries || table === seals) continue
+      connection.exec(`INSERT OR IGNORE INTO main.${table} SELECT * FROM part.${table}`)
     }
+    connection.exec(appendEntries)
     for (const { sql } of triggers) connection.exec(sql)
     connection.exec('COMMIT')
     connection.exec('DETACH part')

@@ -101,7 +101,8 @@ const keptMilliseconds = 12 * 3_600_000
 /** Changes with whatever is stored: the schema, and how the stock is made. */
 async function versionOfStock(): Promise<string> {
   const root = new URL('../', import.meta.url)
-  const hash = createHash('sha256').update(await readFile(new URL('bench/stocking.ts', root)))
+  const hash = createHash('sha256')
+  for (const name of ['stocking', 'merge']) hash.update(await readFile(new URL(`bench/${name}.ts`, root)))
   for (const database of ['main', 'journal']) {
     const folder = new URL(`db/${database}/`, root)
     for (const name of (await readdir(folder)).toSorted()) hash.update(await readFile(new URL(name, folder)))

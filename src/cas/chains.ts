@@ -1,5 +1,5 @@
 import type { Database } from '../ports/database.ts'
-import { readAuthorityStep } from './store.ts'
+import { readAuthorityStep } from './inside/store.ts'
 
 /** More CAs than any chain has. */
 const chainAtMost = 10

@@ -10,13 +10,13 @@ import { adapterKind } from './adapters/registry.ts'
 import { requireFit } from './fitness.ts'
 import type { CaDeps } from './deps.ts'
 import { changedFields, openCredentials, readSettings, sealCredentials, settingsToKeep } from './kept.ts'
+import { replaceLists } from './lists/store.ts'
 import {
   insertConnection,
   markActive,
   markPaused,
   markRemoved,
   readConnection,
-  replaceLists,
   updateConnection,
   updateCredentials,
   type ConnectionRow,

@@ -8,7 +8,8 @@ import { ofKey } from './routing/route.ts'
 import type { Prepared } from './open.ts'
 import type { CaDeps, RequestCounts } from './deps.ts'
 import { credentialsStanding, openCredentials, shownSettings } from './kept.ts'
-import { readLists, type ConnectionRow } from './store.ts'
+import { readLists } from './lists/store.ts'
+import type { ConnectionRow } from './store.ts'
 
 const none: RequestCounts = { waiting: 0, pending: 0, unknown: 0, left: 0 }
 

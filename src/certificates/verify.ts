@@ -1,6 +1,6 @@
 import type { CaTrust, CertificateOrder } from '../cas/adapters/contract.ts'
 import type { OpenConnection } from '../cas/contract.ts'
-import { insertConnectedAuthority } from '../cas/store.ts'
+import { insertConnectedAuthority } from '../cas/inside/store.ts'
 import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import { parseCertificate } from '../pki/certificate.ts'
 import { prepareChain, type PreparedChain } from '../pki/chain.ts'

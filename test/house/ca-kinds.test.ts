@@ -31,7 +31,7 @@ const spellings = (kind: string): readonly string[] => [
 const names = (kind: string): RegExp => {
   const words = spellings(kind).join('|')
   return new RegExp(
-    String.raw`(['"\x60])(?:${words})\1|/(?:${words})(?:/|\.ts)|\b(?:${words})(?:Settings|Ca|Example)\b`,
+    String.raw`(['"\x60])(?:${words})\1|/(?:${words})(?:/|\.ts)|\b(?:${words})(?:Settings|Facts|Ca|Example)\b`,
     'i',
   )
 }

@@ -1,20 +1,20 @@
 import { z } from 'zod'
-import { cfssl } from './cfssl.ts'
+import { cfsslFacts } from './cfssl.ts'
 import type { CaKindFacts } from './common.ts'
-import { ejbca } from './ejbca.ts'
-import { est } from './est.ts'
-import { manual } from './manual.ts'
-import { stepCa } from './step-ca.ts'
+import { ejbcaFacts } from './ejbca.ts'
+import { estFacts } from './est.ts'
+import { manualFacts } from './manual.ts'
+import { stepCaFacts } from './step-ca.ts'
 
 /** The kinds of CAs that others run. An adapter for each stands in the room of the CAs. */
-export const caKinds = [cfssl, stepCa, est, ejbca, manual] as const
+export const caKinds = [cfsslFacts, stepCaFacts, estFacts, ejbcaFacts, manualFacts] as const
 
 export const caSettings = z.discriminatedUnion('kind', [
-  cfssl.settings,
-  stepCa.settings,
-  est.settings,
-  ejbca.settings,
-  manual.settings,
+  cfsslFacts.settings,
+  stepCaFacts.settings,
+  estFacts.settings,
+  ejbcaFacts.settings,
+  manualFacts.settings,
 ])
 
 /** The facts of a kind. Undefined for the CA inside. */

@@ -21,7 +21,7 @@ export type CfsslSettings = z.output<typeof settings>
 /** What Go answers for a path that CFSSL does not serve. */
 const noSuchPath = '404 page not found'
 
-export const cfssl = {
+export const cfsslFacts = {
   kind: 'cfssl',
   settings,
   secrets: { authKey: 'CERTBOOK_CA_AUTH_KEY' },

@@ -15,7 +15,7 @@ const settings = z.strictObject({
 })
 export type EjbcaSettings = z.output<typeof settings>
 
-export const ejbca = {
+export const ejbcaFacts = {
   kind: 'ejbca',
   settings,
   secrets: { token: 'CERTBOOK_CA_TOKEN' },

@@ -20,7 +20,7 @@ const settings = z.strictObject({
 })
 export type EstSettings = z.output<typeof settings>
 
-export const est = {
+export const estFacts = {
   kind: 'est',
   settings,
   secrets: { password: { user: 'CERTBOOK_CA_USER', password: 'CERTBOOK_CA_PASSWORD' } },

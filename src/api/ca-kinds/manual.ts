@@ -4,4 +4,4 @@ import { common, mailboxChallenge, type CaKindFacts } from './common.ts'
 const settings = z.strictObject({ ...common, kind: z.literal('manual'), mailboxChallenge })
 export type ManualSettings = z.output<typeof settings>
 
-export const manual = { kind: 'manual', settings, secrets: {} } as const satisfies CaKindFacts
+export const manualFacts = { kind: 'manual', settings, secrets: {} } as const satisfies CaKindFacts

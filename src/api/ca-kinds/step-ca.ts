@@ -9,4 +9,4 @@ const settings = z.strictObject({
 })
 export type StepCaSettings = z.output<typeof settings>
 
-export const stepCa = { kind: 'step-ca', settings, secrets: {} } as const satisfies CaKindFacts
+export const stepCaFacts = { kind: 'step-ca', settings, secrets: {} } as const satisfies CaKindFacts

@@ -49,6 +49,47 @@ export const insertAuthority = (row: {
     row.createdAt,
   )
 
+/** One step up a chain of CAs; the issuer of a root is the root itself. */
+export const readAuthorityStep = (database: Database, id: string) =>
+  database.first(
+    query(
+      { issuer: text, certificate: blob },
+      `SELECT issuer, certificate FROM certificate_authorities WHERE id = ?`,
+      id,
+    ),
+  )
+
+/** CAs of others that a kept certificate leads to; known ones stay as they are. */
+export const insertConnectedAuthority = (row: {
+  id: string
+  slot: string
+  issuer: string
+  certificate: Uint8Array
+  identity: string
+  createdAt: number
+}): Command =>
+  command(
+    `INSERT INTO certificate_authorities
+       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, identity, created_at)
+     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?, ?)
+     ON CONFLICT (slot) DO NOTHING`,
+    row.id,
+    row.slot,
+    row.issuer,
+    row.certificate,
+    row.identity,
+    row.createdAt,
+  )
+
+/** The CAs elsewhere that have issued what is kept here, or stand above one that has. */
+export const readConnectedAuthorities = (database: Database) =>
+  database.all(
+    query(
+      { id: text, certificate: blob },
+      `SELECT /* scan: a few for each connection */ id, certificate FROM certificate_authorities WHERE role = 'connected'`,
+    ),
+  )
+
 /** The column of a reason; null there is `unspecified`. */
 export const reason = oneOf(
   'keyCompromise',

@@ -1,5 +1,4 @@
 import {
-  blob,
   command,
   integer,
   nullable,
@@ -98,11 +97,37 @@ export const readOverdue = (database: Database, now: number, failures: number) =
     ),
   )
 
-/** The CAs elsewhere that have issued what is kept here, or stand above one that has. */
-export const readConnectedAuthorities = (database: Database) =>
+/** Where the revocation lists of a connection are, from now on: new ones are due at once, others are forgotten. */
+export const replaceLists = (connection: string, urls: readonly string[], now: number): Command[] => [
+  command(
+    `DELETE FROM fetched_revocation_lists WHERE connection = ? AND url NOT IN (SELECT value FROM json_each(?))`,
+    connection,
+    JSON.stringify(urls),
+  ),
+  ...[...new Set(urls)].map((url) =>
+    command(
+      `INSERT INTO fetched_revocation_lists (connection, url, due_at) VALUES (?, ?, ?)
+       ON CONFLICT (connection, url) DO UPDATE SET due_at = excluded.due_at`,
+      connection,
+      url,
+      now,
+    ),
+  ),
+]
+
+export const readLists = (database: Database, connection: string) =>
   database.all(
     query(
-      { id: text, certificate: blob },
-      `SELECT /* scan: a few for each connection */ id, certificate FROM certificate_authorities WHERE role = 'connected'`,
+      {
+        url: text,
+        thisUpdate: nullable(integer),
+        nextUpdate: nullable(integer),
+        appliedAt: nullable(integer),
+        lastFailure: nullable(text),
+      },
+      `SELECT url, this_update AS thisUpdate, next_update AS nextUpdate, applied_at AS appliedAt,
+              last_failure AS lastFailure
+       FROM fetched_revocation_lists WHERE connection = ? ORDER BY url`,
+      connection,
     ),
   )

@@ -12,7 +12,7 @@ import { pageOf, pageQuery } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import { parseMailboxAddress } from '../../mailbox/address.ts'
 import { changeRule, makeRule, noSuchRule, removeRule, type RuleDeps } from './change.ts'
-import { findDestination, ofKey, refusalOf, refusalOfKey, type RouteDeps } from './route.ts'
+import { findDestination, ofKey, refusalOfRequest, refusalOfKey, type RouteDeps } from './route.ts'
 import { readRule, readRulesBehind, type RuleRow } from './store.ts'
 
 const presentRule = (row: RuleRow): RoutingRule => ({
@@ -66,7 +66,7 @@ async function tryRules(
   const code =
     connection === null
       ? 'not_certified_here'
-      : (refusalOf(connection.adapter.describe(), { algorithm: asked.algorithm, provedBy }) ??
+      : (refusalOfRequest(connection.adapter.describe(), { algorithm: asked.algorithm, provedBy }) ??
         refusalOfKey(asked.algorithm, { use, profile: connection.keyPolicy }))
   return {
     rule: rule === null ? null : presentRule(rule),

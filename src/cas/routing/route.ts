@@ -56,7 +56,7 @@ export async function findDestination(deps: RouteDeps, asked: RoutedRequest): Pr
 }
 
 /** The code with which a CA's connection refuses a request at intake; null where it takes it. */
-export function refusalOf(
+export function refusalOfRequest(
   description: CaDescription,
   asked: Pick<AskedRoute, 'algorithm' | 'provedBy'>,
 ): 'ca_needs_csr' | 'ca_key_unsupported' | null {
@@ -94,7 +94,7 @@ const words = {
 export async function routeRequest(deps: RouteDeps, asked: AskedRoute): Promise<Route> {
   const { rule, connection } = await findDestination(deps, asked)
   if (connection === null) throw new DomainError('not_certified_here', words.not_certified_here)
-  const refusal = refusalOf(connection.adapter.describe(), asked)
+  const refusal = refusalOfRequest(connection.adapter.describe(), asked)
   if (refusal !== null) throw new DomainError(refusal, words[refusal])
   return {
     connection,

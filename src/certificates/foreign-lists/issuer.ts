@@ -7,7 +7,7 @@ import type { ForeignList } from '../../pki/read-foreign-crl.ts'
 import { verifySignature } from '../../pki/signature.ts'
 import type { CaTrust } from '../../cas/adapters/contract.ts'
 import type { CertificateDeps } from '../deps.ts'
-import { readConnectedAuthorities } from '../../cas/lists/store.ts'
+import { readConnectedAuthorities } from '../../cas/inside/store.ts'
 
 /** Whose list it is. */
 export type ListIssuer =

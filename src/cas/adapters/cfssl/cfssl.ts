@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { cfssl as facts, type CfsslSettings } from '../../../api/ca-kinds/cfssl.ts'
+import { cfsslFacts, type CfsslSettings } from '../../../api/ca-kinds/cfssl.ts'
 import { parseCertificate } from '../../../pki/certificate.ts'
 import { sha256Hex, toBase64, toBufferSource, toHex } from '../../../pki/encoding.ts'
 import { readAuthorityKeyIdentifier } from '../../../pki/extensions.ts'
@@ -173,7 +173,7 @@ function revoked(clock: Clock, called: CaAnswer): CaRevocationOutcome {
 }
 
 export const cfssl = defineKind({
-  ...facts,
+  ...cfsslFacts,
   /** `authKey`: hexadecimal. */
   credentials: z.strictObject({ ...clientKeyFields, authKey: z.string().optional() }),
   nextCredentials: async (_deps, request, before) => {

@@ -89,7 +89,7 @@ export function readFound(answer: OutgoingAnswer): { certificates: Uint8Array[];
 }
 
 /** What the server says it is; null where it is no EJBCA. */
-export function readStatus(answer: OutgoingAnswer): Record<string, string> | null {
+export function readServerStatus(answer: OutgoingAnswer): Record<string, string> | null {
   const found = answer.status === 200 ? parsed(statusShape, answer) : null
   if (found?.status.toUpperCase() !== 'OK') return null
   const named = { interface: said(found.version), server: said(found.revision) }
@@ -97,7 +97,7 @@ export function readStatus(answer: OutgoingAnswer): Record<string, string> | nul
 }
 
 /** Whether a revocation's answer says that it is done. */
-export const readRevoked = (answer: OutgoingAnswer): boolean => parsed(revokedShape, answer)?.revoked === true
+export const saysRevoked = (answer: OutgoingAnswer): boolean => parsed(revokedShape, answer)?.revoked === true
 
 /** Why EJBCA itself did not do what it was asked for. */
 export interface EjbcaRefusal {

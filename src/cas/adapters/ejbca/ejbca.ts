@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ejbca as facts, type EjbcaSettings } from '../../../api/ca-kinds/ejbca.ts'
+import { ejbcaFacts, type EjbcaSettings } from '../../../api/ca-kinds/ejbca.ts'
 import { parseCertificate } from '../../../pki/certificate.ts'
 import { toBase64, toHex } from '../../../pki/encoding.ts'
 import { toPem } from '../../../pki/pem.ts'
@@ -20,8 +20,8 @@ import {
   readIssued,
   readRefusal,
   readRequestId,
-  readRevoked,
-  readStatus,
+  saysRevoked,
+  readServerStatus,
   readTurnedAway,
   type EjbcaRefusal,
 } from './answers.ts'
@@ -37,7 +37,7 @@ import {
   type EjbcaCredentials,
   type EjbcaDeps,
 } from './calls.ts'
-import { chainOf, issuerOf, ownCriteria, search, searchFor } from './search.ts'
+import { chainOf, issuerNameOf, ownCriteria, search, searchFor } from './search.ts'
 import { clientCertificateOf, keepClientKey, secretBytes } from '../client-key.ts'
 import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
 import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
@@ -222,7 +222,7 @@ const reasonNames: Readonly<Record<RevocationReason, string>> = {
 
 async function revoke(ejbca: Ejbca, { certificate, reason }: CaRevocation): Promise<CaRevocationOutcome> {
   const { serialNumber } = parseCertificate(certificate)
-  const issuer = issuerOf(certificate)
+  const issuer = issuerNameOf(certificate)
   if (issuer === null) return { kind: 'permanent', failure: 'unknown_to_ca', caSaid: null }
   const name = reason === null ? 'UNSPECIFIED' : reasonNames[reason]
   const path = `/v1/certificate/${encodeURIComponent(issuer)}/${toHex(serialNumber)}/revoke?reason=${name}`
@@ -230,7 +230,7 @@ async function revoke(ejbca: Ejbca, { certificate, reason }: CaRevocation): Prom
   if (called.kind !== 'answer') return { ...called, kind: 'transient' }
   const { answer } = called
   const retry = { kind: 'transient', retryAfterSeconds: waitAsked(ejbca, answer) } as const
-  if (answer.status === 200 && readRevoked(answer)) return { kind: 'confirmed' }
+  if (answer.status === 200 && saysRevoked(answer)) return { kind: 'confirmed' }
   // It waits for an approval there.
   if (answer.status === 202) return { ...retry, failure: 'busy', caSaid: null }
   const refusal = readRefusal(answer)
@@ -245,7 +245,7 @@ async function revoke(ejbca: Ejbca, { certificate, reason }: CaRevocation): Prom
 async function check(ejbca: Ejbca): Promise<CaCheck> {
   const called = await get(ejbca, '/v1/certificate/status')
   if (called.kind !== 'answer') return { kind: 'not_ready', failure: called.failure, caSaid: null }
-  const facts = readStatus(called.answer)
+  const facts = readServerStatus(called.answer)
   if (facts === null) {
     const refusal = readRefusal(called.answer)
     const failure = refusal?.failure ?? readTurnedAway(called.answer) ?? 'answer_malformed'
@@ -258,7 +258,7 @@ async function check(ejbca: Ejbca): Promise<CaCheck> {
 }
 
 export const ejbca = defineKind({
-  ...facts,
+  ...ejbcaFacts,
   credentials: z.strictObject({
     ...clientKeyFields,
     token: z.string().optional(),

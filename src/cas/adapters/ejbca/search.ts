@@ -59,7 +59,7 @@ export async function searchFor(ejbca: Ejbca, name: string, within: readonly Cri
 
 /** The chain of a certificate that came without; empty where the CA does not give it. */
 export async function chainOf(ejbca: Ejbca, certificate: Uint8Array): Promise<readonly Uint8Array[]> {
-  const issuer = issuerOf(certificate)
+  const issuer = issuerNameOf(certificate)
   if (issuer === null) return []
   const called = await get(ejbca, `/v1/ca/${encodeURIComponent(issuer)}/certificate/download`)
   return called.kind === 'answer' && called.answer.status === 200
@@ -68,7 +68,7 @@ export async function chainOf(ejbca: Ejbca, certificate: Uint8Array): Promise<re
 }
 
 /** The issuer's name as EJBCA takes it in a path, in the order of RFC 4514; null where it cannot be read. */
-export function issuerOf(certificate: Uint8Array): string | null {
+export function issuerNameOf(certificate: Uint8Array): string | null {
   try {
     return nameToString(parseCertificate(certificate).issuer)
   } catch (error) {

@@ -16,7 +16,7 @@ const sequence = 0x30
  * The certificates of a "certs-only" answer; null where it holds none. It is base64 by RFC 7030, and comes in lines of
  * any length, between the lines of PEM, or not encoded at all; what its headers say of that is often wrong.
  */
-export function readCertificates(answer: OutgoingAnswer): Certificate[] | null {
+export function readCaCertificates(answer: OutgoingAnswer): Certificate[] | null {
   const { body } = answer
   const encoded = (): Uint8Array | null =>
     fromBase64(
@@ -64,7 +64,7 @@ function orderedAmong(certificates: readonly Certificate[], spki: Uint8Array): C
 
 /** What a success brought. One that cannot be read is still one: the CA may have issued. */
 function readSuccess(answer: OutgoingAnswer, spki: Uint8Array): CaOutcome {
-  const certificates = readCertificates(answer) ?? []
+  const certificates = readCaCertificates(answer) ?? []
   const ordered = orderedAmong(certificates, spki)
   if (ordered === undefined) return { kind: 'unknown', failure: 'answer_malformed', caSaid: wordsOf(answer) }
   const chain = certificates.filter((certificate) => certificate !== ordered).map(({ der }) => der)

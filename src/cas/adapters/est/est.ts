@@ -1,16 +1,16 @@
 import { z } from 'zod'
-import { est as facts, type EstSettings } from '../../../api/ca-kinds/est.ts'
+import { estFacts, type EstSettings } from '../../../api/ca-kinds/est.ts'
 import { DomainError } from '../../../errors.ts'
 import type { Certificate } from '../../../pki/certificate.ts'
 import { sha256Hex, toBase64 } from '../../../pki/encoding.ts'
-import { readCertificates as readAnchors } from '../../../pki/pem.ts'
+import { readCertificates } from '../../../pki/pem.ts'
 import type { ClientCertificate, OutgoingHttps } from '../../../ports/outgoing-https.ts'
 import type { Clock } from '../../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CertificateOrder } from '../contract.ts'
 import { clientCertificateOf, keepClientKey } from '../client-key.ts'
 import { callCa, nameSaid, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
 import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
-import { readCertificates, readEnrolment, wordsOf } from './answers.ts'
+import { readCaCertificates, readEnrolment, wordsOf } from './answers.ts'
 
 interface EstDeps {
   readonly outgoing: OutgoingHttps
@@ -55,7 +55,7 @@ export function createEstCa(deps: EstDeps, settings: EstSettings, credentials: E
   const endpoint: CaEndpoint = {
     outgoing: deps.outgoing,
     url: `${settings.url}/.well-known/est`,
-    tlsAnchors: tlsAnchors === null ? [] : readAnchors(tlsAnchors),
+    tlsAnchors: tlsAnchors === null ? [] : readCertificates(tlsAnchors),
     clientCertificate: authentication === 'client-certificate' ? credentials.clientCertificate : null,
     timeoutMilliseconds: timeoutSeconds * 1_000,
   }
@@ -135,7 +135,7 @@ async function check(crypto: Crypto, shown: CaAnswer, tryCredential: () => Promi
   const caSaid = wordsOf(shown.answer)
   if (status === 401 || status === 403) return notReady({ failure: 'credential_refused', caSaid })
   if (status !== 200) return notReady({ failure: 'ca_error', caSaid: caSaid ?? `HTTP status ${status}` })
-  const certificates = readCertificates(shown.answer)
+  const certificates = readCaCertificates(shown.answer)
   if (certificates === null) return notReady({ failure: 'answer_malformed', caSaid })
 
   const tried = await tryCredential()
@@ -159,7 +159,7 @@ async function factsOf(crypto: Crypto, certificates: readonly Certificate[]): Pr
 }
 
 export const est = defineKind({
-  ...facts,
+  ...estFacts,
   credentials: z.strictObject({
     ...clientKeyFields,
     password: z.strictObject({ user: z.string(), password: z.string() }).optional(),

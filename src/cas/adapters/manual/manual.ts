@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { manual as facts, type ManualSettings } from '../../../api/ca-kinds/manual.ts'
+import { manualFacts, type ManualSettings } from '../../../api/ca-kinds/manual.ts'
 import type { CaAdapter } from '../contract.ts'
 import { clientKeyFields, defineKind } from '../kind.ts'
 
@@ -31,7 +31,7 @@ export function createManualCa({ mailboxChallenge }: ManualSettings): CaAdapter 
 }
 
 export const manual = defineKind({
-  ...facts,
+  ...manualFacts,
   credentials: z.strictObject(clientKeyFields),
   nextCredentials: async () => ({}),
   create: (_deps, settings) => createManualCa(settings),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { stepCa as facts, type StepCaSettings } from '../../../api/ca-kinds/step-ca.ts'
+import { stepCaFacts, type StepCaSettings } from '../../../api/ca-kinds/step-ca.ts'
 import { parseCertificate } from '../../../pki/certificate.ts'
 import { toInteger } from '../../../pki/integers.ts'
 import { readCertificates, toPem } from '../../../pki/pem.ts'
@@ -168,7 +168,7 @@ async function check(ca: StepCa): Promise<CaCheck> {
 }
 
 export const stepCa = defineKind({
-  ...facts,
+  ...stepCaFacts,
   /** `provisionerKey`: PKCS#8 of a P-256 key, base64. */
   credentials: z.strictObject({ ...clientKeyFields, provisionerKey: z.string().optional() }),
   nextCredentials: async ({ crypto }, _request, before) => ({

@@ -97,7 +97,7 @@ export default defineConfig({
     // An import('…') in a type would pass by the import order.
     'typescript/consistent-type-imports': ['error', { disallowTypeAnnotations: true, fixStyle: 'inline-type-imports' }],
     // modules
-    'import/no-cycle': 'error',
+    'import/no-cycle': ['error', { ignoreTypes: false }],
     'import/no-commonjs': 'error',
     'import/no-unassigned-import': ['error', { allow: ['reflect-metadata'] }],
     // plain sense

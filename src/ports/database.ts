@@ -1,7 +1,11 @@
 /** What both engines take and give back: nothing that one of them would round, refuse or rename. */
 export type SqlValue = string | number | null | Uint8Array
 
-/** One statement that writes. */
+/**
+ * One statement that writes. Names tell who commits: a store only makes statements, `read…` and `count…` to be answered,
+ * all others to be committed (`insert…`, `update…`, `to…`). Elsewhere a function that only makes commands ends in
+ * `Commands`, is a hook `on…` or a noun, and every other verb commits what it says.
+ */
 export interface Command {
   readonly text: string
   readonly values: readonly SqlValue[]

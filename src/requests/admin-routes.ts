@@ -20,7 +20,7 @@ import { bringCertificate } from './by-hand/bring.ts'
 import { csrOfRequest, requireRequest, settleRequest } from './by-hand/settle.ts'
 import type { RequestDeps } from './deps.ts'
 import type { Engine } from './engine/engine.ts'
-import { listRequests, readRequestInFull, readStandingOf } from './reading/read.ts'
+import { listRequests, readRequestInFull, readStanding } from './reading/read.ts'
 import { cancelRequest } from './waiting/cancel.ts'
 import type { AdminRoute } from '../api/admin-route.ts'
 import { noteLooks } from '../audit/look.ts'
@@ -108,7 +108,7 @@ export function requestAdminRoutes(deps: RequestDeps, engine: Pick<Engine, 'wake
       const { id } = context.req.valid('param')
       const { certificate } = context.req.valid('json')
       await bringCertificate(deps, id, { pem: certificate, by: context.get('administrator').id })
-      return context.json(await readStandingOf(deps, id), 200)
+      return context.json(await readStanding(deps, id), 200)
     },
   )
 
@@ -123,7 +123,7 @@ export function requestAdminRoutes(deps: RequestDeps, engine: Pick<Engine, 'wake
       const { id } = context.req.valid('param')
       const { outcome } = context.req.valid('json')
       await settleRequest(deps, engine, id, { outcome, by: context.get('administrator').id })
-      return context.json(await readStandingOf(deps, id), 200)
+      return context.json(await readStanding(deps, id), 200)
     },
   )
 
@@ -142,7 +142,7 @@ export function requestAdminRoutes(deps: RequestDeps, engine: Pick<Engine, 'wake
       const { id } = context.req.valid('param')
       await requireRequest(deps, id)
       await cancelRequest(deps, id, { actorKind: 'administrator', actor: context.get('administrator').id })
-      return context.json(await readStandingOf(deps, id), 200)
+      return context.json(await readStanding(deps, id), 200)
     },
   )
 

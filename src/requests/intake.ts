@@ -18,7 +18,7 @@ import type { RequestResult } from './engine/keep.ts'
 import { sendRequest, type SendDeps } from './engine/submit.ts'
 import { beyondLimits, requestLimits } from './limits.ts'
 import { checkCsr, type ProvedKey, type RoutedKey } from './proved-key.ts'
-import { readForeignUse, readIsWaiting, readLiveRequest, readStanding, type RequestRow } from './store.ts'
+import { readForeignUse, readIsWaiting, readLiveRequest, readEnds, type RequestRow } from './store.ts'
 import { insertRequest, type NewRequest } from './transitions.ts'
 import { awaitProof, provedAfter, remindOfProof } from './waiting/mailbox-proof.ts'
 
@@ -191,11 +191,11 @@ async function refusalOf(
   row: NewRequest,
   cause: GuardBroken,
 ): Promise<DomainError> {
-  const standing = await readStanding(deps.database, row)
-  if (standing === null || standing.deviceEndedAt !== null) {
+  const ends = await readEnds(deps.database, row)
+  if (ends === null || ends.deviceEndedAt !== null) {
     return new DomainError('credential_invalid', 'The device has ended. Register it again.', { cause })
   }
-  if (standing.mailboxEnd !== null) return mailboxEnded(standing.mailboxEnd, cause)
+  if (ends.mailboxEnd !== null) return mailboxEnded(ends.mailboxEnd, cause)
   if ((await deps.connections.open(row.connection)) === null) {
     return new DomainError('not_certified_here', 'The CA for this mailbox was just removed. Ask again.', { cause })
   }

@@ -8,7 +8,7 @@ import type { RequestDeps } from './deps.ts'
 import { openCertificate, type OpenedCertificate } from '../certificates/present.ts'
 import type { RequestRow, RequestState } from './store.ts'
 
-/** The states that are inside are `pending` outside; an ended certificate's request was issued. */
+/** Outside, the inner states are `pending`, and the request of a certificate that has ended is `issued`. */
 const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   if (state === 'submitting' || state === 'outcome_unknown') return 'pending'
   return state === 'ended' ? 'issued' : state

@@ -1,14 +1,15 @@
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../ports/database.ts'
-import { requestState as requestStates } from '../api/admin-shapes.ts'
+import { requestState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import { isOpen } from './transitions.ts'
 
-export const requestState = oneOf(...requestStates.options)
-export type RequestState = ReturnType<typeof requestState>
+/** The column of a request's state. */
+export const state = oneOf(...requestState.options)
+export type RequestState = ReturnType<typeof state>
 
-/** Whether mailbox and device of a request have ended; only asked to explain a broken guard. Null where one is gone. */
-export const readStanding = (database: Database, of: { mailbox: string; device: string }) =>
+/** Whether mailbox and device of a request have ended. Null where one is gone. It explains a broken guard. */
+export const readEnds = (database: Database, of: { mailbox: string; device: string }) =>
   database.first(
     query(
       { mailboxEnd: nullable(oneOf('moved', 'removed')), deviceEndedAt: nullable(integer) },
@@ -19,7 +20,7 @@ export const readStanding = (database: Database, of: { mailbox: string; device: 
     ),
   )
 
-/** How many requests of a device have no outcome; only asked to explain a broken guard. */
+/** How many requests of a device have no outcome. It explains a broken guard. */
 export const countOpenOf = (database: Database, device: string) =>
   database.first(
     query(
@@ -30,7 +31,7 @@ export const countOpenOf = (database: Database, device: string) =>
     ),
   )
 
-/** When the newest but `passed` requests of a subscriber since a time was made; only asked to explain a broken guard. */
+/** When the newest but `passed` requests of a subscriber since a time was made. It explains a broken guard. */
 export const readNewestBut = (database: Database, subscriber: string, since: number, passed: number) =>
   database.first(
     query(
@@ -52,7 +53,7 @@ const requestColumns = {
   spkiSha256: text,
   provedBy: oneOf('csr', 'public_key'),
   csrSealed: blob,
-  state: requestState,
+  state,
   reason: nullable(text),
   connection: text,
   caProfile: nullable(text),
@@ -107,8 +108,8 @@ export const readRequest = (database: Database, id: string) =>
   )
 
 /**
- * Whether a key stands in a request of another subscriber, unless for a mailbox that has moved to this one; only asked
- * to explain a broken guard.
+ * A request of another subscriber with this key, unless it was for a mailbox that has moved to this subscriber since. It
+ * explains a broken guard.
  */
 export const readForeignUse = (database: Database, spkiSha256: string, subscriber: string) =>
   database.first(

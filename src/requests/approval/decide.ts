@@ -6,7 +6,7 @@ import type { Command, GuardBroken } from '../../ports/database.ts'
 import { sealText } from '../../ports/keys.ts'
 import type { CommitDeps, RequestDeps } from '../deps.ts'
 import type { Engine } from '../engine/engine.ts'
-import { readStandingOf } from '../reading/read.ts'
+import { readStanding } from '../reading/read.ts'
 import { insertApproval, insertRejection, readDecidable, type Decidable, type Decision } from './store.ts'
 
 type DecideDeps = CommitDeps & Pick<RequestDeps, 'clock' | 'events'>
@@ -66,7 +66,7 @@ async function decide(
     return null
   })
   if (kept !== null) deps.events.certificateRequestDecided({ request, decision })
-  return { ...(await readStandingOf(deps, request)), repeated: kept === null, connection }
+  return { ...(await readStanding(deps, request)), repeated: kept === null, connection }
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
-import { requestState } from '../store.ts'
+import { state } from '../store.ts'
 import { toReceivedIfApproved, toRejectedByApprover } from '../transitions.ts'
 
 export type Decision = 'approved' | 'rejected'
@@ -19,7 +19,7 @@ export const readDecidable = (database: Database, request: string, administrator
   database.first(
     query(
       {
-        state: requestState,
+        state,
         reason: nullable(text),
         connection: text,
         rule: nullable(text),

@@ -10,7 +10,7 @@ import { certificateBytes, verifyIssued, type IssuedByCa, type Verified } from '
 import { equalBytes, sha256Hex } from '../../pki/encoding.ts'
 import type { Command } from '../../ports/database.ts'
 import type { RequestDeps } from '../deps.ts'
-import { readRequest, readStanding, type RequestRow, type RequestState } from '../store.ts'
+import { readRequest, readEnds, type RequestRow, type RequestState } from '../store.ts'
 import { toFailedAnswer, toIssued } from '../transitions.ts'
 import { refusedEntry } from './entries.ts'
 import type { OrderedRequest, RoutedRow } from './order.ts'
@@ -169,8 +169,8 @@ async function whyUnwanted(
   certificateSha256: string,
 ): Promise<string> {
   if (!takesCertificate.has(row.state)) return row.state
-  const standing = await readStanding(database, row)
-  if (standing === null || standing.mailboxEnd !== null) return 'mailbox_ended'
-  if (standing.deviceEndedAt !== null) return 'device_ended'
+  const ends = await readEnds(database, row)
+  if (ends === null || ends.mailboxEnd !== null) return 'mailbox_ended'
+  if (ends.deviceEndedAt !== null) return 'device_ended'
   return (await readRevocationOf(database, certificateSha256)) === null ? 'key_blocked' : 'revoked_at_ca'
 }

@@ -8,7 +8,7 @@ import type { RequestDeps } from '../deps.ts'
 import { toCancelledAsEnded, toReceivedAfterProof, toSubmitting } from '../transitions.ts'
 import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
 import { cancelledEntry } from './entries.ts'
-import { readClaimed, readProved, readQueue, readQueueOfTired, readWaitingConnections } from './store.ts'
+import { readClaimed, readProved, readDueToSend, readTiredToSend, readWaitingConnections } from './store.ts'
 import { sendClaimed, type SendClaimedDeps } from './submit.ts'
 
 /** How many orders one process takes from the queue of one CA at a time. */
@@ -51,9 +51,9 @@ async function readNext(
   now: number,
   limit: number,
 ): Promise<string[]> {
-  const first = await readQueue(database, connection, now, limit)
+  const first = await readDueToSend(database, connection, now, limit)
   const left = limit - first.length
-  const tired = left === 0 ? [] : await readQueueOfTired(database, connection, now, left)
+  const tired = left === 0 ? [] : await readTiredToSend(database, connection, now, left)
   return [...first, ...tired].map(({ id }) => id)
 }
 

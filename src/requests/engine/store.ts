@@ -10,7 +10,7 @@ import {
 import { attemptsInTurn } from '../../ports/backoff.ts'
 
 /** What waits to be sent through a connection and is due, the oldest first. What has failed often is left out. */
-export const readQueue = (database: Database, connection: string, now: number, limit: number) =>
+export const readDueToSend = (database: Database, connection: string, now: number, limit: number) =>
   database.all(
     query(
       { id: text, mailbox: text },
@@ -24,7 +24,7 @@ export const readQueue = (database: Database, connection: string, now: number, l
   )
 
 /** What waits to be sent through a connection, is due, and has failed too often to go before the others. */
-export const readQueueOfTired = (database: Database, connection: string, now: number, limit: number) =>
+export const readTiredToSend = (database: Database, connection: string, now: number, limit: number) =>
   database.all(
     query(
       { id: text, mailbox: text },

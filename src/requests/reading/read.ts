@@ -140,10 +140,7 @@ export async function readRequestInFull(
 }
 
 /** How a request stands, without what names a person. Throws `not_found`. */
-export async function readStandingOf(
-  { database }: Pick<RequestDeps, 'database'>,
-  id: string,
-): Promise<RequestStanding> {
+export async function readStanding({ database }: Pick<RequestDeps, 'database'>, id: string): Promise<RequestStanding> {
   const row = await readOneRequest(database, id)
   if (row === null) throw noSuchRequest()
   const decisions = await readDecisions(database, id)

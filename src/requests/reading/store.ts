@@ -1,6 +1,6 @@
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../../ports/database.ts'
 import { use } from '../../api/columns.ts'
-import { requestState, type RequestState } from '../store.ts'
+import { state, type RequestState } from '../store.ts'
 
 const requestColumns = {
   id: text,
@@ -9,7 +9,7 @@ const requestColumns = {
   mailbox: text,
   use,
   provedBy: oneOf('csr', 'public_key'),
-  state: requestState,
+  state,
   reason: nullable(text),
   connection: text,
   connectionName: nullable(text),
@@ -101,7 +101,7 @@ export const readDecisions = (database: Database, request: string) =>
 export const countRequestsByState = (database: Database) =>
   database.all(
     query(
-      { state: requestState, requests: integer },
+      { state, requests: integer },
       `SELECT /* scan: counts everything, for a dashboard */ state, COUNT(*) AS requests
        FROM certificate_requests GROUP BY state`,
     ),

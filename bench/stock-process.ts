@@ -1,35 +1,10 @@
 import { createWriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import { ldifOf } from './slapd.ts'
-import { addressOf } from './stock.ts'
+import { addressOf, type AskerOfStock, type PartOrder, type PartReport } from './stock.ts'
 import { stockInBulk } from './stocking.ts'
 
 /** Stocks one part of a directory, in a process of its own, told by its parent over IPC. */
-
-/** From the parent: which subscribers, by number, and where everything goes. */
-export interface PartOrder {
-  readonly dataDir: string
-  readonly domains: number
-  /** Past their first day, from and to below. */
-  readonly settled: readonly [number, number]
-  readonly fresh: readonly [number, number]
-  /** Below and from these numbers on, subscribers ask. */
-  readonly askers: readonly [number, number]
-  readonly ldif: string
-}
-
-/** To the parent, at the end. */
-export interface PartReport {
-  readonly cpuSeconds: number
-  readonly settled: readonly AskerOfStock[]
-  readonly fresh: readonly AskerOfStock[]
-}
-
-export interface AskerOfStock {
-  readonly credential: string
-  /** The id of its certificate. */
-  readonly certificate: string
-}
 
 const numbersOf = ([from, to]: readonly [number, number]): number[] =>
   Array.from({ length: to - from }, (_, index) => from + index)

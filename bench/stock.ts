@@ -16,7 +16,6 @@ import { register, type Registered } from '../test/support/story.ts'
 import { mergeInto, separateNumbers } from './merge.ts'
 import { reportOf } from './processes.ts'
 import { ldifHead } from './slapd.ts'
-import type { PartOrder, PartReport } from './stock-process.ts'
 import { GatheringSqlite, settledMilliseconds } from './stocking.ts'
 
 /** Asks a service without a socket, as if over TLS from one network of very many. */
@@ -128,6 +127,31 @@ const partOf = (from: number, to: number, part: number, parts: number): [number,
   from + Math.floor(((to - from) * part) / parts),
   from + Math.floor(((to - from) * (part + 1)) / parts),
 ]
+
+/** To a process that stocks one part: which subscribers, by number, and where everything goes. */
+export interface PartOrder {
+  readonly dataDir: string
+  readonly domains: number
+  /** Past their first day, from and to below. */
+  readonly settled: readonly [number, number]
+  readonly fresh: readonly [number, number]
+  /** Below and from these numbers on, subscribers ask. */
+  readonly askers: readonly [number, number]
+  readonly ldif: string
+}
+
+/** What that process reports at the end. */
+export interface PartReport {
+  readonly cpuSeconds: number
+  readonly settled: readonly AskerOfStock[]
+  readonly fresh: readonly AskerOfStock[]
+}
+
+export interface AskerOfStock {
+  readonly credential: string
+  /** The id of its certificate. */
+  readonly certificate: string
+}
 
 async function stockPart(order: PartOrder): Promise<PartReport> {
   const child = fork(partScript, {

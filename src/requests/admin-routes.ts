@@ -16,9 +16,8 @@ import {
 import { createRoutes, idInPath, jsonAnswer, jsonBody, notFound, problemAnswer } from '../api/room.ts'
 import { pageOf } from '../api/shapes.ts'
 import { approveRequest, rejectRequest } from './approval/decide.ts'
-import { bringCertificate } from './by-hand/bring.ts'
+import { bringCertificate, type BringDeps } from './by-hand/bring.ts'
 import { csrOfRequest, requireRequest, settleRequest } from './by-hand/settle.ts'
-import type { RequestDeps } from './deps.ts'
 import type { Engine } from './engine/engine.ts'
 import { listRequests, readRequestInFull, readStanding } from './reading/read.ts'
 import { cancelRequest } from './waiting/cancel.ts'
@@ -40,7 +39,7 @@ const decided = problemAnswer('It waits for no approval, or you or others have d
 const elsewhere = problemAnswer('It does not fit how the request stands')
 
 /** Certificate requests, for administrators who watch them, approve them and settle them by hand. */
-export function requestAdminRoutes(deps: RequestDeps, engine: Pick<Engine, 'wake'>, adminRoute: AdminRoute) {
+export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>, adminRoute: AdminRoute) {
   const routes = createRoutes()
 
   routes.openapi(

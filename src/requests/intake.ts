@@ -46,7 +46,7 @@ export interface IntakeResult extends RequestResult {
   readonly created: boolean
 }
 
-type IntakeDeps = SendDeps & Pick<RequestDeps, 'brainpool' | 'connections'>
+export type IntakeDeps = SendDeps & Pick<RequestDeps, 'brainpool' | 'connections'>
 
 /** Takes a CSR, and has its key certified. Throws the refusals of `chooseMailbox`, `checkCsr` and `certifyKey`. */
 export async function requestCertificate(deps: IntakeDeps, engine: Engine, asked: AskedByCsr): Promise<IntakeResult> {

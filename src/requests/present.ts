@@ -14,7 +14,7 @@ const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   return state === 'ended' ? 'issued' : state
 }
 
-type PresentDeps = Pick<RequestDeps, 'database' | 'keys' | 'connections' | 'publishedAmong'>
+export type PresentDeps = Pick<RequestDeps, 'database' | 'keys' | 'connections' | 'publishedAmong'>
 
 type PresentRequest = (
   row: RequestRow,

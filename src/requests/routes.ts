@@ -29,13 +29,20 @@ import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { RequestDeps } from './deps.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import type { Engine } from './engine/engine.ts'
-import { askAgainSeconds, createRequestPresenter } from './present.ts'
-import { challengeKey, takeProof } from '../certificates/keys/challenge.ts'
+import { askAgainSeconds, createRequestPresenter, type PresentDeps } from './present.ts'
+import { challengeKey, takeProof, type ChallengeDeps } from '../certificates/keys/challenge.ts'
 import { readProof, readPublicKey } from '../certificates/keys/read.ts'
 import type { ChallengeRow } from '../certificates/keys/store.ts'
 import { checkBareKey } from './proved-key.ts'
 import { cancelOwnRequest } from './waiting/cancel.ts'
-import { certifyKey, mailboxEnded, requestCertificate, type AskedByCsr, type IntakeResult } from './intake.ts'
+import {
+  certifyKey,
+  mailboxEnded,
+  requestCertificate,
+  type AskedByCsr,
+  type IntakeDeps,
+  type IntakeResult,
+} from './intake.ts'
 import { readRequest, readRequestsOf, type RequestRow } from './store.ts'
 
 const derOrPem = {
@@ -146,7 +153,7 @@ const cancelRoute = createRoute({
 })
 
 /** Certificate requests of the caller: by CSR, and by a bare public key with a proof. */
-export function ownRequestRoutes(deps: RequestDeps, engine: Engine) {
+export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps, engine: Engine) {
   const routes = createRoutes()
   const { authenticate } = deps.registration
 

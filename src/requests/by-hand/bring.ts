@@ -43,7 +43,7 @@ async function requireTheSame(
   throw notInThatState('The request has its certificate already. Have the CA revoke the other one.')
 }
 
-type BringDeps = KeepDeps & Pick<RequestDeps, 'connections'>
+export type BringDeps = KeepDeps & Pick<RequestDeps, 'connections'>
 
 /** A certificate that an administrator brings. */
 export interface Brought {

@@ -175,7 +175,7 @@ export async function createService(
     consent,
     authenticate,
     announce: registration.announce,
-    membershipOf: registration.membershipOf,
+    membershipOf: (caller) => registration.membershipOf(caller),
     directoryAccess: config.directoryAccess,
     lookupBudgets: config.lookupBudgets,
     recordLookup: replaced.recordLookup ?? queryLog.record,

@@ -124,6 +124,10 @@ export default defineConfig({
     ...importOrder,
     {
       files: ['src/**'],
+      rules: { 'max-params': ['error', { max: 4 }], 'import/no-cycle': ['error', { ignoreTypes: false }] },
+    },
+    {
+      files: ['src/**'],
       excludeFiles: units.filter(mayUseRuntime).map((unit) => (isFile(unit) ? `src/${unit}.ts` : `src/${unit}/**`)),
       rules: { 'no-restricted-globals': ['error', ...runtimeGlobals] },
     },

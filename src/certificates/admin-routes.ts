@@ -89,7 +89,7 @@ function certificateAdminRoutes(deps: CertificateDeps, adminRoute: AdminRoute) {
       const { reason } = context.req.valid('json')
       if ((await readCertificateReading(deps, id)) === null) throw noSuchCertificate()
       const by = { actorKind: 'administrator', actor: caller.id } as const
-      await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, by)
+      await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, { by })
       return context.json(await oneShown(caller, id), 200)
     },
   )

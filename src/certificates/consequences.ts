@@ -14,9 +14,10 @@ const stepsPerRun = 200
 async function drawFor(deps: CertificateDeps, part: EndedPart, atMost: number, failures: unknown[]): Promise<number> {
   const certificates = await readRevocableOf(deps.database, part, deps.clock(), atMost)
   for (const { id } of certificates) {
-    await revokeCertificate(deps, id, 'cessationOfOperation', byService, part.requireStillEnded).catch(
-      (error: unknown) => failures.push(error),
-    )
+    await revokeCertificate(deps, id, 'cessationOfOperation', {
+      by: byService,
+      onlyWhile: part.requireStillEnded,
+    }).catch((error: unknown) => failures.push(error))
   }
   const left = await readRevocableOf(deps.database, part, deps.clock(), 1)
   if (left.length === 0) await part.settle()

@@ -85,10 +85,9 @@ export async function revokeCertificate(
   deps: RevokeDeps,
   id: string,
   reason: RevocationReason | null,
-  by: AuditActor,
-  onlyWhile: readonly Command[] = [],
+  circumstances: { readonly by: AuditActor; readonly onlyWhile?: readonly Command[] },
 ): Promise<void> {
-  await revoke(deps, id, reason, { by, onlyWhile })
+  await revoke(deps, id, reason, circumstances)
 }
 
 /** The same on the word of the CA elsewhere that issued it. */

@@ -77,8 +77,10 @@ export function ownCertificateRoutes(deps: CertificateDeps) {
     const { id } = await ownCertificateRow(deps, caller, context.req.valid('param').id)
     const { reason } = context.req.valid('json')
     await revokeCertificate(deps, id, reason === 'unspecified' ? null : reason, {
-      actorKind: 'device',
-      actor: caller.deviceId,
+      by: {
+        actorKind: 'device',
+        actor: caller.deviceId,
+      },
     })
     const [shown] = await presentOwn([await ownCertificateRow(deps, caller, id)])
     if (shown === undefined) throw new DomainError('not_found', 'You have no such certificate.')

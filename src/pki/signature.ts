@@ -113,7 +113,7 @@ export function signatureVerifier(
   const keys = new Map<string, CryptoKey>()
   return async ({ algorithm, signed, signature }) => {
     const known = findAlgorithm(algorithm)
-    const way = known === undefined ? undefined : wayToVerify(crypto, brainpool, spki, known, signature)
+    const way = known === undefined ? undefined : wayToVerify(crypto, brainpool, spki, { ...known, value: signature })
     if (way === undefined) return false
     const { subtle, imported, verified, value } = way
     const id = JSON.stringify(imported)
@@ -154,8 +154,7 @@ function wayToVerify(
   { subtle }: Crypto,
   brainpool: Crypto | null,
   spki: Uint8Array,
-  { family, hash }: SignatureAlgorithm,
-  signature: Uint8Array,
+  { family, hash, value: signature }: SignatureAlgorithm & { readonly value: Uint8Array },
 ): WayToVerify | undefined {
   switch (family) {
     case 'ECDSA': {

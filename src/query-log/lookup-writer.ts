@@ -1,6 +1,6 @@
 import type { JournalWriting } from '../ports/journal.ts'
 import { readPayerText, type LookedUpAddress, type PackedLookup } from '../ports/lookup-log.ts'
-import { dayMilliseconds, dayOf } from './budgets/day.ts'
+import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
 import { keyBytes, Ledger, type Charge, type Payer } from './ledger.ts'
 import { LogIds, lowestIdAt } from './log-ids.ts'
 import { logPlace } from './log-place.ts'
@@ -45,7 +45,7 @@ export class LookupWriter {
 
   /** Reads the rows of a day that is not in memory, which takes some seconds for a million of them. */
   remember(at: number): Ledger {
-    const day = dayOf(at)
+    const day = dayNumberOf(at)
     if (this.#ledger?.day === day) return this.#ledger
     this.#ledger = this.#read(day)
     this.#known.clear()
@@ -105,7 +105,7 @@ export class LookupWriter {
   /** What is counted otherwise than the rows of that day say, in words. */
   faults(at: number): string[] {
     const counted = new Set(this.remember(at).balances())
-    const logged = new Set(this.#read(dayOf(at)).balances())
+    const logged = new Set(this.#read(dayNumberOf(at)).balances())
     const wrong = [...counted].filter((balance) => !logged.has(balance)).length
     const missing = [...logged].filter((balance) => !counted.has(balance)).length
     return wrong + missing === 0

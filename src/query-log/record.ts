@@ -2,7 +2,7 @@ import { DomainError } from '../errors.ts'
 import type { Events } from '../events.ts'
 import { BudgetSpent, type LookupEntry, type LookupLog } from '../ports/lookup-log.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { dayMilliseconds, dayOf } from './budgets/day.ts'
+import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
 
 /**
  * Charges the asker's budgets and logs a lookup. Resolves once the log is durable: no answer may go out before. Rejects
@@ -22,7 +22,7 @@ const spent = (deps: RecordDeps, error: BudgetSpent): DomainError => {
   return new DomainError(
     'lookup_budget_spent',
     'The call asks for more addresses than are left for today. Ask for fewer, or again after midnight UTC.',
-    { retryAfterSeconds: Math.ceil(((dayOf(now) + 1) * dayMilliseconds - now) / 1_000), cause: error },
+    { retryAfterSeconds: Math.ceil(((dayNumberOf(now) + 1) * dayMilliseconds - now) / 1_000), cause: error },
   )
 }
 

@@ -24,8 +24,7 @@ export interface AnnouncedTo {
 export async function announce<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'mail' | 'mailLanguage'>,
   to: AnnouncedTo,
-  kind: K,
-  about: string,
+  { kind, about }: { readonly kind: K; readonly about: string },
   parameters: MailParameters[K],
 ): Promise<Command> {
   const language = to.language ?? (await readSubscriber(deps.database, to.subscriber))?.language ?? ''
@@ -49,12 +48,11 @@ export type CertifiedMailbox = AnnouncedTo | { readonly subscriber: string; read
 export async function announceToMailbox<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'keys' | 'mail' | 'mailLanguage'>,
   of: CertifiedMailbox,
-  kind: K,
-  about: string,
+  notice: { readonly kind: K; readonly about: string },
   parameters: MailParameters[K],
 ): Promise<Command[]> {
-  if ('address' in of) return [await announce(deps, of, kind, about, parameters)]
+  if ('address' in of) return [await announce(deps, of, notice, parameters)]
   const mailbox = (await mailboxesOf(deps, of.subscriber)).find(({ id }) => id === of.mailbox)
   if (mailbox === undefined) return []
-  return [await announce(deps, { subscriber: of.subscriber, ...mailbox }, kind, about, parameters)]
+  return [await announce(deps, { subscriber: of.subscriber, ...mailbox }, notice, parameters)]
 }

@@ -123,10 +123,15 @@ async function newDevice(
       seenAt: seenDayOf(id, now),
     }),
     deps.consent.acknowledgeTerms({ subscriber, device: id }, row.policyVersion),
-    await announce(deps, { ...to, addressIndex: row.addressIndex }, 'new_device', id, {
-      deviceType: facts.deviceType,
-      at: now,
-    }),
+    await announce(
+      deps,
+      { ...to, addressIndex: row.addressIndex },
+      { kind: 'new_device', about: id },
+      {
+        deviceType: facts.deviceType,
+        at: now,
+      },
+    ),
   ]
 }
 

@@ -62,7 +62,7 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
     chooseMailbox: (subscriber, named) => chooseMailbox(all, subscriber, named),
     mailboxesOf: (subscriber) => mailboxesOf(all, subscriber),
     membershipOf: (caller) => membershipOf(all, caller),
-    announce: (of, kind, about, parameters) => announceToMailbox(all, of, kind, about, parameters),
+    announce: (of, kind, about, parameters) => announceToMailbox(all, of, { kind, about }, parameters),
     withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
     challengeUnlessAsked: (caller, mailbox, run) =>
       challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id }, run),

@@ -20,7 +20,7 @@ import { bringCertificate, type BringDeps } from './by-hand/bring.ts'
 import { csrOfRequest, requireRequest, settleRequest } from './by-hand/settle.ts'
 import type { Engine } from './engine/engine.ts'
 import { listRequests, readRequestInFull, readStanding } from './reading/read.ts'
-import { cancelRequest } from './waiting/cancel.ts'
+import { cancelRequest } from './cancel.ts'
 import type { AdminRoute } from '../api/admin-route.ts'
 import { noteLooks } from '../audit/look.ts'
 

@@ -34,7 +34,7 @@ import { challengeKey, takeProof, type ChallengeDeps } from '../certificates/key
 import { readProof, readPublicKey } from '../certificates/keys/read.ts'
 import type { ChallengeRow } from '../certificates/keys/store.ts'
 import { checkBareKey } from './proved-key.ts'
-import { cancelOwnRequest } from './waiting/cancel.ts'
+import { cancelOwnRequest } from './cancel.ts'
 import {
   certifyKey,
   mailboxEnded,

@@ -139,7 +139,7 @@ describe.each(signing)('policy rule 14: proof by signing, %s', (kind, make) => {
   const prove = (toBeSigned: Uint8Array) =>
     proveBySigning(pair.crypto, { ...expected(pair.spki), toBeSigned }, pair.privateKey)
   const verify = (signed: Uint8Array, value: Uint8Array) =>
-    verifySignatureProof(crypto, pair.spki, signed, value, { brainpool })
+    verifySignatureProof(crypto, pair.spki, { text: signed, proof: value }, { brainpool })
 
   beforeAll(async () => {
     pair = await make()
@@ -167,7 +167,7 @@ describe.each(signing)('policy rule 14: proof by signing, %s', (kind, make) => {
 
   it('the proof of another key, and a proof that was touched, do not verify', async () => {
     const other = await make()
-    expect(await verifySignatureProof(crypto, other.spki, text, proof, { brainpool })).toBe(false)
+    expect(await verifySignatureProof(crypto, other.spki, { text, proof }, { brainpool })).toBe(false)
     for (let index = 0; index < proof.length; index += 7) {
       const touched = proof.with(index, (proof[index] ?? 0) ^ 1)
       expect(await verify(text, touched)).toBe(false)
@@ -183,12 +183,12 @@ describe.each(signing)('policy rule 14: proof by signing, %s', (kind, make) => {
     const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
     const own = await textFor(spki)
     const value = node.sign(kind === 'Ed25519' ? null : hash, own, privateKey)
-    expect(await verifySignatureProof(crypto, spki, own, value, { brainpool })).toBe(true)
+    expect(await verifySignatureProof(crypto, spki, { text: own, proof: value }, { brainpool })).toBe(true)
     if (kind === 'Ed25519') return
     // The kind of key decides the hash, the signer does not.
     for (const other of ['sha1', 'sha256', 'sha384', 'sha512'].filter((name) => name !== hash)) {
       const wrong = node.sign(other, own, privateKey)
-      expect(await verifySignatureProof(crypto, spki, own, wrong, { brainpool })).toBe(false)
+      expect(await verifySignatureProof(crypto, spki, { text: own, proof: wrong }, { brainpool })).toBe(false)
     }
   })
 })
@@ -199,12 +199,12 @@ describe('policy rule 14: proofs by signing that do not count', () => {
     const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
     const text = await textFor(spki)
     const raw = node.sign('sha256', text, { key: privateKey, dsaEncoding: 'ieee-p1363' })
-    expect(await verifySignatureProof(crypto, spki, text, raw)).toBe(false)
+    expect(await verifySignatureProof(crypto, spki, { text, proof: raw })).toBe(false)
 
     const rsaKeys = nodeKeys('RSA 2048')
     const rsaSpki = new Uint8Array(rsaKeys.publicKey.export({ type: 'spki', format: 'der' }))
     const pss = node.sign('sha256', text, { key: rsaKeys.privateKey, padding: node.constants.RSA_PKCS1_PSS_PADDING })
-    expect(await verifySignatureProof(crypto, rsaSpki, text, pss)).toBe(false)
+    expect(await verifySignatureProof(crypto, rsaSpki, { text, proof: pss })).toBe(false)
   })
 
   it('keys that cannot: each with its own code', async () => {
@@ -212,7 +212,7 @@ describe('policy rule 14: proofs by signing that do not count', () => {
     const ed25519 = await makePair({ name: 'Ed25519' }, ['sign'])
     const brainpoolKey = await makePair({ name: 'ECDSA', namedCurve: 'brainpoolP256r1' }, ['sign'], brainpool)
     const nothing = new Uint8Array()
-    const verify = (spki: Uint8Array) => verifySignatureProof(crypto, spki, nothing, nothing)
+    const verify = (spki: Uint8Array) => verifySignatureProof(crypto, spki, { text: nothing, proof: nothing })
     const challenge = (spki: Uint8Array) => createDecryptionChallenge(crypto, spki, nothing)
     await expect(verify(x25519.spki)).rejects.toMatchObject({ code: 'key_use_unfit' })
     await expect(challenge(ed25519.spki)).rejects.toMatchObject({ code: 'key_use_unfit' })

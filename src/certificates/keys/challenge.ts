@@ -100,7 +100,8 @@ const isProof = async (deps: ChallengeDeps, row: ChallengeRow, proof: Uint8Array
   if (row.method === 'decrypt') {
     return row.expectedSha256 !== null && equalSecrets(row.expectedSha256, deps.sha256(proof))
   }
-  return verifySignatureProof(deps.crypto, row.spki, await textOf(deps, row.id, row.purpose, row.spki), proof, deps)
+  const text = await textOf(deps, row.id, row.purpose, row.spki)
+  return verifySignatureProof(deps.crypto, row.spki, { text, proof }, deps)
 }
 
 const ended = (): DomainError =>

@@ -38,7 +38,7 @@ export async function createDecryptionChallenge(
   const initialisationVector = random(crypto, 16)
   // Extractable, because Web Crypto counts wrapping a key as extracting it.
   const contentKey = await crypto.subtle.importKey('raw', random(crypto, 32), 'AES-CBC', true, ['encrypt'])
-  const recipient = await encryptFor(crypto, spki, key, contentKey, runtime)
+  const recipient = await encryptFor(crypto, { ...key, spki }, contentKey, runtime)
   const algorithm = { name: 'AES-CBC', iv: initialisationVector }
   const ciphertext = new Uint8Array(await crypto.subtle.encrypt(algorithm, contentKey, concatBytes(text, nonce)))
   return {
@@ -64,11 +64,11 @@ function random(crypto: Crypto, length: number): Uint8Array<ArrayBuffer> {
 
 async function encryptFor(
   crypto: Crypto,
-  spki: Uint8Array,
-  key: ProofKey,
+  key: ProofKey & { readonly spki: Uint8Array },
   contentKey: CryptoKey,
   runtime: ProofRuntime,
 ): Promise<KeyTransport | KeyAgreement> {
+  const { spki } = key
   const keyIdentifier = await keyIdentifierOf(crypto, key.bits)
   switch (key.kind) {
     case 'RSA': {
@@ -81,14 +81,14 @@ async function encryptFor(
       const algorithm = { name: 'ECDH', namedCurve: key.curve }
       const publicKey = await importPublicKey(onCurve, spki, algorithm, [])
       const own = await onCurve.subtle.generateKey(algorithm, false, ['deriveBits'])
-      const side = { crypto: onCurve, on: 'EC', publicKey, size: ellipticCurve(key.curve).octets } as const
-      return await wrapFor(crypto, side, own, contentKey, keyIdentifier)
+      const side = { crypto: onCurve, on: 'EC', publicKey, own, size: ellipticCurve(key.curve).octets } as const
+      return await wrapFor(crypto, side, contentKey, keyIdentifier)
     }
     case 'X25519': {
       const publicKey = await importPublicKey(crypto, spki, { name: 'X25519' }, [])
       const own = await crypto.subtle.generateKey('X25519', false, ['deriveBits'])
-      const side = { crypto, on: 'X25519', publicKey, size: 32 } as const
-      return await wrapFor(crypto, side, own, contentKey, keyIdentifier)
+      const side = { crypto, on: 'X25519', publicKey, own, size: 32 } as const
+      return await wrapFor(crypto, side, contentKey, keyIdentifier)
     }
     case 'Ed25519':
       throw new DomainError('key_use_unfit', 'An Ed25519 key cannot decrypt: ask for the use "sign".')
@@ -98,8 +98,7 @@ async function encryptFor(
 /** Ephemeral-static: `own` is used once and forgotten. */
 async function wrapFor(
   crypto: Crypto,
-  side: Omit<KeyPairOfTwo, 'privateKey'>,
-  own: CryptoKeyPair,
+  { own, ...side }: Omit<KeyPairOfTwo, 'privateKey'> & { readonly own: CryptoKeyPair },
   contentKey: CryptoKey,
   keyIdentifier: Uint8Array,
 ): Promise<KeyAgreement> {

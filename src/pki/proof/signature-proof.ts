@@ -39,8 +39,7 @@ const ed25519Algorithm = encodeElement(tag.sequence, encodeObjectIdentifier(oid.
 export async function verifySignatureProof(
   crypto: Crypto,
   spki: Uint8Array,
-  text: Uint8Array,
-  proof: Uint8Array,
+  { text, proof }: { readonly text: Uint8Array; readonly proof: Uint8Array },
   runtime: ProofRuntime = {},
 ): Promise<boolean> {
   const key = readProofKey(spki)

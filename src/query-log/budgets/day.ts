@@ -1,4 +1,4 @@
 export const dayMilliseconds = 86_400_000
 
 /** UTC days since 1970. */
-export const dayOf = (at: number): number => Math.floor(at / dayMilliseconds)
+export const dayNumberOf = (at: number): number => Math.floor(at / dayMilliseconds)

@@ -8,7 +8,7 @@ import { LogIds } from '../log-ids.ts'
 import { logPlace } from '../log-place.ts'
 import { insertRecent } from '../store.ts'
 import { CountedAddresses, NamedAddresses } from './counted.ts'
-import { dayOf } from './day.ts'
+import { dayNumberOf } from './day.ts'
 import { readCount, readMiscounted, spend, type Count } from './store.ts'
 
 /** Of the keyed hashes that are kept; among the addresses of a day no two meet by chance. */
@@ -94,7 +94,7 @@ export function createLogInTables(deps: LogDeps): LookupLog {
   return {
     record: async (entry) => {
       const { asker, scopes } = entry
-      const day = dayOf(deps.clock())
+      const day = dayNumberOf(deps.clock())
       const payer = scopes.map(({ name }) => name).join('\0')
       const keys = entry.addresses.map(({ matchingKey }) => matchingKey)
       const [own] = scopes
@@ -117,7 +117,7 @@ export function createLogInTables(deps: LogDeps): LookupLog {
       named.add(day, payer, keys.length)
     },
     faults: async () => {
-      const today = dayOf(deps.clock())
+      const today = dayNumberOf(deps.clock())
       const faults = await Promise.all(deps.journal.shards().map((shard) => readMiscounted(shard, today)))
       return faults
         .flat()

@@ -6,7 +6,7 @@ import type { Journal } from '../../ports/journal.ts'
 import type { LookupLog } from '../../ports/lookup-log.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { deletePayersBefore } from '../store.ts'
-import { dayOf } from './day.ts'
+import { dayNumberOf } from './day.ts'
 import { deleteAddressesBefore, deleteCountsBefore } from './store.ts'
 
 interface UpkeepDeps {
@@ -25,7 +25,7 @@ const kept = [
 /** What the budgets ask for beside being spent: the nightly job that forgets former days, and their invariant. */
 export function createBudgetUpkeep(deps: UpkeepDeps): { readonly job: Job; readonly check: Check } {
   const prune = async (deleteBefore: (day: number, rows: number) => Command): Promise<number> => {
-    const today = dayOf(deps.clock())
+    const today = dayNumberOf(deps.clock())
     const deleted = await Promise.all(
       deps.journal.shards().map((shard) =>
         untilDone(async () => {

@@ -32,8 +32,7 @@ export async function moveAwayCommands(
       announce(
         deps,
         { subscriber: holder.subscriber, address, addressIndex },
-        'mailbox_moved',
-        `${holder.id}/${at}/${id}`,
+        { kind: 'mailbox_moved', about: `${holder.id}/${at}/${id}` },
         { which: id === holder.id ? 'this' : 'another', at, until: at + returnMilliseconds },
       ),
     ),

@@ -158,7 +158,7 @@ async function refused(
       ? unclear(failure, said(textOf(answer)), state)
       : { kind: 'transient', failure: turnedAway, caSaid: null, retryAfterSeconds: waitAsked(ejbca, answer) }
   }
-  return settled(ejbca, order, refusal, waitAsked(ejbca, answer), state)
+  return settled(ejbca, order, { ...refusal, retryAfter: waitAsked(ejbca, answer) }, state)
 }
 
 const waitAsked = (ejbca: Ejbca, answer: OutgoingAnswer): number | null => retryAfterSeconds(answer, ejbca.deps.clock())
@@ -170,8 +170,7 @@ const atTheDoor: ReadonlySet<CaFailure> = new Set(['credential_refused', 'profil
 async function settled(
   ejbca: Ejbca,
   order: CertificateOrder,
-  { kind, failure, caSaid }: EjbcaRefusal,
-  retryAfter: number | null,
+  { kind, failure, caSaid, retryAfter }: EjbcaRefusal & { readonly retryAfter: number | null },
   state: string,
 ): Promise<CaOutcome> {
   const found = await search(ejbca, order)
@@ -192,8 +191,13 @@ async function ended(ejbca: Ejbca, order: CertificateOrder, answer: OutgoingAnsw
   const refusal = readRefusal(answer)
   const end = refusal === null ? null : readEnd(refusal)
   if (refusal === null || end === null) return refused(ejbca, order, answer, state)
-  if (end === 'finished_before') return settled(ejbca, order, { ...refusal, kind: 'unknown' }, null, state)
-  return settled(ejbca, order, { kind: 'permanent', failure: ends[end], caSaid: refusal.caSaid }, null, state)
+  if (end === 'finished_before') return settled(ejbca, order, { ...refusal, kind: 'unknown', retryAfter: null }, state)
+  return settled(
+    ejbca,
+    order,
+    { kind: 'permanent', failure: ends[end], caSaid: refusal.caSaid, retryAfter: null },
+    state,
+  )
 }
 
 /**

@@ -1,11 +1,11 @@
-import type { DeviceCaller } from '../../api/room.ts'
-import { commit } from '../../audit/commit.ts'
-import type { AuditActor } from '../../audit/entries.ts'
-import { DomainError } from '../../errors.ts'
-import type { CommitDeps, RequestDeps } from '../deps.ts'
-import { cancelledEntry } from '../engine/entries.ts'
-import { readRequest } from '../store.ts'
-import { toCancelled } from '../transitions.ts'
+import type { DeviceCaller } from '../api/room.ts'
+import { commit } from '../audit/commit.ts'
+import type { AuditActor } from '../audit/entries.ts'
+import { DomainError } from '../errors.ts'
+import type { CommitDeps, RequestDeps } from './deps.ts'
+import { cancelledEntry } from './engine/entries.ts'
+import { readRequest } from './store.ts'
+import { toCancelled } from './transitions.ts'
 
 type CancelDeps = CommitDeps & Pick<RequestDeps, 'clock'>
 

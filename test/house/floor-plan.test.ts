@@ -9,9 +9,6 @@ const sources = readSources(join(root, 'src'))
 const sameName: Readonly<Record<string, string>> = {
   readSigned: 'an adapter reads the answers of its own CA',
   readRefusal: 'an adapter reads the answers of its own CA',
-  readStatus: 'an adapter reads the answer of its CA, the store its row',
-  readRevoked: 'an adapter reads the answer of its CA, the store its row',
-  readCertificates: 'certificates of an EST answer, and of PEM',
 }
 
 describe('the floor plan', () => {

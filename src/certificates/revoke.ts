@@ -1,6 +1,7 @@
 import type { RevocationReason } from '../pki/revocation-reason.ts'
-import { GuardBroken, requireOneChange, type Command } from '../ports/database.ts'
-import type { AuditActor } from '../audit/entries.ts'
+import { requireOneChange, type Command } from '../ports/database.ts'
+import { commit } from '../audit/commit.ts'
+import type { AuditActor, AuditEvent } from '../audit/entries.ts'
 import { blockKey } from './keys/store.ts'
 import type { CertificateDeps } from './deps.ts'
 import { queueRevocationAtIssuer } from './forwarding/queue.ts'
@@ -22,12 +23,12 @@ type RevokeDeps = Pick<
   | 'tellCasSoon'
 >
 
-/** What a revocation rests on beside its reason. */
+/** By whom a certificate is revoked, and on which condition. */
 interface Circumstances {
   readonly by: AuditActor
-  /** A guard: where it breaks, nothing is revoked. */
+  /** Guards. If one breaks, nothing is revoked. */
   readonly onlyWhile?: readonly Command[]
-  /** Whether it is the word of the CA that issued, which needs no telling then. */
+  /** Whether the CA that issued said so. It needs no telling then. */
   readonly isWordOfItsCa?: boolean
 }
 
@@ -35,7 +36,7 @@ async function revocationCommands(
   deps: RevokeDeps,
   row: CertificateRow,
   reason: RevocationReason | null,
-  { by, onlyWhile = [] }: Circumstances,
+  { onlyWhile = [] }: Circumstances,
 ): Promise<Command[]> {
   const now = deps.clock()
   return [
@@ -44,18 +45,11 @@ async function revocationCommands(
     ...revokeStatus({ authority: row.authority, serialNumber: row.serialNumber }, now, reason),
     ...deps.onCertificatesEnded([row.id]),
     ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', row.spkiSha256, 'revocation', now)] : []),
-    ...deps.audit.record({
-      action: 'certificate.revoked',
-      ...by,
-      subjectKind: 'certificate',
-      subject: row.id,
-      facts: { reason },
-    }),
     ...(await deps.registration.announce(row, 'revocation', row.id, { reason, at: now })),
   ]
 }
 
-/** Revokes one certificate in one batch; nothing happens where it has ended meanwhile. */
+/** Revokes one certificate in one batch. One that has ended meanwhile stays as it is. */
 async function revokeOne(
   deps: RevokeDeps,
   row: CertificateRow,
@@ -63,23 +57,25 @@ async function revokeOne(
   circumstances: Circumstances,
 ): Promise<void> {
   const toItsCa = circumstances.isWordOfItsCa === true ? [] : await queueRevocationAtIssuer(deps, row, reason)
-  try {
-    await deps.database.batch([...(await revocationCommands(deps, row, reason, circumstances)), ...toItsCa])
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
+  const commands = [...(await revocationCommands(deps, row, reason, circumstances)), ...toItsCa]
+  const audit: AuditEvent = {
+    action: 'certificate.revoked',
+    ...circumstances.by,
+    subjectKind: 'certificate',
+    subject: row.id,
+    facts: { reason },
   }
+  if ((await commit(deps, { commands, audit }, () => null)) === null) return
   deps.mail.sendSoon()
   if (toItsCa.length > 0) deps.tellCasSoon()
   deps.events.certificateRevoked({ certificate: row.id, reason })
-  deps.audit.sealSoon()
 }
 
 /**
- * Revokes one certificate: the directory drops it in the same batch, OCSP says so at once, the next list within
- * minutes; a CA elsewhere that issued it is told soon, and again until it confirms. A repeat, or one that has run out,
- * changes nothing. A compromised key is blocked, and every other certificate on it is revoked too. `onlyWhile` is a
- * guard: where it breaks, nothing is revoked.
+ * Revokes one certificate. The directory drops it in the same batch, OCSP says so at once, and the next list within
+ * minutes. If another CA issued it, that CA is told soon, and again until it confirms. A repeat changes nothing, nor does
+ * a certificate whose term is over. A compromised key is blocked, and every other certificate on it is revoked too.
+ * `onlyWhile` is a guard: if it breaks, nothing is revoked.
  */
 export async function revokeCertificate(
   deps: RevokeDeps,
@@ -90,7 +86,7 @@ export async function revokeCertificate(
   await revoke(deps, id, reason, circumstances)
 }
 
-/** The same on the word of the CA elsewhere that issued it. */
+/** Revokes one certificate because the other CA that issued it has revoked it. That CA is not told. */
 export async function followRevocation(
   deps: RevokeDeps,
   id: string,
@@ -113,8 +109,8 @@ async function revoke(
 }
 
 /**
- * Blocks a key for good and revokes every certificate on it, whoever's it is. The block comes first: a request that
- * is under way finds it, or its certificate is found here.
+ * Blocks a key for good and revokes every certificate on it, of whichever subscriber. The block comes first, so that no
+ * request slips through: a request under way finds the block, or its certificate is found here.
  */
 export async function revokeKey(
   deps: RevokeDeps,
@@ -128,30 +124,22 @@ export async function revokeKey(
   }
 }
 
-/** Blocks a key and tells of it; one that is blocked already leaves no trace, however often it is sent. */
+/** Blocks a key, with an audit entry. A key that is blocked already leaves no trace, however often it is sent. */
 async function blockKeyOnce(
   deps: RevokeDeps,
   spkiSha256: string,
   source: 'reported' | 'disclosed' | 'revocation',
   by: AuditActor,
 ): Promise<void> {
-  try {
-    await deps.database.batch([
-      blockKey('spki-sha256', spkiSha256, source, deps.clock()),
-      requireOneChange('key_blocked_already'),
-      ...deps.audit.record({
-        action: 'key.blocked',
-        ...by,
-        subjectKind: 'blocklist',
-        subject: 'blocklist',
-        facts: { source },
-        personal: { spkiSha256 },
-      }),
-    ])
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
+  const commands = [blockKey('spki-sha256', spkiSha256, source, deps.clock()), requireOneChange('key_blocked_already')]
+  const audit: AuditEvent = {
+    action: 'key.blocked',
+    ...by,
+    subjectKind: 'blocklist',
+    subject: 'blocklist',
+    facts: { source },
+    personal: { spkiSha256 },
   }
+  if ((await commit(deps, { commands, audit }, () => null)) === null) return
   deps.events.keyBlocked({ source })
-  deps.audit.sealSoon()
 }

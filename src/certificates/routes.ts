@@ -14,8 +14,7 @@ import { DomainError } from '../errors.ts'
 import type { CertificateDeps } from './deps.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import { revokeCertificate } from './revoke.ts'
-import { ownCertificateRow } from './own.ts'
-import { createOwnPresenter } from './present-own.ts'
+import { createOwnPresenter, ownCertificateRow } from './own.ts'
 import { readCertificatesOf } from './store.ts'
 
 const certificatesRoute = createRoute({

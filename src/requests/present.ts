@@ -1,7 +1,7 @@
 import { timestamp } from '../api/room.ts'
 import type { CertificateRequestAnswer } from '../api/shapes.ts'
 import { openText } from '../ports/keys.ts'
-import { createOwnPresenter } from '../certificates/present-own.ts'
+import { createOwnPresenter } from '../certificates/own.ts'
 import { readCertificateOfRequest } from '../certificates/store.ts'
 import { embeddedConnection } from '../cas/contract.ts'
 import type { RequestDeps } from './deps.ts'

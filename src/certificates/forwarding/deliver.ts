@@ -1,6 +1,7 @@
 import { toEachAtOnce } from '../../ports/bounded.ts'
-import { commitUnlessTaken, GuardBroken } from '../../ports/database.ts'
-import type { AuditEvent } from '../../audit/entries.ts'
+import { commitUnlessTaken } from '../../ports/database.ts'
+import { commit } from '../../audit/commit.ts'
+import { byService, type AuditEvent } from '../../audit/entries.ts'
 import type { CaAdapter, CaFailure, CaRevocation, CaRevocationOutcome } from '../../cas/adapters/contract.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { leaseMilliseconds, retryDelay } from '../../ports/backoff.ts'
@@ -9,9 +10,9 @@ import {
   claimRevocation,
   confirmRevocation,
   delayRevocation,
-  leaveToOperators,
   readConnectionsDue,
-  readDue,
+  readDueRevocations,
+  toByHand,
   type DueRevocation,
 } from './store.ts'
 
@@ -38,45 +39,35 @@ type ForwardingDeps = Pick<
   'database' | 'keys' | 'clock' | 'random' | 'events' | 'audit' | 'connections' | 'background'
 >
 
-/** Notes that a certificate is revoked where it was issued, by whoever's word; a repeat changes nothing. */
+/** Notes that a certificate is revoked at its CA, on the word of `by`. A repeat changes nothing. */
 export async function noteConfirmed(
   deps: Pick<ForwardingDeps, 'database' | 'clock' | 'events' | 'audit'>,
   { id, connection }: { readonly id: string; readonly connection: string },
   by: Pick<AuditEvent, 'actorKind' | 'actor'>,
 ): Promise<void> {
-  try {
-    await deps.database.batch([
-      ...confirmRevocation(id, deps.clock()),
-      ...deps.audit.record({
-        action: 'ca_revocation.confirmed',
-        ...by,
-        subjectKind: 'ca revocation',
-        subject: id,
-        facts: { connection },
-      }),
-    ])
-  } catch (error) {
-    if (error instanceof GuardBroken) return
-    throw error
+  const audit: AuditEvent = {
+    action: 'ca_revocation.confirmed',
+    ...by,
+    subjectKind: 'ca revocation',
+    subject: id,
+    facts: { connection },
   }
-  deps.audit.sealSoon()
+  const confirmed = await commit(deps, { commands: confirmRevocation(id, deps.clock()), audit }, () => null)
+  if (confirmed === null) return
   deps.events.caRevocationConfirmed({ connection, revocation: id })
 }
 
+/** Leaves a revocation to operators: telling its CA again would not help. */
 async function leave(deps: ForwardingDeps, connection: string, id: string, failure: string): Promise<void> {
-  const isLeft = await commitUnlessTaken(deps.database, [
-    ...leaveToOperators(id, failure),
-    ...deps.audit.record({
-      action: 'ca_revocation.left_to_operators',
-      actorKind: 'service',
-      actor: null,
-      subjectKind: 'ca revocation',
-      subject: id,
-      facts: { connection, failure },
-    }),
-  ])
-  if (!isLeft) return
-  deps.audit.sealSoon()
+  const audit: AuditEvent = {
+    action: 'ca_revocation.left_to_operators',
+    ...byService,
+    subjectKind: 'ca revocation',
+    subject: id,
+    facts: { connection, failure },
+  }
+  const left = await commit(deps, { commands: toByHand(id, failure), audit }, () => null)
+  if (left === null) return
   deps.events.caRevocationDelayed({ connection, revocation: id, failure })
 }
 
@@ -126,7 +117,7 @@ async function deliver(deps: ForwardingDeps, connection: string, revoke: Revoke,
  * with any more, it is left to operators.
  */
 async function deliverTo(deps: ForwardingDeps, connection: string): Promise<void> {
-  const due = await readDue(deps.database, connection, deps.clock(), perRun)
+  const due = await readDueRevocations(deps.database, connection, deps.clock(), perRun)
   const revoke = (await deps.connections.open(connection))?.adapter.revoke
   let isThere = true
   await toEachAtOnce(due, atOnce, async (revocation) => {

@@ -67,7 +67,7 @@ export const readConnectionsDue = (database: Database, now: number) =>
   )
 
 /** What one CA is to be told now, the longest due first. */
-export const readDue = (database: Database, connection: string, now: number, limit: number) =>
+export const readDueRevocations = (database: Database, connection: string, now: number, limit: number) =>
   database.all(
     query(
       { id: text, certificateSealed: blob, reason: nullable(reason), attempts: integer, dueAt: integer },
@@ -78,9 +78,9 @@ export const readDue = (database: Database, connection: string, now: number, lim
       limit,
     ),
   )
-export type DueRevocation = Awaited<ReturnType<typeof readDue>>[number]
+export type DueRevocation = Awaited<ReturnType<typeof readDueRevocations>>[number]
 
-/** Takes a revocation to tell its CA of; broken where another worker has. */
+/** Takes a revocation in order to tell its CA. Guard `revocation_taken`: another worker has it. */
 export const claimRevocation = ({ id, dueAt }: Pick<DueRevocation, 'id' | 'dueAt'>, until: number): Command[] => [
   command(
     `UPDATE ca_revocations SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND state = 'waiting' AND due_at = ?`,
@@ -91,7 +91,7 @@ export const claimRevocation = ({ id, dueAt }: Pick<DueRevocation, 'id' | 'dueAt
   requireOneChange('revocation_taken'),
 ]
 
-/** The CA did not confirm it and is told again. */
+/** Has the CA told again at `dueAt`, because it did not confirm. */
 export const delayRevocation = (id: string, dueAt: number, failure: string): Command =>
   command(
     `UPDATE ca_revocations SET due_at = ?, last_failure = ? WHERE id = ? AND state = 'waiting'`,
@@ -100,8 +100,8 @@ export const delayRevocation = (id: string, dueAt: number, failure: string): Com
     id,
   )
 
-/** Telling the CA again would not help; broken where it does not wait any more. */
-export const leaveToOperators = (id: string, failure: string | null): Command[] => [
+/** Leaves a revocation to operators. Guard `revocation_settled`: it does not wait any more. */
+export const toByHand = (id: string, failure: string | null): Command[] => [
   command(
     `UPDATE ca_revocations SET state = 'by_hand', last_failure = ? WHERE id = ? AND state = 'waiting'`,
     failure,
@@ -110,7 +110,7 @@ export const leaveToOperators = (id: string, failure: string | null): Command[] 
   requireOneChange('revocation_settled'),
 ]
 
-/** The certificate is revoked where it was issued; broken where that is known. */
+/** Notes that the CA has revoked the certificate. Guard `revocation_settled`: that is known already. */
 export const confirmRevocation = (id: string, now: number): Command[] => [
   command(
     `UPDATE ca_revocations SET state = 'confirmed', confirmed_at = ?, last_failure = NULL

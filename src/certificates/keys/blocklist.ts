@@ -1,3 +1,4 @@
+import { commit } from '../../audit/commit.ts'
 import type { AuditRoom } from '../../audit/room.ts'
 import { DomainError } from '../../errors.ts'
 import type { Database } from '../../ports/database.ts'
@@ -35,8 +36,8 @@ interface ImportDeps {
 }
 
 /**
- * Blocks the keys of one list, all or none, on behalf of an administrator. Resolves to how many were not blocked before.
- * Throws TypeError for what is no fingerprint: whoever calls has looked.
+ * Blocks the keys of one list for an administrator: all or none. Resolves to how many were not blocked before. Throws
+ * TypeError for what is no fingerprint, which the caller has ruled out.
  */
 export async function blockImported(deps: ImportDeps, fingerprints: readonly string[], by: string): Promise<number> {
   const now = deps.clock()
@@ -44,17 +45,16 @@ export async function blockImported(deps: ImportDeps, fingerprints: readonly str
     if (kind === null) throw new TypeError('not the fingerprint of a key')
     return blockKeys(kind, of, now)
   })
-  const outcomes = await deps.database.batch([
-    ...blocking,
-    ...deps.audit.record({
+  const outcomes = await commit(deps, {
+    commands: blocking,
+    audit: {
       action: 'blocklist.imported',
       actorKind: 'administrator',
       actor: by,
       subjectKind: 'blocklist',
       subject: 'blocklist',
       facts: { keys: fingerprints.length },
-    }),
-  ])
-  deps.audit.sealSoon()
-  return outcomes.slice(0, blocking.length).reduce((sum, { changes }) => sum + changes, 0)
+    },
+  })
+  return outcomes.reduce((sum, { changes }) => sum + changes, 0)
 }

@@ -16,6 +16,7 @@ import { createEvents } from '../../src/events.ts'
 import type { Connection } from '../../src/ports/connection.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Journal } from '../../src/ports/journal.ts'
+import type { Keys, Sha256 } from '../../src/ports/keys.ts'
 import type { CheckIns } from '../../src/ports/check-ins.ts'
 import type { LookupLog } from '../../src/ports/lookup-log.ts'
 import type { Mailer } from '../../src/ports/mailer.ts'
@@ -219,6 +220,13 @@ export interface RoomHarness extends Databases {
   runJob(name: string): Promise<void>
 }
 
+/** What a test may put something around. */
+export interface WatchedParts {
+  readonly main: Database
+  readonly keys: Keys
+  readonly sha256: Sha256
+}
+
 export async function openRoomHarness(
   engine: Engine,
   options: {
@@ -228,6 +236,8 @@ export async function openRoomHarness(
     connection?: Partial<Connection>
     /** How long who asks for a certificate is kept waiting for a slow CA. */
     patienceMilliseconds?: number
+    /** Puts something around what the service works with, to watch it. */
+    around?: (parts: WatchedParts) => WatchedParts
   } = {},
 ): Promise<RoomHarness> {
   const config = testConfig('unused', options.settings)
@@ -247,12 +257,10 @@ export async function openRoomHarness(
   const toPool: Mailer = { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) }
   const service = await createService(
     {
-      main: databases.main,
+      ...(options.around ?? ((parts) => parts))({ main: databases.main, keys, sha256 }),
       journal: databases.journal,
       lookupLog: databases.lookupLog,
       checkIns: databases.checkIns,
-      keys,
-      sha256,
       mailer: options.mailer ?? toPool,
       outgoing: options.outgoing ?? createOutgoingHttps(),
       crypto,

@@ -130,7 +130,10 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
   /** The answers of one address as the tables have it: one for each different list of certificates. */
   const answersOf = (rows: readonly PublishedRow[], now: number) => {
     const choices = audiences.flatMap((audience) => uses.map((use) => choose(rows, audience, use, now)))
-    const lasting = choices.filter(({ chosen, validUntil }) => chosen.length > 0 || validUntil < forever)
+    // A row that finds nothing is kept where another time finds something, also an earlier one: clocks are set back.
+    const lasting = choices.filter(
+      ({ chosen, validFrom, validUntil }) => chosen.length > 0 || validFrom > 0 || validUntil < forever,
+    )
     const same = Map.groupBy(lasting, ({ chosen }) => chosen.map(({ id }) => id).join(' '))
     return Array.from(same.values(), (group) => ({
       serves: group.reduce((sum, { serves }) => sum + serves, 0),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { command } from '../../src/ports/database.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import {
@@ -358,6 +359,18 @@ describe.each(engines)('devices on %s', (engine) => {
       expect((await alice.api.delete(`/v1/me/devices/${second.deviceId}`)).status).toBe(204)
       expect(await works(next)).toBe(false)
       expect(await works(second.credential)).toBe(false)
+    })
+
+    test('is known no longer as soon as its device has ended, whoever wrote that', async () => {
+      const [alice, bob] = [await somebody(), await somebody()]
+      for (const { credential } of [alice, bob, alice, bob]) expect(await works(credential)).toBe(true)
+      await harness.main.batch([command(`UPDATE devices SET ended_at = 1 WHERE id = ?`, alice.deviceId)])
+      expect([await works(alice.credential), await works(bob.credential)]).toEqual([false, true])
+      await harness.main.batch([
+        command(`UPDATE devices SET ended_at = 1, settled_at = 1 WHERE id = ?`, bob.deviceId),
+        command(`DELETE FROM caller_changes`),
+      ])
+      expect(await works(bob.credential)).toBe(false)
     })
 
     test('is seen once a day, and expires 180 days after it was seen', async () => {

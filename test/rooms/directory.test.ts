@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { command, nullable, query, text } from '../../src/ports/database.ts'
+import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { command, integer, nullable, query, text } from '../../src/ports/database.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { readLog } from '../support/check-service.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
@@ -373,6 +374,78 @@ describe.each(engines)('the directory on %s', (engine) => {
       const alice = await newcomer()
       await publish(alice, (await certify(alice)).id)
       expect(await answered.statuses(alice, [alice.email])).toEqual(['found'])
+    })
+  })
+
+  describe('an answer that is ready', () => {
+    const readyOf = (email: string) =>
+      countRows(
+        harness.main,
+        'ready_answers WHERE address_index = ? AND answer_sealed IS NOT NULL',
+        harness.keys.blindIndex(parseMailboxAddress(email).matchingKey),
+      )
+
+    test('is there when the publisher is answered, one row for sign and encrypt', async () => {
+      const alice = await newcomer()
+      const { id } = await certify(alice)
+      await publish(alice, id)
+      expect(await readyOf(alice.email)).toBe(1)
+      expect(await statusOf(alice)).toBe('found')
+    })
+
+    test('ends with any change of its certificate, and is made anew by the next lookup or the job', async () => {
+      const alice = await newcomer()
+      const { id } = await certify(alice)
+      await publish(alice, id)
+      const touch = command(`UPDATE certificates SET not_after = not_after WHERE id = ?`, id)
+      await harness.main.batch([touch])
+      expect(await readyOf(alice.email)).toBe(0)
+      expect(await statusOf(alice)).toBe('found')
+      await harness.settled()
+      expect(await readyOf(alice.email)).toBe(1)
+      await harness.main.batch([touch])
+      await harness.runJob('ready-answers')
+      expect(await readyOf(alice.email)).toBe(1)
+    })
+
+    test('holds while its certificates are in time, whatever job has run', async () => {
+      const alice = await newcomer()
+      const { id } = await certify(alice)
+      await publish(alice, id)
+      const before = harness.clock.now
+      await harness.main.batch([command(`UPDATE certificates SET not_after = ? WHERE id = ?`, before + 1_000, id)])
+      try {
+        expect(await statusOf(alice)).toBe('found')
+        await harness.settled()
+        expect(await readyOf(alice.email)).toBe(1)
+        harness.clock.now = before + 999
+        expect(await statusOf(alice)).toBe('found')
+        harness.clock.now = before + 1_000
+        expect(await statusOf(alice)).toBe('not_found')
+      } finally {
+        harness.clock.now = before
+      }
+      expect(await statusOf(alice)).toBe('found')
+      await harness.settled()
+      await harness.main.batch([command(`UPDATE certificates SET not_after = ? WHERE id = ?`, before + 1e10, id)])
+    })
+
+    test('that says something else than the tables is a fault of the service', async () => {
+      const alice = await newcomer()
+      await publish(alice, (await certify(alice)).id)
+      const index = harness.keys.blindIndex(parseMailboxAddress(alice.email).matchingKey)
+      const place = { table: 'ready_answers', column: 'answer_sealed', row: `${Buffer.from(index).toString('hex')}/3` }
+      const seal = (text: string) => harness.keys.main.seal(place, text)
+      const row = await harness.main.first(
+        query({ serves: integer }, `SELECT serves FROM ready_answers WHERE address_index = ?`, index),
+      )
+      expect(row).toEqual({ serves: 3 })
+      await harness.main.batch([
+        command(`UPDATE ready_answers SET answer_sealed = ? WHERE address_index = ?`, seal(''), index),
+      ])
+      expect(await harness.service.check()).toContainEqual(expect.stringContaining('ready answers say what the tables'))
+      await harness.main.batch([command(`UPDATE publications SET audience = audience WHERE address_index = ?`, index)])
+      expect(await harness.service.check()).toEqual([])
     })
   })
 

@@ -9,6 +9,9 @@ const samplesPerEnd = 10
 /** Rows that moved to another table keep the table name that their seal is bound to. */
 const sealedUnder: Readonly<Record<string, string>> = { query_log_recent: 'query_log' }
 
+/** Tables whose seals are bound to something else than the primary key, as an SQL expression. */
+const sealedFor: Readonly<Record<string, string>> = { ready_answers: "lower(hex(address_index)) || '/' || serves" }
+
 /** The result of opening samples. */
 export interface OpenedSamples {
   /** The columns of which a value was opened, as `table.column`. */
@@ -38,17 +41,19 @@ const sealedColumns = (connection: SqliteDatabase.Database): { table: string; co
     ),
   ).map((row) => ({ table: String(row['table']), column: String(row['column']) }))
 
-/** The first and last values of a column, each with the primary key of its row. The names come from the schema. */
+/** The first and last values of a column, each with what its seal is bound to. The names come from the schema. */
 function samplesOf(connection: SqliteDatabase.Database, table: string, column: string) {
   const key = primaryKeyOf(connection, table)
+  const bound = sealedFor[table]
   const sample = (direction: 'ASC' | 'DESC') =>
     rowsOf(
       connection.prepare(
-        `SELECT ${key.join(', ')}, ${column} AS envelope FROM ${table} WHERE length(${column}) > 0
+        `SELECT ${key.join(', ')}, ${bound ?? 'NULL'} AS bound, ${column} AS envelope FROM ${table} WHERE length(${column}) > 0
          ORDER BY ${key.map((name) => `${name} ${direction}`).join(', ')} LIMIT ${samplesPerEnd}`,
       ),
     )
   return [...sample('ASC'), ...sample('DESC')].map((row) => {
+    if (bound !== undefined) return { row: String(row['bound']), envelope: row['envelope'] }
     const [first] = key
     const single = key.length === 1 && first !== undefined ? row[first] : undefined
     return {

@@ -5,7 +5,6 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { startServer } from '../support/processes.ts'
-import { lastResortMilliseconds } from '../support/vitest.ts'
 
 const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
 const config = 'test/faults/cut/vitest.config.ts'
@@ -36,7 +35,7 @@ test.each(['service', 'worker'])('tests that are killed leave no %s behind', asy
         () => true,
         () => false,
       )
-    await expect.poll(answers, { timeout: lastResortMilliseconds }).toBe(false)
+    await expect.poll(answers).toBe(false)
   } finally {
     tests.kill('SIGKILL')
     teller.close()

@@ -139,8 +139,8 @@ describe('a certificate that changes', () => {
     for (const name of ['second', 'third', 'fourth']) {
       const before = load.answered()
       await files.put(await makeTlsPair(name))
-      await expect.poll(() => shownName(server.url), { timeout: 10_000, interval: 10 }).toBe(name)
-      await expect.poll(load.answered, { timeout: 10_000, interval: 10 }).toBeGreaterThan(before + 20)
+      await expect.poll(() => shownName(server.url), { interval: 10 }).toBe(name)
+      await expect.poll(load.answered, { interval: 10 }).toBeGreaterThan(before + 20)
     }
     await load.end()
     expect(load.faults).toEqual([])
@@ -150,11 +150,11 @@ describe('a certificate that changes', () => {
   test('to one that does not fit leaves the old one in use, and says so', async () => {
     const server = await serveTls({}, { LOG_LEVEL: 'info' })
     await files.put({ ...pair, key: (await makeTlsPair('other')).key })
-    await expect.poll(() => events('tls_certificate_refused'), { timeout: 10_000, interval: 10 }).toHaveLength(1)
+    await expect.poll(() => events('tls_certificate_refused'), { interval: 10 }).toHaveLength(1)
     expect(events('tls_certificate_refused')[0]).toContain('TLS_KEY_FILE: is not the key')
     expect(await shownName(server.url)).toBe('first')
     await files.put(await makeTlsPair('second'))
-    await expect.poll(() => shownName(server.url), { timeout: 10_000, interval: 10 }).toBe('second')
+    await expect.poll(() => shownName(server.url), { interval: 10 }).toBe('second')
     expect(events('tls_certificate_loaded').length).toBeGreaterThanOrEqual(1)
   })
 
@@ -225,7 +225,7 @@ test('a body that comes too slowly is refused, and is no fault of the service', 
     raw.send(`POST /v1/registrations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${field}\r\n\r\n`)
     expect(lastAnswer(await raw.ended())).toMatchObject({ status: 408, body: { code: 'request_timeout' } })
   }
-  await expect.poll(() => events('request_answered').length, { timeout: 5_000, interval: 10 }).toBe(2)
+  await expect.poll(() => events('request_answered').length, { interval: 10 }).toBe(2)
   for (const line of events('request_answered')) expect(line).toContain('"status":408')
   expect(events('request_failed')).toEqual([])
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
 import { startServer } from '../support/processes.ts'
-import { lastResortMilliseconds } from '../support/vitest.ts'
+import { lastResortMilliseconds } from '../support/last-resort.ts'
 import { requireProgram } from './programs.ts'
 import { run, runWell } from './run.ts'
 

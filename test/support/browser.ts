@@ -2,6 +2,7 @@ import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { chromium, type BrowserContext, type Page } from 'playwright-core'
 import { temporaryFolder } from './node-process.ts'
+import { lastResortMilliseconds } from './last-resort.ts'
 
 /** A real Chromium with a profile of its own, which nobody else's visits have touched. */
 export interface TestBrowser {
@@ -47,7 +48,7 @@ export async function openBrowser(options: { locale?: string; phone?: boolean } 
     locale: options.locale ?? 'en-GB',
     ...(options.phone === true ? { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true } : {}),
   })
-  context.setDefaultTimeout(10_000)
+  context.setDefaultTimeout(lastResortMilliseconds)
   context.on('request', (request) => requested.push(request.url()))
   context.on('weberror', (error) => complaints.push(String(error.error())))
   context.on('console', (message) => {

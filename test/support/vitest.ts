@@ -2,11 +2,9 @@ import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import type { Engine } from './engines.ts'
+import { lastResortMilliseconds } from './last-resort.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-
-/** How long a test may take before it is certain that it hangs. No test is measured against it. */
-export const lastResortMilliseconds = 10 * 60_000
 
 /** The test files that import a name from a module of `test/support`. */
 export const testsThatImport = (name: string, module: string): string[] => {
@@ -35,6 +33,7 @@ export const testCommand = (which: {
       testTimeout: lastResortMilliseconds,
       hookTimeout: lastResortMilliseconds,
       teardownTimeout: lastResortMilliseconds,
+      expect: { poll: { timeout: lastResortMilliseconds } },
       pool: 'forks',
       isolate: which.shareModules !== true,
       // By itself vitest leaves one core alone, which on a machine of two is half of it.

@@ -594,6 +594,7 @@ describe('the schema', () => {
         'd1_migrations',
         'lookup_budget_addresses',
         'lookup_budgets',
+        'lookup_payers',
         'query_log',
         'query_log_recent',
       ])

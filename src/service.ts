@@ -174,7 +174,7 @@ export async function createService(
     mail,
     consent,
     authenticate,
-    announce: registration.announce,
+    announcementCommands: registration.announcementCommands,
     membershipOf: (caller) => registration.membershipOf(caller),
     directoryAccess: config.directoryAccess,
     lookupBudgets: config.lookupBudgets,

@@ -26,7 +26,10 @@ export interface CertificateDeps {
   readonly mail: Pick<MailRoom, 'sendSoon'>
   readonly background: Background
   readonly outgoing: OutgoingHttps
-  readonly registration: Pick<RegistrationRoom, 'authenticate' | 'announce' | 'withinNetworkBudget' | 'endedParts'>
+  readonly registration: Pick<
+    RegistrationRoom,
+    'authenticate' | 'announcementCommands' | 'withinNetworkBudget' | 'endedParts'
+  >
   readonly connections: Pick<Connections, 'open' | 'chainOf'>
   readonly authorities: Pick<Authorities, 'issuing'>
   /** What other rooms write in the batch in which certificates end. */

@@ -43,7 +43,7 @@ type KeepDeps = Pick<
   | 'mail'
   | 'onCertificatesEnded'
   | 'onCertificateSuperseded'
-> & { readonly registration: Pick<CertificateDeps['registration'], 'announce'> }
+> & { readonly registration: Pick<CertificateDeps['registration'], 'announcementCommands'> }
 
 /**
  * Keeps a certificate, in one batch with `outcome`: what the certificate means for its request, with the guard
@@ -59,7 +59,7 @@ export async function keepCertificate(
 ): Promise<KeptCertificate> {
   const fresh = openVerified(deps, ordered, verified)
   const { id, use, notAfter } = fresh
-  const announcement = await deps.registration.announce(ordered, 'new_certificate', id, {
+  const announcement = await deps.registration.announcementCommands(ordered, 'new_certificate', id, {
     use,
     at: deps.clock(),
     notAfter,

@@ -45,7 +45,7 @@ async function revocationCommands(
     ...revokeStatus({ authority: row.authority, serialNumber: row.serialNumber }, now, reason),
     ...deps.onCertificatesEnded([row.id]),
     ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', row.spkiSha256, 'revocation', now)] : []),
-    ...(await deps.registration.announce(row, 'revocation', row.id, { reason, at: now })),
+    ...(await deps.registration.announcementCommands(row, 'revocation', row.id, { reason, at: now })),
   ]
 }
 

@@ -30,7 +30,7 @@ export interface DirectoryDeps {
   readonly consent: Pick<ConsentRoom, 'requirePublicationText' | 'givePublication' | 'withdrawPublication'>
   readonly mail: Pick<MailRoom, 'sendSoon'>
   readonly authenticate: RegistrationRoom['authenticate']
-  readonly announce: RegistrationRoom['announce']
+  readonly announcementCommands: RegistrationRoom['announcementCommands']
   readonly membershipOf: RegistrationRoom['membershipOf']
   /** Whether anyone may look up, or members only. */
   readonly directoryAccess: 'members' | 'public'

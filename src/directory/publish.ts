@@ -11,7 +11,7 @@ import { publish, readAudience, readMailboxMoved, readPublishedAddress, withdraw
 
 type PublishDeps = Pick<
   DirectoryDeps,
-  'database' | 'keys' | 'clock' | 'events' | 'audit' | 'consent' | 'mail' | 'announce' | 'chainOf'
+  'database' | 'keys' | 'clock' | 'events' | 'audit' | 'consent' | 'mail' | 'announcementCommands' | 'chainOf'
 > & { readonly ready: Pick<ReadyAnswers, 'rewrite' | 'rewriteSoon'> }
 
 /** Says why a certificate cannot be published. */
@@ -48,7 +48,9 @@ export async function publishCertificate(
   const consent = deps.consent.givePublication(by, id, audience)
   const known = (await readAudience(deps.database, id)) === audience
   const about = `${id}/${audience}`
-  const announcement = known ? [] : await deps.announce(row, 'new_publication', about, { audience, at: deps.clock() })
+  const announcement = known
+    ? []
+    : await deps.announcementCommands(row, 'new_publication', about, { audience, at: deps.clock() })
   const audit = {
     action: 'certificate.published',
     actorKind: 'device',

@@ -2,9 +2,9 @@
 export type SqlValue = string | number | null | Uint8Array
 
 /**
- * One statement that writes. Names tell who commits: a store only makes statements, `read…` and `count…` to be answered,
- * all others to be committed (`insert…`, `update…`, `to…`). Elsewhere a function that only makes commands ends in
- * `Commands`, is a hook `on…` or a noun, and every other verb commits what it says.
+ * One statement that writes. A name tells who commits:
+ * - in a store, `read…` and `count…` make a query, every other function makes a statement (`insert…`, `update…`, `to…`);
+ * - elsewhere, a noun (often `…Commands`) or a hook `on…` only makes commands, and every other verb commits.
  */
 export interface Command {
   readonly text: string

@@ -4,7 +4,7 @@ import { equalSecrets } from '../pki/encoding.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import { openText, sealText } from '../ports/keys.ts'
 import { randomId, randomSecret } from '../ports/runtime.ts'
-import { announce } from './announce.ts'
+import { announcementCommand } from './announcements.ts'
 import { ended, stateOf } from './confirm.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { seenDayOf } from './device/seen.ts'
@@ -123,7 +123,7 @@ async function newDevice(
       seenAt: seenDayOf(id, now),
     }),
     deps.consent.acknowledgeTerms({ subscriber, device: id }, row.policyVersion),
-    await announce(
+    await announcementCommand(
       deps,
       { ...to, addressIndex: row.addressIndex },
       { kind: 'new_device', about: id },

@@ -3,7 +3,7 @@ import type { ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/content.ts'
 import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
 import type { Command, Outcome } from '../ports/database.ts'
-import { announceToMailbox, type Announcement, type CertifiedMailbox } from './announce.ts'
+import { announcementCommands, type Announcement, type CertifiedMailbox } from './announcements.ts'
 import { createAuthenticate, membershipOf, type Caller, type Membership } from './authenticate.ts'
 import { endedParts, type EndedPart } from './consequences.ts'
 import type { RegistrationDeps } from './deps.ts'
@@ -26,8 +26,8 @@ export interface RegistrationRoom extends Room {
   chooseMailbox(subscriber: string, named: string | undefined): Promise<OwnMailbox>
   mailboxesOf(subscriber: string): Promise<OwnMailbox[]>
   membershipOf(caller: Caller): Membership
-  /** Makes the commands that tell a certificate's mailbox what happened; see `announceToMailbox`. */
-  readonly announce: <K extends Announcement>(
+  /** The commands that tell a certificate's mailbox what happened; none where the mailbox does not exist. */
+  readonly announcementCommands: <K extends Announcement>(
     of: CertifiedMailbox,
     kind: K,
     about: string,
@@ -62,7 +62,7 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
     chooseMailbox: (subscriber, named) => chooseMailbox(all, subscriber, named),
     mailboxesOf: (subscriber) => mailboxesOf(all, subscriber),
     membershipOf: (caller) => membershipOf(all, caller),
-    announce: (of, kind, about, parameters) => announceToMailbox(all, of, { kind, about }, parameters),
+    announcementCommands: (of, kind, about, parameters) => announcementCommands(all, of, { kind, about }, parameters),
     withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
     challengeUnlessAsked: (caller, mailbox, run) =>
       challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id }, run),

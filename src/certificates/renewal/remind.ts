@@ -62,7 +62,7 @@ async function remind(deps: RemindDeps, due: DueReminder): Promise<boolean> {
   const parameters = { use, which, at: now, notAfter } as const
   return commitUnlessTaken(deps.database, [
     ...takeReminder(due, which === 'third' ? last : null),
-    ...(await deps.registration.announce(due, 'running_out', `${id}/${which}`, parameters)),
+    ...(await deps.registration.announcementCommands(due, 'running_out', `${id}/${which}`, parameters)),
     ...deps.audit.record({
       action: 'certificate.running_out',
       actorKind: 'service',

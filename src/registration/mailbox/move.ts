@@ -1,5 +1,5 @@
 import type { Command } from '../../ports/database.ts'
-import { announce } from '../announce.ts'
+import { announcementCommand } from '../announcements.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf } from '../mailboxes.ts'
 import { endChallenges, moveMailbox, type MailboxRow } from './store.ts'
@@ -29,7 +29,7 @@ export async function moveAwayCommands(
   const told = mailboxes.filter(({ state }) => state === 'active')
   const notices = await Promise.all(
     told.map(({ id, address, addressIndex }) =>
-      announce(
+      announcementCommand(
         deps,
         { subscriber: holder.subscriber, address, addressIndex },
         { kind: 'mailbox_moved', about: `${holder.id}/${at}/${id}` },

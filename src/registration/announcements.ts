@@ -18,10 +18,10 @@ export interface AnnouncedTo {
 }
 
 /**
- * Makes the command that queues a notice to one mailbox, in the language of its subscriber. Commit it with the change
- * that the notice tells of, then call `deps.mail.sendSoon()`. The same `about` is told once.
+ * The command that queues a notice to one mailbox, in the language of its subscriber. Commit it with the change
+ * that the notice tells of, then call `deps.mail.sendSoon()`. Each `about` is told once.
  */
-export async function announce<K extends Announcement>(
+export async function announcementCommand<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'mail' | 'mailLanguage'>,
   to: AnnouncedTo,
   { kind, about }: { readonly kind: K; readonly about: string },
@@ -42,17 +42,17 @@ export async function announce<K extends Announcement>(
 export type CertifiedMailbox = AnnouncedTo | { readonly subscriber: string; readonly mailbox: string }
 
 /**
- * Does what `announce` does, for the mailbox of a certificate. The subscriber need not have that mailbox any more.
- * Makes no command if the mailbox does not exist.
+ * The same notice for the mailbox of a certificate, also where the subscriber no longer has it. No command where the
+ * mailbox does not exist.
  */
-export async function announceToMailbox<K extends Announcement>(
+export async function announcementCommands<K extends Announcement>(
   deps: Pick<RegistrationDeps, 'database' | 'keys' | 'mail' | 'mailLanguage'>,
   of: CertifiedMailbox,
   notice: { readonly kind: K; readonly about: string },
   parameters: MailParameters[K],
 ): Promise<Command[]> {
-  if ('address' in of) return [await announce(deps, of, notice, parameters)]
+  if ('address' in of) return [await announcementCommand(deps, of, notice, parameters)]
   const mailbox = (await mailboxesOf(deps, of.subscriber)).find(({ id }) => id === of.mailbox)
   if (mailbox === undefined) return []
-  return [await announce(deps, { subscriber: of.subscriber, ...mailbox }, notice, parameters)]
+  return [await announcementCommand(deps, { subscriber: of.subscriber, ...mailbox }, notice, parameters)]
 }

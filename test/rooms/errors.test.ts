@@ -72,11 +72,11 @@ describe.each(engines)('refusals and failures on %s', (engine) => {
   })
 
   describe('a failure on this side', () => {
-    /** A row is touched too, as caches hold for as long as no row changes. */
+    /** Alice changes too: a caller is remembered until something of theirs changes. */
     const rename = (from: string, to: string) =>
       harness.main.batch([
+        command(`INSERT INTO caller_changes (subscriber) VALUES (?)`, alice.subscriberId),
         command(`ALTER TABLE ${from} RENAME TO ${to}`),
-        command(`UPDATE d1_migrations SET name = name`),
       ])
     let repair: (() => Promise<unknown>) | null = null
     afterEach(async () => {

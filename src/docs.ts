@@ -16,8 +16,8 @@ import { personalData as reports } from './reports/personal-data.ts'
 
 const errorsIntroduction = `# Errors
 
-Every refusal is a problem document (RFC 9457) with a stable \`code\`; branch on it, not on the words. Made by
-\`npm run docs\` from \`src/problem.ts\`.
+Every refusal is a problem document (RFC 9457) with a \`code\`. Codes never change, words may: branch on the code.
+\`npm run docs\` makes this page from \`src/problem.ts\`.
 
 `
 

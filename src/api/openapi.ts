@@ -53,7 +53,7 @@ const problemBody = (status: number, problems: readonly DocumentedProblem[]) => 
     title: first?.title ?? 'Internal error',
     status,
     code: first?.code ?? 'internal_error',
-    detail: first?.when ?? 'the fault is on this side',
+    detail: first?.when ?? 'the fault is in the service',
     instance: '/v1/…',
   }
   return {

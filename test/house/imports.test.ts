@@ -186,7 +186,9 @@ describe('the import order', () => {
 
   it('says what the design says', () => {
     const refusedPairs: readonly (readonly [string, string])[] = [
-      ['registration', 'enrolment'],
+      ['registration', 'requests'],
+      ['certificates', 'requests'],
+      ['cas', 'certificates'],
       ['mail', 'audit'],
       ['query-log', 'consent'],
       ['admin', 'privacy'],
@@ -212,7 +214,9 @@ describe('the import order', () => {
       ['service', 'config'],
       ['app', 'problem'],
       ['admin', 'directory'],
-      ['enrolment', 'registration'],
+      ['requests', 'registration'],
+      ['requests', 'certificates'],
+      ['certificates', 'cas'],
       ['registration', 'audit'],
       ['consent', 'api'],
       ['adapters', 'ports'],

@@ -5,8 +5,8 @@ import { policyRules, refusedCertificates } from './rules.ts'
 
 const introduction = `# Keys, requests, addresses, certificates: every rule
 
-Each line is one case that a test goes through: what passes, and what is refused for that reason only. Fixtures are in
-\`certs-fixtures/\`; an address stands as it is. Made by \`npm run docs\` from \`test/standards/rules.ts\`.
+Each line is one case of a test. It names something that passes, and something that is refused for this reason only. Files
+are in \`certs-fixtures/\`; addresses are written out. \`npm run docs\` makes this page from \`test/standards/rules.ts\`.
 
 SBR: S/MIME Baseline Requirements of the CA/Browser Forum.
 
@@ -47,7 +47,7 @@ const inTheRooms: readonly Line[] = [
     code: 'key_belongs_to_another',
     passes: 'a key made in the test',
     fails: "another subscriber's key",
-    test: 'rooms/enrolment.test.ts',
+    test: 'rooms/requests.test.ts',
   },
   {
     rule: '9',
@@ -55,7 +55,7 @@ const inTheRooms: readonly Line[] = [
     code: 'key_already_used',
     passes: 'a key made in the test',
     fails: 'the key of a superseded, revoked or expired certificate',
-    test: 'rooms/enrolment.test.ts',
+    test: 'rooms/requests.test.ts',
   },
 ]
 

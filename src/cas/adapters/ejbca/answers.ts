@@ -41,7 +41,7 @@ const parsed = <T extends z.ZodType>(shape: T, answer: OutgoingAnswer): z.output
 
 /**
  * One certificate, DER. A search writes the base64 of a base64 (the server encodes a text that its JSON writer takes for
- * bytes); what comes of an enrolment is encoded once.
+ * bytes); the answer to an order is encoded once.
  */
 function certificateOf(value: string): Uint8Array | null {
   const once = fromBase64(value)
@@ -65,7 +65,7 @@ const certificatesOf = (values: readonly string[]): Uint8Array[] | null => {
   return certificates.length === values.length ? certificates : null
 }
 
-/** The certificate and the chain of an enrolment; null where the answer holds none. */
+/** The certificate and the chain of the answer to an order; null where the answer holds none. */
 export function readIssued(answer: OutgoingAnswer): { certificate: Uint8Array; chain: Uint8Array[] } | null {
   const found = parsed(issuedShape, answer)
   const certificate = found === null ? null : certificateOf(found.certificate)

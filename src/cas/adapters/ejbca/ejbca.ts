@@ -50,7 +50,7 @@ const workedOnMilliseconds = 10 * 60_000
 
 /**
  * EJBCA by its REST interface. Each order has an end entity of its own there, named by the order, so that a certificate
- * can be found again by that name. The same enrolment sent twice would give two certificates, so a lost answer is
+ * can be found again by that name. The same order sent twice would give two certificates, so a lost answer is
  * looked for and never repeated. A refusal counts as one once a search has shown that nothing was issued: the server
  * can fail after it has signed.
  */

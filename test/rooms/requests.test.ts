@@ -31,7 +31,7 @@ const spkiOf = (certificate: X509Certificate): string =>
 const spkiOfKeys = async (keys: CryptoKeyPair): Promise<string> =>
   Buffer.from(await crypto.subtle.exportKey('spki', keys.publicKey)).toString('hex')
 
-describe.each(engines)('enrolment on %s', (engine) => {
+describe.each(engines)('requests on %s', (engine) => {
   let harness: RoomHarness
   let bob: Registered
   const answered = new Answered()

@@ -34,7 +34,6 @@ import type { Mailer } from './ports/mailer.ts'
 import type { OutgoingHttps } from './ports/outgoing-https.ts'
 import type { Background, Clock } from './ports/runtime.ts'
 import { problemResponse } from './problem.ts'
-import type { RecordLookup } from './query-log/record.ts'
 import { createService, type Service } from './service.ts'
 
 /** What tests and the bench replace. */
@@ -52,8 +51,6 @@ export interface NodeOptions {
   readonly leaveOutgoing?: boolean
   /** The bench stocks a directory through a database that commits many batches at once. */
   readonly openMain?: (connection: SqliteConnection) => Sqlite
-  /** Replaces the query log, so that the bench can measure what the log costs. */
-  readonly recordLookup?: RecordLookup
   readonly limits?: Partial<ListenerLimits>
   /** How often the TLS files are checked for changes. */
   readonly tlsLookMilliseconds?: number
@@ -165,7 +162,6 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         ],
       },
       config,
-      options.recordLookup === undefined ? {} : { recordLookup: options.recordLookup },
     )
     const outboxJob = {
       name: 'outbox-empty',

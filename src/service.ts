@@ -29,7 +29,6 @@ import type { DatabaseRole } from './ports/schema.ts'
 import type { Background, Clock, Random } from './ports/runtime.ts'
 import { createPrivacyRoom } from './privacy/room.ts'
 import { createQueryLogRoom } from './query-log/room.ts'
-import type { RecordLookup } from './query-log/record.ts'
 import { createRegistrationRoom } from './registration/room.ts'
 import { createReportsRoom } from './reports/room.ts'
 import { createStandardsRoom } from './standards/room.ts'
@@ -120,14 +119,11 @@ const warningsOf = async (rooms: readonly Room[], events: Events): Promise<strin
   return found
 }
 
-/**
- * Gathers the rooms, once for all entries and tests. `recordLookup` replaces the query log: the bench measures with
- * it what the log costs, and nothing else may pass it. `patienceMilliseconds` is for tests of slow CAs.
- */
+/** Opens the rooms, for every entry and for tests. `patienceMilliseconds` is for tests of slow CAs. */
 export async function createService(
   adapters: Adapters,
   config: Config,
-  replaced: { recordLookup?: RecordLookup; patienceMilliseconds?: number } = {},
+  replaced: { patienceMilliseconds?: number } = {},
 ): Promise<Service> {
   const { main: database, journal, crypto } = adapters
   const common = { ...adapters, database }
@@ -178,7 +174,7 @@ export async function createService(
     membershipOf: (caller) => registration.membershipOf(caller),
     directoryAccess: config.directoryAccess,
     lookupBudgets: config.lookupBudgets,
-    recordLookup: replaced.recordLookup ?? queryLog.record,
+    recordLookup: queryLog.record,
     chainOf: (authority) => cas.chainOf(authority),
   })
   const onCertificatesEnded = (ids: readonly string[]): Command[] => [

@@ -48,6 +48,10 @@ const freshShare = 0.1
 /** How often one asks in all rounds together: a little less than a day's budget. */
 const allowed = { settled: 480, fresh: 48 } as const
 const sameAddresses = 200
+/** A day's calls may name the budget twenty times over; so often one asks for the same addresses, then another does. */
+const allowedSame = 9_000
+/** So many settled subscribers ask for the same addresses, and for nothing else. */
+const sameAskers = 100
 const writesPerSecond = 5
 
 const below = (count: number): number => Math.floor(Math.random() * count)
@@ -191,7 +195,7 @@ async function writeUntil(until: number, port: number, askers: Stock['settled'])
 }
 
 const stock = await requireStock(process.argv[2] ?? '')
-const settled = new Askers(stock.settled, allowed.settled)
+const settled = new Askers(stock.settled.slice(sameAskers), allowed.settled)
 const fresh = new Askers(stock.fresh, allowed.fresh)
 
 const freshAddress = (): string => {
@@ -200,7 +204,13 @@ const freshAddress = (): string => {
 }
 const sameAddress = (): string => addressOf(stock, below(Math.min(sameAddresses, stock.subscribers)))
 
-const sameCredential = stock.settled[0]?.credential ?? ''
+let sameAsked = 0
+const sameCredential = (): string => {
+  const asker = stock.settled[Math.floor(sameAsked / allowedSame)]
+  if (asker === undefined || sameAsked >= sameAskers * allowedSame) throw new Error('measure for fewer seconds')
+  sameAsked += 1
+  return asker.credential
+}
 const budgetedCredential = (): string => (Math.random() < freshShare ? fresh : settled).draw()
 const anyCredential = (): string => stock.settled[below(stock.settled.length)]?.credential ?? ''
 
@@ -211,7 +221,7 @@ function conversationFor({ server, port, asks }: LoadOrder): Conversation {
     requestOf(host, '/v1/lookups', credential, { addresses: [address], use: 'encrypt' })
   switch (asks) {
     case 'same lookups':
-      return httpConversation(() => lookup(sameCredential, sameAddress()))
+      return httpConversation(() => lookup(sameCredential(), sameAddress()))
     case 'check-ins':
       return httpConversation(() => requestOf(host, '/v1/check-ins', anyCredential(), deviceFacts))
     case 'lookups': {

@@ -10,7 +10,7 @@ import {
   type JournalRequest,
   type MemberFailure,
 } from './adapters/journal-messages.ts'
-import { DayKeys } from './adapters/key-ring.ts'
+import { DayKeys } from './adapters/day-keys.ts'
 import { openSqliteFile, SqliteBatchRunner } from './adapters/sqlite.ts'
 import { LookupWriter } from './query-log/lookup-writer.ts'
 import { CheckInWriter } from './reports/check-in-writer.ts'

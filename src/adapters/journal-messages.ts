@@ -1,6 +1,6 @@
 import type { Command, SqlValue } from '../ports/database.ts'
 import { payerText, type LookedUpAddress, type LookupEntry, type PackedLookup } from '../ports/lookup-log.ts'
-import type { JournalKeys } from './key-ring.ts'
+import type { JournalKeys } from './day-keys.ts'
 
 /**
  * What passes between the main thread and the journal's. The structured clone of a group of commands costs four times

@@ -1,13 +1,5 @@
 import { Buffer } from 'node:buffer'
-import {
-  createCipheriv,
-  createDecipheriv,
-  createSecretKey,
-  hash,
-  hkdfSync,
-  randomFillSync,
-  type KeyObject,
-} from 'node:crypto'
+import { createSecretKey, hash, hkdfSync, randomFillSync, type KeyObject } from 'node:crypto'
 import {
   SealBroken,
   type IndexedColumn,
@@ -17,6 +9,8 @@ import {
   type Sealer,
   type Sha256,
 } from '../ports/keys.ts'
+import { indexLength, KeyedIndex, type JournalKeys } from './day-keys.ts'
+import { keyIdOf, openWith, sealWith } from './envelope.ts'
 
 /**
  * The key ring: `DATA_KEY` wraps one secret for the main database and one for each month of the journal; every key
@@ -46,113 +40,9 @@ export class KeyRingUnusable extends Error {
   }
 }
 
-const envelopeVersion = 1
-const nonceLength = 12
-const tagLength = 16
 const secretLength = 32
 /** Of SHA-256, whole. */
 const blindIndexLength = 32
-const blockLength = 64
-const indexLength = 8
-
-/** Random bytes drawn in blocks: one system call for some hundreds of nonces. */
-class NonceSource {
-  readonly #block = new Uint8Array(4_080)
-  #used = this.#block.length
-
-  /** A view that the next draws may overwrite: use it at once. */
-  next(): Uint8Array {
-    if (this.#used === this.#block.length) {
-      randomFillSync(this.#block)
-      this.#used = 0
-    }
-    const nonce = this.#block.subarray(this.#used, this.#used + nonceLength)
-    this.#used += nonceLength
-    return nonce
-  }
-}
-
-const nonces = new NonceSource()
-
-/** What an envelope is bound to; NUL cannot occur in any part. */
-const additionalData = (place: Place, keyId: string): Buffer =>
-  Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`)
-
-/** Seals into one buffer: this stands on the lookup path, where every further one is allocated and collected. */
-const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
-  const nonce = nonces.next()
-  const cipher = createCipheriv('aes-256-gcm', key, nonce)
-  cipher.setAAD(additionalData(place, keyId))
-  const ciphertext = cipher.update(typeof plaintext === 'string' ? Buffer.from(plaintext) : plaintext)
-  cipher.final() // GCM is a stream: nothing is left to come, but the tag is made
-  const nonceStart = 2 + keyId.length
-  const bodyStart = nonceStart + nonceLength
-  const sealed = Buffer.allocUnsafe(bodyStart + ciphertext.length + tagLength)
-  sealed[0] = envelopeVersion
-  sealed[1] = keyId.length
-  sealed.write(keyId, 2, 'latin1')
-  sealed.set(nonce, nonceStart)
-  sealed.set(ciphertext, bodyStart)
-  sealed.set(cipher.getAuthTag(), bodyStart + ciphertext.length)
-  return new Uint8Array(sealed.buffer, sealed.byteOffset, sealed.length)
-}
-
-const keyIdOf = (place: Place, envelope: Uint8Array): string => {
-  const idLength = envelope[1] ?? 0
-  if (envelope[0] !== envelopeVersion || envelope.length < 2 + idLength + nonceLength + tagLength) {
-    throw new SealBroken(place, 'not an envelope')
-  }
-  return Buffer.from(envelope.subarray(2, 2 + idLength)).toString()
-}
-
-const openWith = (key: KeyObject, keyId: string, place: Place, envelope: Uint8Array): Uint8Array => {
-  const start = 2 + (envelope[1] ?? 0)
-  const bodyStart = start + nonceLength
-  const bodyEnd = envelope.length - tagLength
-  const decipher = createDecipheriv('aes-256-gcm', key, envelope.subarray(start, bodyStart))
-  decipher.setAAD(additionalData(place, keyId))
-  decipher.setAuthTag(envelope.subarray(bodyEnd))
-  try {
-    const plaintext = decipher.update(envelope.subarray(bodyStart, bodyEnd))
-    decipher.final() // GCM is a stream: nothing is left to come, but the tag is checked
-    return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length)
-  } catch (cause) {
-    throw new SealBroken(place, 'altered, moved, or sealed with another key', { cause })
-  }
-}
-
-/**
- * Keyed hashes of texts: HMAC-SHA-256 (RFC 2104), of which the first bytes are kept. Made of two one-shot hashes over
- * prepared blocks, which costs less than an HMAC object for each.
- */
-export class KeyedIndex {
-  readonly #inner = Buffer.alloc(blockLength + 1_024)
-  readonly #outer = Buffer.alloc(blockLength + 32)
-
-  readonly #length: number
-
-  /** `key` is no longer than a block; `length` bytes of each hash are kept. */
-  constructor(key: Uint8Array, length: number) {
-    this.#length = length
-    for (let at = 0; at < blockLength; at += 1) {
-      this.#inner[at] = (key[at] ?? 0) ^ 0x36
-      this.#outer[at] = (key[at] ?? 0) ^ 0x5c
-    }
-  }
-
-  of(value: string): Uint8Array {
-    this.#outer.set(hash('sha256', this.#block(value), 'buffer'), blockLength)
-    return new Uint8Array(hash('sha256', this.#outer, 'buffer').subarray(0, this.#length))
-  }
-
-  #block(value: string): Buffer {
-    // A character of a string takes three bytes at most.
-    if (value.length * 3 > this.#inner.length - blockLength) {
-      return Buffer.concat([this.#inner.subarray(0, blockLength), Buffer.from(value)])
-    }
-    return this.#inner.subarray(0, blockLength + this.#inner.write(value, blockLength))
-  }
-}
 
 const derive = (secret: Uint8Array, purpose: string): KeyObject =>
   createSecretKey(Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), Buffer.from(`certbook-v1/${purpose}`), 32)))
@@ -199,42 +89,6 @@ class MainSealer implements Sealer {
 
 const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
-
-/** The keys of one writer's day of the journal, as they are given to another thread. */
-export interface JournalKeys {
-  readonly keyId: string
-  /** By table. */
-  readonly sealing: Readonly<Record<'query_log' | 'check_ins', KeyObject>>
-  readonly indexing: Readonly<Record<IndexedColumn, Uint8Array>>
-}
-
-/** Seals and indexes with keys that another thread's ring has derived. */
-export class DayKeys {
-  #keys: JournalKeys | null = null
-  #indexes = new Map<IndexedColumn, KeyedIndex>()
-
-  use(keys: JournalKeys): void {
-    this.#keys = keys
-    this.#indexes = new Map()
-  }
-
-  seal(place: Place, plaintext: string): Uint8Array {
-    const { sealing, keyId } = this.#given()
-    const key = place.table === 'check_ins' ? sealing.check_ins : sealing.query_log
-    return sealWith(key, keyId, place, plaintext)
-  }
-
-  index(column: IndexedColumn, value: string): Uint8Array {
-    const index = this.#indexes.get(column) ?? new KeyedIndex(this.#given().indexing[column], indexLength)
-    this.#indexes.set(column, index)
-    return index.of(value)
-  }
-
-  #given(): JournalKeys {
-    if (this.#keys === null) throw new Error('the keys of the day were not given')
-    return this.#keys
-  }
-}
 
 /** Journal key ids read `2026-11-21.<writer>`: the month finds the secret, the rest derives the key. */
 class JournalSealer implements JournalSeals {

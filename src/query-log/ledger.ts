@@ -18,6 +18,11 @@ const mix = (number: number, seed: number): number => {
   return (mixed ^ (mixed >>> 16)) >>> 0
 }
 
+/** The pair that stands in an `AddressSet` for an asker's account and the key at a place; the first is never zero. */
+const firstOf = (own: number, keys: Uint8Array, at: number): number =>
+  (high(keys, at) ^ mix(own, 0x9e3779b9)) >>> 0 || 1
+const secondOf = (own: number, keys: Uint8Array, at: number): number => (low(keys, at) ^ mix(own, 0x7f4a7c15)) >>> 0
+
 /** A part of an `AddressSet` grows by a quarter when it is this full: nine to twelve bytes an address. */
 const fullAt = 0.85
 const growth = 1.25
@@ -89,8 +94,9 @@ class AddressSet {
   #grown(part: Uint32Array): Uint32Array {
     const larger = new Uint32Array(2 * Math.ceil((part.length / 2) * growth))
     for (let from = 0; from < part.length; from += 2) {
-      const [first = 0, second = 0] = [part[from], part[from + 1]]
+      const first = part[from] ?? 0
       if (first === 0) continue
+      const second = part[from + 1] ?? 0
       const place = this.#find(larger, first, second)
       larger[place] = first
       larger[place + 1] = second
@@ -251,9 +257,13 @@ export class Ledger {
     return spent.length > 0 ? { spent } : this.#book(payer, fresh, keys.length)
   }
 
-  /** Counts one address that was logged before, without a limit. */
-  replay(payer: Payer, key: Uint8Array): void {
-    this.#book(payer, this.#freshOf(payer, [key]), 1)
+  /** Counts one address that was logged before, without a limit: its key stands at a place of `keys`. */
+  replay(payer: Payer, keys: Uint8Array, at: number): void {
+    const [own = 0] = payer.accounts
+    const [first, second] = [firstOf(own, keys, at), secondOf(own, keys, at)]
+    const isFresh = !this.#addresses.has(first, second)
+    if (isFresh && this.#addresses.size < this.#capacity) this.#addresses.add(first, second)
+    this.#count(payer, isFresh ? 1 : 0, 1)
   }
 
   giveBack({ payer, fresh, named, remembered }: Charge): void {
@@ -275,8 +285,7 @@ export class Ledger {
   #freshOf({ accounts: [own = 0] }: Payer, keys: readonly Uint8Array[]): number[] {
     const fresh: number[] = []
     for (const key of keys) {
-      const first = (high(key) ^ mix(own, 0x9e3779b9)) >>> 0 || 1
-      const second = (low(key) ^ mix(own, 0x7f4a7c15)) >>> 0
+      const [first, second] = [firstOf(own, key, 0), secondOf(own, key, 0)]
       if (!this.#addresses.has(first, second)) fresh.push(first, second)
     }
     return fresh

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { JournalWriting } from '../ports/journal.ts'
 import { readPayerText, type LookedUpAddress, type PackedLookup } from '../ports/lookup-log.ts'
 import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
@@ -13,6 +14,8 @@ interface KnownPayer {
   readonly scopes: Uint8Array
   readonly payer: Payer
 }
+
+const payerNumbers = z.array(z.number())
 
 /** Past this many the texts are forgotten, which costs a keyed hash for each scope of the next lookup. */
 const payersKnown = 20_000
@@ -43,7 +46,7 @@ export class LookupWriter {
     this.#payersWritten = []
   }
 
-  /** Reads the rows of a day that is not in memory, which takes some seconds for a million of them. */
+  /** Reads the rows of a day that is not in memory, which takes about a second for a million of them. */
   remember(at: number): Ledger {
     const day = dayNumberOf(at)
     if (this.#ledger?.day === day) return this.#ledger
@@ -115,20 +118,29 @@ export class LookupWriter {
 
   #read(day: number): Ledger {
     const ledger = new Ledger(day)
-    const payers = new Map<number, Payer>()
+    const payers: Payer[] = []
     for (const { number, scopes } of this.#journal.each(payersOf(day))) {
-      payers.set(number, ledger.payerOf(scopes, number).payer)
+      payers[number] = ledger.payerOf(scopes, number).payer
     }
     const start = day * dayMilliseconds
-    for (const rows of [movedAndPaid, recentAndPaid]) {
-      for (const { payer: number, addressKey } of this.#journal.each(
-        rows(lowestIdAt(start), start, start + dayMilliseconds),
-      )) {
-        const payer = payers.get(number)
-        if (payer !== undefined) ledger.replay(payer, addressKey)
-      }
+    for (const page of [movedAndPaid, recentAndPaid]) {
+      let last: number | null = lowestIdAt(start) - 1
+      while (last !== null) last = this.#replay(ledger, payers, page(last, start, start + dayMilliseconds))
     }
     return ledger
+  }
+
+  /** Counts a page of rows; the last id of it, or null. */
+  #replay(ledger: Ledger, payers: readonly Payer[], page: ReturnType<typeof movedAndPaid>): number | null {
+    for (const { last, payers: numbers, addressKeys } of this.#journal.each(page)) {
+      if (addressKeys === null) return null
+      payerNumbers.parse(JSON.parse(numbers)).forEach((number, index) => {
+        const payer = payers[number]
+        if (payer !== undefined) ledger.replay(payer, addressKeys, index * keyBytes)
+      })
+      return last
+    }
+    return null
   }
 
   #knownPayer(ledger: Ledger, text: string): KnownPayer {

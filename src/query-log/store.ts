@@ -34,26 +34,32 @@ export const insertPayer = (day: number, number: number, scopes: Uint8Array): Co
 export const payersOf = (day: number) =>
   query({ number: integer, scopes: blob }, `SELECT number, scopes FROM lookup_payers WHERE day = ?`, day)
 
-const paidColumns = { payer: integer, addressKey: blob }
+/** Many rows in one, because a row read for itself costs six times as much. */
+const paidColumns = { last: nullable(integer), payers: text, addressKeys: nullable(blob) }
 
-/** The rows that somebody paid for, from an id on and within a time, in the order in which they were logged. */
-export const movedAndPaid = (id: number, from: number, to: number) =>
+/**
+ * A page of the rows that somebody paid for, behind an id and within a time: the last id, null behind the last page, the
+ * payers' numbers as JSON, and the address keys one after the other.
+ */
+export const movedAndPaid = (behind: number, from: number, to: number) =>
   query(
     paidColumns,
-    `SELECT payer, address_key AS addressKey FROM query_log
-     WHERE id >= ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id`,
-    id,
+    `SELECT MAX(id) AS last, json_group_array(payer) AS payers, unhex(group_concat(hex(address_key), '')) AS addressKeys
+     FROM (SELECT id, payer, address_key FROM query_log
+           WHERE id > ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id LIMIT 4096)`,
+    behind,
     from,
     to,
   )
 
 /** The same of those that were not moved yet. */
-export const recentAndPaid = (id: number, from: number, to: number) =>
+export const recentAndPaid = (behind: number, from: number, to: number) =>
   query(
     paidColumns,
-    `SELECT payer, address_key AS addressKey FROM query_log_recent
-     WHERE id >= ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id`,
-    id,
+    `SELECT MAX(id) AS last, json_group_array(payer) AS payers, unhex(group_concat(hex(address_key), '')) AS addressKeys
+     FROM (SELECT id, payer, address_key FROM query_log_recent
+           WHERE id > ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id LIMIT 4096)`,
+    behind,
     from,
     to,
   )

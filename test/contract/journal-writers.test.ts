@@ -1,6 +1,6 @@
 import SqliteDatabase from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { DayKeys } from '../../src/adapters/key-ring.ts'
+import { DayKeys } from '../../src/adapters/day-keys.ts'
 import { SqliteBatchRunner } from '../../src/adapters/sqlite.ts'
 import type { JournalWriting } from '../../src/ports/journal.ts'
 import type { PackedLookup } from '../../src/ports/lookup-log.ts'

@@ -145,10 +145,8 @@ port.on('message', (request: JournalRequest) => {
   if ('group' in request) send(commit(request.group))
   else if ('keys' in request) keys.use(request.keys)
   else if ('faultsAt' in request) send(faultsAt(request.faultsAt))
-  else if ('warm' in request) {
-    lookups.remember(request.warm)
-    send({ ready: true })
-  } else {
+  else if ('warm' in request) lookups.remember(request.warm)
+  else {
     connection.pragma('wal_checkpoint(TRUNCATE)')
     connection.close()
     send({ closed: true })

@@ -75,7 +75,10 @@ const rejectEach = (
 interface ThreadOptions {
   readonly keys: KeyRing
   readonly clock: Clock
-  /** Reads the lookups of the day before one comes. A command that makes none does without. */
+  /**
+   * Reads the lookups of the day before one comes, which takes about a second for a million of them. What is to be written
+   * waits for it, and so does `/readyz`. A command that makes no lookup does without.
+   */
   readonly warm?: boolean
 }
 
@@ -111,16 +114,11 @@ export class JournalThread implements Journal, Database, LookupLog, CheckIns {
   /** Starts the thread and resolves once it has opened the file. */
   static async start(file: string, options: ThreadOptions): Promise<JournalThread> {
     const worker = new Worker(new URL('../journal-thread.ts', import.meta.url), { workerData: { file } })
-    const ready = (): Promise<void> =>
-      new Promise((resolve, reject) => {
-        worker.once('message', () => resolve())
-        worker.once('error', reject)
-      })
-    await ready()
-    if (options.warm === true) {
-      worker.postMessage({ warm: options.clock() } satisfies JournalRequest)
-      await ready()
-    }
+    await new Promise<void>((resolve, reject) => {
+      worker.once('message', () => resolve())
+      worker.once('error', reject)
+    })
+    if (options.warm === true) worker.postMessage({ warm: options.clock() } satisfies JournalRequest)
     return new JournalThread(worker, openSqliteFile(file, { readonly: true }), options)
   }
 

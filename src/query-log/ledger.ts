@@ -42,19 +42,20 @@ class AddressSet {
     return part !== undefined && part[this.#find(part, first, second)] !== 0
   }
 
-  add(first: number, second: number): void {
+  /** Whether it was not in it. Does nothing where it was. */
+  add(first: number, second: number): boolean {
     const number = second % parts
-    let part = this.#parts[number] ?? new Uint32Array(0)
-    const size = (this.#sizes[number] ?? 0) + 1
-    if (size > fullAt * (part.length / 2)) {
-      part = this.#grown(part)
-      this.#parts[number] = part
-    }
+    const part = this.#parts[number] ?? new Uint32Array(0)
     const place = this.#find(part, first, second)
+    if (part[place] !== 0) return false
     part[place] = first
     part[place + 1] = second
-    this.#sizes[number] = size
     this.size += 1
+    const size = (this.#sizes[number] ?? 0) + 1
+    this.#sizes[number] = size
+    // Room for the next one, without which no search would end.
+    if (size + 1 > fullAt * (part.length / 2)) this.#parts[number] = this.#grown(part)
+    return true
   }
 
   /** Takes out what is in it, and moves up what had to stand behind it. */
@@ -261,8 +262,8 @@ export class Ledger {
   replay(payer: Payer, keys: Uint8Array, at: number): void {
     const [own = 0] = payer.accounts
     const [first, second] = [firstOf(own, keys, at), secondOf(own, keys, at)]
-    const isFresh = !this.#addresses.has(first, second)
-    if (isFresh && this.#addresses.size < this.#capacity) this.#addresses.add(first, second)
+    const hasRoom = this.#addresses.size < this.#capacity
+    const isFresh = hasRoom ? this.#addresses.add(first, second) : !this.#addresses.has(first, second)
     this.#count(payer, isFresh ? 1 : 0, 1)
   }
 
@@ -301,9 +302,8 @@ export class Ledger {
   }
 
   #count({ accounts }: Payer, fresh: number, named: number): void {
-    accounts.forEach((account, index) => {
-      this.#used.set(account, this.#used.get(account) + fresh)
-      if (index === 0) this.#named.set(account, this.#named.get(account) + named)
-    })
+    if (fresh !== 0) for (const account of accounts) this.#used.set(account, this.#used.get(account) + fresh)
+    const [own = 0] = accounts
+    this.#named.set(own, this.#named.get(own) + named)
   }
 }

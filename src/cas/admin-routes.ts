@@ -28,7 +28,10 @@ import type { Opening } from './open.ts'
 import { presentConnection } from './present.ts'
 import { readConnection, readConnections } from './store.ts'
 
-/** RFC 9110 section 13.1.1: the version that was read, so that nobody undoes what somebody else did meanwhile. */
+/**
+ * RFC 9110 section 13.1.1: the version that was read. It prevents that one administrator overwrites the change of
+ * another.
+ */
 const versionRead = z.object({
   'if-match': z.string().regex(/^"\d{1,9}"$/, 'must be the version that was read, in quotation marks'),
 })
@@ -61,7 +64,7 @@ async function showConnection(deps: ReadDeps, id: string): Promise<CaConnectionA
   return presentConnection(deps, row, deps.prepare(row), await deps.uses.countRequests())
 }
 
-/** Looks at the CA without leaving anything there, also while the connection is paused. Throws `not_found`. */
+/** Checks the CA and leaves nothing there, also while the connection is paused. Throws `not_found`. */
 async function testConnection(
   deps: Pick<CaDeps, 'database' | 'crypto' | 'clock' | 'audit'> & Pick<Opening, 'prepare'>,
   id: string,
@@ -73,7 +76,7 @@ async function testConnection(
   return tested
 }
 
-/** CA connections: to whom requests can go. No answer holds anything that is secret. */
+/** Administrators' routes for CA connections. No answer holds a secret. */
 export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, adminRoute: AdminRoute) {
   const routes = createRoutes()
 

@@ -1,7 +1,7 @@
 import type { Database } from '../ports/database.ts'
 import { readAuthorityStep } from './inside/store.ts'
 
-/** More CAs than any chain has. */
+/** A limit above the length of any chain. */
 const chainAtMost = 10
 
 async function readChain(database: Database, authority: string): Promise<Uint8Array[]> {
@@ -16,7 +16,7 @@ async function readChain(database: Database, authority: string): Promise<Uint8Ar
   return chain
 }
 
-/** The chains under authorities, the issuing CA first. They never change, so each is read once. */
+/** Reads the chain of an authority, the issuing CA first. A chain never changes, so each is read once. */
 export function createChains(database: Database): (authority: string) => Promise<readonly Uint8Array[]> {
   const known = new Map<string, readonly Uint8Array[]>()
   return async (authority) => {

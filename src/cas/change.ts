@@ -32,10 +32,10 @@ const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'
   facts,
 })
 
-/** To where requests go: somebody who sent them elsewhere for a while must not be able to hide it. */
+/** The URL to which requests go. It is audited, so nobody can send requests elsewhere for a while and hide it. */
 const urlOf = (request: CaConnectionRequest): string | null => ('url' in request ? request.url : null)
 
-/** The CA that requests go to, by where it is and what it is called there. */
+/** The CA at the other end: its URL, and its name there. */
 const caOf = (request: CaConnectionRequest): string =>
   JSON.stringify([urlOf(request), 'certificateAuthority' in request ? request.certificateAuthority : null])
 
@@ -47,7 +47,7 @@ const changedMeanwhile = (): DomainError =>
 const notTheOneInside = (code: Extract<ErrorCode, 'connection_in_use' | 'connection_unfit'>): DomainError =>
   new DomainError(code, 'The CA inside belongs to the service: it can be paused, and rules can lead elsewhere.')
 
-/** A connection that is there. Throws `not_found`. */
+/** The connection, unless it was removed. Throws `not_found`. */
 export async function requireConnection({ database }: Pick<CaDeps, 'database'>, id: string): Promise<ConnectionRow> {
   const row = await readConnection(database, id)
   if (row === null || row.state === 'removed') throw noSuchConnection()
@@ -56,7 +56,10 @@ export async function requireConnection({ database }: Pick<CaDeps, 'database'>, 
 
 type CommitDeps = Pick<CaDeps, 'database' | 'audit'>
 
-/** Commits what gives a connection its name. Throws `connection_name_taken`, and what a broken guard means. */
+/**
+ * Commits a change that sets the name of a connection. Throws `connection_name_taken`, and `refusal` of a broken
+ * guard.
+ */
 async function commitNamed(
   deps: CommitDeps,
   change: Change,
@@ -95,7 +98,7 @@ function valuesOf(
   }
 }
 
-/** What an adapter cannot work with is refused before it is kept, rather than when a request comes. */
+/** Refuses settings that the adapter cannot work with, before they are stored. */
 function requireAdapter(deps: ChangeDeps, request: CaConnectionRequest, credentials: Credentials): void {
   adapterKind(request.kind).create(deps, request, credentials)
 }
@@ -132,9 +135,9 @@ const refusalOfChange = ({ code }: GuardBroken): DomainError =>
     : changedMeanwhile()
 
 /**
- * Gives a connection other settings and closes its circuit. `version` is the one that was read. A secret that is left
- * out stays. Throws `not_found`, `connection_changed`, `connection_unfit`, `connection_in_use`, `not_on_this_runtime`,
- * `connection_name_taken`.
+ * Changes the settings of a connection and closes its circuit. `version` is the one that was read. A secret that is
+ * left out stays. Throws `not_found`, `connection_changed`, `connection_unfit`, `connection_in_use`,
+ * `not_on_this_runtime`, `connection_name_taken`.
  */
 export async function changeConnection(
   deps: ChangeDeps & Pick<CaDeps, 'uses' | 'onConnectionUsable'>,
@@ -161,7 +164,7 @@ export async function changeConnection(
     {
       commands: [
         ...updateConnection(valuesOf(deps, id, request, credentials), version, now),
-        // Another CA knows nothing of what this one has.
+        // A different CA would know nothing of the orders at this one.
         ...(movesAway ? [deps.uses.requireNothingAtCa(id)] : []),
         ...replaceLists(id, request.revocationLists, now),
       ],
@@ -172,7 +175,7 @@ export async function changeConnection(
   deps.onConnectionUsable(id)
 }
 
-/** Puts in the certificate for the key that the connection shows. Throws `not_found`, `connection_unfit`, `connection_changed`. */
+/** Stores the certificate for the client key. Throws `not_found`, `connection_unfit`, `connection_changed`. */
 export async function putClientCertificate(
   deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionUsable'>,
   id: string,
@@ -187,7 +190,7 @@ export async function putClientCertificate(
   deps.onConnectionUsable(id)
 }
 
-/** Nothing is sent to a paused connection; what is routed to it waits. A repeat changes nothing. Throws `not_found`. */
+/** Pauses a connection: its requests wait, and nothing is sent. A repeat changes nothing. Throws `not_found`. */
 export async function pauseConnection(deps: CommitDeps & Pick<CaDeps, 'clock'>, id: string, by: string): Promise<void> {
   const row = await requireConnection(deps, id)
   if (row.state === 'paused') return
@@ -195,7 +198,7 @@ export async function pauseConnection(deps: CommitDeps & Pick<CaDeps, 'clock'>, 
   await commit(deps, { commands, audit: entry('paused', by, id) }, refuse(changedMeanwhile))
 }
 
-/** Puts a connection to use again, closes its circuit, and sends what waits now. Throws `not_found`. */
+/** Resumes a connection, closes its circuit, and sends what waits. Throws `not_found`. */
 export async function resumeConnection(
   deps: CommitDeps & Pick<CaDeps, 'clock' | 'onConnectionResumed' | 'onConnectionUsable'>,
   id: string,
@@ -209,8 +212,8 @@ export async function resumeConnection(
 }
 
 /**
- * Removes a connection with its credentials. Nothing may rest on it: no rule, request, valid certificate or revocation.
- * Throws `not_found`, `connection_in_use`.
+ * Removes a connection with its credentials. It must have no rule, open request, valid certificate or unconfirmed
+ * revocation. Throws `not_found`, `connection_in_use`.
  */
 export async function removeConnection(
   deps: CommitDeps & Pick<CaDeps, 'clock' | 'uses'>,
@@ -249,7 +252,7 @@ async function refusalOfRemoval(
   }
 }
 
-/** Writes down that somebody looked at a CA, and what for a failure came of it. */
+/** Audits a check of a CA, with its failure. Null: none. */
 export async function noteTest(deps: CommitDeps, id: string, failure: string | null, by: string): Promise<void> {
   await commit(deps, { commands: [], audit: entry('tested', by, id, { failure }) })
 }

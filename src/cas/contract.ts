@@ -4,7 +4,7 @@ import type { KeyFacts } from '../pki/key-policy.ts'
 import type { ProfileKind } from '../pki/key-usage.ts'
 import type { CaAdapter, CaTrust } from './adapters/contract.ts'
 
-/** The id of the connection to the CA inside, which is there from the first migration on. */
+/** The id of the connection to the CA inside. The first migration makes it. */
 export const embeddedConnection = 'embedded'
 
 /** A connection ready to be used. */
@@ -17,7 +17,7 @@ export interface OpenConnection {
   readonly keyPolicy: ProfileKind
   readonly adapter: CaAdapter
   readonly trust: CaTrust
-  /** From whom the CA's own challenge to a mailbox comes; null where it sends none. */
+  /** The sender of the CA's own challenge mails. Null if it sends none. */
   readonly mailboxChallengeSender: string | null
 }
 
@@ -32,24 +32,24 @@ export interface RoutedRequest {
 /** Where a request goes. */
 export interface Route {
   readonly connection: OpenConnection
-  /** The CA's own profile that the rule names. */
+  /** The CA's own profile, if the rule names one. */
   readonly profile: string | null
-  /** Null where no rule fits, and the CA inside is asked. */
+  /** Null if no rule fits: then the CA inside is asked. */
   readonly rule: { readonly id: string; readonly author: string } | null
   readonly approvals: number
 }
 
 /** The CA connections, and the rules that lead to them. */
 export interface Connections {
-  /** Null where there is none of that id, or it was removed. */
+  /** Null if there is no such connection, or it was removed. */
   open(id: string): Promise<OpenConnection | null>
   /**
-   * Where a request goes, and whether it can: throws `not_certified_here`, `ca_needs_csr` (for a bare key at a CA that
-   * wants a CSR), `ca_key_unsupported`.
+   * The route of a request. Throws `not_certified_here`, `ca_needs_csr` (the CA does not certify a bare key),
+   * `ca_key_unsupported`.
    */
   route(asked: RoutedRequest & { readonly provedBy: 'csr' | 'public_key' }): Promise<Route>
-  /** Who runs the CA of a connection, removed ones included. */
+  /** Who runs the CA of a connection, also of a removed one. */
   recipientOf(id: string): Promise<string>
-  /** The chain under an authority, the issuing CA first; empty where it is not known. Chains never change. */
+  /** The chain of an authority, the issuing CA first. Empty if the authority is not known. Chains never change. */
   chainOf(authority: string): Promise<readonly Uint8Array[]>
 }

@@ -13,11 +13,11 @@ export interface RequestCounts {
   readonly pending: number
   /** Nobody knows whether the CA has issued. */
   readonly unknown: number
-  /** They failed or were cancelled here, and the CA may make, or have made, a certificate all the same. */
+  /** Failed or cancelled here, but the CA may still make a certificate, or may have made one. */
   readonly left: number
 }
 
-/** What other rooms tell of the requests, certificates and revocations of a connection. */
+/** What other rooms know about the requests, certificates and revocations of a connection. */
 export interface ConnectionUses {
   /** By the id of the connection. A connection without requests is not in it. */
   countRequests(): Promise<ReadonlyMap<string, RequestCounts>>
@@ -25,11 +25,11 @@ export interface ConnectionUses {
   countRevocationsByHand(): Promise<ReadonlyMap<string, number>>
   /** How many valid certificates came through a connection. */
   countValidCertificates(connection: string): Promise<number>
-  /** Those of `connections` to whose CA a request was sent. */
+  /** The connections among these whose CA was sent a request. */
   sentThrough(connections: readonly string[]): Promise<ReadonlySet<string>>
-  /** Those of `connections` of which a request or a revocation is kept. */
+  /** The connections among these of which a request or a revocation is still stored. */
   keptThrough(connections: readonly string[]): Promise<ReadonlySet<string>>
-  /** Guard `connection_has_orders`: its CA may have, or make, a certificate that is not kept here. */
+  /** Guard `connection_has_orders`: the CA may have, or may make, a certificate that is not kept here. */
   requireNothingAtCa(connection: string): Command
   /**
    * Guards of a removal: `connection_owes_revocations`, `connection_has_certificates` (valid ones),
@@ -51,8 +51,8 @@ export interface CaDeps {
   readonly authorities: Authorities
   readonly embedded: EmbeddedCa
   readonly uses: ConnectionUses
-  /** What other rooms write in the batch that puts a connection to use again: what waits for it is due at once. */
+  /** The commands of other rooms for the batch that resumes a connection: requests that wait for it are due at once. */
   readonly onConnectionResumed: (connection: string) => readonly Command[]
-  /** Told after a connection became usable again: what waits for it goes on soon. */
+  /** Called after a connection became usable again, so that its requests go on soon. */
   readonly onConnectionUsable: (id: string) => void
 }

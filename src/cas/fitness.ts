@@ -11,8 +11,8 @@ type FitnessDeps = Pick<CaDeps, 'crypto' | 'clock' | 'outgoing'>
 const unfit = (detail: string): DomainError => new DomainError('connection_unfit', detail)
 
 /**
- * Whether a connection can work as it is set up: what could never issue a certificate that is kept here, or never be
- * reached from here, is refused before it is anybody's recipient. Throws `connection_unfit`, `not_on_this_runtime`.
+ * Refuses a connection that could never work: its certificates could not be kept here, or it cannot be reached. This
+ * happens before requests go there. Throws `connection_unfit`, `not_on_this_runtime`.
  */
 export async function requireFit(deps: FitnessDeps, request: CaConnectionRequest): Promise<void> {
   await requireAuthorities(deps, request)
@@ -22,7 +22,7 @@ export async function requireFit(deps: FitnessDeps, request: CaConnectionRequest
   requireRuntime(deps, request)
 }
 
-/** The anchors, and what lies between them and a certificate, are CAs for mail that are valid now. */
+/** Requires that the anchors and the intermediates are CAs for S/MIME and valid now. */
 async function requireAuthorities(deps: FitnessDeps, request: CaConnectionRequest): Promise<void> {
   const at = new Date(deps.clock())
   const anchors = readCertificates(request.anchors)

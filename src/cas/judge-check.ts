@@ -8,13 +8,13 @@ import type { CaDeps } from './deps.ts'
 
 type JudgeDeps = Pick<CaDeps, 'crypto' | 'clock' | 'database'>
 
-/** More than a CA shows that means well. */
+/** An honest CA shows fewer. */
 const issuersLooked = 20
 
 /**
- * What a look at a CA means for an operator. Besides what the CA refuses, what it would issue must be fit to be kept
- * here: `anchors_differ` where nothing that it shows leads to the connection's anchors, `profile_refused` where the
- * profile that requests would get is not for e-mail.
+ * Judges the check of a CA. Two findings are added to the refusals of the CA itself: `anchors_differ` if no
+ * certificate that it shows leads to the connection's anchors, and `profile_refused` if the profile for the requests
+ * is not for e-mail.
  */
 export async function judgeCheck(
   deps: JudgeDeps,
@@ -54,7 +54,7 @@ async function leads(
   }
 }
 
-/** Whether a request can come to the profile of the connection itself: not where every rule names another one. */
+/** Whether requests can reach the connection's usual profile. They cannot if every rule names another one. */
 async function isUsualProfileUsed({ database }: JudgeDeps, connection: string): Promise<boolean> {
   const rules = (await readRules(database)).filter((rule) => rule.connection === connection)
   return rules.length === 0 || rules.some(({ profile }) => profile === null)

@@ -17,7 +17,7 @@ export const openCredentials = (keys: Keys, row: Pick<ConnectionRow, 'id' | 'cre
 
 const ownColumns: ReadonlySet<string> = new Set(['name', 'recipient', 'country'])
 
-/** The settings as they are kept: neither secrets nor what has a column of its own. */
+/** The settings as they are stored, without secrets and without what has a column of its own. */
 export const settingsToKeep = (request: CaConnectionRequest): string =>
   JSON.stringify(
     Object.fromEntries(Object.entries(request).filter(([field]) => !ownColumns.has(field) && !secretFields.has(field))),
@@ -25,7 +25,7 @@ export const settingsToKeep = (request: CaConnectionRequest): string =>
 
 const keptShape = z.record(z.string(), z.unknown())
 
-/** What an operator would send to make the connection anew, without the secrets. */
+/** What an operator would send to make the same connection again, without the secrets. */
 export const shownSettings = ({
   name,
   recipient,
@@ -41,7 +41,7 @@ export const shownSettings = ({
 /** The settings of a connection to a CA elsewhere, without the secrets. */
 export const readSettings = (row: ConnectionRow): CaConnectionRequest => caConnectionRequest.parse(shownSettings(row))
 
-/** The names of the fields that a change touches, for the audit log: a secret counts where one was sent. */
+/** The names of the changed fields, for the audit log. A secret counts as changed if one was sent. */
 export function changedFields(before: CaConnectionRequest, after: CaConnectionRequest): string {
   const old: Readonly<Record<string, unknown>> = { ...before }
   return Object.entries(after)
@@ -50,7 +50,7 @@ export function changedFields(before: CaConnectionRequest, after: CaConnectionRe
     .join(' ')
 }
 
-/** Whether a connection has what it proves itself with; `missing` where its CA's owner has yet to certify the key. */
+/** Whether a connection has its credentials. `missing`: the CA's owner has not certified the key yet. */
 export function credentialsStanding(
   row: Pick<ConnectionRow, 'credentialsSealed'>,
   { clientKey, clientCertificate }: Credentials,

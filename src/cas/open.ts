@@ -16,8 +16,8 @@ const refusal = {
 } as const
 
 /**
- * The adapter of a connection that has nothing to prove itself with: nothing is sent, so that orders wait, and what is
- * under way at the CA stays as it is.
+ * An adapter that sends nothing, for a connection without credentials. Orders wait, and orders at the CA stay as they
+ * are.
  */
 const withoutCredentials = (adapter: CaAdapter): CaAdapter => ({
   describe: () => adapter.describe(),
@@ -32,18 +32,18 @@ const withoutCredentials = (adapter: CaAdapter): CaAdapter => ({
     : { revoke: async () => ({ kind: 'transient', ...refusal, retryAfterSeconds: null }) }),
 })
 
-/** A certificate on which a connection rests. */
+/** A certificate that a connection needs. A warning comes before it expires. */
 interface Resting {
   readonly what: 'an anchor' | 'an intermediate' | 'the client certificate'
   readonly notAfter: number
 }
 
-/** What lasts of a connection for as long as its row has one version. */
+/** What is made from the row of a connection. It holds for one version of the row. */
 export interface Prepared extends Pick<OpenConnection, 'keyPolicy' | 'adapter' | 'trust' | 'mailboxChallengeSender'> {
   readonly restsOn: readonly Resting[]
 }
 
-/** Makes of a row what requests need. */
+/** Makes from a row what requests need. */
 function prepareConnection(deps: PrepareDeps, row: ConnectionRow): Prepared {
   if (row.id === embeddedConnection) {
     const { adapter, trust, keyPolicy } = deps.embedded
@@ -76,13 +76,13 @@ const resting = (what: Resting['what'], certificates: readonly Uint8Array[]): Re
 export interface Opening {
   /** See `Connections.open`. */
   readonly open: (id: string) => Promise<OpenConnection | null>
-  /** The same of a row that was read just now, and may be of a connection that was removed. */
+  /** Does the same for a row that was just read, also of a removed connection. */
   readonly prepare: (row: ConnectionRow) => Prepared
 }
 
 /**
- * The row is read each time, so that what another process did to it is seen at once; what is made of it is kept for as
- * long as it has the same version.
+ * Opens connections. Reads the row each time, so a change by another process is seen at once. What is made from it is
+ * kept while its version stays.
  */
 export function createOpening(deps: PrepareDeps & Pick<CaDeps, 'database'>): Opening {
   const kept = new Map<string, { readonly version: number; readonly prepared: Prepared }>()

@@ -27,7 +27,7 @@ const whatItCan = (adapter: CaAdapter): CaConnectionAnswer['can'] => {
 
 const timeOrNull = (at: number | null): string | null => (at === null ? null : timestamp(at))
 
-/** What the CA's owner has to be given. The private part of a key never leaves. */
+/** What the CA's owner needs. The private part of a key never leaves. */
 async function keyForCa(
   { crypto }: Pick<CaDeps, 'crypto'>,
   { kind, name }: ConnectionRow,
@@ -38,7 +38,7 @@ async function keyForCa(
   return own ?? certificateRequestForCa(crypto, name, credentials)
 }
 
-/** A connection as administrators see it: nothing that is secret. */
+/** A connection for administrators, without secrets. */
 export async function presentConnection(
   deps: Pick<CaDeps, 'database' | 'keys' | 'crypto' | 'embedded'>,
   row: ConnectionRow,

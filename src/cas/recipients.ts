@@ -2,20 +2,20 @@ import { embeddedConnection } from './contract.ts'
 import type { CaDeps } from './deps.ts'
 import { readConnection, readConnections } from './store.ts'
 
-/** Who gets the address and the public key of requests, or got them and may hold them still. */
+/** A recipient of the addresses and public keys of requests, now or earlier. */
 export interface Recipient {
-  /** Who runs the CA; of the CA inside its own name. */
+  /** Who runs the CA. For the CA inside: its own name. */
   readonly recipient: string
   /** ISO 3166-1 alpha-2. */
   readonly country: string | null
-  /** By which administrators know the connection; null for the CA inside. */
+  /** The name of the connection. Null for the CA inside. */
   readonly connection: string | null
   readonly state: 'active' | 'paused' | 'removed'
 }
 
 /**
- * Everybody to whom requests can go, the CA inside first. It reads the rows by which requests are sent, so a CA that does
- * not stand here cannot be used. A removed connection stands here while requests are kept that were sent there.
+ * All recipients to whom requests can go, the CA inside first. It reads the rows that are also used for sending, so no
+ * CA can be used without standing here. A removed connection stays while requests are stored that were sent there.
  */
 export async function readRecipients({
   database,

@@ -35,14 +35,14 @@ export interface CaRoom extends Room, Connections {
   readonly answerOcsp: (authority: string, request: Uint8Array) => Promise<OcspAnswer>
 }
 
-/** What the room is given from outside. It opens the CA inside itself. */
+/** What the room is given. It opens the CA inside itself. */
 export type GivenToCas = Omit<CaDeps, 'embedded' | 'authorities'> &
   Omit<AuthorityDeps, 'recordAudit'> & { readonly adminRoute: AdminRoute }
 
-/** Longer than the root waits with its next list, so that a revoked certificate stands on one after its expiry. */
+/** Longer than the interval of the root's lists, so that a revoked certificate stands on one list after its expiry. */
 const statusKeptMilliseconds = 400 * 86_400_000
 
-/** Forgets removed connections of which no request and no revocation is kept. */
+/** Deletes removed connections of which no request and no revocation is stored. */
 async function forgetRemoved({ database, uses, events }: Pick<CaDeps, 'database' | 'uses' | 'events'>): Promise<void> {
   const rows = await readConnections(database)
   const removed = rows.filter(({ state }) => state === 'removed').map(({ id }) => id)

@@ -47,7 +47,7 @@ export const readConnection = (database: Database, id: string) =>
   )
 export type ConnectionRow = NonNullable<Awaited<ReturnType<typeof readConnection>>>
 
-/** All that there are, those too that were removed, newest first; the one inside is the oldest. */
+/** All connections, newest first, also removed ones. The CA inside is the oldest. */
 export const readConnections = (database: Database) =>
   database.all(
     query(
@@ -61,7 +61,7 @@ export const readConnections = (database: Database) =>
     ),
   )
 
-/** What a connection is, as it is made or changed. */
+/** The values of a connection that is made or changed. */
 export interface ConnectionValues {
   readonly id: string
   readonly name: string
@@ -71,7 +71,7 @@ export interface ConnectionValues {
   readonly credentialsSealed: Uint8Array | null
 }
 
-/** The name is unique among those that are there. */
+/** The name must be unique among the connections that were not removed. */
 export const insertConnection = (
   values: ConnectionValues & { readonly kind: CaKind; readonly createdBy: string },
   now: number,
@@ -93,7 +93,10 @@ export const insertConnection = (
     now,
   )
 
-/** Changes a connection and closes its circuit. Guard `connection_changed`: it is still in the version that was read. */
+/**
+ * Changes a connection and closes its circuit. Guard `connection_changed`: the row still has the version that was
+ * read.
+ */
 export const updateConnection = (values: ConnectionValues, version: number, now: number): Command[] => [
   command(
     `UPDATE ca_connections
@@ -112,7 +115,7 @@ export const updateConnection = (values: ConnectionValues, version: number, now:
   requireOneChange('connection_changed'),
 ]
 
-/** Puts other credentials in the place of those that were read, and closes the circuit. */
+/** Replaces the credentials that were read, and closes the circuit. */
 export const updateCredentials = (
   { id, version }: Pick<ConnectionRow, 'id' | 'version'>,
   credentialsSealed: Uint8Array,
@@ -139,7 +142,7 @@ export const markPaused = (id: string, now: number): Command[] => [
   requireOneChange('connection_not_active'),
 ]
 
-/** Puts a connection to use again, and closes its circuit, whether it was paused or not. */
+/** Sets a connection to active and closes its circuit, whether it was paused or not. */
 export const markActive = (id: string, now: number): Command[] => [
   command(
     `UPDATE ca_connections
@@ -169,7 +172,7 @@ export const markRemoved = (id: string, now: number): Command[] => [
   command(`DELETE FROM fetched_revocation_lists WHERE connection = ?`, id),
 ]
 
-/** Deletes those of `ids` that were removed. */
+/** Deletes the connections among `ids` that were removed. */
 export const deleteRemoved = (ids: readonly string[]): Command =>
   command(
     `DELETE FROM ca_connections WHERE id IN (SELECT value FROM json_each(?)) AND state = 'removed'`,

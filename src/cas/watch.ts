@@ -12,7 +12,7 @@ type WatchDeps = Pick<CaDeps, 'database' | 'keys' | 'clock' | 'uses'> & Pick<Ope
 
 const plural = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`
 
-/** What is not as it should be at the CAs that requests go to, each with what to do. */
+/** Warnings about the CA connections, each with what to do. */
 export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
   const counts = await deps.uses.countRequests()
   const byHand = await deps.uses.countRevocationsByHand()
@@ -27,7 +27,7 @@ export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
           ...ofRequests(row, counts.get(row.id)),
           ...ofLeft(row, counts.get(row.id)?.left ?? 0),
         ]),
-    // What a CA has issued outlives the connection to it.
+    // Certificates and their revocations outlive the connection.
     ...ofRevocations(row, byHand.get(row.id) ?? 0),
   ])
 }
@@ -98,7 +98,7 @@ function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {
 
 const dayMilliseconds = 86_400_000
 
-/** In how many days the certificates of the CAs inside expire. */
+/** Days until the certificates of the CAs inside expire. */
 function expiryGauge({ authorities, clock }: Pick<CaDeps, 'authorities' | 'clock'>): Gauge {
   const ends = (['issuing', 'root'] as const).map((role) => ({
     role,

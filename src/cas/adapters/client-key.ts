@@ -24,7 +24,7 @@ const keyBytes = (base64: string): Uint8Array => {
   return bytes
 }
 
-/** The bytes of a secret that was made here. A removed connection has none, and sends nothing. */
+/** The bytes of a secret that was made here. Empty for a removed connection, which sends nothing. */
 export const secretBytes = (secret: string | undefined): Uint8Array =>
   secret === undefined ? new Uint8Array() : keyBytes(secret)
 
@@ -97,7 +97,7 @@ export async function withClientCertificate(
   return { ...credentials, clientCertificate: pem }
 }
 
-/** How the service proves itself in TLS; null where it does not, or cannot yet. */
+/** The client certificate for TLS. Null if the connection has none, or none yet. */
 export function clientCertificateOf({ clientKey, clientCertificate }: Credentials): ClientCertificate | null {
   if (clientKey === undefined || clientCertificate === undefined) return null
   const chain = certificatesOfPem(clientCertificate)

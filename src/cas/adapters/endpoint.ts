@@ -8,9 +8,9 @@ import {
 } from '../../ports/outgoing-https.ts'
 import type { CaCheck, CaFailure } from './contract.ts'
 
-/** More than any answer of a CA: a certificate, its chain and some words. */
+/** The limit of an answer: more than a certificate, its chain and some words. */
 const answerBytes = 1024 * 1024
-/** What of a CA's words is looked at, and what of that is kept for operators. */
+/** How much of a CA's text is read, and how much of that is kept for operators. */
 const readCharacters = 20_000
 const saidCharacters = 500
 
@@ -26,13 +26,13 @@ export interface CaEndpoint {
 
 interface CaCall {
   readonly method: 'GET' | 'POST' | 'PUT'
-  /** Behind the endpoint's URL, with a slash at its beginning. */
+  /** Added to the endpoint's URL. Begins with a slash. */
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | string | null
 }
 
-/** An answer, or why there is none that can be used: `transient` where nothing was sent, else `unknown`. */
+/** An answer, or why there is no usable one. `transient`: nothing was sent. `unknown`: it may have been sent. */
 export type CaAnswer =
   | { readonly kind: 'answer'; readonly answer: OutgoingAnswer }
   | {
@@ -64,7 +64,7 @@ export async function callCa(endpoint: CaEndpoint, call: CaCall): Promise<CaAnsw
   }
 }
 
-/** What a look at a CA tells that is not there, or does not let this service in. */
+/** The check of a CA that is not there or does not let this service in. */
 export const notReady = ({
   failure,
   caSaid,
@@ -79,7 +79,7 @@ const decoder = new TextDecoder('utf-8', { fatal: false })
 /** An answer's body as text. */
 export const textOf = ({ body }: OutgoingAnswer): string => decoder.decode(body)
 
-/** An answer's body as JSON; undefined where it is none, so that a schema refuses it. */
+/** An answer's body as JSON. `undefined` if it is not JSON: every schema refuses that. */
 export function jsonOf(answer: OutgoingAnswer): unknown {
   try {
     return JSON.parse(textOf(answer))
@@ -88,14 +88,14 @@ export function jsonOf(answer: OutgoingAnswer): unknown {
   }
 }
 
-/** PEM, also where its line breaks are escaped; the rest of it may be cut off. */
+/** PEM, also with escaped line breaks, and also if its end is cut off. */
 const pemBlock = /-----BEGIN [A-Z0-9 ]{1,40}-----[\w+/=\\ ]*(?:-----END [A-Z0-9 ]{1,40}-----)?/g
 
-/** A CA's own words as an operator may read them: one line, without tags, control characters and PEM, cut. */
+/** A CA's words for an operator: one line, without tags, control characters and PEM, and shortened. */
 export function said(text: string | null | undefined): string | null {
   const readable = (text ?? '')
     .slice(0, readCharacters)
-    // Each run ends before the next `<`: a page of nothing else must not be read again from each of them.
+    // Each match ends before the next `<`. Otherwise a page of only `<` would be read again from each of them.
     .replace(/<[^<>]*>/g, ' ')
     .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
     .replace(pemBlock, '(PEM)')
@@ -103,7 +103,7 @@ export function said(text: string | null | undefined): string | null {
   return readable === '' ? null : readable.slice(0, saidCharacters)
 }
 
-/** A name (RFC 4514) that a CA shows, as an operator may read it; empty where it cannot be read. */
+/** A name from a CA (RFC 4514), for an operator. Empty if it cannot be read. */
 export function nameSaid(name: DerElement): string {
   try {
     return said(nameToString(name)) ?? ''
@@ -113,10 +113,10 @@ export function nameSaid(name: DerElement): string {
   }
 }
 
-/** No CA can put anything off for longer at a time, by malice or by mistake. */
+/** The longest time by which a CA can delay anything with one answer. */
 const longestRetrySeconds = 86_400
 
-/** RFC 9110 section 10.2.3: seconds, or a date, a day at most; null where there is none or it cannot be read. */
+/** RFC 9110 section 10.2.3: seconds or a date, at most a day. Null if there is none, or it cannot be read. */
 export function retryAfterSeconds({ headers }: OutgoingAnswer, now: number): number | null {
   const value = headers['retry-after']?.trim()
   if (value === undefined || value === '') return null

@@ -2,8 +2,8 @@ import { ellipticCurve } from '../../pki/elliptic-curves.ts'
 import type { CaOutcome, CertificateOrder } from './contract.ts'
 
 /**
- * Why an order cannot be fulfilled by a CA that builds on Go's `crypto/x509`, and so is never sent to one; null where it
- * can. Such a CA finds out while it signs, and then says nothing by which it could be known for certain that it has not.
+ * Why a CA built on Go's `crypto/x509` cannot fulfil an order. Null if it can. Such an order is never sent: the CA
+ * would fail while it signs, and its answer would not make certain that it has not issued.
  */
 export function refusedByGo({
   provedBy,

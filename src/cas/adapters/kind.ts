@@ -39,22 +39,22 @@ export interface AdapterKind<S extends CaConnectionRequest, C extends Credential
   readonly kind: S['kind']
   /** From `src/api/ca-kinds/`. */
   readonly settings: z.ZodType<S>
-  /** Credentials as they are kept, sealed. A removed connection has none, so every field is optional. */
+  /** The credentials as they are stored, sealed. A removed connection has none, so every field is optional. */
   readonly credentials: z.ZodType<C>
   /**
-   * The credentials from now on: what `request` brings, what it leaves as it was before, and keys that are made here.
-   * Throws `connection_unfit`.
+   * The credentials after a change: what `request` brings, what stays as it was, and keys that are made here. Throws
+   * `connection_unfit`.
    */
   readonly nextCredentials: (deps: MakeDeps, request: S, before: Before<S, C> | null) => Promise<C>
   /** Throws `connection_unfit`. */
   readonly create: (deps: AdapterDeps, settings: S, credentials: C) => CaAdapter
-  /** What the CA's owner has to be given, beside a certificate request for the client key. */
+  /** What the CA's owner needs besides a certificate request for the client key. */
   readonly keyForCa?: (crypto: Crypto, credentials: C) => Promise<KeyForCa | null>
-  /** Why no routing rule can name this profile. Null where one can. */
+  /** Why no routing rule can name this profile. Null if one can. */
   readonly refuseProfile?: (profile: string) => string | null
 }
 
-/** A kind of CA whose settings and credentials are read by its own shapes, so that all kinds have one type. */
+/** A kind of CA that reads its settings and credentials by its own shapes, so that all kinds have one type. */
 export interface KnownKind {
   readonly kind: string
   nextCredentials(
@@ -85,15 +85,16 @@ export const defineKind = <S extends CaConnectionRequest, C extends Credentials>
   refuseProfile: (profile) => own.refuseProfile?.(profile) ?? null,
 })
 
-/** Where a secret goes that is sent over the wire. */
+/** The server to which a secret is sent. */
 interface Server {
   readonly url: string
   readonly tlsAnchors: string | null
 }
 
 /**
- * The secret that `field` of a request brings, or the one from before. A kept secret goes only to the server that it was
- * given for: else whoever may change a connection could have it sent to a server of their own. Throws `connection_unfit`.
+ * The secret that `field` of a request brings, or the stored one. A stored secret goes only to the server that it was
+ * given for: otherwise anyone who may change a connection could have it sent to a server of their own. Throws
+ * `connection_unfit`.
  */
 export function secretFor<T>(
   field: string,

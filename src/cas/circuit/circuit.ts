@@ -7,11 +7,11 @@ import type { CaDeps } from '../deps.ts'
 import { circuitDelay } from '../../ports/backoff.ts'
 import { claimTrial, closeCircuit, noteFailure, noteSuccess, readCircuit, readTrials } from './store.ts'
 
-/** So many failures in a row open the circuit: then nothing is sent until a look at the CA goes well. */
+/** So many failures in a row open the circuit. Nothing is then sent until a check of the CA succeeds. */
 const failuresThatOpen = 3
-/** Only an operator, or time, mends these: one is enough. */
+/** One such failure opens the circuit: a repeat would fail too, until an operator acts or time passes. */
 const opensAtOnce: ReadonlySet<CaFailure> = new Set(['credential_refused', 'tls_refused', 'ca_offline'])
-/** These say something of one order, and nothing of the CA. */
+/** These failures are about one order, not about the CA. */
 const tellsOfTheOrder: ReadonlySet<CaFailure> = new Set([
   'request_refused',
   'profile_refused',
@@ -22,12 +22,12 @@ const tellsOfTheOrder: ReadonlySet<CaFailure> = new Set([
   'worker_lost',
 ])
 const trialMilliseconds = 3 * 60_000
-/** Much shorter than a worker holds a trial, and short enough for the next run to begin soon. */
+/** Much shorter than the lease of a trial, and short enough for the next run to begin soon. */
 const lookMilliseconds = 60_000
 
 type CircuitDeps = Pick<CaDeps, 'database' | 'clock' | 'random' | 'events'>
 
-/** What the outcome of an order says of its connection. */
+/** What the outcome of an order means for the circuit of its connection. */
 export interface CircuitNote {
   readonly commands: readonly Command[]
   /** Whether the circuit opens: nothing is sent from now on. */

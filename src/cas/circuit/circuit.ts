@@ -32,7 +32,7 @@ export interface CircuitNote {
   readonly commands: readonly Command[]
   /** Whether the circuit opens: nothing is sent from now on. */
   readonly opens: boolean
-  /** Tells the events. Call it after the commands are committed. */
+  /** Reports the events. Call it after the commands are committed. */
   tell(): void
 }
 
@@ -79,7 +79,7 @@ export async function circuitNote(
 /** Whether requests can be sent through a connection now. */
 export interface Sendability {
   readonly canSend: boolean
-  /** It failed last time. What is sent now may become unknown too, so one order at a time goes first. */
+  /** The last call failed. The next outcome may be unknown too, so only one order is sent at a time. */
   readonly isSuspect: boolean
 }
 
@@ -92,7 +92,7 @@ export async function readSendability(deps: Pick<CaDeps, 'database'>, connection
   }
 }
 
-/** Looks at a CA. An adapter that throws, or takes too long, counts as a CA that is not ready. */
+/** Checks a CA. If the adapter throws or takes too long, the CA is not ready. */
 async function lookAt(deps: Pick<CaDeps, 'events'>, { adapter }: OpenConnection): Promise<CaCheck> {
   try {
     const found = await within(adapter.check(), lookMilliseconds)
@@ -122,8 +122,8 @@ async function tryOne(
 }
 
 /**
- * Looks at the CAs whose circuit has been open for long enough, and closes it for those that answer well. A look leaves
- * nothing behind at the CA.
+ * Checks the CAs whose circuit has been open long enough, and closes the circuit of those that are ready. A check
+ * leaves nothing behind at the CA.
  */
 export async function tryOpenCircuits(
   deps: CircuitDeps & { readonly connections: Pick<Connections, 'open'> },

@@ -10,7 +10,7 @@ import {
   type Database,
 } from '../../ports/database.ts'
 
-/** What decides whether anything can be sent through a connection now. */
+/** What decides whether a request can be sent through a connection now. */
 export const readCircuit = (database: Database, connection: string) =>
   database.first(
     query(
@@ -36,7 +36,7 @@ export const noteFailure = (connection: string, failure: string, openUntil: numb
     connection,
   )
 
-/** Notes that a CA does what it is asked for, at most once a minute. */
+/** Notes a success of a CA, at most once a minute. */
 export const noteSuccess = (connection: string, now: number): Command =>
   command(
     `UPDATE ca_connections SET failures = 0, open_until = NULL, last_success_at = ?
@@ -70,8 +70,8 @@ export const claimTrial = (connection: string, until: number, now: number): Comm
 ]
 
 /**
- * Closes a circuit after a trial. The failures stay counted until something is issued, so that the next one opens it for
- * longer. Guard `trial_taken`: another worker has the trial.
+ * Closes a circuit after a trial. Its failures stay counted until a certificate is issued, so the next failure opens
+ * it for longer. Guard `trial_taken`: another worker has the trial.
  */
 export const closeCircuit = (connection: string, trialUntil: number): Command[] => [
   command(`UPDATE ca_connections SET open_until = NULL WHERE id = ? AND open_until = ?`, connection, trialUntil),

@@ -18,16 +18,16 @@ export interface Authorities {
     readonly certificate: Uint8Array
     readonly privateKey: CryptoKey
   }
-  /** The PKI_URL that the issuing CA's certificate names, which may be an older one. */
+  /** The PKI_URL in the issuing CA's certificate. It may be an older one. */
   readonly namedPkiUrl: string
   /**
-   * The certificate and key of one of the two. The root's key is opened for the call and not kept: it signs a list or
-   * two a year.
+   * The certificate and key of one of the two CAs. The root's key is opened for this call only, because it signs one
+   * or two lists a year.
    */
   signer(authority: string): Promise<Signer>
 }
 
-/** What signs for an authority. */
+/** Certificate and key that sign for an authority. */
 interface Signer {
   readonly certificate: Uint8Array
   readonly privateKey: CryptoKey
@@ -51,7 +51,7 @@ const year = 365 * 86_400_000
 const rootTerm = 20 * year
 const issuingTerm = 10 * year
 
-/** Where everything about one CA is found, over plain HTTP: who checks a certificate may have no TLS yet. */
+/** The URLs of one CA, over plain HTTP, because a client that checks a certificate may have no TLS yet. */
 export const authorityUrls = (pkiUrl: string, id: string) => ({
   crl: `${pkiUrl}/ca/${id}.crl`,
   caIssuers: `${pkiUrl}/ca/${id}.cer`,
@@ -83,7 +83,7 @@ async function authorityCommand(
   })
 }
 
-/** Makes root and issuing CA in one batch; where another process was faster, its CA is the one. */
+/** Makes root and issuing CA in one batch. If another process was faster, its CAs stay. */
 async function createAuthorities(deps: AuthorityDeps): Promise<void> {
   const now = new Date(deps.clock())
   const rootId = randomId(deps.random)
@@ -127,7 +127,7 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
         certificate: issuingCertificate,
         keys: issuingKeys,
       }),
-      // The root's list is made of statuses too, and this is the one serial number that could stand on it.
+      // The root's list is made from statuses too. Only this serial number could stand on it.
       insertStatus({ authority: rootId, serialNumber, notAfter: notAfter.getTime() }),
       ...deps.recordAudit({
         action: 'authorities.created',
@@ -160,8 +160,8 @@ const namedPkiUrl = (issuing: AuthorityRow): string => {
 }
 
 /**
- * Opens the embedded CA, making it where there is none. The root's key stays sealed; the issuing key is held as a
- * key that cannot be exported.
+ * Opens the embedded CA, and makes it if there is none. The root's key stays sealed. The issuing key is held so that
+ * it cannot be exported.
  */
 export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities> {
   if ((await readAuthorities(deps.database)).length === 0) await createAuthorities(deps)

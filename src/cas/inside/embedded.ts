@@ -8,11 +8,11 @@ import { prepareSubscriberTemplate } from '../../pki/subscriber-template.ts'
 import { authorityUrls, type Authorities } from './authorities.ts'
 import type { CaAdapter, CaDescription, CaTrust } from '../adapters/contract.ts'
 
-/** The CA inside, as a connection to it is used. */
+/** The CA inside, in the form in which connections use a CA. */
 export interface EmbeddedCa {
   readonly adapter: CaAdapter
   readonly trust: CaTrust
-  /** By which certificates and the privacy page name it. */
+  /** Its name in certificates and on the privacy page. */
   readonly name: string
   readonly keyPolicy: ProfileKind
 }
@@ -27,8 +27,8 @@ const description: CaDescription = {
 }
 
 /**
- * The CA inside the service. It keeps nothing of its own: a certificate counts once its batch is committed, so an
- * order can be submitted again after a crash, and revoking is done here.
+ * The CA inside the service. It stores nothing of its own: a certificate counts once its batch is committed. So an
+ * order can be submitted again after a crash, and revoking needs no call.
  */
 export async function createEmbeddedCa(deps: {
   crypto: Crypto

@@ -13,14 +13,14 @@ export interface OcspDeps {
   readonly authorities: Authorities
 }
 
-/** A response, and until when it may be given again (UTC milliseconds); null for an error, which is never kept. */
+/** A response, and until when it may be given again (UTC milliseconds). Null: an error, which is never kept. */
 export interface OcspAnswer {
   readonly response: Uint8Array
   readonly thisUpdate: number | null
   readonly nextUpdate: number | null
 }
 
-/** S/MIME BR 4.9.10: good for 8 hours to 10 days; signed anew when half of it is over. */
+/** S/MIME BR 4.9.10: a response holds for 8 hours to 10 days. It is signed again when half of its time is over. */
 const goodForMilliseconds = 48 * 3_600_000
 const responsesKept = 20_000
 const backdatingMilliseconds = 60_000
@@ -44,8 +44,8 @@ const statusOf = (row: StatusRow | null) => {
 }
 
 /**
- * Answers OCSP requests (RFC 6960, RFC 5019) for the issuing CA. The status is read each time; what is kept is the
- * signature over it, so a revocation is told at once and a busy responder hardly signs.
+ * Answers OCSP requests (RFC 6960, RFC 5019) for the issuing CA. It reads the status each time and keeps only signed
+ * responses. So a revocation shows at once, and a busy responder signs rarely.
  */
 export function createOcspResponder(deps: OcspDeps): (authority: string, request: Uint8Array) => Promise<OcspAnswer> {
   const kept = new Map<string, Signed>()
@@ -89,10 +89,10 @@ export function createOcspResponder(deps: OcspDeps): (authority: string, request
       if (error instanceof MalformedDer) return errorAnswer('malformedRequest')
       throw error
     }
-    // RFC 5019 2.1.1: one certificate a request; that is what can be signed beforehand.
+    // RFC 5019 2.1.1: one certificate in each request. Only such answers can be signed beforehand.
     const [id, second] = asked.ids
     if (id === undefined || second !== undefined || authority !== issuing.id) return errorAnswer('unauthorized')
-    // RFC 6960 4.4: what is critical and not understood leaves no authoritative answer.
+    // RFC 6960 4.4: no authoritative answer is possible with a critical extension that is not understood.
     if (asked.extensions.some(({ critical }) => critical)) return errorAnswer('unauthorized')
     const { hash } = id
     if (hash === null || !(await isOurs(id))) return errorAnswer('unauthorized')
@@ -102,7 +102,7 @@ export function createOcspResponder(deps: OcspDeps): (authority: string, request
     const known = kept.get(key)
     if (known !== undefined && known.status === status && known.renewAt > deps.clock()) return known.answer
     const answer = await sign({ ...id, hash }, row)
-    // A serial that was never issued is anybody's invention: keeping it would let strangers push out the others.
+    // Anybody can invent serial numbers. Keeping their answers would let strangers push out the others.
     if (row !== null) {
       if (kept.size >= responsesKept) kept.clear()
       kept.set(key, { answer, status, renewAt: deps.clock() + goodForMilliseconds / 2 })

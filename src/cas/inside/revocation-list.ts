@@ -23,7 +23,7 @@ export interface RevocationListDeps {
 const hour = 3_600_000
 const day = 24 * hour
 
-/** How old a list may get before the next one, and how long it is good for. */
+/** How old a list may become before the next one is made, and how long it holds. */
 const terms = {
   // S/MIME BR 4.9.7: at least every seven days and nextUpdate at most ten days on; here daily.
   issuing: { renewAfter: 12 * hour, goodFor: 7 * day },
@@ -35,8 +35,8 @@ const terms = {
 const backdatingMilliseconds = 60_000
 
 /**
- * The next number. At least the time in seconds, so that it does not go back when an older copy of the database is
- * put back (RFC 5280 5.2.3).
+ * The next number of a list: at least the time in seconds, so that it does not go back after an older copy of the
+ * database was restored (RFC 5280 5.2.3).
  */
 const nextNumber = (previous: RevocationListRow | null, now: number): number =>
   Math.max((previous?.number ?? 0) + 1, Math.floor(now / 1_000))
@@ -47,11 +47,11 @@ async function isDue(deps: RevocationListDeps, role: 'root' | 'issuing', authori
   return (await readUnlisted(deps.database, authority)) !== null
 }
 
-/** Signs and keeps a new list of one authority. Where another process was faster, its list stands. */
+/** Signs and stores a new list of one authority. If another process was faster, its list stays. */
 async function issue(deps: RevocationListDeps, role: 'root' | 'issuing', authority: string): Promise<void> {
   const now = deps.clock()
   const previous = await readRevocationList(deps.database, authority)
-  // RFC 5280 3.3: an entry stays until it was on one list after the certificate's expiry.
+  // RFC 5280 3.3: an entry stays until one list after the certificate's expiry has it.
   const revoked = await readRevoked(deps.database, authority, previous?.thisUpdate ?? 0)
   const signer = await deps.authorities.signer(authority)
   const number = nextNumber(previous, now)
@@ -80,7 +80,7 @@ async function issue(deps: RevocationListDeps, role: 'root' | 'issuing', authori
   }
 }
 
-/** Issues the lists that are due: run every minute, so that a revocation is listed well within five. */
+/** Issues the lists that are due. It runs every minute, so a new revocation is listed within five. */
 export async function issueRevocationLists(deps: RevocationListDeps): Promise<void> {
   for (const role of ['issuing', 'root'] as const) {
     const authority = deps.authorities[role].id
@@ -88,10 +88,10 @@ export async function issueRevocationLists(deps: RevocationListDeps): Promise<vo
   }
 }
 
-/** A job that runs every minute has failed for this long. */
+/** A list that is late by this much means that the job, which runs every minute, fails. */
 const lateMilliseconds = hour
 
-/** Warns where a list should have been replaced an hour ago: what was revoked since is not told to the world. */
+/** Warns if a list is an hour late. Until the next list, others do not learn what was revoked since. */
 export async function overdueLists(deps: Pick<RevocationListDeps, 'database' | 'clock' | 'authorities'>) {
   const warnings: string[] = []
   for (const role of ['issuing', 'root'] as const) {
@@ -105,14 +105,14 @@ export async function overdueLists(deps: Pick<RevocationListDeps, 'database' | '
 }
 
 /**
- * Issues every list anew, due or not. After an older copy of the database was put back, the list in it is one that the
- * world has seen the successor of.
+ * Issues every list anew, also lists that are not due. After an older copy of the database was restored, the world
+ * knows newer lists than the one in it.
  */
 export async function reissueRevocationLists(deps: RevocationListDeps): Promise<void> {
   for (const role of ['issuing', 'root'] as const) await issue(deps, role, deps.authorities[role].id)
 }
 
-/** An authority's newest list; null for an authority that is not known here. */
+/** The newest list of an authority. Null if the authority is not known here. */
 export async function currentRevocationList(
   deps: RevocationListDeps,
   authority: string,

@@ -24,7 +24,7 @@ export const readAuthorities = (database: Database) =>
   )
 export type AuthorityRow = Awaited<ReturnType<typeof readAuthorities>>[number]
 
-/** The slot is unique: of two processes that make the first CA at once, one keeps nothing. */
+/** The slot is unique. If two processes make the first CA at once, one of them stores nothing. */
 export const insertAuthority = (row: {
   id: string
   role: 'root' | 'issuing'
@@ -49,7 +49,7 @@ export const insertAuthority = (row: {
     row.createdAt,
   )
 
-/** One step up a chain of CAs; the issuer of a root is the root itself. */
+/** The issuer of a CA. The issuer of a root is the root itself. */
 export const readAuthorityStep = (database: Database, id: string) =>
   database.first(
     query(
@@ -59,7 +59,7 @@ export const readAuthorityStep = (database: Database, id: string) =>
     ),
   )
 
-/** CAs of others that a kept certificate leads to; known ones stay as they are. */
+/** Stores a connected CA in the chain of a kept certificate. A known one stays as it is. */
 export const insertConnectedAuthority = (row: {
   id: string
   slot: string
@@ -81,7 +81,7 @@ export const insertConnectedAuthority = (row: {
     row.createdAt,
   )
 
-/** The CAs elsewhere that have issued what is kept here, or stand above one that has. */
+/** The connected CAs that have issued kept certificates, and the CAs above them. */
 export const readConnectedAuthorities = (database: Database) =>
   database.all(
     query(
@@ -90,7 +90,7 @@ export const readConnectedAuthorities = (database: Database) =>
     ),
   )
 
-/** The column of a reason; null there is `unspecified`. */
+/** The column of a revocation reason. Null means `unspecified`. */
 export const reason = oneOf(
   'keyCompromise',
   'affiliationChanged',
@@ -110,8 +110,8 @@ export const insertStatus = (row: { authority: string; serialNumber: string; not
   )
 
 /**
- * Notes the serial number of a certificate that is new, and breaks where the same CA gave it to another one, also under
- * another certificate of its own: RFC 5280 section 4.1.2.2.
+ * Notes the serial number of a new certificate. Breaks if the same CA gave it to another certificate, also under
+ * another certificate of the CA: RFC 5280 section 4.1.2.2.
  */
 export const insertFreshStatus = (row: { authority: string; serialNumber: string; notAfter: number }): Command[] => [
   command(
@@ -133,7 +133,7 @@ export const insertFreshStatus = (row: { authority: string; serialNumber: string
   requireOneChange('serial_number_reused'),
 ]
 
-/** Whether a connected CA has given a serial number to a certificate that is known here. */
+/** Whether a connected CA gave this serial number to a certificate that is known here. */
 export const readSerialNumberUse = (database: Database, authority: string, serialNumber: string) =>
   database.first(
     query(
@@ -147,11 +147,11 @@ export const readSerialNumberUse = (database: Database, authority: string, seria
     ),
   )
 
-/** Forgets what nobody asks for any more. */
+/** Deletes statuses that nobody asks about any more. */
 export const deleteStatusesExpiredBefore = (before: number): Command =>
   command(`DELETE FROM certificate_statuses /* scan: once a day */ WHERE not_after < ?`, before)
 
-/** Marks a certificate as revoked; broken where it is revoked already. */
+/** Marks a certificate as revoked. Breaks if it is revoked already. */
 export const revokeStatus = (
   of: { authority: string; serialNumber: string },
   at: number,
@@ -168,7 +168,7 @@ export const revokeStatus = (
   requireOneChange('revoked_already'),
 ]
 
-/** What is to be said of a serial number; null where the authority never issued it. */
+/** The status of a serial number. Null if the authority never issued it. */
 export const readStatus = (database: Database, authority: string, serialNumber: string) =>
   database.first(
     query(
@@ -181,7 +181,7 @@ export const readStatus = (database: Database, authority: string, serialNumber: 
   )
 export type StatusRow = NonNullable<Awaited<ReturnType<typeof readStatus>>>
 
-/** The revoked certificates of an authority that had not expired at `expiredAfter`, or never stood on a list. */
+/** The revoked certificates of an authority that had not expired at `expiredAfter`, or are on no list yet. */
 export const readRevoked = (database: Database, authority: string, expiredAfter: number) =>
   database.all(
     query(
@@ -223,7 +223,7 @@ export interface RevocationListRow {
   readonly list: Uint8Array
 }
 
-/** Keeps a list as the authority's newest; broken where a newer one is there. */
+/** Stores a list as the newest of its authority. Breaks if there is a newer one. */
 export const keepRevocationList = (row: RevocationListRow): Command[] => [
   command(
     `INSERT INTO certificate_revocation_lists (authority, number, this_update, next_update, list)

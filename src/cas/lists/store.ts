@@ -9,7 +9,7 @@ import {
   type Database,
 } from '../../ports/database.ts'
 
-/** The lists that are to be fetched now, the longest due first. */
+/** The lists to fetch now, the longest due first. */
 export const readDueLists = (database: Database, now: number, limit: number) =>
   database.all(
     query(
@@ -22,7 +22,7 @@ export const readDueLists = (database: Database, now: number, limit: number) =>
   )
 export type DueList = Awaited<ReturnType<typeof readDueLists>>[number]
 
-/** Takes a list to fetch it; broken where another worker has. */
+/** Takes a list to fetch it. Breaks if another worker has it. */
 export const claimList = ({ connection, url, dueAt }: DueList, until: number): Command[] => [
   command(
     `UPDATE fetched_revocation_lists SET due_at = ? WHERE connection = ? AND url = ? AND due_at = ?`,
@@ -39,12 +39,12 @@ export interface AppliedList {
   readonly thisUpdate: number
   readonly nextUpdate: number | null
   readonly sha256: string
-  /** What is wrong with it all the same. */
+  /** A fault that the list has although it was applied. */
   readonly failure: string | null
   readonly failures: number
 }
 
-/** Notes that a list was applied; one that is older than the last changes nothing. */
+/** Notes an applied list. One that is older than the last applied list changes nothing. */
 export const noteApplied = (
   { connection, url }: Pick<DueList, 'connection' | 'url'>,
   list: AppliedList,
@@ -67,7 +67,7 @@ export const noteApplied = (
     list.thisUpdate,
   )
 
-/** Notes that no list could be had, or none that may be applied. */
+/** Notes that a list could not be fetched, or must not be applied. */
 export const noteFailed = (
   { connection, url }: Pick<DueList, 'connection' | 'url'>,
   failure: string,
@@ -82,7 +82,7 @@ export const noteFailed = (
     url,
   )
 
-/** Lists whose CA should have made the next one, and those that could not be had from the start. */
+/** Lists whose successor is late, and lists that could never be fetched. */
 export const readOverdue = (database: Database, now: number, failures: number) =>
   database.all(
     query(
@@ -97,7 +97,7 @@ export const readOverdue = (database: Database, now: number, failures: number) =
     ),
   )
 
-/** Where the revocation lists of a connection are, from now on: new ones are due at once, others are forgotten. */
+/** Sets where a connection's revocation lists are. New ones are due at once, others are deleted. */
 export const replaceLists = (connection: string, urls: readonly string[], now: number): Command[] => [
   command(
     `DELETE FROM fetched_revocation_lists WHERE connection = ? AND url NOT IN (SELECT value FROM json_each(?))`,

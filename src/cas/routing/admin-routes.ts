@@ -30,7 +30,7 @@ const presentRule = (row: RuleRow): RoutingRule => ({
   changedAt: timestamp(row.changedAt),
 })
 
-/** The cursor of a list in order of position: that of its last item. */
+/** The cursor of a list by position: the position of its last item. */
 const readPosition = (cursor: string | undefined): number => {
   if (cursor === undefined) return 0
   if (!/^\d{1,6}$/.test(cursor))
@@ -54,7 +54,7 @@ async function showRule({ database }: Pick<RuleDeps, 'database'>, id: string): P
   return presentRule(row)
 }
 
-/** Which rule would catch a request, and what would become of the request. Throws what an address is refused for. */
+/** Which rule would catch a request, and what would happen to the request. Throws the refusals of the address. */
 async function tryRules(
   deps: RouteDeps,
   { address, accountType, use, algorithm, publicKey }: z.output<typeof routingQuestion>,
@@ -83,7 +83,7 @@ async function tryRules(
 const positionTaken = problemAnswer('Another rule has this position')
 const unfit = problemAnswer('It leads nowhere, or does not fit the CA that it leads to')
 
-/** Routing rules: which requests go to which CA, and which of them persons must approve. */
+/** Administrators' routes for the rules: which requests go to which CA, and which of them people must approve. */
 export function routingAdminRoutes(deps: RuleDeps & RouteDeps, adminRoute: AdminRoute) {
   const routes = createRoutes()
 

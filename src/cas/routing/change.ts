@@ -27,7 +27,7 @@ export const noSuchRule = (): DomainError => new DomainError('not_found', 'There
 const leadsNowhere = (): DomainError =>
   new DomainError('connection_unfit', 'There is no such CA connection. Name one that is there, or none.')
 
-/** A domain as addresses have it, alone or with `*.` before it. Throws `address_domain_invalid`. */
+/** A domain in the form of addresses, alone or after `*.`. Throws `address_domain_invalid`. */
 function normaliseDomain(asked: string): string {
   const [, below = '', name = ''] = /^(\*\.)?(.*)$/s.exec(asked) ?? []
   const domain = canonicalDomain(name)
@@ -35,7 +35,7 @@ function normaliseDomain(asked: string): string {
   throw new DomainError('address_domain_invalid', 'The domain must be written as example.com, or *.example.com.')
 }
 
-/** What a rule is to say, in its one form. Throws `address_domain_invalid`, `invalid_request`, `connection_unfit`. */
+/** Reads a rule into its stored form. Throws `address_domain_invalid`, `invalid_request`, `connection_unfit`. */
 async function readRequest(deps: RuleDeps, id: string, request: RoutingRuleRequest, by: string): Promise<RuleValues> {
   const { connectionId: connection, profile, approvals } = request
   if (connection === null && (profile !== null || approvals > 0)) {
@@ -85,7 +85,7 @@ async function positionTaken({ database }: RuleDeps, asked: number): Promise<Dom
   return new DomainError('rule_position_taken', `Another routing rule has this position: ${advice}.`)
 }
 
-/** Commits what gives a rule its position. Throws `rule_position_taken`, and what a broken guard means. */
+/** Commits a change that sets the position of a rule. Throws `rule_position_taken`, and `refusal` of a broken guard. */
 async function commitAt(deps: RuleDeps, position: number, change: Change, refusal: () => Promise<DomainError>) {
   try {
     await commit(deps, change, async () => {
@@ -98,7 +98,7 @@ async function commitAt(deps: RuleDeps, position: number, change: Change, refusa
 }
 
 /**
- * Makes a rule. Throws `rule_position_taken`, `connection_unfit` where its connection is not there or has no profiles,
+ * Makes a rule. Throws `rule_position_taken`, `connection_unfit` (its connection does not exist, or has no profiles),
  * `address_domain_invalid`, `invalid_request`.
  */
 export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: string): Promise<string> {
@@ -108,7 +108,7 @@ export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: 
   return rule.id
 }
 
-/** Puts another rule in the place of one; `by` is its author from now on. Throws as `makeRule`, and `not_found`. */
+/** Replaces what a rule says; `by` becomes its author. Throws as `makeRule`, and `not_found`. */
 export async function changeRule(deps: RuleDeps, id: string, request: RoutingRuleRequest, by: string): Promise<void> {
   if ((await readRule(deps.database, id)) === null) throw noSuchRule()
   const rule = await readRequest(deps, id, request, by)
@@ -118,7 +118,7 @@ export async function changeRule(deps: RuleDeps, id: string, request: RoutingRul
   )
 }
 
-/** Removes a rule; requests that it caught before go on as it said. Throws `not_found`. */
+/** Removes a rule. Requests that it caught before keep their route. Throws `not_found`. */
 export async function removeRule(deps: Pick<RuleDeps, 'database' | 'audit'>, id: string, by: string): Promise<void> {
   await commit(deps, { commands: deleteRule(id), audit: entry('removed', by, id) }, () => {
     throw noSuchRule()

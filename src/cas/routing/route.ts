@@ -9,12 +9,12 @@ import { readRules, type RuleRow } from './store.ts'
 /** A request as it is routed, with how its key was proved. */
 export type AskedRoute = RoutedRequest & { readonly provedBy: 'csr' | 'public_key' }
 
-/** How rules and questions write the kinds of keys. */
+/** How rules and questions name the kinds of keys. */
 export const ofKey = { rsa: 'RSA', ec: 'EC', ed25519: 'Ed25519', x25519: 'X25519' } as const
 
 const below = '*.'
 
-/** `example.com` is that domain alone, `*.example.com` every one below it. */
+/** `example.com` fits only that domain; `*.example.com` fits every domain below it. */
 function fitsDomain(pattern: string, domain: string): boolean {
   return pattern.startsWith(below) ? domain.endsWith(pattern.slice(below.length - 1)) : domain === pattern
 }
@@ -28,7 +28,7 @@ function fits(rule: RuleRow, asked: RoutedRequest): boolean {
   )
 }
 
-/** Where a rule, or the lack of one, leads: `connection` is null where nothing is certified. */
+/** Where a rule leads, or the CA inside without one. `connection` is null if a rule refuses the request. */
 interface Destination {
   readonly rule: RuleRow | null
   readonly connection: OpenConnection | null
@@ -40,10 +40,10 @@ export interface RouteDeps {
   readonly open: (id: string) => Promise<OpenConnection | null>
 }
 
-/** How often a rule is looked for again whose connection went away between two readings. */
+/** How often the search is repeated if the connection of the rule was removed meanwhile. */
 const readings = 3
 
-/** The first rule that fits, and its connection; without a rule the CA inside. */
+/** The first rule that fits, and its connection. Without such a rule, the CA inside. */
 export async function findDestination(deps: RouteDeps, asked: RoutedRequest): Promise<Destination> {
   for (let reading = 0; reading < readings; reading += 1) {
     const rule = (await readRules(deps.database)).find((candidate) => fits(candidate, asked)) ?? null
@@ -55,7 +55,7 @@ export async function findDestination(deps: RouteDeps, asked: RoutedRequest): Pr
   throw new Error('a routing rule leads to a connection that is not there')
 }
 
-/** The code with which a CA's connection refuses a request at intake; null where it takes it. */
+/** Why intake refuses a request for this connection. Null if the connection takes it. */
 export function refusalOfRequest(
   description: CaDescription,
   asked: Pick<AskedRoute, 'algorithm' | 'provedBy'>,
@@ -64,7 +64,7 @@ export function refusalOfRequest(
   return description.algorithms.includes(asked.algorithm) ? null : 'ca_key_unsupported'
 }
 
-/** A key of each kind that every profile has which has the kind at all. */
+/** For each kind of key, one that every profile with this kind accepts. */
 const usualKeys: Readonly<Record<KeyFacts['algorithm'], KeyFacts>> = {
   RSA: { algorithm: 'RSA', bits: 3072 },
   EC: { algorithm: 'EC', curve: 'P-256' },
@@ -72,7 +72,7 @@ const usualKeys: Readonly<Record<KeyFacts['algorithm'], KeyFacts>> = {
   X25519: { algorithm: 'X25519' },
 }
 
-/** The code with which a kind of key is refused for what it is wanted for; null where it is not. */
+/** Why a kind of key is refused for a purpose. Null if it is not. */
 export function refusalOfKey(algorithm: KeyFacts['algorithm'], purpose: KeyPurpose): ErrorCode | null {
   try {
     requireKeyFits(usualKeys[algorithm], purpose)

@@ -38,7 +38,7 @@ export const readRules = (database: Database) =>
   )
 export type RuleRow = Awaited<ReturnType<typeof readRules>>[number]
 
-/** One page of them, behind a position. */
+/** One page of the rules, after a position. */
 export const readRulesBehind = (database: Database, position: number, limit: number) =>
   database.all(
     query(
@@ -62,10 +62,10 @@ export const readRule = (database: Database, id: string) =>
     ),
   )
 
-/** What a rule says, and who says so. */
+/** The content of a rule, and its author. */
 export type RuleValues = Omit<RuleRow, 'createdAt' | 'changedAt'>
 
-/** Inserts a rule whose connection, where it names one, is there. The position is unique. */
+/** Inserts a rule. The connection that it names must exist. The position is unique. */
 export const insertRule = (rule: RuleValues, now: number): Command[] => [
   command(
     `INSERT INTO routing_rules
@@ -91,7 +91,7 @@ export const insertRule = (rule: RuleValues, now: number): Command[] => [
   requireOneChange('rule_leads_nowhere'),
 ]
 
-/** Puts what a rule says now in the place of what it said; its connection, where it names one, is there. */
+/** Replaces the content of a rule. The connection that it names must exist. */
 export const updateRule = (rule: RuleValues, now: number): Command[] => [
   command(
     `UPDATE routing_rules

@@ -24,25 +24,25 @@ interface CfsslDeps {
 /** RFC 5280 appendix A, ub-common-name. */
 const commonNameLimit = 64
 
-/** Parses as no request, so that CFSSL judges the credential and goes no further. */
+/** Not a certificate request, so CFSSL judges the credential and stops. */
 const noRequest = 'none'
 
 /**
- * A CFSSL server (`cfssl serve`, from 1.2.0 on): `sign`, or `authsign` where there is an authentication key.
+ * A CFSSL server (`cfssl serve`, from 1.2.0 on): `sign`, or `authsign` if there is an authentication key.
  *
  * What its operator has to know:
- * - The profile decides the key usage, and CFSSL takes no other word for it. A profile serves one use, and for
- *   encryption one kind of key: usages `digital signature` for `sign`, `key encipherment` (RSA) or `key agreement` (EC)
- *   for `encrypt`, both for `dual`, each with `email protection` and nothing else. Routing rules name the profile.
- * - A profile that does not exist is the default one, without a word; the facts of `check` show what the profile does.
- * - The `expiry` of a profile is at most what is asked for here; CFSSL cannot be asked for a shorter term.
- * - With a `subject` CFSSL still takes organisation, unit, place, country and serial number from the request, and from
- *   it the common name where the mailbox is longer than 64 characters. A profile with
- *   `"CSRWhitelist":{"PublicKey":true,"PublicKeyAlgorithm":true,"SignatureAlgorithm":true}` takes the key alone.
- * - `revoke` needs a certificate database, and asks nobody who they are: only this service may reach it.
- * - A mailbox beyond ASCII cannot be certified (no SmtpUTF8Mailbox), nor can Ed25519, X25519 and brainpool keys.
+ * - The profile alone decides the key usage. A profile serves one use, and for encryption one kind of key: usages
+ *   `digital signature` for `sign`, `key encipherment` (RSA) or `key agreement` (EC) for `encrypt`, both for `dual`,
+ *   each with `email protection` and nothing else. Routing rules name the profile.
+ * - For an unknown profile CFSSL silently uses the default one. The facts of `check` show what the profile does.
+ * - The `expiry` of a profile must be at most the term that is asked for here. CFSSL cannot be asked for a shorter term.
+ * - Even with a `subject`, CFSSL takes organisation, unit, place, country and serial number from the request. If the
+ *   mailbox is longer than 64 characters, it takes the common name too. A profile with
+ *   `"CSRWhitelist":{"PublicKey":true,"PublicKeyAlgorithm":true,"SignatureAlgorithm":true}` takes only the key.
+ * - `revoke` needs a certificate database. It asks nobody who they are, so only this service may reach it.
+ * - It cannot certify a mailbox beyond ASCII (no SmtpUTF8Mailbox), nor Ed25519, X25519 and brainpool keys.
  *
- * Nothing tells what became of an order whose answer was lost, and an order that is sent again is signed again.
+ * CFSSL cannot tell the outcome of an order whose answer was lost, and signs an order again that is sent again.
  */
 export function createCfsslCa(
   deps: CfsslDeps,
@@ -64,7 +64,7 @@ export function createCfsslCa(
       body: JSON.stringify(body),
     })
 
-  /** Whatever stands in `request` is what is authenticated, byte for byte. */
+  /** The token authenticates exactly the bytes of `request`. */
   const sign = async (request: Record<string, unknown>): Promise<CaAnswer> => {
     if (credentials.authKey === null) return await call('/sign', request)
     const bytes = new TextEncoder().encode(JSON.stringify(request))
@@ -96,13 +96,13 @@ async function authenticate(crypto: Crypto, authKey: string, bytes: Uint8Array<A
   return new Uint8Array(await crypto.subtle.sign('HMAC', key, toBufferSource(bytes)))
 }
 
-/** CFSSL reads `label` and `profile` left empty as its usual ones. */
+/** CFSSL takes an empty `label` and `profile` as its usual ones. */
 const placeOf = (settings: CfsslSettings, profile: string | null): { label: string; profile: string } => ({
   label: settings.label ?? '',
   profile: profile ?? settings.profile ?? '',
 })
 
-/** The CA's certificate and what the profile does; then whether the credential is taken, with what is no request. */
+/** Checks the CA's certificate and the profile, then with an invalid request whether the credential is accepted. */
 async function check(crypto: Crypto, settings: CfsslSettings, call: Call, sign: Sign): Promise<CaCheck> {
   const place = placeOf(settings, null)
   const asked = await call('/info', place)
@@ -113,7 +113,7 @@ async function check(crypto: Crypto, settings: CfsslSettings, call: Call, sign: 
   const tried = await sign({ ...place, certificate_request: noRequest, hosts: [] })
   if (tried.kind !== 'answer') return notReady(tried)
   const refusal = readRefusal(tried.answer)
-  // CSRError: it got as far as the request.
+  // CSRError: the credential was accepted, and the request was read.
   if (refusal.code === null || refusal.code < 9_000 || refusal.code >= 10_000) return notReady(refusal)
   const { subject } = parseCertificate(info.issuer)
   return {
@@ -147,8 +147,8 @@ async function submit(clock: Clock, settings: CfsslSettings, order: CertificateO
 }
 
 /**
- * CFSSL 1.2.0 keeps certificates without the identifier of their CA's key, later versions keep it. Revoking again is
- * done again.
+ * Revokes a certificate. CFSSL 1.2.0 stores certificates without the identifier of the CA's key, later versions with
+ * it. A repeat does no harm.
  */
 async function revoke(clock: Clock, { certificate, reason }: CaRevocation, call: Call): Promise<CaRevocationOutcome> {
   const { serialNumber, extensions } = parseCertificate(certificate)
@@ -167,7 +167,7 @@ function revoked(clock: Clock, called: CaAnswer): CaRevocationOutcome {
   if (isDone(called.answer)) return { kind: 'confirmed' }
   const { kind, failure, caSaid, code } = readRefusal(called.answer)
   if (code === recordNotFound) return { kind: 'permanent', failure: 'unknown_to_ca', caSaid }
-  // A CFSSL without a certificate database has no such path.
+  // Without a certificate database CFSSL has no such path.
   if (kind === 'permanent' || called.answer.status === 404) return { kind: 'permanent', failure, caSaid }
   return { kind: 'transient', failure, caSaid, retryAfterSeconds: retryAfterSeconds(called.answer, clock()) }
 }

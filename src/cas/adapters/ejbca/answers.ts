@@ -7,7 +7,7 @@ import type { CaFailure } from '../contract.ts'
 import { jsonOf, said } from '../endpoint.ts'
 
 /**
- * What EJBCA's REST interface answers, as its own sources write it. Newer versions spell fields in snake_case, older
+ * The answers of EJBCA's REST interface, as its sources write them. Newer versions spell fields in snake_case, older
  * ones in camelCase; both are read.
  */
 
@@ -40,8 +40,8 @@ const parsed = <T extends z.ZodType>(shape: T, answer: OutgoingAnswer): z.output
   shape.safeParse(jsonOf(answer)).data ?? null
 
 /**
- * One certificate, DER. A search writes the base64 of a base64 (the server encodes a text that its JSON writer takes for
- * bytes); the answer to an order is encoded once.
+ * One certificate, DER. A search encodes it in base64 twice (the server encodes a text as if it were bytes); the
+ * answer to an order encodes it once.
  */
 function certificateOf(value: string): Uint8Array | null {
   const once = fromBase64(value)
@@ -65,7 +65,7 @@ const certificatesOf = (values: readonly string[]): Uint8Array[] | null => {
   return certificates.length === values.length ? certificates : null
 }
 
-/** The certificate and the chain of the answer to an order; null where the answer holds none. */
+/** The certificate and the chain from the answer to an order. Null if it holds none. */
 export function readIssued(answer: OutgoingAnswer): { certificate: Uint8Array; chain: Uint8Array[] } | null {
   const found = parsed(issuedShape, answer)
   const certificate = found === null ? null : certificateOf(found.certificate)
@@ -73,7 +73,10 @@ export function readIssued(answer: OutgoingAnswer): { certificate: Uint8Array; c
   return certificate === null || chain === null ? null : { certificate, chain }
 }
 
-/** By which number EJBCA knows what waits for its own approval: in a field, or in the link that finishes it; else null. */
+/**
+ * EJBCA's number for an order that waits for approval there: in a field, or in the link that finishes it. Null if
+ * there is none.
+ */
 export function readRequestId(answer: OutgoingAnswer): string | null {
   const found = parsed(pendingShape, answer)
   if (found === null) return null
@@ -81,14 +84,14 @@ export function readRequestId(answer: OutgoingAnswer): string | null {
   return found.request_id === null || found.request_id === undefined ? inLink : String(found.request_id)
 }
 
-/** What a search found, and whether that is all; null where the answer cannot be used. */
+/** The certificates that a search found, and whether these are all. Null if the answer cannot be used. */
 export function readFound(answer: OutgoingAnswer): { certificates: Uint8Array[]; complete: boolean } | null {
   const found = answer.status === 200 ? parsed(foundShape, answer) : null
   const certificates = certificatesOf((found?.certificates ?? []).map(({ certificate }) => certificate))
   return found === null || certificates === null ? null : { certificates, complete: !found.more_results }
 }
 
-/** What the server says it is; null where it is no EJBCA. */
+/** What the server says about itself. Null if it is not an EJBCA. */
 export function readServerStatus(answer: OutgoingAnswer): Record<string, string> | null {
   const found = answer.status === 200 ? parsed(statusShape, answer) : null
   if (found?.status.toUpperCase() !== 'OK') return null
@@ -96,10 +99,10 @@ export function readServerStatus(answer: OutgoingAnswer): Record<string, string>
   return Object.fromEntries(Object.entries(named).flatMap(([name, value]) => (value === null ? [] : [[name, value]])))
 }
 
-/** Whether a revocation's answer says that it is done. */
+/** Whether the answer confirms a revocation. */
 export const saysRevoked = (answer: OutgoingAnswer): boolean => parsed(revokedShape, answer)?.revoked === true
 
-/** Why EJBCA itself did not do what it was asked for. */
+/** Why EJBCA itself refused. */
 export interface EjbcaRefusal {
   readonly kind: 'transient' | 'permanent' | 'unknown'
   readonly failure: CaFailure
@@ -107,15 +110,16 @@ export interface EjbcaRefusal {
 }
 
 /**
- * What its words mean, the first that fits; the status alone does not tell, for the same fault comes as 400 or as 503.
- * What an operator there has to put right (a profile's name, a token that is not activated) lets a request wait.
+ * What the words of an error mean; the first that fits counts. The status is not enough, because the same fault comes
+ * as 400 or as 503. If an operator there has to correct something (a profile's name, a token that is not activated),
+ * the request waits.
  */
 const meanings: readonly (readonly [RegExp, EjbcaRefusal['kind'], CaFailure])[] = [
   [/could not find resource/i, 'transient', 'ca_error'],
   [/\boff-?line\b|\bunavailable\b|not active|isn't activated|not activated/i, 'transient', 'ca_offline'],
-  // An approval that stands there already is one whose number was lost.
+  // The order waits for an approval whose number was lost.
   [/waiting for approval|approval.*(?:already|exists)|already.*approval/i, 'unknown', 'busy'],
-  // These count without a search, so that they say nothing else: a CA's name stands in the words of other faults too.
+  // These count without a search, so the words must not fit anything else: other faults name the CA too.
   [
     /\b(?:profile|CA|certificate authority)\b.*(?:\bnot exist|n't exist|\bnot found)|\b(?:no|unknown) (?:such )?(?:(?:certificate |end entity )?profile|CA|certificate authority)\b/i,
     'transient',
@@ -128,7 +132,7 @@ const meanings: readonly (readonly [RegExp, EjbcaRefusal['kind'], CaFailure])[] 
   ],
 ]
 
-/** EJBCA's own refusal; null where the answer is not EJBCA's, or is none. */
+/** EJBCA's own refusal. Null if the answer is not EJBCA's, or not a refusal. */
 export function readRefusal(answer: OutgoingAnswer): EjbcaRefusal | null {
   const error = answer.status < 400 ? null : parsed(errorShape, answer)
   if (error === null) return null
@@ -142,15 +146,15 @@ export function readRefusal(answer: OutgoingAnswer): EjbcaRefusal | null {
   return { kind: 'permanent', failure: 'request_refused', caSaid }
 }
 
-/** Why the server before EJBCA, or whatever is there, did not let the call through; null where that is not certain. */
+/** Why a server in front of EJBCA did not pass the call on. Null if that is not certain. */
 export function readTurnedAway({ status }: OutgoingAnswer): CaFailure | null {
   if (status === 401 || status === 403) return 'credential_refused'
   if (status === 429) return 'busy'
-  // There is no such interface at that URL.
+  // The interface does not exist at that URL.
   return status === 404 || status === 405 ? 'ca_error' : null
 }
 
-/** How what waited for an approval ended, by the words of `finalize`. */
+/** How an order that waited for approval ended, by the words of `finalize`. */
 export function readEnd(refusal: EjbcaRefusal): 'rejected' | 'expired' | 'failed' | 'finished_before' | null {
   const words = refusal.caSaid ?? ''
   if (/has been rejected/i.test(words)) return 'rejected'

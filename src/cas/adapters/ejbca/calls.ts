@@ -6,7 +6,7 @@ import type { Clock } from '../../../ports/runtime.ts'
 import type { CaFailure, CertificateOrder } from '../contract.ts'
 import { callCa, type CaAnswer, type CaEndpoint } from '../endpoint.ts'
 
-/** Where EJBCA has its REST interface, unless a proxy before it has another path. */
+/** The usual path of EJBCA's REST interface. A proxy may have another. */
 const usualPath = '/ejbca/ejbca-rest-api'
 
 export interface EjbcaDeps {
@@ -15,11 +15,11 @@ export interface EjbcaDeps {
   readonly crypto: Crypto
 }
 
-/** What a connection proves itself with. */
+/** The credentials of a connection. */
 export interface EjbcaCredentials {
   readonly token: string | null
   readonly clientCertificate: ClientCertificate | null
-  /** 32 random bytes of this connection alone, from which the passwords of its end entities are derived. */
+  /** 32 random bytes of this connection. The passwords of its end entities are derived from them. */
   readonly enrolmentSecret: Uint8Array
 }
 
@@ -55,7 +55,7 @@ export function prepareEjbca(deps: EjbcaDeps, settings: EjbcaSettings, credentia
 /** The name of the order's own end entity. */
 export const usernameOf = (order: CertificateOrder): string => `certbook-${order.request}`
 
-/** The same for the same order each time; nobody can tell it without the connection's secret. */
+/** The password of the order's end entity: the same each time, and derived from the connection's secret. */
 export async function passwordOf({ deps, enrolmentSecret }: Ejbca, order: CertificateOrder): Promise<string> {
   const hmac = { name: 'HMAC', hash: 'SHA-256' }
   const key = await deps.crypto.subtle.importKey('raw', toBufferSource(enrolmentSecret), hmac, false, ['sign'])

@@ -43,16 +43,16 @@ import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
 import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
 
 /**
- * How long the server may still be at work on an order whose answer was lost: its transactions end after five minutes,
- * unless it was set up otherwise.
+ * How long the server may work on an order whose answer was lost. Its transactions end after five minutes, unless it
+ * is set up otherwise.
  */
 const workedOnMilliseconds = 10 * 60_000
 
 /**
- * EJBCA by its REST interface. Each order has an end entity of its own there, named by the order, so that a certificate
- * can be found again by that name. The same order sent twice would give two certificates, so a lost answer is
- * looked for and never repeated. A refusal counts as one once a search has shown that nothing was issued: the server
- * can fail after it has signed.
+ * EJBCA, through its REST interface. Each order has an end entity of its own there, with a name made from the order,
+ * so its certificate can be found again. The same order sent twice would give two certificates. So a lost answer is
+ * searched for, and the order never repeated. A refusal counts only when a search has found nothing: the server can
+ * fail after it has signed.
  */
 export function createEjbcaCa(deps: EjbcaDeps, settings: EjbcaSettings, credentials: EjbcaCredentials): CaAdapter {
   const ejbca = prepareEjbca(deps, settings, credentials)
@@ -98,8 +98,8 @@ async function enrol(ejbca: Ejbca, order: CertificateOrder): Promise<CaOutcome> 
 }
 
 /**
- * What is kept of an order until its outcome is known: the number of its approval there, when it was sent, or that the
- * CA holds something of it that only somebody there can put a number to.
+ * The state of an order without an outcome: the number of its approval, or when it was sent, or that only somebody at
+ * the CA can find it.
  */
 const sentNow = ({ deps }: Ejbca): string => `sent ${deps.clock()}`
 const sentAt = (state: string): number | null => {
@@ -109,7 +109,7 @@ const sentAt = (state: string): number | null => {
 const held = 'held'
 const isNumber = (state: string | null): state is string => state !== null && /^-?\d{1,20}$/.test(state)
 
-/** Asks for an order that the CA has: one with a number waited for an approval there. */
+/** Asks about an order that the CA has. One with a number waits for an approval there. */
 async function finish(ejbca: Ejbca, order: CertificateOrder, state: string | null): Promise<CaOutcome> {
   if (!isNumber(state)) return orNever(await find(ejbca, order, state))
   const called = await post(ejbca, `/v1/certificate/${encodeURIComponent(state)}/finalize`, {
@@ -122,7 +122,7 @@ async function finish(ejbca: Ejbca, order: CertificateOrder, state: string | nul
   return (await issuedBy(ejbca, answer)) ?? (await ended(ejbca, order, answer, state))
 }
 
-/** For one that nobody wants any more, and whose outcome was unknown: what is absent then is never asked for again. */
+/** For a cancelled order whose outcome was unknown: if it is absent, it never comes. */
 const orNever = (found: FoundOutcome): CaOutcome =>
   found.kind === 'absent' ? { kind: 'permanent', failure: 'unknown_to_ca', caSaid: null } : found
 
@@ -135,7 +135,7 @@ function pending(ejbca: Ejbca, number: string, answer: OutgoingAnswer | null): E
   }
 }
 
-/** What an answer brought; null where that is no certificate. */
+/** The certificate of an answer. Null if it holds none. */
 async function issuedBy(ejbca: Ejbca, answer: OutgoingAnswer): Promise<CaOutcome | null> {
   const issued = answer.status === 200 || answer.status === 201 ? readIssued(answer) : null
   if (issued === null) return null
@@ -143,7 +143,7 @@ async function issuedBy(ejbca: Ejbca, answer: OutgoingAnswer): Promise<CaOutcome
   return { kind: 'issued', certificate, chain: chain.length > 0 ? chain : await chainOf(ejbca, certificate) }
 }
 
-/** What a refusal comes to, once it is known whether it came before or after the signature. */
+/** The outcome of a refusal, once it is known whether it came before or after the signature. */
 async function refused(
   ejbca: Ejbca,
   order: CertificateOrder,
@@ -163,10 +163,10 @@ async function refused(
 
 const waitAsked = (ejbca: Ejbca, answer: OutgoingAnswer): number | null => retryAfterSeconds(answer, ejbca.deps.clock())
 
-/** What comes before anything is signed: who is not let in, and what is not there, is refused at the door. */
+/** Refusals from before the signature: the credential or the profile is not accepted. */
 const atTheDoor: ReadonlySet<CaFailure> = new Set(['credential_refused', 'profile_refused'])
 
-/** Has a search confirm that nothing was issued, or find what was. */
+/** Searches for the order: confirms that nothing was issued, or finds what was. */
 async function settled(
   ejbca: Ejbca,
   order: CertificateOrder,
@@ -178,7 +178,7 @@ async function settled(
   const isCertain = found.kind === 'absent' || atTheDoor.has(failure)
   if (kind === 'unknown') return unclear(failure, caSaid, held)
   if (!isCertain) return unclear(failure, caSaid, state)
-  // What a routing rule named stays with the order, so that no operator can put it right for this one.
+  // The order keeps the profile that a rule named, so no operator can correct it for this order.
   const isFinal = kind === 'permanent' || (failure === 'profile_refused' && order.profile !== null)
   return isFinal
     ? { kind: 'permanent', failure, caSaid }
@@ -201,8 +201,8 @@ async function ended(ejbca: Ejbca, order: CertificateOrder, answer: OutgoingAnsw
 }
 
 /**
- * What became of an order whose answer was lost. One that is known to wait for an approval waits on. That there is
- * nothing is certain only once the server cannot be at work on it any more.
+ * The outcome of an order whose answer was lost. One that waits for an approval goes on waiting. That nothing was
+ * issued is certain only after the server's transactions have ended.
  */
 async function find(ejbca: Ejbca, order: CertificateOrder, state: string | null): Promise<FoundOutcome> {
   const known = state ?? sentNow(ejbca)
@@ -215,7 +215,7 @@ async function find(ejbca: Ejbca, order: CertificateOrder, state: string | null)
   return isOver ? found : unclear('unknown_to_ca', null, known)
 }
 
-/** As EJBCA names what RFC 5280 section 5.3.1 does. */
+/** EJBCA's names for the reasons of RFC 5280 section 5.3.1. */
 const reasonNames: Readonly<Record<RevocationReason, string>> = {
   keyCompromise: 'KEY_COMPROMISE',
   affiliationChanged: 'AFFILIATION_CHANGED',
@@ -245,7 +245,10 @@ async function revoke(ejbca: Ejbca, { certificate, reason }: CaRevocation): Prom
   return kind === 'permanent' ? { kind, failure, caSaid } : { ...retry, failure, caSaid }
 }
 
-/** A search within this connection's CA and profiles, for a name that nobody has: it is let in, and they are there. */
+/**
+ * Searches within this connection's CA and profiles for a name that nobody has. An answer shows that the service is
+ * let in, and that CA and profiles exist.
+ */
 async function check(ejbca: Ejbca): Promise<CaCheck> {
   const called = await get(ejbca, '/v1/certificate/status')
   if (called.kind !== 'answer') return { kind: 'not_ready', failure: called.failure, caSaid: null }

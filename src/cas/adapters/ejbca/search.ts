@@ -8,14 +8,15 @@ import { readFound, readRefusal, readTurnedAway } from './answers.ts'
 import { get, post, unclear, usernameOf, type Ejbca } from './calls.ts'
 import { textOf } from '../endpoint.ts'
 
-/** More than one order can have; none has two. */
+/** A limit above the certificates of one order: none has two. */
 const searchedAtMost = 10
 
 type Searched = Extract<FoundOutcome, { kind: 'issued' | 'absent' }> | ReturnType<typeof unclear>
 
 /**
- * Looks for the certificate of an order by its end entity's name. An empty answer counts only where the same question
- * within this connection's CA and profiles is answered too: those who may not see them get empty answers as well.
+ * Searches for the certificate of an order by the name of its end entity. EJBCA also answers with nothing if the
+ * caller may not see CA or profiles. So an empty answer counts only if the same question within this connection's CA
+ * and profiles is answered too.
  */
 export async function search(ejbca: Ejbca, order: CertificateOrder): Promise<Searched> {
   const anywhere = await searchFor(ejbca, usernameOf(order), [])
@@ -32,7 +33,7 @@ interface Criterion {
   readonly value: string
 }
 
-/** This connection's CA and profiles. */
+/** The criteria for this connection's CA and profiles. */
 export const ownCriteria = ({ settings }: Ejbca, profile: string | null): Criterion[] => [
   { property: 'CA', value: settings.certificateAuthority },
   { property: 'END_ENTITY_PROFILE', value: settings.endEntityProfile },
@@ -43,7 +44,7 @@ type SearchAnswer =
   | { readonly kind: 'found'; readonly certificates: readonly Uint8Array[] }
   | ReturnType<typeof unclear>
 
-/** Certificates by the name of their end entity; EJBCA refuses a criterion that names what the caller may not see. */
+/** The certificates of an end entity. EJBCA refuses a criterion that names something the caller may not see. */
 export async function searchFor(ejbca: Ejbca, name: string, within: readonly Criterion[]): Promise<SearchAnswer> {
   const criteria = [{ property: 'QUERY', value: name }, ...within].map((one) => ({ ...one, operation: 'EQUAL' }))
   const called = await post(ejbca, '/v1/certificate/search', { max_number_of_results: searchedAtMost, criteria })
@@ -57,7 +58,7 @@ export async function searchFor(ejbca: Ejbca, name: string, within: readonly Cri
   return unclear(readTurnedAway(called.answer) ?? 'answer_malformed', null, null)
 }
 
-/** The chain of a certificate that came without; empty where the CA does not give it. */
+/** The chain for a certificate that came without one. Empty if the CA does not give it. */
 export async function chainOf(ejbca: Ejbca, certificate: Uint8Array): Promise<readonly Uint8Array[]> {
   const issuer = issuerNameOf(certificate)
   if (issuer === null) return []
@@ -67,7 +68,7 @@ export async function chainOf(ejbca: Ejbca, certificate: Uint8Array): Promise<re
     : []
 }
 
-/** The issuer's name as EJBCA takes it in a path, in the order of RFC 4514; null where it cannot be read. */
+/** The issuer's name for EJBCA's paths, in the order of RFC 4514. Null if it cannot be read. */
 export function issuerNameOf(certificate: Uint8Array): string | null {
   try {
     return nameToString(parseCertificate(certificate).issuer)

@@ -8,13 +8,13 @@ import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
 import type { CaOutcome } from '../contract.ts'
 import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
 
-/** What an EST server answers, RFC 7030 sections 4.1.3 and 4.2.3, and RFC 8951 where that mends it. */
+/** The answers of an EST server: RFC 7030 sections 4.1.3 and 4.2.3, as RFC 8951 corrects them. */
 
 const sequence = 0x30
 
 /**
- * The certificates of a "certs-only" answer; null where it holds none. It is base64 by RFC 7030, and comes in lines of
- * any length, between the lines of PEM, or not encoded at all; what its headers say of that is often wrong.
+ * The certificates of a "certs-only" answer. Null if it holds none. By RFC 7030 it is base64. Servers send it in lines
+ * of any length, as PEM, or not encoded, and their headers are often wrong about that.
  */
 export function readCaCertificates(answer: OutgoingAnswer): Certificate[] | null {
   const { body } = answer
@@ -35,7 +35,7 @@ export function readCaCertificates(answer: OutgoingAnswer): Certificate[] | null
   }
 }
 
-/** The server's words: a plain text by RFC 7030, which comes as a page from what stands before it. */
+/** The server's words. RFC 7030 wants plain text; a proxy in front may send a page. */
 export const wordsOf = (answer: OutgoingAnswer): string | null =>
   /^application\/(?:pkcs|octet)/i.test(answer.headers['content-type'] ?? '') ? null : said(textOf(answer))
 
@@ -51,8 +51,8 @@ function isCa({ extensions }: Certificate): boolean {
 }
 
 /**
- * The certificate that was ordered, by its key. Where there is none of that key but one of a single other subscriber,
- * that is what the CA issued for the order, and its verification says what is wrong with it.
+ * The ordered certificate, found by its key. If none has the key, but there is exactly one that is not a CA's, the CA
+ * issued that one for the order; its verification says what is wrong with it.
  */
 function orderedAmong(certificates: readonly Certificate[], spki: Uint8Array): Certificate | undefined {
   const ofSubscribers = certificates.filter((certificate) => !isCa(certificate))
@@ -62,7 +62,7 @@ function orderedAmong(certificates: readonly Certificate[], spki: Uint8Array): C
   )
 }
 
-/** What a success brought. One that cannot be read is still one: the CA may have issued. */
+/** The outcome of a successful answer. If it cannot be read, the CA may still have issued. */
 function readSuccess(answer: OutgoingAnswer, spki: Uint8Array): CaOutcome {
   const certificates = readCaCertificates(answer) ?? []
   const ordered = orderedAmong(certificates, spki)
@@ -72,12 +72,12 @@ function readSuccess(answer: OutgoingAnswer, spki: Uint8Array): CaOutcome {
 }
 
 /**
- * What an answer to `simpleenroll` means. `isPoll`: the server had said before that it has the order, so that a refusal
- * is its decision on it.
+ * What an answer to `simpleenroll` means. `isPoll`: the server had said before that it has the order, so a refusal is
+ * its decision.
  *
- * RFC 7030 section 4.2.3 has 4xx and 5xx for everything that goes wrong. Of these only the former say that the server
- * has not acted (RFC 9110 section 15.5). A 503 does not, not even with Retry-After: Varnish gives it that by itself where
- * the server behind took the request and its answer was lost.
+ * RFC 7030 section 4.2.3 allows 4xx and 5xx for every fault. Only a 4xx says that the server has not acted (RFC 9110
+ * section 15.5). A 503 does not, even with Retry-After: Varnish sends that by itself if the server behind it took the
+ * request and its answer was lost.
  */
 export function readEnrolment(
   answer: OutgoingAnswer,
@@ -93,7 +93,7 @@ export function readEnrolment(
   const caSaid = wordsOf(answer) ?? `HTTP status ${status}`
   const later = { kind: 'transient', caSaid, retryAfterSeconds: retryAfter } as const
   if (status === 401 || status === 407) return { ...later, failure: 'credential_refused' }
-  // What is at that URL serves no such path, or not this method, or is another host.
+  // The server at that URL does not know the path, the method or the host.
   if (status === 404 || status === 405 || status === 421) return { ...later, failure: 'ca_error' }
   if (status === 408 || status === 429) return { ...later, failure: 'busy' }
   if (status === 503 && retryAfter !== null) return { kind: 'unknown', failure: 'busy', caSaid }

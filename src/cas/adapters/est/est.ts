@@ -18,35 +18,34 @@ interface EstDeps {
   readonly crypto: Crypto
 }
 
-/** How the connection proves itself; what its settings do not ask for is not shown. */
+/** The credentials of the connection. Only what its settings ask for is sent. */
 interface EstCredentials {
   readonly password: { readonly user: string; readonly password: string } | null
   readonly clientCertificate: ClientCertificate | null
 }
 
-/** The label of RFC 7030 section 3.2.2, as one segment of the path that is what it says. */
+/** The label of RFC 7030 section 3.2.2. It is one segment of a path and needs no encoding. */
 const label = /^(?!\.{1,2}$)[\w.-]{1,100}$/
 
-/** Whether a text can be the label of an EST path, which is what a routing rule's profile is here. */
+/** Whether a text can be a label in an EST path. The profile of a routing rule is such a label. */
 const isEstLabel = (text: string): boolean => label.test(text)
 
-/** No certificate request, so that the server judges the credential and goes no further: an empty SEQUENCE. */
+/** An empty SEQUENCE instead of a certificate request: the server judges the credential and stops. */
 const noRequest = 'MAA='
 
 const enrolmentHeaders = { 'content-type': 'application/pkcs10', 'content-transfer-encoding': 'base64' } as const
 
-/** More than a CA has above it. */
+/** A limit above the number of CAs in a chain. */
 const factsShown = 20
 
 /**
- * A server of RFC 7030 (EST). Every order is a `simpleenroll`, renewals too: a `simplereenroll` is authenticated with
- * the key of the old certificate, which only the device has. The password is sent along at once rather than after a
- * 401, and only where the connection is one that nobody else reads. The profile that a rule names is the label of the
- * path.
+ * A server of RFC 7030 (EST). Every order is a `simpleenroll`, renewals too: a `simplereenroll` needs the key of the
+ * old certificate, which only the device has. The password is sent at once, not after a 401, and only over a
+ * connection that nobody else can read. The profile of a rule is the label in the path.
  *
- * What waits at the CA is asked for by the identical request (section 4.2.3). EST has no way to revoke, and none to
- * learn what became of an order whose answer was lost but that same request: whether the server then gives the
- * certificate that it issued or issues another one, its operator has to know (`answersAgain`).
+ * To ask about an order that waits at the CA, the identical request is sent (section 4.2.3). EST cannot revoke. After
+ * a lost answer, only that same request can tell the outcome. Its operator must know whether the server then gives the
+ * same certificate or issues another one (`answersAgain`).
  *
  * Throws DomainError: `connection_unfit`.
  */
@@ -110,7 +109,7 @@ function basic(password: EstCredentials['password']): Readonly<Record<string, st
 
 const pathOf = (segment: string | null): string => (segment === null ? '' : `/${segment}`)
 
-/** As RFC 7030 appendix A.3 shows it, and as decoders want it that take no longer lines. */
+/** In lines, as RFC 7030 appendix A.3 shows it, because some decoders take no longer ones. */
 const inLines = (base64: string): string => `${base64.replaceAll(/.{64}(?=.)/g, '$&\r\n')}\r\n`
 
 function whyNotSent({ provedBy, profile }: CertificateOrder): CaOutcome | null {
@@ -126,8 +125,9 @@ function whyNotSent({ provedBy, profile }: CertificateOrder): CaOutcome | null {
 }
 
 /**
- * The CA's certificates, which a server shows to anybody; then whether it lets this service in, with what is no request.
- * Only its refusal of the credential counts there: how a server calls what it cannot read is its own affair.
+ * Reads the CA's certificates, which a server shows to anybody. Then checks with an invalid request whether the server
+ * lets this service in. Only a refusal of the credential counts there, because servers answer an invalid request in
+ * different ways.
  */
 async function check(crypto: Crypto, shown: CaAnswer, tryCredential: () => Promise<CaAnswer>): Promise<CaCheck> {
   if (shown.kind !== 'answer') return notReady(shown)

@@ -4,8 +4,8 @@ import type { CaAdapter } from '../contract.ts'
 import { clientKeyFields, defineKind } from '../kind.ts'
 
 /**
- * A CA that a person goes to: one that is offline, or a public one's portal. An order waits until an operator, who took
- * the CSR there, brings the certificate back; the same person has certificates revoked there.
+ * A CA that a person goes to: an offline one, or the portal of a public one. An operator takes the CSR there, and the
+ * order waits until the operator brings the certificate. The operator also has certificates revoked there.
  */
 export function createManualCa({ mailboxChallenge }: ManualSettings): CaAdapter {
   return {

@@ -4,7 +4,7 @@ import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
 import type { CaFailure } from '../contract.ts'
 import { jsonOf, said, textOf } from '../endpoint.ts'
 
-/** What step-ca answers, as version 0.19.0 writes it. */
+/** The answers of step-ca, as version 0.19.0 writes them. */
 
 const pem = z.string().max(50_000)
 const text = z.string().max(10_000)
@@ -30,38 +30,38 @@ const provisionersShape = z.object({
   nextCursor: text.nullish(),
 })
 
-/** Why step-ca did not do what it was asked for, and whether it is certain that it did not. */
+/** Why step-ca refused, and whether it certainly did not issue. */
 export interface StepCaRefusal {
   readonly kind: 'transient' | 'permanent' | 'unknown'
   readonly failure: CaFailure
   readonly caSaid: string | null
 }
 
-/** The certificate and what came with it, DER; null where the answer holds none. */
+/** The certificate and its chain, DER. Null if the answer holds none. */
 export function readSigned(answer: OutgoingAnswer): { certificate: Uint8Array; chain: Uint8Array[] } | null {
   const signed = answer.status === 201 ? signedShape.safeParse(jsonOf(answer)).data : undefined
   if (signed === undefined) return null
   const [certificate, ...more] = certificatesOfPem(signed.crt) ?? []
   if (certificate === undefined || more.length > 0) return null
   const { ca, certChain } = signed
-  // The chain begins with the certificate itself; before there were chains there was the issuing CA alone.
+  // The chain begins with the certificate itself. Older versions send only the issuing CA.
   const above = certChain?.slice(1) ?? (ca ? [ca] : [])
   const chain = above.length === 0 ? [] : certificatesOfPem(above.join('\n'))
   return chain === null ? null : { certificate, chain }
 }
 
-/** Whether step-ca says that it is well, or that it has done what it was asked for. */
+/** Whether step-ca answers that it is well, or that it is done. */
 export const isOk = (answer: OutgoingAnswer): boolean =>
   answer.status === 200 && okShape.safeParse(jsonOf(answer)).success
 
-/** One page of the provisioners; null where the answer is none. */
+/** One page of the provisioners. Null if the answer does not have that form. */
 export function readProvisioners(answer: OutgoingAnswer): z.output<typeof provisionersShape> | null {
   return answer.status === 200 ? (provisionersShape.safeParse(jsonOf(answer)).data ?? null) : null
 }
 
 /**
- * What an answer that is no success means for an order. step-ca refuses with 400, 401 and 403 before it signs; what
- * fails later is a 500, whose certificate may exist. An answer in another form is not step-ca's.
+ * What a refusal means for an order. step-ca refuses with 400, 401 and 403 before it signs. A later failure is a 500,
+ * and the certificate may exist. An answer in another form is not step-ca's.
  */
 export function readRefusal(answer: OutgoingAnswer): StepCaRefusal {
   const refused = refusedShape.safeParse(jsonOf(answer)).data
@@ -81,10 +81,10 @@ export function readRefusal(answer: OutgoingAnswer): StepCaRefusal {
   }
 }
 
-/** Whether an order was refused for its term alone. */
+/** Whether an order was refused only because of its term. */
 export const isTermTooLong = ({ status }: OutgoingAnswer, { caSaid }: StepCaRefusal): boolean =>
   status === 403 && /requested duration of \S+ is more than the authorized maximum/.test(caSaid ?? '')
 
-/** Whether a certificate was not revoked because it is. */
+/** Whether a certificate could not be revoked because it is revoked already. */
 export const isRevokedAlready = ({ status }: OutgoingAnswer, { caSaid }: StepCaRefusal): boolean =>
   status === 400 && /is already revoked/.test(caSaid ?? '')

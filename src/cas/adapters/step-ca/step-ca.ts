@@ -21,34 +21,35 @@ interface StepCaDeps {
   readonly random: Random
 }
 
-/** Everything that is done at one CA needs these. */
+/** What every call to one CA needs. */
 interface StepCa extends StepCaDeps {
   readonly settings: StepCaSettings
   readonly provisionerKey: Uint8Array
   readonly get: (path: string) => Promise<CaAnswer>
   readonly post: (path: string, body: unknown) => Promise<CaAnswer>
   readonly token: ReturnType<typeof createTokens>
-  /** What a token says it is for; step-ca compares it with its own names, without the port. */
+  /** The audience of a token. step-ca compares it with its own names, without the port. */
   readonly audience: (path: string) => string
 }
 
 /**
- * A step-ca server with a JWK provisioner whose key was made here (`provisionerJwk` is what its operator registers).
+ * A step-ca server with a JWK provisioner. The provisioner's key is made here; its operator registers
+ * `provisionerJwk`.
  *
  * What its operator has to know:
- * - A provisioner takes an X.509 template; the one that it has by itself is for TLS servers. For S/MIME:
+ * - A provisioner takes an X.509 template. Its default template is for TLS servers. For S/MIME:
  *   `{"subject":{},"sans":{{ toJson .SANs }},"extKeyUsage":["emailProtection"],"keyUsage":[…]}`, with `keyUsage`
  *   `digitalSignature` for the use `sign`, `keyEncipherment` (RSA) or `keyAgreement` (EC) for `encrypt`, both for
- *   `dual`. The use stands in the template's `.Insecure.User.use`, and
- *   `{{ if typeIs "*rsa.PublicKey" .Insecure.CR.PublicKey }}` tells the kinds of key apart. Or there is a provisioner for
- *   each use, all with the same key: where a routing rule names a profile, that is the name of the provisioner.
- * - The longest term is 24 hours unless the claim `maxTLSCertDuration` says more. An order for longer than that is
- *   refused before anything is signed, and is then sent without a term: the CA's usual one is never above its longest.
- * - `.Insecure.CR` in a template takes what the device wrote, so requests with more than the mailbox are refused here.
- * - Revoking is passive: step-ca ends renewals, and publishes nothing but where it is set up for revocation lists.
- * - A mailbox beyond ASCII cannot be certified (no SmtpUTF8Mailbox), nor can X25519 and brainpool keys.
+ *   `dual`. The template sees the use as `.Insecure.User.use`, and tells the kinds of key apart by `{{ if typeIs
+ *   "*rsa.PublicKey" .Insecure.CR.PublicKey }}`. Or there is one provisioner for each use, all with the same key. The
+ *   profile of a routing rule is the name of a provisioner.
+ * - The longest term is 24 hours, unless the claim `maxTLSCertDuration` says more. An order for a longer term is
+ *   refused before the signature. It is then sent without a term: the CA's usual term is never above its longest.
+ * - `.Insecure.CR` in a template holds what the device wrote. So requests with more than the mailbox are refused here.
+ * - Revoking is passive: step-ca ends renewals. It publishes nothing, unless it is set up for revocation lists.
+ * - It cannot certify a mailbox beyond ASCII (no SmtpUTF8Mailbox), nor X25519 and brainpool keys.
  *
- * Nothing tells what became of an order whose answer was lost, and an order that is sent again is signed again.
+ * step-ca cannot tell the outcome of an order whose answer was lost, and signs an order again that is sent again.
  */
 export function createStepCa(
   deps: StepCaDeps,
@@ -96,7 +97,7 @@ async function submit(ca: StepCa, order: CertificateOrder): Promise<CaOutcome> {
   return outcomeOf(ca, await sign(ca, order, {}))
 }
 
-/** Each time with a token of its own, for the CA takes none twice. */
+/** Each call has a token of its own, because the CA takes none twice. */
 async function sign(ca: StepCa, order: CertificateOrder, term: { readonly notAfter?: string }): Promise<CaAnswer> {
   const { address } = order.mailbox
   const path = '/1.0/sign'
@@ -118,7 +119,7 @@ function outcomeOf({ clock }: StepCa, called: CaAnswer): CaOutcome {
   return { ...readRefusal(called.answer), retryAfterSeconds: retryAfterSeconds(called.answer, clock()) }
 }
 
-/** Revocation is kept by the serial number as it is written here, in decimal. */
+/** step-ca stores a revocation under the serial number as it is written here, in decimal. */
 async function revoke(ca: StepCa, { certificate, reason }: CaRevocation): Promise<CaRevocationOutcome> {
   const serial = toInteger(parseCertificate(certificate).serialNumber).toString()
   const path = '/1.0/revoke'
@@ -133,15 +134,15 @@ async function revoke(ca: StepCa, { certificate, reason }: CaRevocation): Promis
   const refusal = readRefusal(called.answer)
   if (isOk(called.answer) || isRevokedAlready(called.answer, refusal)) return { kind: 'confirmed' }
   const { kind, failure, caSaid } = refusal
-  // 501: a step-ca without a database keeps no revocations.
+  // 501: without a database, step-ca stores no revocations.
   if (kind === 'permanent' || called.answer.status === 501) return { kind: 'permanent', failure, caSaid }
   return { kind: 'transient', failure, caSaid, retryAfterSeconds: retryAfterSeconds(called.answer, ca.clock()) }
 }
 
-/** More pages than there are provisioners to fill them. */
+/** A limit above the pages of any list of provisioners. */
 const pagesAtMost = 20
 
-/** Whether the CA is well and knows the provisioner with the key of this connection; it tells that to everybody. */
+/** Checks that the CA is well and that its provisioner has this connection's key. step-ca tells this to everybody. */
 async function check(ca: StepCa): Promise<CaCheck> {
   const health = await ca.get('/health')
   if (health.kind !== 'answer') return notReady(health)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { toBase64, toBufferSource } from '../../../pki/encoding.ts'
 import { randomId, type Clock, type Random } from '../../../ports/runtime.ts'
 
-/** The public key of a provisioner, as step-ca's configuration wants it (RFC 7517), with its thumbprint as key id. */
+/** The public key of a provisioner, in the form of step-ca's configuration (RFC 7517). Its thumbprint is the key id. */
 export interface ProvisionerJwk {
   readonly use: 'sig'
   readonly kty: 'EC'
@@ -25,7 +25,7 @@ const base64UrlOfText = (text: string): string => base64Url(new TextEncoder().en
 const sha256 = async (crypto: Crypto, bytes: Uint8Array): Promise<Uint8Array> =>
   new Uint8Array(await crypto.subtle.digest('SHA-256', toBufferSource(bytes)))
 
-/** The public part of a provisioner's key (PKCS#8 of a P-256 key). Rejects as Web Crypto does for any other key. */
+/** The public part of a provisioner's key (PKCS#8 of a P-256 key). Rejects any other key as Web Crypto does. */
 export async function provisionerJwk(crypto: Crypto, pkcs8: Uint8Array): Promise<ProvisionerJwk> {
   const key = await crypto.subtle.importKey('pkcs8', toBufferSource(pkcs8), p256, true, ['sign'])
   const { kty, crv, x, y } = publicPart.parse(await crypto.subtle.exportKey('jwk', key))
@@ -34,22 +34,22 @@ export async function provisionerJwk(crypto: Crypto, pkcs8: Uint8Array): Promise
   return { use: 'sig', kty, kid: base64Url(thumbprint), crv, alg: 'ES256', x, y }
 }
 
-/** step-ca takes a token for as long as a minute before and after its term; nothing here is in need of more. */
+/** How long a token holds. step-ca allows one minute more before and after. */
 const tokenSeconds = 5 * 60
 
-/** What one token is good for. */
+/** What one token allows. */
 export interface TokenPurpose {
   /** The provisioner, by its name. */
   readonly issuer: string
   readonly audience: string
   readonly subject: string
-  /** The names that may be certified with it; none to revoke. */
+  /** The names to certify. Missing: the token revokes. */
   readonly names?: readonly string[]
-  /** The request (DER) that alone may be certified with it; CAs that do not know of this pass over it. */
+  /** The only request (DER) that may be certified with it. Older CAs ignore this. */
   readonly csr?: Uint8Array
 }
 
-/** Makes one-time tokens of a provisioner: JWTs (RFC 7519) with ES256. The key is taken in once. */
+/** Makes one-time tokens of a provisioner: JWTs (RFC 7519) with ES256. The key is imported once. */
 export function createTokens(
   { clock, crypto, random }: { readonly clock: Clock; readonly crypto: Crypto; readonly random: Random },
   pkcs8: Uint8Array,

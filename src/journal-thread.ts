@@ -16,8 +16,8 @@ import { LookupWriter } from './query-log/lookup-writer.ts'
 import { CheckInWriter } from './reports/check-in-writer.ts'
 
 /**
- * The journal's thread: takes one group at a time, commits it, and only then answers. The main thread collects the next
- * group meanwhile, so that one `fsync` serves all that arrived during the last.
+ * The journal's thread. It takes one group, commits it, and only then answers. Meanwhile the main thread collects the
+ * next group, so one `fsync` serves all that came during the last.
  */
 
 const { file } = z.object({ file: z.string() }).parse(workerData)
@@ -36,7 +36,7 @@ const writing = {
 const lookups = new LookupWriter(writing, () => randomInt(2 ** 32))
 const checkIns = new CheckInWriter(writing)
 
-/** The engine's own words: the main thread makes the port's error of them again. */
+/** The engine's message. The main thread turns it into the port's error again. */
 const rootMessage = (error: unknown): string => {
   if (!(error instanceof Error)) return 'unknown failure'
   return error.cause instanceof Error ? error.cause.message : error.message
@@ -45,7 +45,10 @@ const rootMessage = (error: unknown): string => {
 /** One member of the group failed while all ran without savepoints. */
 class MemberFailed extends Error {}
 
-/** Runs each member, apart from the others or not; what fails apart is noted, and `undo` is called. */
+/**
+ * Runs each member, with or without a savepoint of its own (`apart`). With one, a failure is noted and `undo` is
+ * called.
+ */
 const members = <T>(
   items: readonly T[],
   apart: boolean,
@@ -104,7 +107,7 @@ function writeGroup({ at, ...group }: JournalGroup, apart: boolean): CommittedGr
   return { changes, batchFailures, lookupFailures, checkInFailures, spent }
 }
 
-/** What is counted in memory must not outlive a transaction that is not committed. */
+/** Writes a group. If the transaction is not committed, the counts in memory are taken back. */
 const attempt = (group: JournalGroup, apart: boolean): CommittedGroup => {
   lookups.begin()
   checkIns.begin()
@@ -117,7 +120,10 @@ const attempt = (group: JournalGroup, apart: boolean): CommittedGroup => {
   }
 }
 
-/** Members are written without savepoints, which cost as much as a row; only where one fails all are written again, apart. */
+/**
+ * Writes without savepoints first, because each costs as much as a row. If a member fails, all are written again, each
+ * with its own.
+ */
 const commit = (group: JournalGroup): JournalAnswer => {
   try {
     try {

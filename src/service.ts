@@ -33,7 +33,7 @@ import { createRegistrationRoom } from './registration/room.ts'
 import { createReportsRoom } from './reports/room.ts'
 import { createStandardsRoom } from './standards/room.ts'
 
-/** What a runtime gives: every effect that the rooms may have. */
+/** Everything that a runtime provides: all effects that the rooms may have. */
 export interface Adapters {
   readonly main: Database
   readonly journal: Journal
@@ -44,7 +44,7 @@ export interface Adapters {
   readonly mailer: Mailer
   readonly outgoing: OutgoingHttps
   readonly crypto: Crypto
-  /** What computes on brainpool curves, which Web Crypto lacks; null where the runtime has nothing. */
+  /** Computes on brainpool curves, which Web Crypto does not have. Null if the runtime cannot. */
   readonly brainpool: Crypto | null
   readonly random: Random
   readonly clock: Clock
@@ -53,44 +53,44 @@ export interface Adapters {
   readonly connectionOf: ConnectionOf
   /** Other databases whose columns must be declared, such as the keys on Workers. */
   readonly otherDatabases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
-  /** What makes the service usable but not as it should be; shown by `/readyz`. */
+  /** Warnings of the runtime, shown by `/readyz`: the service works, but not as it should. */
   readonly warnings: () => readonly string[]
-  /** What renders the figures; null where the runtime has none. */
+  /** Renders the figures. Null if the runtime has none. */
   readonly exposition: Exposition | null
   /** Figures of the runtime itself. */
   readonly gauges: () => readonly Gauge[]
 }
 
-/** What was done so that an older copy of the data fits into the present. */
+/** What was done to bring an older copy of the data up to the present. */
 interface AfterRestore {
   readonly mailsGivenUp: number
   /** Null where no list was given. */
   readonly revocations: AdoptedList | null
 }
 
-/** The service: one HTTP face, jobs, declarations and invariants, whatever the runtime. */
+/** The service on any runtime: one HTTP face, jobs, declarations and invariants. */
 export interface Service {
   readonly fetch: (request: Request, env?: object) => Response | Promise<Response>
   readonly jobs: readonly Job[]
   readonly personalData: readonly TableDeclaration[]
-  /** Resolves to every broken invariant, in words; empty where all hold. */
+  /** Resolves to every broken invariant, in words. Empty if all hold. */
   check(): Promise<string[]>
   readonly verifyAudit: AuditRoom['verify']
-  /** What makes it usable but not as it should be, each with what to do, as `/readyz` shows it. */
+  /** All warnings, as `/readyz` shows them, each with what to do. */
   warnings(): Promise<readonly string[]>
-  /** The PKI_URL that the CA's own certificate names, which may be an older one; it must go on being served. */
+  /** The PKI_URL in the CA's own certificate. It may be an older one, and must stay reachable. */
   readonly namedPkiUrl: string
   /**
-   * What an older copy of the data must not do: send mails of which nobody knows whether they were sent since, and show
-   * revocation lists that the world has seen the successors of. `revocationList` is the newest of those, where somebody
-   * kept it: what it names is revoked again. Throws `RevocationListRefused`.
+   * Prepares an older copy of the data for use. It gives up queued mails, because nobody knows whether they were sent
+   * since. It issues new revocation lists, because the world knows newer ones than the copy has. `revocationList`: the
+   * newest of those, if somebody kept it; what it names is revoked again. Throws `RevocationListRefused`.
    */
   afterRestore(backup: string, revocationList: Uint8Array | null): Promise<AfterRestore>
-  /** How the command line becomes an administrator over the service's own files. */
+  /** How the command line acts as an administrator on the service's own files. */
   readonly administration: Pick<Authentication, 'localOperator'>
 }
 
-/** Within the patience of people and of proxies; who asks a CA that takes longer is told to ask again. */
+/** How long a caller waits for a CA. People and proxies wait that long; after it, the caller is told to ask again. */
 const patienceMilliseconds = 8_000
 
 const profileOf = (config: Config): CertificateProfile => {
@@ -105,7 +105,7 @@ const runChecks = async (checks: readonly Check[]): Promise<string[]> => {
   return found
 }
 
-/** What the rooms warn of. One that cannot tell says so, and the others are heard all the same. */
+/** The warnings of all rooms. A room that fails adds a warning, and the others are still heard. */
 const warningsOf = async (rooms: readonly Room[], events: Events): Promise<string[]> => {
   const found: string[] = []
   for (const room of rooms) {

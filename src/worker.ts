@@ -19,9 +19,9 @@ import { createLogInTables } from './query-log/budgets/log-in-tables.ts'
 import { createCheckInsInTables } from './reports/check-in.ts'
 import { createService, type Service } from './service.ts'
 
-/** The Worker's entry: the same rooms over D1, waking with the first request of an isolate. */
+/** The entry of the Worker: the same rooms over D1. An isolate opens the service with its first request. */
 
-/** What Cloudflare calls it. `waitUntil` lets work go on after an answer. */
+/** The context of a call. `waitUntil` lets work go on after the answer. */
 interface ExecutionContext {
   waitUntil(promise: Promise<unknown>): void
 }
@@ -55,7 +55,7 @@ const variables = (environment: Environment): Record<string, string> => {
   return texts
 }
 
-/** The request or event in whose time background work may run. */
+/** The call in whose time background work runs. */
 const execution = new AsyncLocalStorage<ExecutionContext>()
 
 class WorkerBackground implements Background {
@@ -72,8 +72,8 @@ class WorkerBackground implements Background {
 }
 
 /**
- * How a client came: the scheme of the URL tells, and forwarding headers are ignored. The app answers plain HTTP only
- * on a loopback host in development, and under the host of PKI_URL.
+ * How a client came. The scheme of the URL says it, and forwarding headers are ignored. The app answers plain HTTP
+ * only on a loopback host in development, and under the host of PKI_URL.
  */
 const connectionOf =
   (config: Config) =>
@@ -104,7 +104,7 @@ async function open(environment: Environment): Promise<{ service: Service; event
   const keys = await openKeyRing({
     dataKey: config.dataKey,
     storage: new KeyRingDatabase(keysDatabase, clock),
-    // A database without a CA has never served anybody, so nothing in it is sealed yet.
+    // Without a CA, the database has never served anybody, so nothing in it is sealed yet.
     mayCreate: (await readAuthorities(main)).length === 0,
   })
   const journal = new JournalShards(shards, sha256)
@@ -142,8 +142,9 @@ async function open(environment: Environment): Promise<{ service: Service; event
 let opened: { service: Service; events: Events } | null = null
 
 /**
- * Opens one service per isolate, and keeps it once it is open. The promise of an opening is never kept: it belongs to
- * one request, and never settles if that request is cancelled. If two requests both open the service, it does no harm.
+ * Opens one service for each isolate, and keeps it once it is open. The promise of opening is not kept: it belongs to
+ * one request, and never settles if that request is cancelled. Two requests may both open the service; that does no
+ * harm.
  */
 const openOnce = async (environment: Environment): Promise<{ service: Service; events: Events }> => {
   if (opened !== null) return opened

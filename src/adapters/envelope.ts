@@ -8,12 +8,12 @@ const envelopeVersion = 1
 const nonceLength = 12
 const tagLength = 16
 
-/** Random bytes drawn in blocks: one system call for some hundreds of nonces. */
+/** Random bytes, drawn in blocks: one system call for some hundreds of nonces. */
 class NonceSource {
   readonly #block = new Uint8Array(4_080)
   #used = this.#block.length
 
-  /** A view that the next draws may overwrite: use it at once. */
+  /** A nonce, as a view that later calls overwrite. Use it at once. */
   next(): Uint8Array {
     if (this.#used === this.#block.length) {
       randomFillSync(this.#block)
@@ -27,11 +27,11 @@ class NonceSource {
 
 const nonces = new NonceSource()
 
-/** What an envelope is bound to; NUL cannot occur in any part. */
+/** The additional data of an envelope. NUL cannot occur in any of its parts. */
 const additionalData = (place: Place, keyId: string): Buffer =>
   Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`)
 
-/** Seals into one buffer: this stands on the lookup path, where every further one is allocated and collected. */
+/** Seals into one buffer, because lookups do it and each further buffer costs allocation and collection. */
 export const sealWith = (key: KeyObject, keyId: string, place: Place, plaintext: Uint8Array | string): Uint8Array => {
   const nonce = nonces.next()
   const cipher = createCipheriv('aes-256-gcm', key, nonce)

@@ -8,19 +8,19 @@ import { DomainError } from '../errors.ts'
 import { OpenAnswers } from './open-answers.ts'
 import { refusalOfParserError, refuseSocket, type ProblemOf } from './socket-refusals.ts'
 
-/** How much of a listener one client may have, and for how long. */
+/** How much of a listener one client may use, and how long. */
 export interface ListenerLimits {
-  /** Until the header fields are there, and for a TLS handshake. */
+  /** From the connection to the end of the header fields; also the limit of a TLS handshake. */
   readonly headersMilliseconds: number
-  /** Until the whole request is there. */
+  /** From its beginning to the end of the request. */
   readonly requestMilliseconds: number
-  /** Until the whole answer is taken, from its first byte. */
+  /** From the first byte of the answer until the client has taken all of it. */
   readonly answerMilliseconds: number
-  /** How long a kept-alive connection may be idle; longer than reverse proxies keep theirs. */
+  /** How long a kept-alive connection may be idle. Longer than reverse proxies keep theirs. */
   readonly keepAliveMilliseconds: number
-  /** How often the times are looked at. */
+  /** How often these times are checked. */
   readonly lookMilliseconds: number
-  /** Connections at once; more are closed as they come. */
+  /** The most connections at once. Further ones are closed at once. */
   readonly connections: number
 }
 
@@ -33,10 +33,10 @@ export const defaultLimits: ListenerLimits = {
   connections: 2_000,
 }
 
-/** Node's own default, said aloud because the API documents it. */
+/** Node's default. It stands here because the API documents it. */
 const headerBytesAllowed = 16 * 1_024
 
-/** What a listener tells the service beside the request. */
+/** What a listener tells the service besides the request. */
 export interface ListenerBindings {
   /** The address at the other end of the socket. */
   readonly peer: string
@@ -49,9 +49,9 @@ type Answer = (request: Request, bindings: ListenerBindings) => Response | Promi
 interface ListenerOptions {
   readonly host: string
   readonly port: number
-  /** The setting that the port comes from, for the words of a refusal. */
+  /** The setting of the port, for messages. */
   readonly portSetting: 'PORT' | 'PKI_PORT'
-  /** The host of requests that name none, as HTTP/1.0 allows. */
+  /** The host for requests without one, which HTTP/1.0 allows. */
   readonly hostname: string
   /** Null: plain HTTP. */
   readonly tls: SecureContextOptions | null
@@ -59,7 +59,7 @@ interface ListenerOptions {
   readonly problemOf: ProblemOf
 }
 
-/** How long a kept-alive connection may stay idle in a shutdown: a busy client's next request comes within it. */
+/** How long a kept-alive connection may be idle during a shutdown. A busy client sends its next request sooner. */
 const idleMilliseconds = 250
 
 const createServer = ({ tls, limits }: ListenerOptions): Server | HttpsServer => {
@@ -69,19 +69,19 @@ const createServer = ({ tls, limits }: ListenerOptions): Server | HttpsServer =>
     keepAliveTimeout: limits.keepAliveMilliseconds,
     connectionsCheckingInterval: limits.lookMilliseconds,
     maxHeaderSize: headerBytesAllowed,
-    // Node's own refusal would have no body.
+    // Node's own refusal has no body.
     requireHostHeader: false,
   }
   if (tls === null) return createHttpServer(options)
   return createHttpsServer({ ...options, ...tls, handshakeTimeout: limits.headersMilliseconds })
 }
 
-/** One socket that listens for HTTP, or HTTPS, with the limits and the shutdown that clients meet. */
+/** One listening socket for HTTP or HTTPS, with the limits of clients and an orderly shutdown. */
 export class HttpListener {
   readonly #server: Server | HttpsServer
   readonly #options: ListenerOptions
   readonly #answers = new OpenAnswers()
-  /** Connections on which HTTP is spoken: with TLS, those whose handshake is done. */
+  /** The connections that speak HTTP: with TLS, those after their handshake. */
   readonly #speaking = new WeakSet<Duplex>()
   readonly #refused = new WeakSet<Duplex>()
   readonly #look: NodeJS.Timeout
@@ -96,11 +96,11 @@ export class HttpListener {
     const server = createServer(options)
     this.#server = server
     server.maxConnections = options.limits.connections
-    // Bounded by their bytes alone: of what comes beyond a number Node says nothing, and a forwarding header that a
-    // proxy adds stands at the end.
+    // Only the bytes of headers are limited. Node silently drops headers beyond a number, and the forwarding header of
+    // a proxy is the last one.
     server.maxHeadersCount = 0
     server.on('request', (incoming, outgoing) => this.#take(incoming, outgoing))
-    // RFC 9110 10.1.1: an expectation that is not known may be ignored.
+    // RFC 9110 10.1.1: an unknown expectation may be ignored.
     server.on('checkExpectation', (incoming, outgoing) => this.#take(incoming, outgoing))
     server.on(options.tls === null ? 'connection' : 'secureConnection', (socket: Duplex) => this.#speaking.add(socket))
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#refuse(error, socket))
@@ -111,7 +111,7 @@ export class HttpListener {
     this.#look.unref()
   }
 
-  /** Binds the port. Rejects with what to set where it is taken. Requests wait until `answerWith`. */
+  /** Binds the port. Rejects with what to set if it is taken. Requests wait until `answerWith`. */
   static async open(options: ListenerOptions): Promise<HttpListener> {
     const listener = new HttpListener(options)
     try {
@@ -127,14 +127,14 @@ export class HttpListener {
     return this.#address().port
   }
 
-  /** Where it listens, without a slash at the end. */
+  /** Its URL, without a slash at the end. */
   get url(): string {
     const { family, address, port } = this.#address()
     const scheme = this.#options.tls === null ? 'http' : 'https'
     return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
   }
 
-  /** What was refused since the last call: connections beyond the limit, and readers that took too long. */
+  /** Counts since the last call: connections beyond the limit, and readers that were too slow. */
   takeRefused(): { connections: number; readers: number } {
     const refused = { connections: this.#dropped, readers: this.#cut }
     this.#dropped = 0
@@ -142,7 +142,7 @@ export class HttpListener {
     return refused
   }
 
-  /** Answers what comes, and what has come. */
+  /** Answers all requests, including those that have already come. */
   answerWith(answer: Answer): void {
     const { hostname, portSetting, problemOf, tls } = this.#options
     const facts = { encrypted: tls !== null, pkiOnly: portSetting === 'PKI_PORT' }
@@ -154,14 +154,14 @@ export class HttpListener {
     for (const [incoming, outgoing] of this.#early.splice(0)) this.#take(incoming, outgoing)
   }
 
-  /** New connections get this certificate; those that are open keep theirs. */
+  /** Uses this certificate for new connections. Open ones keep theirs. */
   replaceCertificate(tls: SecureContextOptions): void {
     if ('setSecureContext' in this.#server) this.#server.setSecureContext(tls)
   }
 
   /**
-   * Stops accepting and resolves when every connection has ended: the busy ones after an answer that says so, the idle
-   * ones after a moment, all of them after `withinMilliseconds`.
+   * Stops accepting. Resolves when every connection has ended: busy ones after an answer that says so, idle ones after
+   * a moment, all others after `withinMilliseconds`.
    */
   async drain(withinMilliseconds: number): Promise<void> {
     const closed = this.#stopAccepting()
@@ -177,7 +177,7 @@ export class HttpListener {
     clearInterval(this.#look)
   }
 
-  /** Closes at once, whatever is under way: for a start that fails. */
+  /** Closes everything at once, when the start fails. */
   async abandon(): Promise<void> {
     const closed = this.#stopAccepting()
     this.#server.closeAllConnections()
@@ -187,7 +187,7 @@ export class HttpListener {
 
   #stopAccepting(): Promise<void> {
     return new Promise((resolve) => {
-      // Not the close() of the HTTP server: that one closes idle connections at once, with what is being sent on them.
+      // The close() of the HTTP server would close idle connections at once, and lose what is being sent on them.
       NetServer.prototype.close.call(this.#server, () => resolve())
     })
   }
@@ -206,7 +206,7 @@ export class HttpListener {
         reject(cause.code === 'EADDRINUSE' ? new Error(taken, { cause }) : cause)
       })
       this.#server.listen(port, host, () => {
-        // A connection that the system could not hand over is one that was dropped, and no end of the service.
+        // A connection that the system could not hand over is one dropped connection. The service goes on.
         this.#server.on('error', () => (this.#dropped += 1))
         resolve()
       })
@@ -219,7 +219,7 @@ export class HttpListener {
       this.#early.push([incoming, outgoing])
       return
     }
-    // RFC 9112 3.2: without a Host there is no HTTP/1.1 request. HTTP/1.0 had none.
+    // RFC 9112 3.2: an HTTP/1.1 request has a Host. HTTP/1.0 had none.
     if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') {
       this.#refuse(new Error('no Host'), incoming.socket)
       return
@@ -227,7 +227,7 @@ export class HttpListener {
     this.#answers.handle(incoming, outgoing, answer)
   }
 
-  /** What to tell a client whose bytes make no request, or none in time (RFC 9112, 9.5). */
+  /** Answers a client whose bytes are no request, or came too late (RFC 9112, 9.5). */
   #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (this.#refused.has(socket)) return
     this.#refused.add(socket)
@@ -239,10 +239,10 @@ export class HttpListener {
   }
 }
 
-/** A connection on which nothing has come is closed without a word: nothing was asked. */
+/** A connection without any bytes is closed without an answer. */
 const isSilent = (socket: Duplex & Partial<Pick<Socket, 'bytesRead'>>): boolean => socket.bytesRead === 0
 
-/** What the request's URL is refused for before the service sees it. */
+/** The refusal of a URL that the service never sees. */
 const toRefusal = (error: unknown): unknown =>
   error instanceof RequestError
     ? new DomainError('malformed_http', 'Send a path and a Host that make a URL.', { cause: error })

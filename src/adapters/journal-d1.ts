@@ -15,7 +15,7 @@ export class JournalShards implements Journal {
     this.#sha256 = sha256
   }
 
-  /** The number of shards is part of the installation: changing it strands the lookups logged before. */
+  /** The number of shards must stay: after a change, lookups that were logged before are not found. */
   shard(asker: string): Database {
     const digest = this.#sha256(encoder.encode(asker))
     const number = new DataView(digest.buffer, digest.byteOffset).getUint32(0)

@@ -3,16 +3,18 @@ import { payerText, type LookedUpAddress, type LookupEntry, type PackedLookup } 
 import type { JournalKeys } from './day-keys.ts'
 
 /**
- * What passes between the main thread and the journal's. The structured clone of a group of commands costs four times
- * as much as that of the same content in a few flat lists (3.9 against 0.9 µs a lookup), and a blob that is a view
- * on a shared buffer would take the whole buffer with it.
+ * The messages between the main thread and the journal's thread. They are a few flat lists: structured clone of the
+ * same content as nested commands costs four times as much (3.9 instead of 0.9 µs a lookup). A blob that is a view on
+ * a shared buffer would copy the whole buffer.
  */
 
 /** A group of batches, packed by `packGroup`. */
 export interface PackedGroup {
   /** Each statement once. */
   readonly texts: readonly string[]
-  /** For each batch the number of its commands, and for each of these the index of its text and its count of values. */
+  /**
+   * For each batch: the number of its commands; for each command: the index of its text and the number of its values.
+   */
   readonly layout: readonly number[]
   /** The values of all commands; `undefined` stands for the next blob. */
   readonly values: readonly (Exclude<SqlValue, Uint8Array> | undefined)[]
@@ -23,13 +25,18 @@ export interface PackedGroup {
 
 /** Lookups, packed by `packLookups`. */
 export interface PackedLookups {
-  /** For each lookup its payer; and for each of its addresses the address and the matching key, empty where it is the same. */
+  /**
+   * For each lookup: its payer; for each of its addresses: the address and the matching key (empty if it is the same).
+   */
   readonly texts: readonly string[]
-  /** For each lookup how many limits it has, these, how many addresses it has, and for each of these 1 where it was found. */
+  /**
+   * For each lookup: the number of its limits, the limits, the number of its addresses, and for each address 1 if it
+   * was found.
+   */
   readonly numbers: readonly number[]
 }
 
-/** What one transaction writes: batches of commands, then lookups and check-ins, all of one time. */
+/** What one transaction writes: batches of commands, then lookups, then check-ins, all at one time. */
 export interface JournalGroup {
   /** UTC milliseconds. */
   readonly at: number
@@ -42,28 +49,28 @@ export interface JournalGroup {
 /** From the main thread. */
 export type JournalRequest =
   | { readonly group: JournalGroup }
-  /** The keys of the day; they come before the first group of that day with a lookup or a check-in. */
+  /** The keys of the day. They come before the first group of that day with a lookup or a check-in. */
   | { readonly keys: JournalKeys }
-  /** The day whose lookups are to be remembered before one comes. */
+  /** Asks the thread to read the lookups of this day before one comes. */
   | { readonly warm: number }
-  /** What is counted otherwise than the log of the day of `faultsAt` says. */
+  /** Asks for the faults of the budgets on this day. */
   | { readonly faultsAt: number }
   | { readonly close: true }
 
-/** One of a group that was not written: its place among those of its kind. */
+/** A member that was not written, by its index among those of its kind. */
 export interface MemberFailure {
   readonly index: number
   readonly message: string
 }
 
-/** What became of a group that was committed. */
+/** The results of a committed group. */
 export interface CommittedGroup {
-  /** What each command of the batches changed, in order, those of the batches that failed left out. */
+  /** The number of changed rows of each command, in order, without the batches that failed. */
   readonly changes: readonly number[]
   readonly batchFailures: readonly MemberFailure[]
   readonly lookupFailures: readonly MemberFailure[]
   readonly checkInFailures: readonly MemberFailure[]
-  /** Lookups that passed a budget, and the indexes of the scopes. */
+  /** Lookups beyond a budget, and the indexes of their spent scopes. */
   readonly spent: readonly { readonly index: number; readonly scopes: readonly number[] }[]
 }
 
@@ -154,7 +161,7 @@ export function packGroup(batches: readonly (readonly Command[])[]): PackedGroup
   }
 }
 
-/** Takes a packed group apart, from its start to its end. Plain loops: this runs once for every value logged. */
+/** Reads a packed group from start to end. Plain loops, because this runs for every logged value. */
 class Unpacking {
   readonly #packed: PackedGroup
   #place = 0
@@ -197,7 +204,7 @@ class Unpacking {
   }
 }
 
-/** The batches that were packed. Their blobs are views on the message. */
+/** Unpacks batches. Their blobs are views on the message. */
 export function unpackGroup(packed: PackedGroup): Command[][] {
   const unpacking = new Unpacking(packed)
   const batches: Command[][] = []

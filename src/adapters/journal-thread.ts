@@ -16,7 +16,7 @@ import type { KeyRing } from './key-ring.ts'
 import { openSqliteFile, SqliteReader } from './sqlite.ts'
 import type SqliteDatabase from 'better-sqlite3'
 
-/** How many members may wait for the thread: beyond it the journal is refusing work, not queueing it. */
+/** How many members may wait for the thread. Beyond that the journal refuses work. */
 const waitingAllowed = 20_000
 
 const dayMilliseconds = 86_400_000
@@ -27,7 +27,7 @@ interface Waiting<Input, Result> {
   readonly reject: (error: unknown) => void
 }
 
-/** What is waiting for the thread, or is with it. */
+/** The members that wait for the thread, or are with it. */
 class Group {
   readonly batches: Waiting<readonly Command[], Outcome[]>[] = []
   readonly lookups: Waiting<LookupEntry, void>[] = []
@@ -41,7 +41,7 @@ class Group {
     for (const { reject } of [...this.batches, ...this.lookups, ...this.checkIns]) reject(error)
   }
 
-  /** Gives each member of a committed group its outcome or its failure. */
+  /** Settles each member of a committed group with its result or its failure. */
   settle({ changes, batchFailures, lookupFailures, checkInFailures, spent }: CommittedGroup): void {
     rejectEach(this.batches, batchFailures, (message) => portError(new Error(message)))
     rejectEach(this.lookups, lookupFailures, (message) => new JournalUnavailable(message))
@@ -75,16 +75,13 @@ const rejectEach = (
 interface ThreadOptions {
   readonly keys: KeyRing
   readonly clock: Clock
-  /**
-   * Reads the lookups of the day before one comes, which takes about a second for a million of them. What is to be written
-   * waits for it, and so does `/readyz`. A command that makes no lookup does without.
-   */
+  /** Whether to read the lookups of the day at the start. A command that makes no lookup does not need them. */
   readonly warm?: boolean
 }
 
 /**
- * The journal on Node: one file, written by one thread with group commit, read here through a connection of its own.
- * The file must exist with its schema.
+ * The journal on Node: one file. One thread writes it with group commit; this side reads through a connection of its
+ * own. The file must exist with its schema.
  */
 export class JournalThread implements Journal, Database, LookupLog, CheckIns {
   readonly #worker: Worker
@@ -194,7 +191,7 @@ export class JournalThread implements Journal, Database, LookupLog, CheckIns {
     return new Promise(add)
   }
 
-  /** One group a turn of the event loop, and one in flight: what arrives meanwhile forms the next. */
+  /** At most one group each turn of the event loop, and one in flight. What comes meanwhile forms the next group. */
   #planFlush(): void {
     if (this.#flushPlanned || this.#committing !== null) return
     this.#flushPlanned = true

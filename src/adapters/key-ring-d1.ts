@@ -16,7 +16,7 @@ export class KeyRingDatabase implements RingStorage {
     return this.#database.all(query({ id: text, wrapped: blob }, `SELECT id, wrapped FROM key_ring ORDER BY id`))
   }
 
-  /** Two isolates may both find an entry missing. The first insert wins, and both use it. */
+  /** Two isolates may find an entry missing at once. The first insert wins, and both use it. */
   async add(entry: RingEntry): Promise<RingEntry> {
     await this.#database.batch([
       command(

@@ -13,9 +13,9 @@ import { indexLength, KeyedIndex, type JournalKeys } from './day-keys.ts'
 import { keyIdOf, openWith, sealWith } from './envelope.ts'
 
 /**
- * The key ring: `DATA_KEY` wraps one secret for the main database and one for each month of the journal; every key
- * in use is derived from them by HKDF-SHA-256 (RFC 5869), one per purpose. Works on Node and on Workers, where
- * `node:crypto` is part of the runtime; there, ciphers take bytes only, hence the buffers.
+ * The key ring. `DATA_KEY` wraps one secret for the main database and one for each month of the journal. Every key in
+ * use is derived from these by HKDF-SHA-256 (RFC 5869), one for each purpose. It works on Node and on Workers, whose
+ * `node:crypto` takes only bytes; hence the buffers.
  */
 
 /** One secret of the ring, wrapped by `DATA_KEY`. */
@@ -25,14 +25,14 @@ export interface RingEntry {
   readonly wrapped: Uint8Array
 }
 
-/** Where the ring lies: a file on Node, a third D1 database on Workers. */
+/** The storage of the ring: a file on Node, a database of its own on Workers. */
 export interface RingStorage {
   load(): Promise<readonly RingEntry[]>
-  /** Adds an entry unless its id is there; returns the one that is there afterwards. */
+  /** Adds an entry unless its id exists. Returns the entry that is stored afterwards. */
   add(entry: RingEntry): Promise<RingEntry>
 }
 
-/** The ring does not fit: another `DATA_KEY`, or a damaged ring. */
+/** The ring cannot be opened: it belongs to another `DATA_KEY`, or is damaged. */
 export class KeyRingUnusable extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -41,13 +41,13 @@ export class KeyRingUnusable extends Error {
 }
 
 const secretLength = 32
-/** Of SHA-256, whole. */
+/** The length of a whole SHA-256. */
 const blindIndexLength = 32
 
 const derive = (secret: Uint8Array, purpose: string): KeyObject =>
   createSecretKey(Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), Buffer.from(`certbook-v1/${purpose}`), 32)))
 
-/** Derived keys by purpose. The purposes are tables of the schema, or writer and day: their number is bounded. */
+/** Derived keys by purpose. Purposes are tables of the schema, or a writer and a day, so their number is bounded. */
 class DerivedKeys {
   readonly #secret: Uint8Array
   readonly #byPurpose = new Map<string, KeyObject>()
@@ -90,7 +90,7 @@ class MainSealer implements Sealer {
 const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
 
-/** Journal key ids read `2026-11-21.<writer>`: the month finds the secret, the rest derives the key. */
+/** Seals the journal. A key id is `2026-11-21.<writer>`: the month finds the secret, and all of it derives the key. */
 class JournalSealer implements JournalSeals {
   readonly #ring: KeyRing
   readonly #writer: string
@@ -129,7 +129,7 @@ class JournalSealer implements JournalSeals {
     return index.of(value)
   }
 
-  /** What a thread needs to write as this sealer does. Call `prepare` before. */
+  /** The keys with which another thread can write as this sealer. Call `prepare` before. */
   keysOfDay(): JournalKeys {
     const sealing = (table: string): KeyObject => this.#keyFor({ table, column: '', row: '' }, this.#keyId)
     return {
@@ -185,7 +185,7 @@ export class KeyRing implements Keys {
     return this.#derived.get(id)
   }
 
-  /** The sealer that made an envelope, and for the journal the month of its key. Throws `SealBroken`. */
+  /** The sealer that made an envelope, and the month of its key if it is the journal's. Throws `SealBroken`. */
   sealerOf(place: Place, envelope: Uint8Array): { sealer: Sealer; month: string | null } {
     const keyId = keyIdOf(place, envelope)
     return keyId === mainEntry
@@ -193,7 +193,7 @@ export class KeyRing implements Keys {
       : { sealer: this.journal, month: keyId.slice(0, 'yyyy-mm'.length) }
   }
 
-  /** The months that the journal has a key for, oldest first. */
+  /** The months for which the journal has a key, oldest first. */
   months(): string[] {
     return Array.from(this.#derived.keys(), (id) => /^journal-(.+)$/.exec(id)?.[1])
       .filter((month) => month !== undefined)
@@ -201,8 +201,8 @@ export class KeyRing implements Keys {
   }
 
   /**
-   * Makes the entry's secret unless the ring, or another writer's ring, has one. The ring is read again first: an entry
-   * that is missing here says that time has passed, in which others may have made this one and more.
+   * Makes the secret of an entry if there is none, here or with another writer. The ring is read again first: if an
+   * entry is missing here, other writers may have made it and more.
    */
   async ensure(id: string): Promise<void> {
     if (this.#derived.has(id)) return
@@ -236,8 +236,8 @@ const unwrap = (wrappingKey: KeyObject, entry: RingEntry): Uint8Array => {
 }
 
 /**
- * Opens the ring with `dataKey` (32 bytes). An empty ring is filled only where `mayCreate` says that no database
- * exists yet: a new ring beside old data would make them unreadable for good. Throws `KeyRingUnusable`.
+ * Opens the ring with `dataKey` (32 bytes). `mayCreate`: no database exists yet, so an empty ring may be filled. A new
+ * ring beside old data would make the data unreadable for good. Throws `KeyRingUnusable`.
  */
 export async function openKeyRing(options: {
   dataKey: Uint8Array

@@ -3,7 +3,7 @@ import { portError, type Command, type Database, type Outcome, type Query, type 
 
 export type SqliteConnection = SqliteDatabase.Database
 
-/** How many prepared statements one connection keeps; the stores hold far fewer texts than this. */
+/** How many prepared statements a connection keeps. The stores have far fewer texts. */
 const preparedStatementsKept = 500
 
 /** One connection's prepared statements, by text. */
@@ -33,8 +33,8 @@ const runCommand = (statements: PreparedStatements, command: Command): Outcome =
 const isRow = (row: unknown): row is Readonly<Record<string, unknown>> => typeof row === 'object' && row !== null
 
 /**
- * Opens one SQLite file as the service uses it: WAL, durable before it answers, foreign keys enforced,
- * deleted content overwritten. `':memory:'` is for tests.
+ * Opens one SQLite file for the service: WAL, durable before it answers, with foreign keys, and with deleted content
+ * overwritten. `':memory:'` is for tests.
  */
 export function openSqliteFile(path: string, options: { readonly?: boolean } = {}): SqliteDatabase.Database {
   const connection = new SqliteDatabase(path, { timeout: 5_000, readonly: options.readonly ?? false })
@@ -51,8 +51,8 @@ export function openSqliteFile(path: string, options: { readonly?: boolean } = {
 }
 
 /**
- * Runs commands on a connection in transactions: one batch each for the main database, a group of members each for the
- * journal's thread.
+ * Runs commands in transactions: one for each batch in the main database, one for a group of members in the journal's
+ * thread.
  */
 export class SqliteBatchRunner {
   readonly #connection: SqliteDatabase.Database
@@ -74,12 +74,12 @@ export class SqliteBatchRunner {
     return runCommand(this.#statements, command)
   }
 
-  /** Reads row by row; nothing else may be run meanwhile. */
+  /** Reads row by row. Nothing else may run before the last row. */
   *each<T>(query: Query<T>): Iterable<T> {
     for (const row of this.#statements.get(query.text).iterate(...query.values)) if (isRow(row)) yield query.read(row)
   }
 
-  /** Runs `work` in an IMMEDIATE transaction. Throws where nothing of it was committed, and then the port's errors. */
+  /** Runs `work` in an IMMEDIATE transaction. If nothing was committed, it throws the port's error. */
   atomically<T>(work: () => T): T {
     this.#statements.get('BEGIN IMMEDIATE').run()
     try {
@@ -100,8 +100,8 @@ export class SqliteBatchRunner {
   }
 
   /**
-   * Runs `work` as a member of the open transaction: what fails is undone by itself and leaves the other members alone.
-   * Throws where the whole transaction is lost.
+   * Runs `work` as a member of the open transaction. Its failure is undone alone and leaves the other members. Throws
+   * if the whole transaction is lost.
    */
   apart<T>(work: () => T): T | Error {
     this.#statements.get('SAVEPOINT member').run()
@@ -111,7 +111,7 @@ export class SqliteBatchRunner {
     return result
   }
 
-  /** A full disk or an I/O error ends the whole transaction: then it has failed, not one member. */
+  /** After a full disk or an I/O error the whole transaction has ended: all of it failed, not one member. */
   #attempt<T>(work: () => T): T | Error {
     try {
       return work()
@@ -122,7 +122,7 @@ export class SqliteBatchRunner {
     }
   }
 
-  /** Whether the transaction that a failure happened in is still open. */
+  /** Whether the transaction is still open after a failure. */
   get inTransaction(): boolean {
     return this.#connection.inTransaction
   }
@@ -162,8 +162,8 @@ interface WaitingBatch {
 }
 
 /**
- * The SQL port over one better-sqlite3 connection, in the thread that calls it. The batches of one turn of the event
- * loop are committed together: each is atomic by itself, and one write to the disk makes all of them durable.
+ * The SQL port over one better-sqlite3 connection, in the calling thread. The batches of one turn of the event loop
+ * are committed together: each is atomic by itself, and one write to the disk makes all of them durable.
  */
 export class Sqlite implements Database {
   readonly #connection: SqliteDatabase.Database
@@ -207,7 +207,7 @@ export class Sqlite implements Database {
       for (const { reject } of waiting) reject(error)
       return
     }
-    // A batch that changed no row has changed nothing that anybody could have cached.
+    // A batch without changed rows does not make any cache stale.
     const isWrite = results.some((result) => !(result instanceof Error) && result.some(({ changes }) => changes > 0))
     if (isWrite) this.#ownWrites += 1
     for (const [position, { resolve, reject }] of waiting.entries()) {
@@ -217,7 +217,7 @@ export class Sqlite implements Database {
     }
   }
 
-  /** A broken batch leaves the others of its group alone. One that stands alone is rolled back whole. */
+  /** Commits a group. A broken batch does not affect the others. */
   #commitGroup(batches: readonly (readonly Command[])[]): readonly (Outcome[] | Error)[] {
     const [first, second] = batches
     if (first !== undefined && second === undefined) return [this.#runner.transaction(first)]
@@ -228,14 +228,14 @@ export class Sqlite implements Database {
     return this.#reader
   }
 
-  /** `data_version` moves with other connections' commits only, so one's own are counted beside it. */
+  /** `data_version` counts only the commits of other connections, so this one's own are counted here. */
   changeStamp(): number {
     const others = this.#dataVersion.get()
     if (typeof others !== 'number') throw new TypeError('data_version is not a number')
     return others * 2 ** 26 + (this.#ownWrites % 2 ** 26)
   }
 
-  /** Commits what waits, folds the WAL into the file and closes. */
+  /** Commits what waits, moves the WAL into the file, and closes. */
   close(): void {
     this.#commitWaiting()
     this.#connection.pragma('wal_checkpoint(TRUNCATE)')

@@ -10,30 +10,30 @@ import { largeProviders } from './large-providers.ts'
 
 const firstDayMilliseconds = 24 * 3_600_000
 
-/** Who looks up: named as the query log names them, with what they may find and the budgets that they spend. */
+/** Who looks up: the name for the query log, what they may find, and the budgets that pay. */
 export interface Asker {
   /** Of the subscriber, or the truncated network. */
   readonly id: string
-  /** The asker's own comes first. */
+  /** The asker's own scope comes first. */
   readonly scopes: readonly LookupScope[]
   /** Null of an anonymous asker. */
   readonly device: string | null
-  /** `members` find what was published to members and what was published to all; `public` only the latter. */
+  /** `members` find what is published to members and to all; `public` only what is published to all. */
   readonly audience: Audience
 }
 
 /**
- * Recognises who asks for a lookup. Without an `Authorization` header, and where the directory is public, that is a
- * network; a wrong credential never makes one anonymous. Rejects as `AuthenticateDevice`, and with `mailbox_moved`.
+ * Recognises who asks for a lookup. Without an `Authorization` header, in a public directory, this is a network. A
+ * wrong credential never makes a caller anonymous. Rejects as `AuthenticateDevice`, and with `mailbox_moved`.
  */
 export type AskerOf = (context: Context) => Promise<Asker>
 
 type AskerDeps = Pick<DirectoryDeps, 'authenticate' | 'membershipOf' | 'directoryAccess' | 'lookupBudgets' | 'clock'>
 
 /**
- * The domain that one buys from a registry (the ICANN part of the public suffix list); a domain that has none is taken
- * as it is. What hosts sell or give away below their own domains, the list's private part, is not told apart: names
- * there cost nothing, and whoever takes a hundred would have a hundred budgets.
+ * The domain that one buys from a registry (the ICANN part of the public suffix list), or the domain itself if there
+ * is none. The private part of the list is ignored: names below the domain of a host cost nothing, and with a hundred
+ * of them somebody would have a hundred budgets.
  */
 const registrableDomain = (domain: string): string =>
   getDomain(domain, { allowPrivateDomains: false, extractHostname: false, validateHostname: false, detectIp: false }) ??
@@ -42,7 +42,7 @@ const registrableDomain = (domain: string): string =>
 export function createAskerOf(deps: AskerDeps): AskerOf {
   const { subscriber, newSubscriber, domain: domainLimit, network: networkLimit } = deps.lookupBudgets
 
-  // A mailbox that is registered anew makes a new subscriber each time: what these ask on their first day is one budget.
+  // Registering a mailbox again makes a new subscriber each time. All of them share one budget on their first day.
   const ownScopes = (subscriberId: string, addressIndex: Uint8Array, createdAt: number): LookupScope[] => {
     const kind = 'subscriber'
     if (deps.clock() >= createdAt + firstDayMilliseconds) return [{ kind, name: subscriberId, limit: subscriber }]
@@ -68,7 +68,7 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
     }
   }
 
-  // A caller is another object as soon as anything about them changes; the end of the first day is no change.
+  // A changed caller is a new object. The end of the first day does not change the caller, so there are two maps.
   const first = new WeakMap<Caller, Asker>()
   const later = new WeakMap<Caller, Asker>()
   const remembered = (caller: Caller): Asker => {

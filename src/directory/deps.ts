@@ -13,9 +13,9 @@ interface LookupLimits {
   readonly subscriber: number
   /** In the first 24 hours. */
   readonly newSubscriber: number
-  /** By all subscribers of one registrable domain together. */
+  /** For all subscribers of one registrable domain together: the sum of their own counts. */
   readonly domain: number
-  /** By all anonymous askers of one truncated network together. */
+  /** For all anonymous askers of one truncated network together. */
   readonly network: number
 }
 

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { fromBase64 } from '../pki/encoding.ts'
 import type { FoundCertificate, LookupResult } from './lookup.ts'
 
-/** A certificate as the forms beside JSON carry it, and what is written of all of one address. */
+/** How a media type besides JSON holds the certificates of one address. */
 interface CertificateForm {
   readonly contentType: string
   write(certificates: readonly [FoundCertificate, ...FoundCertificate[]]): Uint8Array<ArrayBuffer> | string
@@ -27,10 +27,10 @@ const pemOf = (certificate: FoundCertificate): string =>
   `-----BEGIN CERTIFICATE-----\n${base64Of(certificate).match(pemLine)?.join('\n') ?? ''}\n-----END CERTIFICATE-----\n`
 
 const certificateForms: ReadonlyMap<string, CertificateForm> = new Map([
-  // RFC 2585 section 4.1: one certificate, so the newest.
+  // RFC 2585 section 4.1: one certificate. The newest is chosen.
   ['application/pkix-cert', { contentType: 'application/pkix-cert', write: ([newest]) => bytesOf(newest) }],
-  // Each of them is one to encrypt to, or to verify with: programs that read such a file take every certificate for that,
-  // so those of the chain are left out.
+  // Programs that read such a file encrypt to every certificate in it, or trust each for verifying. So the chain is
+  // left out.
   [
     'application/x-pem-file',
     { contentType: 'application/x-pem-file', write: (certificates) => certificates.map(pemOf).join('') },
@@ -51,7 +51,10 @@ const json = 'application/json'
 /** Every media type in which a lookup is answered. */
 const lookupMediaTypes: readonly string[] = [json, ...certificateForms.keys()]
 
-/** How well a media range of RFC 9110 section 12.5.1 names a type: not at all, by `*`, by its first half, wholly. */
+/**
+ * How precisely a media range of RFC 9110 section 12.5.1 names a type: not at all, by `*`, by its first half, or
+ * wholly.
+ */
 const precision = (range: string, type: string): number => {
   const wanted = range.toLowerCase()
   if (wanted === type) return 3
@@ -60,8 +63,8 @@ const precision = (range: string, type: string): number => {
 }
 
 /**
- * The media type to answer in: of those that fit the question, the one that the `Accept` header weighs most; among
- * equals the one that it names more precisely, then JSON. Without the header JSON. Throws `not_acceptable`.
+ * Chooses the media type of the answer, among those that fit the question: the one with the highest weight in the
+ * `Accept` header, then the one named most precisely, then JSON. Without the header: JSON. Throws `not_acceptable`.
  */
 export function chooseMediaType(context: Context, addresses: number): string {
   const chosen = accepts(context, {
@@ -91,7 +94,10 @@ const jsonOf = ({ address, status, certificates }: LookupResult): string => {
   return `{"address":${JSON.stringify(address)},"status":"${status}","certificates":[${list}]}`
 }
 
-/** The results of a lookup in a media type that `chooseMediaType` chose. Throws `not_found` where another than JSON has nothing to hold. */
+/**
+ * Writes the results of a lookup in the media type from `chooseMediaType`. Throws `not_found` if a type other than
+ * JSON would be empty.
+ */
 export function writeLookup(
   mediaType: string,
   results: readonly LookupResult[],

@@ -1,6 +1,7 @@
 /**
- * Domains of mail providers whose mailboxes anyone can open. Their subscribers have nothing in common, so they share no
- * budget of lookups: each has their own, and the first day's. Compared with the whole part behind the @.
+ * Domains of mail providers where anyone can open a mailbox. Their subscribers have nothing in common, so there is no
+ * budget for these domains: only the subscriber's own, and that of the first day. Compared with everything after the
+ * @.
  */
 export const largeProviders: ReadonlySet<string> = new Set([
   'aol.com',

@@ -5,7 +5,7 @@ import type { Asker } from './asker.ts'
 import type { DirectoryDeps } from './deps.ts'
 import type { LookupUse, ReadyAnswers, ReadyCertificate } from './ready-answers.ts'
 
-/** The certificates from an issuing CA to its root, DER and as a JSON list of base64. */
+/** The certificates from an issuing CA to its root, as DER and as a JSON list of base64. */
 interface Chain {
   readonly certificates: readonly Uint8Array[]
   readonly json: string
@@ -18,20 +18,20 @@ export interface FoundCertificate {
   readonly chain: Chain
 }
 
-/** What a sender asked: addresses as they were sent, and what the certificates are for. */
+/** The addresses as they were sent, and what the certificates are for. */
 interface LookupQuestion {
   readonly addresses: readonly string[]
   readonly use: LookupUse
 }
 
-/** What came of one address, which stands as it was sent. */
+/** The result for one address, which is written as it was sent. */
 export interface LookupResult {
   readonly address: string
   readonly status: 'found' | 'not_found' | 'invalid'
   readonly certificates: readonly FoundCertificate[]
 }
 
-/** One asked address: as it was sent and as it is read, null where it is malformed. */
+/** One address: as it was sent, and as it was read. Null if it is malformed. */
 interface Asked {
   readonly text: string
   readonly mailbox: MailboxAddress | null
@@ -47,8 +47,8 @@ const parse = (text: string): Asked => {
 }
 
 /**
- * Answers lookups in the order of the question, each logged, and charged to the asker's budgets, before it is answered.
- * Rejects with `lookup_budget_spent` and `log_unavailable`; then nothing is logged.
+ * Answers a lookup in the order of its addresses. It is logged and charged to the asker's budgets before it is
+ * answered. Rejects with `lookup_budget_spent` and `log_unavailable`; nothing is logged then.
  */
 export type Lookup = (asker: Asker, question: LookupQuestion) => Promise<LookupResult[]>
 

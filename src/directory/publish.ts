@@ -24,16 +24,16 @@ async function refuse(deps: Pick<PublishDeps, 'database'>, id: string, cause: Er
   throw new DomainError('certificate_not_valid', detail, { cause })
 }
 
-/** Makes the answer to lookups anew before the publisher is told. The job comes back to what cannot be made now. */
+/** Makes the ready answer of the address before the publisher is told. If that fails, the job does it later. */
 async function prepareAnswer(deps: Pick<PublishDeps, 'database' | 'ready'>, id: string): Promise<void> {
   const published = await readPublishedAddress(deps.database, id)
   if (published !== null) await deps.ready.rewrite([toHex(published.addressIndex)])
 }
 
 /**
- * Publishes a certificate of the caller for an audience, with the record of the consent. Its mailbox is told, unless it
- * was published for that audience already: a client may say so again and again. Throws `not_found`,
- * `consent_version_not_in_force`, `certificate_not_valid`, `mailbox_moved`.
+ * Publishes a certificate of the caller for an audience, and records the consent. Tells the mailbox, unless the
+ * certificate was already published for that audience. Throws `not_found`, `consent_version_not_in_force`,
+ * `certificate_not_valid`, `mailbox_moved`.
  */
 export async function publishCertificate(
   deps: PublishDeps,
@@ -70,8 +70,8 @@ export async function publishCertificate(
 }
 
 /**
- * Takes a certificate out of the directory, at once; where it was superseded, the one that is published in its place.
- * One that is not there is no fault. Throws `not_found`.
+ * Withdraws a certificate from the directory, at once. If it was superseded, its successor is withdrawn. One that is
+ * not published is no error. Throws `not_found`.
  */
 export async function withdrawCertificate(deps: PublishDeps, caller: DeviceCaller, id: string): Promise<void> {
   await ownCertificateRow(deps, caller, id)

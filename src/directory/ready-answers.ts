@@ -27,20 +27,20 @@ export type LookupUse = 'sign' | 'encrypt'
 export interface ReadyCertificate {
   /** Whose chain belongs to it. */
   readonly authority: string
-  /** Its JSON without the chain, which is to come last, and without the closing brace. */
+  /** Its JSON without the chain, which comes last, and without the closing brace. */
   readonly begun: string
 }
 
-/** The newest of each device, and at most this many for one address. */
+/** At most so many certificates of one address, the newest of each device. */
 const certificatesPerAddress = 10
 
-/** In `ready_answers.serves`: who asks, and for what. */
+/** The bits of `ready_answers.serves`: who asks, and for what. */
 const served = { members: { sign: 1, encrypt: 2 }, public: { sign: 4, encrypt: 8 } } as const
 const audiences = ['members', 'public'] as const
 const uses = ['sign', 'encrypt'] as const
 const everyone = 15
 
-/** The end of an answer that nothing but a change of the tables ends. */
+/** The end of an answer that holds until the tables change. */
 const forever = Number.MAX_SAFE_INTEGER
 
 const answerPlace = (addressIndexHex: string, serves: number): Place => ({
@@ -55,13 +55,13 @@ const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] =>
     .flatMap((ofDevice) => ofDevice.slice(0, 1))
     .slice(0, certificatesPerAddress)
 
-/** What an audience finds for a use among the published certificates of one address. */
+/** The certificates of one address for an audience and a use. */
 interface Choice {
   readonly serves: number
   readonly chosen: readonly PublishedRow[]
-  /** The choice is the same from here on (UTC milliseconds, inclusive) … */
+  /** The choice holds from here (UTC milliseconds, inclusive) … */
   readonly validFrom: number
-  /** … and until here (exclusive): then a certificate begins or ends to be in time. */
+  /** … until here (exclusive), when the validity of a certificate begins or ends. */
   readonly validUntil: number
 }
 
@@ -78,7 +78,7 @@ const choose = (rows: readonly PublishedRow[], audience: Audience, use: LookupUs
   }
 }
 
-/** One certificate a line, behind a line with its authority: JSON has no line feed of its own. */
+/** One certificate in each line, after a line with its authority. JSON as it is written here has no line feeds. */
 const write = (certificates: readonly ReadyCertificate[]): string =>
   certificates.map(({ authority, begun }) => `${authority}\n${begun}`).join('\n')
 
@@ -95,27 +95,28 @@ const parse = (text: string): ReadyCertificate[] => {
 const isInTime = (row: Pick<ReadyRow, 'validFrom' | 'validUntil'>, now: number): boolean =>
   row.validFrom <= now && now < row.validUntil
 
-/** The answers of the directory, made when they change and not when they are asked for. */
+/** The answers of the directory. They are made when they change, not when somebody asks. */
 export interface ReadyAnswers {
   /**
-   * What an audience finds for a use at some addresses, given by their indexes: by the index in hexadecimal, without an
-   * entry where nothing is found. Reads each time, so that what was withdrawn in any process is gone.
+   * Finds what an audience gets for a use at some addresses, given by their indexes. The key of the map is the index
+   * in hexadecimal; an address without certificates is not in it. Reads each time, so a withdrawal in any process
+   * counts.
    */
   find(
     addressIndexes: readonly Uint8Array[],
     use: LookupUse,
     audience: Audience,
   ): Promise<ReadonlyMap<string, readonly ReadyCertificate[]>>
-  /** Makes the answers of some addresses anew, as far as they are out of date. */
+  /** Makes the answers of some addresses again, where they are out of date. */
   rewrite(addressIndexesHex: readonly string[]): Promise<void>
-  /** The same of all addresses, after the answer of the request at hand. */
+  /** Does this for all addresses, after the present request was answered. */
   rewriteSoon(): void
   readonly job: Job
   readonly check: Check
 }
 
 const addressesAtOnce = 200
-/** How often an address is tried whose answers change while they are made; the job comes back to it. */
+/** How often the answers of one address are tried if they change meanwhile. After that the job does it. */
 const rounds = 5
 
 export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
@@ -127,10 +128,11 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     begun: JSON.stringify(presentWithoutChain(openCertificate(deps.keys, row))).slice(0, -1),
   })
 
-  /** The answers of one address as the tables have it: one for each different list of certificates. */
+  /** The answers of one address, made from the tables: one for each different list of certificates. */
   const answersOf = (rows: readonly PublishedRow[], now: number) => {
     const choices = audiences.flatMap((audience) => uses.map((use) => choose(rows, audience, use, now)))
-    // A row that finds nothing is kept where another time finds something, also an earlier one: clocks are set back.
+    // A choice without certificates is stored if there is something at another time, also an earlier one: clocks can be
+    // set back.
     const lasting = choices.filter(
       ({ chosen, validFrom, validUntil }) => chosen.length > 0 || validFrom > 0 || validUntil < forever,
     )
@@ -146,9 +148,9 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
   const readTables = async (addressIndexesHex: readonly string[]): Promise<Map<string, PublishedRow[]>> =>
     Map.groupBy(await readPublished(reader, addressIndexesHex), ({ addressIndex }) => toHex(addressIndex))
 
-  /** The commands that put the answers of some addresses in order; empty where they are. */
+  /** The commands that correct the answers of some addresses. Empty if they are right. */
   const commandsFor = async (addressIndexesHex: readonly string[]): Promise<Command[]> => {
-    // Read before the tables: a change in between replaces these rows, and the guard breaks.
+    // These rows are read before the tables. A change in between replaces them, and the guard breaks.
     const known = Map.groupBy(await readReadyOf(reader, addressIndexesHex, everyone), ({ addressIndex }) =>
       toHex(addressIndex),
     )
@@ -175,7 +177,7 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     }
   }
 
-  /** All that is due. One address that cannot be read holds up no other. */
+  /** Makes all answers that are due. One address that fails does not stop the others. */
   const rewriteDue = async (): Promise<void> => {
     for (;;) {
       const due = await readReadyDue(reader, deps.clock(), addressesAtOnce)
@@ -226,7 +228,7 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     return found
   }
 
-  /** What is wrong with the answers of some addresses; those that are out of date say nothing. */
+  /** The faults in the answers of some addresses. An answer that is out of date is no fault. */
   const faultsOf = async (addressIndexesHex: readonly string[]): Promise<string[]> => {
     const now = deps.clock()
     const known = Map.groupBy(await readReadyOf(reader, addressIndexesHex, everyone), ({ addressIndex }) =>

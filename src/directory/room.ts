@@ -102,7 +102,7 @@ const lookupRoute = createRoute({
   },
 })
 
-/** The expiry job runs every minute; until then the lookup itself leaves out what has run out. */
+/** The expiry job runs every minute. Until then, the lookup itself leaves out expired certificates. */
 const expiryGraceMilliseconds = 3 * 60_000
 
 /** The directory: publication by consent, and lookup by exact address. */
@@ -124,13 +124,13 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
     return context.body(null, 204)
   })
 
-  // The answer is ready text or bytes, so the route stands beside its declaration instead of behind the typed one.
+  // The answer is ready text or bytes, so this route is not a typed one.
   const anyone = deps.directoryAccess === 'public'
   routes.openAPIRegistry.registerPath({ ...lookupRoute, security: anyone ? [...bearer, {}] : bearer })
   routes.use(lookupRoute.path, async (context, next) => {
     context.header('Vary', 'Accept', { append: true })
     await next()
-    // A refusal is an answer of its own, without what was set before. To touch any other's headers here is dear.
+    // A refusal is a new response, so it lacks the header set before. To change the headers of other responses is slow.
     if (context.error !== undefined) context.header('Vary', 'Accept', { append: true })
   })
   routes.post(lookupRoute.path, async (context) => {

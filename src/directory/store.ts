@@ -13,9 +13,9 @@ import {
 import type { Audience } from '../api/shapes.ts'
 
 /**
- * The published certificates of some addresses that are valid and whose subscriber is unrestricted, newest first, for
- * every audience and use, also those that are not in time yet. What ended with its mailbox or device is not published
- * any more.
+ * The published certificates of some addresses, newest first, for every audience and use. They are valid, and their
+ * subscriber is not restricted. Those not in time yet are included. What ended with its mailbox or device is not
+ * published any more.
  */
 export const readPublished = (reader: Reader, addressIndexesHex: readonly string[]) =>
   reader.all(
@@ -57,7 +57,7 @@ const readyColumns = {
 }
 export type ReadyRow = NonNullable<Awaited<ReturnType<typeof readReady>>>
 
-/** The ready answer of one address for the askers and uses of `serves`; null where nothing is found. */
+/** The ready answer of one address for the askers and uses of `serves`. Null: nothing is found. */
 export const readReady = (reader: Reader, addressIndex: Uint8Array, serves: number) =>
   reader.first(
     query(
@@ -70,7 +70,7 @@ export const readReady = (reader: Reader, addressIndex: Uint8Array, serves: numb
     ),
   )
 
-/** The same of several addresses. */
+/** The ready answers of several addresses. */
 export const readReadyOf = (reader: Reader, addressIndexesHex: readonly string[], serves: number) =>
   reader.all(
     query(
@@ -84,7 +84,7 @@ export const readReadyOf = (reader: Reader, addressIndexesHex: readonly string[]
     ),
   )
 
-/** One page of all ready answers, in the order of their ids, behind `after`. */
+/** One page of all ready answers by id, after `after`. */
 export const readReadyAfter = (reader: Reader, after: number, limit: number) =>
   reader.all(
     query(
@@ -97,7 +97,7 @@ export const readReadyAfter = (reader: Reader, after: number, limit: number) =>
     ),
   )
 
-/** Addresses whose answers are out of date, or run out by `now`. */
+/** Addresses whose answers are out of date, or end by `now`. */
 export const readReadyDue = (reader: Reader, now: number, limit: number) =>
   reader.all(
     query(
@@ -108,7 +108,7 @@ export const readReadyDue = (reader: Reader, now: number, limit: number) =>
     ),
   )
 
-/** The address under which a certificate is published; null where it is not. */
+/** The address index of a published certificate. Null if it is not published. */
 export const readPublishedAddress = (reader: Reader, certificate: string) =>
   reader.first(
     query(
@@ -130,8 +130,8 @@ export const readUnanswered = (reader: Reader) =>
   )
 
 /**
- * Replaces every ready answer of an address. Guard `answer_changed`: the row of `id` is gone, since something changed
- * the answers meanwhile.
+ * Replaces all ready answers of an address. Guard `answer_changed`: the row `id` is gone, because the answers changed
+ * meanwhile.
  */
 export const replaceReady = (
   id: number,
@@ -154,7 +154,7 @@ export const replaceReady = (
   ),
 ]
 
-/** For whom a certificate is published; null where it is not. */
+/** The audience of a published certificate. Null if it is not published. */
 export const readAudience = async (reader: Reader, certificate: string): Promise<Audience | null> => {
   const row = await reader.first(
     query(
@@ -167,8 +167,8 @@ export const readAudience = async (reader: Reader, certificate: string): Promise
 }
 
 /**
- * Publishes a certificate while it is valid and in time, and its mailbox and device are active, or changes its audience;
- * else the guard breaks.
+ * Publishes a certificate, or changes its audience. Guard: the certificate is valid and in time, and its mailbox and
+ * device are active.
  */
 export const publish = (row: {
   certificate: string
@@ -192,10 +192,7 @@ export const publish = (row: {
   requireOneChange('certificate_not_valid'),
 ]
 
-/**
- * Withdraws what is published of a certificate: itself, or the one that took its place and with it the consent that
- * was given for it.
- */
+/** Withdraws a certificate, or the one that took its place and, with it, its consent. */
 export const withdraw = (subscriber: string, certificate: string): Command[] => [
   command(
     `DELETE FROM publications
@@ -210,25 +207,25 @@ export const withdraw = (subscriber: string, certificate: string): Command[] => 
   requireOneChange('not_published'),
 ]
 
-/** The directory's part where certificates end: none of them stays published. */
+/** Withdraws certificates that end in the same batch. */
 export const dropPublications = (certificates: readonly string[]): Command =>
   command(
     `DELETE FROM publications WHERE certificate IN (SELECT value FROM json_each(?))`,
     JSON.stringify(certificates),
   )
 
-/** The directory's part where a mailbox ends for its subscriber: nothing for it stays published. */
+/** Withdraws all certificates for a mailbox that ends for its subscriber. */
 export const dropPublicationsOfMailbox = (mailbox: string): Command =>
   command(
     `DELETE FROM publications WHERE certificate IN (SELECT c.id FROM certificates c WHERE c.mailbox = ?)`,
     mailbox,
   )
 
-/** The directory's part where a device ends: nothing of its own stays published. */
+/** Withdraws all certificates of a device that ends. */
 export const dropPublicationsOfDevice = (device: string): Command =>
   command(`DELETE FROM publications WHERE certificate IN (SELECT c.id FROM certificates c WHERE c.device = ?)`, device)
 
-/** Whether another subscriber has the mailbox of a certificate now; only asked to explain a broken guard. */
+/** Whether another subscriber has the mailbox of a certificate now. It explains a broken guard. */
 export const readMailboxMoved = (reader: Reader, certificate: string) =>
   reader.first(
     query(
@@ -239,7 +236,7 @@ export const readMailboxMoved = (reader: Reader, certificate: string) =>
     ),
   )
 
-/** The directory's part where one certificate takes another's place: the consent to publish passes on. */
+/** Passes a publication, with its consent, on to the successor of a certificate. */
 export const passOnPublication = (old: string, successor: string): Command =>
   command(`UPDATE publications SET certificate = ? WHERE certificate = ?`, successor, old)
 
@@ -253,8 +250,8 @@ export const readPublishedAmong = (reader: Reader, certificates: readonly string
   )
 
 /**
- * Publications that must not be: of a certificate that is not valid, has run out, or whose mailbox or device has ended,
- * or without a consent in force.
+ * Publications that break an invariant: the certificate is not valid or has expired, its mailbox or device has ended,
+ * or there is no consent in force.
  */
 export const readWrongPublications = (reader: Reader, expiredBefore: number) =>
   reader.all(

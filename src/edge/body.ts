@@ -9,10 +9,10 @@ interface BodyGuard {
   readonly onPrivateKey: (context: Context<Env>, finding: PrivateKeyFinding) => Promise<void>
 }
 
-/** Larger than any CSR in JSON, smaller than a flood. */
+/** The limit of a body: larger than any CSR in JSON, too small for a flood. */
 const bodyBytesAllowed = 160 * 1_024
 
-/** The body is none of the types that are taken. */
+/** The refusal of a body with another media type. */
 export const wrongType = (): DomainError =>
   new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
 
@@ -32,7 +32,7 @@ const decoder = new TextDecoder()
 
 const contentType = (context: Context<Env>): string => context.req.header('Content-Type') ?? ''
 
-/** The one field in which a private key is not refused: who reports a key as compromised may send it. */
+/** The only field that may hold a private key: somebody reports the key as compromised. */
 const isCompromiseReport = (context: Context<Env>, body: Uint8Array): boolean => {
   if (context.req.path !== '/v1/key-compromise') return false
   try {
@@ -49,15 +49,15 @@ const privateKeyRefused = (): DomainError =>
     'The body holds a private key. It was not stored, but treat the key as disclosed: make a new one, and send only a CSR.',
   )
 
-/** A client that left, or was cut because it took too long, is no fault of the service. */
+/** A client that left, or was cut off because it was too slow, is not a fault of the service. */
 const asCut = (context: Context<Env>, error: unknown): unknown =>
   error instanceof DomainError || !context.req.raw.signal.aborted
     ? error
     : new DomainError('request_timeout', 'The body did not come in full. Send the request again.', { cause: error })
 
 /**
- * What is refused of a body before anything reads it: its size, a private key in it in whatever form, and its type.
- * The bytes are read once; what later readers ask for is made of them.
+ * Refuses a body before anything reads it: too large, with a private key in any form, or of a wrong type. The bytes
+ * are read once; later readers use them.
  */
 export const requireSafeBody =
   (guard: BodyGuard) =>
@@ -73,16 +73,16 @@ export const requireSafeBody =
           await guard.onPrivateKey(context, finding)
           throw privateKeyRefused()
         }
-        // OCSP says by its own statuses what is wrong with a request.
+        // OCSP has statuses of its own for a bad request.
         if (!bodyTypes.test(contentType(context)) && !context.req.path.startsWith('/ocsp/')) throw wrongType()
-        // Else whoever asks for JSON has a Response made of the bytes, which costs more than all that is done here.
+        // Otherwise a reader of JSON would make a Response from the bytes, which costs more than everything here.
         if (isJson.test(contentType(context))) {
           Object.assign(context.req.bodyCache, { text: Promise.resolve(decoder.decode(body)) })
         }
       }
       await next()
     }
-    // HTTP/2 has no Transfer-Encoding, so without a length only the body itself tells whether there is one.
+    // HTTP/2 has no Transfer-Encoding. Without a length, only reading shows whether there is a body.
     const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
     if (!streamed && Number(length) > bodyBytesAllowed) throw tooLarge()
     try {

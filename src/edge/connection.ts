@@ -4,12 +4,12 @@ import { forwardingHeaders, type Connection } from '../ports/connection.ts'
 
 declare module 'hono' {
   interface ContextVariableMap {
-    /** For the checks of the edge; rooms ask for `client`. */
+    /** Only for the checks of the edge. Rooms use `client`. */
     connection: Connection
   }
 }
 
-/** CRLs and CA certificates (RFC 5280 4.2.1.13, 4.2.2.1) and OCSP (RFC 6960 A.1), by the methods they take. */
+/** The paths and methods of CRLs and CA certificates (RFC 5280 4.2.1.13, 4.2.2.1) and OCSP (RFC 6960 A.1). */
 const isPkiRequest = (context: Context): boolean => {
   const { method, path } = context.req
   if (path.startsWith('/ca/')) return method === 'GET' || method === 'HEAD'
@@ -19,10 +19,10 @@ const isPkiRequest = (context: Context): boolean => {
 const isUnder = (context: Context, hosts: readonly string[]): boolean => hosts.includes(new URL(context.req.url).host)
 
 /**
- * Refuses a request by the way it came: over plain HTTP from elsewhere (`https_required`, without a redirect, which
- * would only hide that the first request went out in the clear), or with forwarding headers that nobody vouches for
- * (`forwarding_refused`). What certificates point to is signed, and who fetches it may have no TLS yet: it is answered
- * over plain HTTP on its own listener, or under `plainPkiHosts`.
+ * Refuses a request because of how it came. `https_required`: plain HTTP from another machine; a redirect would only
+ * hide that the first request was readable. `forwarding_refused`: forwarding headers from an undeclared proxy. Signed
+ * PKI files may be fetched by clients without TLS: they are served over plain HTTP on a listener of their own, or
+ * under `plainPkiHosts`.
  */
 export function requireSafeConnection(
   context: Context,

@@ -1,16 +1,16 @@
 import type { MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
 
-/** A web page may be told of `/v1`, but never of what administrators do there. */
+/** Web pages may call `/v1`, but not the calls of administrators. */
 const isForPages = (path: string): boolean => path.startsWith('/v1/') && !/^\/v1\/admin(\/|$)/.test(path)
 
-/** How long a browser may remember the answer to a preflight; none keeps it for more than a day. */
+/** How long a browser may remember a preflight. No browser keeps it for more than a day. */
 const preflightSeconds = 7_200
 
 /**
- * Lets web pages of the declared origins, compared as a whole, call `/v1`. Nothing is sent with credentials of the
- * browser's own: a credential is a header that the page sets. An origin that is not declared gets the ordinary answer
- * without a header of CORS, so its browser keeps the answer from it.
+ * Lets web pages of the declared origins call `/v1`. Origins are compared as a whole. Browsers send no credentials of
+ * their own: the page sets a header. Another origin gets the ordinary answer without CORS headers, so its browser
+ * hides the answer from the page.
  */
 export function pagesMayCall(origins: readonly string[]): MiddlewareHandler {
   const allow = cors({

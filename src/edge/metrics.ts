@@ -6,14 +6,14 @@ import type { Exposition, Gauge } from '../ports/meter.ts'
 import type { Sha256 } from '../ports/keys.ts'
 
 interface MetricsParts {
-  /** Null where the runtime has no process whose figures would mean anything. */
+  /** Null if the runtime has no process with meaningful figures. */
   readonly exposition: Exposition | null
   readonly gauges: readonly Gauge[]
   readonly token: string | null
   readonly sha256: Sha256
 }
 
-/** By what the reader of figures and warnings is known. */
+/** How a reader of figures and warnings is recognised. */
 type ReaderParts = Pick<MetricsParts, 'token' | 'sha256'>
 
 const encoder = new TextEncoder()
@@ -24,15 +24,15 @@ function isMetricsToken({ token, sha256 }: ReaderParts, given: string): boolean 
 }
 
 /**
- * Whether who asks is shown what is not as it should be, which tells of CAs, requests and failures: this machine, and
- * the holder of METRICS_TOKEN.
+ * Whether the caller may read warnings, which tell about CAs, requests and failures: this machine, and the holder of
+ * METRICS_TOKEN.
  */
 export function mayReadWarnings(context: Context, parts: ReaderParts): boolean {
   if (context.get('client').local) return true
   return isMetricsToken(parts, (context.req.header('Authorization') ?? '').replace(/^Bearer /i, ''))
 }
 
-/** Lets this machine and the holder of METRICS_TOKEN pass; throws `credential_required`, `credential_invalid`. */
+/** Requires a caller on this machine, or METRICS_TOKEN. Throws `credential_required`, `credential_invalid`. */
 function requireReader(context: Context, parts: MetricsParts): void {
   const authorization = context.req.header('Authorization')
   if (authorization === undefined && context.get('client').local) return

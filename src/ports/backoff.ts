@@ -6,10 +6,10 @@ export const leaseMilliseconds = 5 * 60_000
 /** How long one run begins new work at one CA. The next run goes on, and other CAs do not wait. */
 export const perRunMilliseconds = 50_000
 
-/** After so many failures a request goes behind later ones: it may be what makes the CA fail. */
+/** After so many failures a request is sent after the others: it may be the cause of the failures. */
 export const attemptsInTurn = 3
 
-/** Between half of it and all of it, so that things that failed together do not come back together. */
+/** Between half of the time and all of it, so that requests that failed together are not repeated together. */
 const jittered = (random: Random, milliseconds: number): number => {
   const [byte = 0] = random.bytes(1)
   return Math.round(milliseconds * (0.5 + byte / 510))

@@ -1,4 +1,4 @@
-/** A device's report as it is kept. */
+/** A device's report as it is stored. */
 export interface CheckIn {
   readonly device: string
   readonly subscriber: string
@@ -9,8 +9,8 @@ export interface CheckIn {
 /** The latest report of each device, without a history. */
 export interface CheckIns {
   /**
-   * Keeps a report in the place of the device's last one. It writes only where something changed or the device's next hour
-   * has begun. Rejects where the journal cannot be written.
+   * Replaces the device's last report. Writes only if something changed, or if the device's next hour has begun.
+   * Rejects if the journal cannot be written.
    */
   keep(checkIn: CheckIn): Promise<void>
 }

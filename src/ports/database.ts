@@ -1,4 +1,4 @@
-/** What both engines take and give back: nothing that one of them would round, refuse or rename. */
+/** The values that both engines store and return unchanged. */
 export type SqlValue = string | number | null | Uint8Array
 
 /**
@@ -11,7 +11,7 @@ export interface Command {
   readonly values: readonly SqlValue[]
 }
 
-/** One statement that reads, and how its rows become `T`. */
+/** One statement that reads, with the reader that makes `T` from a row. */
 export interface Query<T> {
   readonly text: string
   readonly values: readonly SqlValue[]
@@ -25,32 +25,31 @@ export interface Outcome {
 
 /** Reads committed data. */
 export interface Reader {
-  /** The first row, or null where there is none. */
+  /** The first row. Null if there is none. */
   first<T>(query: Query<T>): Promise<T | null>
   all<T>(query: Query<T>): Promise<T[]>
 }
 
 /**
- * One database. Only `batch` writes; it is atomic, takes the write lock before its first statement,
- * and resolves after the commit is durable.
+ * One database. Only `batch` writes. It is atomic, takes the write lock before its first statement, and resolves when
+ * the commit is durable.
  */
 export interface Database extends Reader {
   /**
-   * Runs all commands or none. Rejects with `GuardBroken` where a guard found its condition unmet,
-   * with `ConstraintFailed` where the schema refused a value; then nothing was written.
-   * An empty list is a mistake of the caller.
+   * Runs all commands or none. Rejects with `GuardBroken` if a guard fails, and with `ConstraintFailed` if the schema
+   * refuses a value; nothing is written then. An empty list is a mistake of the caller.
    */
   batch(commands: readonly Command[]): Promise<Outcome[]>
-  /** `nearest` may be answered by a replica that lags behind; `primary` never. */
+  /** `nearest` may read from a replica that lags behind. `primary` never does. */
   reading(where: 'primary' | 'nearest'): Reader
   /**
-   * A number that differs from every earlier one as soon as any process has committed a write,
-   * or null where the engine cannot tell, so that nothing may be cached.
+   * A number that changes with every commit of any process. Null if the engine cannot tell: then nothing may be
+   * cached.
    */
   changeStamp(): number | null
 }
 
-/** A condition inside a batch did not hold; the batch left no trace. */
+/** A guard inside a batch failed. Nothing was written. */
 export class GuardBroken extends Error {
   readonly code: string
 
@@ -61,7 +60,7 @@ export class GuardBroken extends Error {
   }
 }
 
-/** Runs a batch that another worker may have been faster with: false where a guard is broken, and nothing was written. */
+/** Runs a batch. Resolves to false, and writes nothing, if a guard is broken because another worker was faster. */
 export async function commitUnlessTaken(database: Database, commands: readonly Command[]): Promise<boolean> {
   try {
     await database.batch(commands)
@@ -72,13 +71,13 @@ export async function commitUnlessTaken(database: Database, commands: readonly C
   }
 }
 
-/** The kinds of constraint that both engines report alike. */
+/** The kinds of constraint that both engines report in the same way. */
 type ConstraintKind = 'unique' | 'check' | 'not_null' | 'foreign_key' | 'type' | 'trigger'
 
-/** The schema refused a value; the batch left no trace. */
+/** The schema refused a value. Nothing was written. */
 export class ConstraintFailed extends Error {
   readonly kind: ConstraintKind
-  /** For a check its name, for a trigger its message, else `table.column`, several joined by ", ". */
+  /** The name of a check, the message of a trigger, else `table.column`; several are joined by ", ". */
   readonly constraint: string
 
   constructor(kind: ConstraintKind, constraint: string, options?: ErrorOptions) {
@@ -89,7 +88,7 @@ export class ConstraintFailed extends Error {
   }
 }
 
-/** A row does not have the shape that the code reads: the schema and the code disagree. */
+/** A row has another shape than the code expects: schema and code disagree. */
 class RowMismatch extends Error {
   constructor(column: string, expected: string, value: unknown) {
     super(`column ${column}: expected ${expected}, found ${value === null ? 'null' : typeof value}`)
@@ -105,7 +104,7 @@ export const text: ColumnReader<string> = (value, column) => {
   return value
 }
 
-/** A safe integer; both engines round larger ones silently, so none is ever stored. */
+/** A safe integer. Both engines silently round larger ones, so none is ever stored. */
 export const integer: ColumnReader<number> = (value, column) => {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new RowMismatch(column, 'integer', value)
   return value
@@ -113,7 +112,7 @@ export const integer: ColumnReader<number> = (value, column) => {
 
 export const blob: ColumnReader<Uint8Array> = (value, column) => {
   if (!(value instanceof Uint8Array)) throw new RowMismatch(column, 'blob', value)
-  // One engine gives a Buffer, whose `slice` and `toString` are not those of its class.
+  // One engine returns a Buffer. Its `slice` and `toString` differ from those of Uint8Array.
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
@@ -135,7 +134,7 @@ export const oneOf =
 type ColumnReaders = Readonly<Record<string, ColumnReader<unknown>>>
 type RowOf<C extends ColumnReaders> = { -readonly [K in keyof C]: C[K] extends ColumnReader<infer T> ? T : never }
 
-/** Every key of `columns` gets what its own reader returns, which is what `RowOf` says. */
+/** Each column is read by its own reader, so the row has the type that `RowOf` says. */
 function readRow<C extends ColumnReaders>(columns: C, row: Readonly<Record<string, unknown>>): RowOf<C>
 function readRow(columns: ColumnReaders, row: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const result: Record<string, unknown> = {}
@@ -144,8 +143,8 @@ function readRow(columns: ColumnReaders, row: Readonly<Record<string, unknown>>)
 }
 
 /**
- * Hands the values on, or throws `RangeError` at one that an engine would round (a number beyond the safe integers),
- * turn into NULL (NaN) or take where the other refuses it (a bigint, a boolean, undefined).
+ * Returns the values. Throws `RangeError` for one that an engine would round (beyond the safe integers), turn into
+ * NULL (NaN), or take although the other refuses it (a bigint, a boolean, undefined).
  */
 const bindable = (values: readonly SqlValue[]): readonly SqlValue[] => {
   for (const value of values) {
@@ -156,7 +155,7 @@ const bindable = (values: readonly SqlValue[]): readonly SqlValue[] => {
   return values
 }
 
-/** A reading statement; `columns` names each column of the result and how it is read. */
+/** A reading statement. `columns` names each column of the result and its reader. */
 export function query<const C extends ColumnReaders>(
   columns: C,
   statement: string,
@@ -171,14 +170,14 @@ export function command(statement: string, ...values: readonly SqlValue[]): Comm
 }
 
 /**
- * The guard: breaks the batch with `GuardBroken(code)` unless the command directly before it
- * changed exactly one row. A count looked at after the commit would be too late.
+ * A guard: breaks the batch with `GuardBroken(code)` unless the command directly before it changed exactly one row. To
+ * count after the commit would be too late.
  */
 export function requireOneChange(code: string): Command {
   return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE changes() <> 1`, values: [code] }
 }
 
-/** The guard: breaks the batch with `GuardBroken(code)` where the query finds a row at this point of the batch. */
+/** A guard: breaks the batch with `GuardBroken(code)` if the query finds a row at this point of the batch. */
 export function requireNoRow(code: string, { text, values }: Query<unknown>): Command {
   return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE EXISTS (${text})`, values: [code, ...values] }
 }
@@ -192,8 +191,8 @@ const constraintPatterns: readonly (readonly [ConstraintKind, RegExp])[] = [
 ]
 
 /**
- * Turns an engine's error into the port's. SQLite's message is the only part that both engines
- * pass on unchanged, so it is read here and nowhere else.
+ * Turns an engine's error into the port's. Both engines pass on only SQLite's message unchanged. It is read here and
+ * nowhere else.
  */
 export function portError(error: unknown): unknown {
   if (!(error instanceof Error)) return error

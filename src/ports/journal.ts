@@ -2,8 +2,8 @@ import type { Command, Database, Query } from './database.ts'
 import type { IndexedColumn, Place } from './keys.ts'
 
 /**
- * The journal: one database on Node, a list of databases on D1. A `batch` on a shard is durable before
- * it resolves; on Node a thread of its own commits concurrent batches in one group.
+ * The journal: one database on Node, several on D1. A `batch` on a shard resolves when it is durable. On Node a thread
+ * of its own commits concurrent batches as one group.
  */
 export interface Journal {
   /** The shard of an asker. The same asker always has the same shard. */
@@ -11,7 +11,7 @@ export interface Journal {
   shards(): readonly Database[]
 }
 
-/** A journal batch was not written, or it is not known to be. */
+/** A journal batch was not written, or nobody knows whether it was. */
 export class JournalUnavailable extends Error {
   constructor(reason: string, options?: ErrorOptions) {
     super(`the journal cannot be written: ${reason}`, options)
@@ -19,11 +19,11 @@ export class JournalUnavailable extends Error {
   }
 }
 
-/** What writes the journal in the thread that holds its file: everything at once, nothing waits. */
+/** How code in the journal's thread writes. All calls are synchronous. */
 export interface JournalWriting {
   /** Runs one command of the open transaction. */
   run(command: Command): void
-  /** Reads row by row; nothing else may be run meanwhile. */
+  /** Reads row by row. Nothing else may run before the last row. */
   each<T>(query: Query<T>): Iterable<T>
   /** Seals with the key of the day. */
   seal(place: Place, plaintext: string): Uint8Array

@@ -1,4 +1,4 @@
-/** Where a sealed value lies. It is part of what is authenticated, so no value can be moved to another row. */
+/** The place of a sealed value. It is authenticated with the value, so nobody can move the value to another row. */
 export interface Place {
   readonly table: string
   readonly column: string
@@ -12,7 +12,7 @@ export interface Place {
 export interface Sealer {
   /** A string is sealed as its UTF-8. */
   seal(place: Place, plaintext: Uint8Array | string): Uint8Array
-  /** Throws `SealBroken` where the envelope is not of this place, was altered, or its key is gone. */
+  /** Throws `SealBroken` if the envelope belongs to another place, was altered, or its key is gone. */
   open(place: Place, envelope: Uint8Array): Uint8Array
 }
 
@@ -24,18 +24,23 @@ export class SealBroken extends Error {
   }
 }
 
-/** What of the journal is found by a keyed hash. */
+/** The columns of the journal that are found by a keyed hash. */
 export type IndexedColumn = 'query_log.address_key' | 'lookup_payers.scopes' | 'check_ins.facts_key'
 
-/** Seals the journal: one key per month, writer and day, so that dropping a month's secret shreds the month. */
+/**
+ * Seals the journal. Each writer has one key a day, derived from the month's secret. Dropping that secret makes the
+ * month unreadable.
+ */
 export interface JournalSeals extends Sealer {
-  /** Makes sure that the month of `at` (UTC milliseconds) has its secret, and that today's key is used. */
+  /**
+   * Prepares the month of `at` (UTC milliseconds): makes its secret if it is missing, and selects the key of the day.
+   */
   prepare(at: number): Promise<void>
   /** The first eight bytes of an HMAC-SHA-256 under the prepared month's key of that column. */
   index(column: IndexedColumn, value: string): Uint8Array
 }
 
-/** The key ring's public face. All calls but `prepare` are synchronous: they stand on the lookup path. */
+/** The key ring. All calls but `prepare` are synchronous, because lookups need them. */
 export interface Keys {
   /** For the main database. */
   readonly main: Sealer

@@ -1,7 +1,7 @@
-/** Addresses that are counted together on one UTC day, and how many there may be. */
+/** A budget: addresses that are counted together on one UTC day, and their limit. */
 export interface LookupScope {
   readonly kind: 'subscriber' | 'domain' | 'network'
-  /** Unlike that of any other scope, of whatever kind. */
+  /** Unique among all scopes of all kinds. */
   readonly name: string
   readonly limit: number
 }
@@ -20,38 +20,39 @@ export interface LookupEntry {
   /** Null for a network. */
   readonly device: string | null
   /**
-   * The asker's own scope comes first. It counts the asker's distinct addresses of the day; every other scope counts the
-   * sum of these over all its askers.
+   * The asker's own scope comes first. It counts the asker's distinct addresses of the day. Every other scope counts
+   * the sum of these over its askers.
    */
   readonly scopes: readonly LookupScope[]
   readonly addresses: readonly LookedUpAddress[]
 }
 
-/** The query log, with the budgets that a lookup must keep to. The time of an entry is the log's own. */
+/** The query log and the lookup budgets. The log sets the time of an entry. */
 export interface LookupLog {
   /**
-   * Charges the budgets and resolves once one row per address is durable. Rejects with `BudgetSpent`, and then nothing is
-   * charged or logged; with another error where the journal cannot be written, and then no answer may go out.
+   * Charges the budgets and logs one row for each address. Resolves when the rows are durable. Rejects with
+   * `BudgetSpent`: then nothing is charged or logged. Rejects with another error if the journal cannot be written:
+   * then no answer may go out.
    */
   record(entry: LookupEntry): Promise<void>
-  /** Where the budgets do not count what is kept of today's lookups, in words. */
+  /** Faults, in words: budgets that do not agree with the stored lookups of today. */
   faults(): Promise<readonly string[]>
 }
 
-/** Asker, device and scopes in one text, as they pass to the thread that writes the log. */
+/** Asker, device and scopes as one text, for the thread that writes the log. */
 export const payerText = ({ asker, device, scopes }: Pick<LookupEntry, 'asker' | 'device' | 'scopes'>): string => {
   let whole = `${asker}\n${device ?? ''}`
   for (const { name } of scopes) whole += `\n${name}`
   return whole
 }
 
-/** Takes apart what `payerText` made. */
+/** Reads a text that `payerText` made. */
 export function readPayerText(whole: string): { asker: string; device: string | null; scopes: string[] } {
   const [asker = '', device = '', ...scopes] = whole.split('\n')
   return { asker, device: device === '' ? null : device, scopes }
 }
 
-/** A lookup as it passes to that thread. */
+/** A lookup in the form for that thread. */
 export interface PackedLookup {
   readonly payer: string
   /** In the order of the payer's scopes. */
@@ -59,10 +60,10 @@ export interface PackedLookup {
   readonly addresses: readonly LookedUpAddress[]
 }
 
-/** How many times over an asker may name a budget's worth of addresses a day: each time is a row in the query log. */
+/** How often a day an asker may name a budget's worth of addresses. Each time costs a row in the query log. */
 export const timesNamed = 20
 
-/** The addresses that are new to the day are more than these scopes have left. */
+/** The lookup has more new addresses than these scopes have left today. */
 export class BudgetSpent extends Error {
   readonly kinds: readonly LookupScope['kind'][]
 

@@ -1,8 +1,8 @@
 import type { Database } from './database.ts'
 
 /**
- * Remembers what was read from a database for as long as no row of it changes: any write, of this process or another,
- * empties it. Where the engine cannot tell of changes it remembers nothing. Holds `limit` values at most.
+ * Remembers what was read from a database until any row of it changes. A write of this process or of another empties
+ * it. If the engine cannot tell of changes, it remembers nothing. Holds at most `limit` values.
  */
 export class StateCache<Value> {
   readonly #database: Database
@@ -15,7 +15,7 @@ export class StateCache<Value> {
     this.#limit = limit
   }
 
-  /** Call it once before a series of `get` and the reading that fills in what is missing; its answer goes to `set`. */
+  /** Call it before a series of `get` and before reading what is missing. Hand its answer to `set`. */
   refresh(): number | null {
     const stamp = this.#database.changeStamp()
     if (stamp === null || stamp !== this.#stamp) this.#values.clear()
@@ -27,7 +27,7 @@ export class StateCache<Value> {
     return this.#values.get(key)
   }
 
-  /** Keeps nothing that was read before a write which another call has seen meanwhile. */
+  /** Stores nothing that was read before a write that another call has already seen. */
   set(stamp: number | null, key: string, value: Value): void {
     if (stamp === null || stamp !== this.#stamp) return
     if (this.#values.size >= this.#limit) this.#values.clear()

@@ -1,8 +1,8 @@
 import { timesNamed } from '../ports/lookup-log.ts'
 
 /**
- * What the asked-for addresses of one UTC day are counted with, in memory: a set of the addresses that each asker has asked
- * for, and a count for each scope. Keys are keyed hashes of eight bytes, so they are spread evenly.
+ * Counts the addresses that were asked for on one UTC day, in memory: a set of the addresses of each asker, and a
+ * count for each scope. Keys are keyed hashes of eight bytes, so they are spread evenly.
  */
 
 /** The two halves of a key of eight bytes. */
@@ -29,8 +29,8 @@ const growth = 1.25
 const parts = 256
 
 /**
- * Pairs of a number and a key, as hashes of 64 bits. It grows in 256 parts, one at a time, so that growing needs no second
- * copy of the whole.
+ * A set of pairs of a number and a key, as hashes of 64 bits. It has 256 parts and grows one at a time, so growing
+ * never needs a second copy of everything.
  */
 class AddressSet {
   readonly #parts: Uint32Array[] = Array.from({ length: parts }, () => new Uint32Array(2 * 16))
@@ -58,7 +58,7 @@ class AddressSet {
     return true
   }
 
-  /** Takes out what is in it, and moves up what had to stand behind it. */
+  /** Removes a pair, and moves up the pairs that had to stand behind it. */
   remove(first: number, second: number): void {
     const number = second % parts
     const part = this.#parts[number] ?? new Uint32Array(0)
@@ -77,7 +77,7 @@ class AddressSet {
     this.size -= 1
   }
 
-  /** Where the pair stands, or the empty place where it would. */
+  /** The place of the pair, or the empty place for it. */
   #find(part: Uint32Array, first: number, second: number): number {
     let place = this.#home(part, first)
     while (part[place] !== 0 && (part[place] !== first || part[place + 1] !== second)) place = this.#after(part, place)
@@ -106,7 +106,7 @@ class AddressSet {
   }
 }
 
-/** A list of numbers that takes as little room as it can. */
+/** A compact list of numbers. */
 class Numbers {
   #values = new Uint32Array(64)
   length = 0
@@ -115,7 +115,7 @@ class Numbers {
     return this.#values[index] ?? 0
   }
 
-  /** Sets what lies at any index, also behind the end. */
+  /** Sets the number at an index, also beyond the end. */
   set(index: number, value: number): void {
     if (index >= this.#values.length) {
       const larger = new Uint32Array(Math.ceil((index + 1) * 1.5))
@@ -134,7 +134,7 @@ class NumbersByKey {
   #slots = new Uint32Array(128)
   #size = 0
 
-  /** Zero where the key has none. */
+  /** Zero if the key has none. */
   find(first: number, second: number): number {
     return this.#slots[this.#place(first, second)] ?? 0
   }
@@ -172,24 +172,24 @@ class NumbersByKey {
 
 /** Who pays: the accounts of the scopes, the asker's own first. */
 export interface Payer {
-  /** Within the day. */
+  /** Its number within the day. */
   readonly number: number
   readonly accounts: readonly number[]
 }
 
-/** What a lookup was charged, so that it can be given back. */
+/** What a lookup was charged, to give it back if it is not written. */
 export interface Charge {
   readonly payer: Payer
   readonly fresh: number
   readonly named: number
-  /** Pairs of what was put into the set of addresses. */
+  /** The pairs that were added to the set of addresses. */
   readonly remembered: readonly number[]
 }
 
 /** The bytes of a key. */
 export const keyBytes = 8
 
-/** Past this many addresses a day none is remembered any more: each then counts as new. They take about 90 MB. */
+/** The limit of remembered addresses a day; they take about 90 MB. Beyond it each address counts as new every time. */
 const addressesRemembered = 8_000_000
 
 /** The counts of one UTC day. */
@@ -215,8 +215,8 @@ export class Ledger {
   }
 
   /**
-   * The payer of these scopes, given as their keys, one after the other; a new one gets `number`, or the next number. Also
-   * says whether it is new.
+   * Finds the payer of scopes, given as their keys, one after the other. A new payer gets `number`, or the next one.
+   * Also says whether the payer is new.
    */
   payerOf(scopes: Uint8Array, number?: number): { payer: Payer; isNew: boolean } {
     const accounts: number[] = []
@@ -243,8 +243,8 @@ export class Ledger {
   }
 
   /**
-   * Charges distinct addresses, given by their keys, within limits that stand as the payer's accounts do. Where they pass
-   * limits it charges nothing and answers with the indexes of these.
+   * Charges distinct addresses, given by their keys. `limits` are in the order of the payer's accounts. If the
+   * addresses pass limits, it charges nothing and returns the indexes of these limits.
    */
   charge(payer: Payer, limits: readonly number[], keys: readonly Uint8Array[]): Charge | { spent: number[] } {
     const fresh = this.#freshOf(payer, keys)
@@ -274,7 +274,7 @@ export class Ledger {
     this.#count(payer, -fresh, -named)
   }
 
-  /** Every account that has counted something, as text, in one order: two ledgers that say the same are equal. */
+  /** Every account with a count, as text, in a fixed order. Two ledgers that agree give the same. */
   *balances(): Iterable<string> {
     for (let account = 1; account <= this.#accountsMade; account += 1) {
       const [used, named] = [this.#used.get(account), this.#named.get(account)]
@@ -282,7 +282,7 @@ export class Ledger {
     }
   }
 
-  /** Those of the addresses that the asker has not asked for, as pairs. */
+  /** The addresses that are new for the asker, as pairs. */
   #freshOf({ accounts: [own = 0] }: Payer, keys: readonly Uint8Array[]): number[] {
     const fresh: number[] = []
     for (const key of keys) {

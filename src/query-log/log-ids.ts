@@ -1,16 +1,19 @@
 /**
- * A log row's id is its place in time: milliseconds since 2026 times 8192, plus a count. One integer serves as row id,
- * order, cursor and pruning key, stays below 2^53 until 2060, and is made here, so that a batch can be sent again.
+ * The id of a log row is a time: milliseconds since 2026 times 8192, plus a count. One integer serves as row id,
+ * order, cursor and limit of deletion. It stays below 2^53 until 2060. It is made here, so a batch can be sent again.
  */
 const epoch = Date.UTC(2026, 0, 1)
 const idsPerMillisecond = 8_192
-/** Further ahead than this the last id is not of a busy moment, but of a clock that has been set back since. */
+/** If the last id is further ahead than this, the clock was set back. */
 const aheadMilliseconds = 60_000
 
 /** The lowest id of a time (UTC milliseconds). */
 export const lowestIdAt = (at: number): number => Math.max(0, at - epoch) * idsPerMillisecond
 
-/** Makes ids that ascend for as long as the clock does. The random start keeps two writers of one shard apart within a millisecond. */
+/**
+ * Makes ids that ascend while the clock does. They begin at a random count, so two writers of one shard rarely meet
+ * within a millisecond.
+ */
 export class LogIds {
   readonly #randomOffset: () => number
   #last = 0

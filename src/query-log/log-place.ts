@@ -1,4 +1,4 @@
 import type { Place } from '../ports/keys.ts'
 
-/** Where a log row's address is sealed, in whichever of the two tables it lies. */
+/** The place of a log row's sealed address, in either of the two tables. */
 export const logPlace = (id: number): Place => ({ table: 'query_log', column: 'address_sealed', row: id })

@@ -7,7 +7,7 @@ import { LogIds, lowestIdAt } from './log-ids.ts'
 import { logPlace } from './log-place.ts'
 import { insertPayer, insertRecent, movedAndPaid, payersOf, recentAndPaid } from './store.ts'
 
-/** An asker with a device, and who pays for them. */
+/** An asker with a device, and their payer. */
 interface KnownPayer {
   readonly asker: string
   readonly device: string | null
@@ -17,21 +17,22 @@ interface KnownPayer {
 
 const payerNumbers = z.array(z.number())
 
-/** Past this many the texts are forgotten, which costs a keyed hash for each scope of the next lookup. */
+/** Beyond this many the texts are forgotten. The next lookup of each then costs a keyed hash for each scope. */
 const payersKnown = 20_000
 
 /**
- * Writes the query log in the thread that holds its file, and counts its budgets in memory. What is counted is always what
- * the rows say: it is read from them at the start of the process and of a day, and given back where a row is not written.
+ * Writes the query log in the thread that holds its file, and counts its budgets in memory. The counts always agree
+ * with the rows. They are read from the rows at the start of the process and of a day. A charge is given back if its
+ * row is not written.
  */
 export class LookupWriter {
   readonly #journal: JournalWriting
   readonly #ids: LogIds
   readonly #known = new Map<string, KnownPayer>()
-  /** Payers that have a number and no row. */
+  /** Payers with a number, but without a row yet. */
   readonly #unwritten = new Set<number>()
   #ledger: Ledger | null = null
-  /** What the open transaction has charged, and the payers that it has written. */
+  /** What the open transaction has charged, and the payers it has written. */
   #charges: Charge[] = []
   #payersWritten: number[] = []
 
@@ -40,13 +41,13 @@ export class LookupWriter {
     this.#ids = new LogIds(randomOffset)
   }
 
-  /** Begins a transaction: what the last one charged stays charged. */
+  /** Begins a transaction. Earlier charges stay. */
   begin(): void {
     this.#charges = []
     this.#payersWritten = []
   }
 
-  /** Reads the rows of a day that is not in memory, which takes about a second for a million of them. */
+  /** Reads the rows of a day that is not in memory. A million rows take some seconds. */
   remember(at: number): Ledger {
     const day = dayNumberOf(at)
     if (this.#ledger?.day === day) return this.#ledger
@@ -57,8 +58,8 @@ export class LookupWriter {
   }
 
   /**
-   * Charges a lookup and writes its rows. Returns the indexes of the scopes that have less left than it needs: then it has
-   * done neither. What a statement throws goes through; then `rollBack` must be called.
+   * Charges a lookup and writes its rows. Returns the indexes of the scopes that have too little left: then nothing is
+   * charged or written. An error of a statement goes through: then call `rollBack`.
    */
   write(at: number, { payer: text, limits, addresses }: PackedLookup): readonly number[] {
     const ledger = this.remember(at)
@@ -94,18 +95,18 @@ export class LookupWriter {
     )
   }
 
-  /** How far the open transaction is; `rollBack` goes back to it. */
+  /** How far the open transaction is. `rollBack` can return to it. */
   mark(): { charges: number; payers: number } {
     return { charges: this.#charges.length, payers: this.#payersWritten.length }
   }
 
-  /** Gives back what was charged since the mark, or since the transaction began. */
+  /** Gives back the charges since the mark, or since the transaction began. */
   rollBack(mark: { charges: number; payers: number } = { charges: 0, payers: 0 }): void {
     for (const charge of this.#charges.splice(mark.charges).toReversed()) this.#ledger?.giveBack(charge)
     for (const payer of this.#payersWritten.splice(mark.payers)) this.#unwritten.add(payer)
   }
 
-  /** What is counted otherwise than the rows of that day say, in words. */
+  /** Faults, in words: counts that do not agree with the rows of that day. */
   faults(at: number): string[] {
     const counted = new Set(this.remember(at).balances())
     const logged = new Set(this.#read(dayNumberOf(at)).balances())

@@ -5,8 +5,8 @@ import type { Clock } from '../ports/runtime.ts'
 import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
 
 /**
- * Charges the asker's budgets and logs a lookup. Resolves once the log is durable: no answer may go out before. Rejects
- * with `lookup_budget_spent` and `log_unavailable`; then nothing is logged.
+ * Charges the asker's budgets and logs a lookup. Resolves when the log is durable; no answer may go out before.
+ * Rejects with `lookup_budget_spent` and `log_unavailable`; nothing is logged then.
  */
 export type RecordLookup = (entry: LookupEntry) => Promise<void>
 

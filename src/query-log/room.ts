@@ -53,7 +53,7 @@ const ownLookupsRoute = createRoute({
   responses: { 200: jsonAnswer('One page', pageOf(ownLookup)), 401: problemAnswer('No valid credential') },
 })
 
-/** Rows stay in the recent table for at least this long, so that the move never meets a row being written. */
+/** Rows stay in the recent table for at least this long, so the move never meets a row that is being written. */
 const settledMilliseconds = 10_000
 
 const readCursor = (cursor: string | undefined): number => {
@@ -63,7 +63,7 @@ const readCursor = (cursor: string | undefined): number => {
   return Math.min(Number(cursor), Number.MAX_SAFE_INTEGER)
 }
 
-/** The query log: one row per recipient address of every lookup, readable by the one who asked. */
+/** The query log: one row for each address of every lookup. The asker can read it. */
 export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
   const budgets = createBudgetUpkeep(deps)
   const routes = createRoutes()

@@ -8,7 +8,7 @@ export interface LogRow {
   readonly status: 'found' | 'not_found'
   /** The keyed hash of the address's matching key. */
   readonly addressKey: Uint8Array
-  /** The number of who paid for it on that day; null where the budgets are counted in tables. */
+  /** The number of the payer on that day. Null if the budgets are counted in tables. */
   readonly payer: number | null
   readonly addressSealed: Uint8Array
 }
@@ -27,7 +27,7 @@ export const insertRecent = (row: LogRow): Command =>
     row.addressSealed,
   )
 
-/** Who pays on one day: the keys of the scopes, one after the other, the asker's own first. */
+/** Inserts a payer of one day: the keys of the scopes, one after the other, the asker's own first. */
 export const insertPayer = (day: number, number: number, scopes: Uint8Array): Command =>
   command(`INSERT INTO lookup_payers (day, number, scopes) VALUES (?, ?, ?)`, day, number, scopes)
 
@@ -38,7 +38,7 @@ export const payersOf = (day: number) =>
 const paidColumns = { last: nullable(integer), payers: text, addressKeys: nullable(blob) }
 
 /**
- * A page of the rows that somebody paid for, behind an id and within a time: the last id, null behind the last page, the
+ * One page of the rows with a payer, after an id and within a time: the last id (null after the last page), the
  * payers' numbers as JSON, and the address keys one after the other.
  */
 export const movedAndPaid = (behind: number, from: number, to: number) =>
@@ -52,7 +52,7 @@ export const movedAndPaid = (behind: number, from: number, to: number) =>
     to,
   )
 
-/** The same of those that were not moved yet. */
+/** Such rows that were not moved yet. */
 export const recentAndPaid = (behind: number, from: number, to: number) =>
   query(
     paidColumns,
@@ -64,7 +64,7 @@ export const recentAndPaid = (behind: number, from: number, to: number) =>
     to,
   )
 
-/** Deletes payers of before `day`, `rows` at most. */
+/** Deletes at most `rows` payers of days before `day`. */
 export const deletePayersBefore = (day: number, rows: number): Command =>
   command(
     `DELETE FROM lookup_payers
@@ -74,9 +74,9 @@ export const deletePayersBefore = (day: number, rows: number): Command =>
   )
 
 /**
- * Moves what is older than `id` into the indexed table, the oldest first and `rows` at most: both statements in one
- * batch, so no row is lost or doubled. One whose id is another row's there stays: ids are made from the time, and a
- * clock can be set back.
+ * Moves rows older than `id` into the indexed table, the oldest first and at most `rows`. Both statements are in one
+ * batch, so no row is lost or doubled. A row whose id is taken there stays: ids are made from the time, and a clock
+ * can be set back.
  */
 export const moveRecentBelow = (id: number, rows: number): Command[] => [
   command(
@@ -98,11 +98,11 @@ export const moveRecentBelow = (id: number, rows: number): Command[] => [
   ),
 ]
 
-/** Deletes what is older than `id`, the oldest first and `rows` at most. */
+/** Deletes rows older than `id`, the oldest first and at most `rows`. */
 export const deleteLogBelow = (id: number, rows: number): Command =>
   command(`DELETE FROM query_log WHERE id IN (SELECT id FROM query_log WHERE id < ? ORDER BY id LIMIT ?)`, id, rows)
 
-/** The same of what was never moved. */
+/** Deletes such rows that were never moved. */
 export const deleteRecentBelow = (id: number, rows: number): Command =>
   command(
     `DELETE FROM query_log_recent WHERE id IN (SELECT id FROM query_log_recent WHERE id < ? ORDER BY id LIMIT ?)`,
@@ -140,12 +140,12 @@ export async function readOwn(reader: Reader, asker: string, before: number, lim
       limit,
     ),
   )
-  // A move between the two reads would hide its rows in the other order; in this one it shows them twice.
+  // A row that moves between the two reads is seen twice. In the other order it would be missed.
   const seen = new Set(older.map((row) => row.id))
   return [...recent.filter((row) => !seen.has(row.id)), ...older].toSorted((a, b) => b.id - a.id).slice(0, limit)
 }
 
-/** How many rows wait in the recent table: a minute's lookups, unless the job that moves them fails. */
+/** How many rows are in the recent table: a minute's lookups, unless the job that moves them fails. */
 export const countRecent = (reader: Reader) =>
   reader.first(
     query({ entries: integer }, `SELECT /* scan: a minute of rows */ COUNT(*) AS entries FROM query_log_recent`),

@@ -3,19 +3,19 @@ import type { JournalWriting } from '../ports/journal.ts'
 import { factsKeyText, factsPlace, hourOf, isDue, mixOf } from './check-in.ts'
 import { checkInOf, putCheckIn } from './store.ts'
 
-/** Devices that may be remembered: 20 bytes each, of which none is taken before it is used. */
+/** How many devices can be remembered: 20 bytes each. The system gives the memory only when it is used. */
 const devicesRemembered = 2 ** 20
-/** A device may stand in any of as many places; of those that are taken the one goes that was seen longest ago. */
+/** A device can be in any of so many places. If all are taken, the one that was seen longest ago gives way. */
 const places = 8
 
-/** The key of the last report of each device, and its hour; a device that was forgotten costs one reading. */
+/** The key and the hour of each device's last report. A forgotten device costs one read. */
 class LastReports {
-  /** Of each place: two hashes of the device, and the two halves of the report's key. */
+  /** For each place: two hashes of the device, and the two halves of the report's key. */
   readonly #words = new Uint32Array(devicesRemembered * 4)
   /** Hours since 1970. */
   readonly #hours = new Uint32Array(devicesRemembered)
 
-  /** Whether this is the last report of the device, in milliseconds when it was kept; null where it is not, or not known. */
+  /** When this report was kept (milliseconds), if it is the device's last one. Null if it is not, or not known. */
   seenAt(device: string, factsKey: Uint8Array): number | null {
     const place = this.#find(device)
     if (place === null) return null
@@ -72,7 +72,7 @@ export class CheckInWriter {
     this.#written = []
   }
 
-  /** What a statement throws goes through; then `rollBack` must be called. */
+  /** Writes a check-in if it is due. An error of a statement goes through: then call `rollBack`. */
   write(at: number, { device, subscriber, facts }: CheckIn): void {
     const factsKey = this.#journal.index('check_ins.facts_key', factsKeyText(device, facts))
     const seenAt = this.#last.seenAt(device, factsKey) ?? this.#readSeenAt(device, factsKey)
@@ -83,7 +83,7 @@ export class CheckInWriter {
     this.#last.remember(device, factsKey, hourOf(at))
   }
 
-  /** Forgets what the open transaction has written: it is read again. */
+  /** Forgets what the open transaction has written. It will be read again. */
   rollBack(): void {
     for (const device of this.#written.splice(0)) this.#last.forget(device)
   }

@@ -21,7 +21,7 @@ const hourMilliseconds = 3_600_000
 /** The hour that a time lies in, both in UTC milliseconds. */
 export const hourOf = (at: number): number => at - (at % hourMilliseconds)
 
-/** A hash of 32 bits, for spreading what needs no secret (FNV-1a with the end of MurmurHash3). */
+/** A hash of 32 bits for spreading things, without a secret (FNV-1a, then the end of MurmurHash3). */
 export const mixOf = (value: string, seed: number): number => {
   let mixed = 0x811c9dc5 ^ Math.imul(seed, 0x9e3779b1)
   for (let at = 0; at < value.length; at += 1) mixed = Math.imul(mixed ^ value.charCodeAt(at), 0x01000193)
@@ -30,22 +30,22 @@ export const mixOf = (value: string, seed: number): number => {
 }
 
 /**
- * Whether a report that says nothing new is to be written again. The stored time is cut to the hour; each device's hour
- * begins at a minute of its own, so that no hour begins with the reports of all devices.
+ * Whether an unchanged report must be written again. The stored time is cut to the hour. Each device's hour begins at
+ * a minute of its own, so that no hour begins with the reports of all devices.
  */
 export const isDue = (device: string, seenAt: number, now: number): boolean =>
   seenAt < hourOf(now - (mixOf(device, 0) % hourMilliseconds))
 
 export const factsPlace = (device: string): Place => ({ table: 'check_ins', column: 'facts_sealed', row: device })
 
-/** What the key of a report is made of. */
+/** The text from which the key of a report is made. */
 export const factsKeyText = (device: string, facts: string): string => `${device}\0${facts}`
 
-/** In one order, whatever order the fields came in. */
+/** The facts in a fixed order of fields. */
 const factsText = ({ appVersion, deviceType, osVersion, language, serialNumber }: DeviceFacts): string =>
   JSON.stringify({ appVersion, deviceType, osVersion, language, serialNumber })
 
-/** Check-ins in the tables of the journal's shards, where no process remembers them. */
+/** Check-ins in the tables of the journal's shards, for runtimes where no process remembers them. */
 export const createCheckInsInTables = (deps: Pick<CheckInDeps, 'journal' | 'clock'> & { keys: Keys }): CheckIns => ({
   keep: async ({ device, subscriber, facts }) => {
     const now = deps.clock()
@@ -60,10 +60,7 @@ export const createCheckInsInTables = (deps: Pick<CheckInDeps, 'journal' | 'cloc
   },
 })
 
-/**
- * Keeps a device's report in the place of its last one. Throws `serial_number_not_android`,
- * `log_unavailable`.
- */
+/** Stores a device's report in the place of its last one. Throws `serial_number_not_android`, `log_unavailable`. */
 export async function recordCheckIn(deps: CheckInDeps, caller: DeviceCaller, device: DeviceFacts): Promise<void> {
   requireAllowedFacts(device)
   try {
@@ -82,7 +79,7 @@ export async function recordCheckIn(deps: CheckInDeps, caller: DeviceCaller, dev
 
 const devicesAtOnce = 200
 
-/** Drops the reports of devices that have ended; resolves to how many. */
+/** Deletes the reports of devices that have ended. Resolves to their number. */
 export async function pruneEndedDevices(deps: CheckInDeps, shard: Database): Promise<number> {
   let dropped = 0
   let after = ''

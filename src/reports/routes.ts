@@ -21,7 +21,7 @@ interface Renewals {
 
 export interface ReportsRouteDeps extends CheckInDeps {
   readonly authenticate: AuthenticateDevice
-  /** The ids of a device's certificates whose renewal is due, and of those that run out soon; until when that holds. */
+  /** The certificates of a device that are due for renewal, those that expire soon, and until when this holds. */
   readonly certificatesToRenew: (device: string) => Promise<Renewals>
 }
 
@@ -50,7 +50,7 @@ const checkInRoute = createRoute({
 
 export function reportsRoutes(deps: ReportsRouteDeps) {
   const routes = createRoutes()
-  // A caller is another object as soon as one of their certificates changes.
+  // A caller is a new object as soon as one of their certificates changes.
   const remembered = new WeakMap<DeviceCaller, Renewals>()
   const renewalsOf = async (caller: DeviceCaller): Promise<Renewals> => {
     const known = remembered.get(caller)

@@ -16,7 +16,7 @@ export const checkInOf = (device: string) =>
     device,
   )
 
-/** Overwrites what was there; of two that race, the one of the later hour stays. */
+/** Overwrites the device's report. If two writers race, the later hour stays. */
 export const putCheckIn = (row: CheckInRow): Command =>
   command(
     `INSERT INTO check_ins (device, subscriber, seen_at, facts_key, facts_sealed) VALUES (?, ?, ?, ?, ?)
@@ -33,13 +33,13 @@ export const putCheckIn = (row: CheckInRow): Command =>
 export const deleteCheckInsBefore = (before: number): Command =>
   command(`DELETE FROM check_ins WHERE seen_at < ?`, before)
 
-/** The devices that have a report, in the order of their ids, from behind `after` on. */
+/** The devices with a report by id, after `after`. */
 export const readReportingDevices = (reader: Reader, after: string, limit: number) =>
   reader.all(
     query({ device: text }, `SELECT device FROM check_ins WHERE device > ? ORDER BY device LIMIT ?`, after, limit),
   )
 
-/** Those of the devices that have not ended. */
+/** The devices among these that have not ended. */
 export const readLiveDevices = (database: Database, devices: readonly string[]) =>
   database.all(
     query(

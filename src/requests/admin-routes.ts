@@ -24,7 +24,7 @@ import { cancelRequest } from './cancel.ts'
 import type { AdminRoute } from '../api/admin-route.ts'
 import { noteLooks } from '../audit/look.ts'
 
-/** Who works with requests sees whose they are, and what was said of them; who only audits sees ids. */
+/** The roles that work with requests. They see persons and words; auditors see only ids. */
 const seesPersons: readonly AdministratorRole[] = ['operator', 'approver']
 
 const withoutPersons = (request: RequestReading): RequestReading => ({

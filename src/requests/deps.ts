@@ -32,15 +32,15 @@ export interface RequestDeps {
   readonly authorities: Pick<Authorities, 'issuing'>
   /** How long a caller waits for a CA. After that the caller is told to ask again. */
   readonly patienceMilliseconds: number
-  /** What other rooms write in the batch in which certificates end. */
+  /** The commands of other rooms for the batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
-  /** What other rooms write in the batch in which one certificate takes the place of another. */
+  /** The commands of other rooms for the batch in which one certificate replaces another. */
   readonly onCertificateSuperseded: (old: string, successor: string) => Command[]
   /** Which of these certificates are published. */
   readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
-  /** Tells the other CAs soon of what was revoked. */
+  /** Soon tells the CAs what was revoked. */
   readonly tellCasSoon: () => void
 }
 
-/** What it takes to commit a change with its audit entries. */
+/** What a commit with its audit entries needs. */
 export type CommitDeps = Pick<RequestDeps, 'database' | 'audit'>

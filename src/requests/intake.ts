@@ -27,7 +27,7 @@ export interface AskedByCsr {
   readonly caller: DeviceCaller
   readonly csr: string | Uint8Array
   readonly use: CertificateUse
-  /** Which mailbox; may be left out where the subscriber has one. */
+  /** The mailbox. May be missing if the subscriber has only one. */
   readonly mailbox: string | undefined
 }
 
@@ -48,7 +48,10 @@ export interface IntakeResult extends RequestResult {
 
 export type IntakeDeps = SendDeps & Pick<RequestDeps, 'brainpool' | 'connections'>
 
-/** Takes a CSR, and has its key certified. Throws the refusals of `chooseMailbox`, `checkCsr` and `certifyKey`. */
+/**
+ * Takes a CSR and asks for a certificate of its key. Throws the refusals of `chooseMailbox`, `checkCsr` and
+ * `certifyKey`.
+ */
 export async function requestCertificate(deps: IntakeDeps, engine: Engine, asked: AskedByCsr): Promise<IntakeResult> {
   const { caller, csr, use } = asked
   const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, asked.mailbox)
@@ -57,10 +60,10 @@ export async function requestCertificate(deps: IntakeDeps, engine: Engine, asked
 }
 
 /**
- * Has a proved key certified. While a request with this key is open, or its certificate valid, the same device gets that
- * one again. Where the mailbox was proved too long ago, the request waits for a new proof, and a token is mailed. Throws
- * `key_belongs_to_another`, `key_already_used`, `key_blocked`, `mailbox_moved`, `mailbox_not_yours`,
- * `not_certified_here`, `too_many_requests`.
+ * Asks for a certificate of a proved key. While a request with this key is open, or its certificate valid, the same
+ * device gets the same request again. If the mailbox was proved too long ago, the request waits for a new proof, and a
+ * token is mailed. Throws `key_belongs_to_another`, `key_already_used`, `key_blocked`, `mailbox_moved`,
+ * `mailbox_not_yours`, `not_certified_here`, `too_many_requests`.
  */
 export async function certifyKey(deps: IntakeDeps, engine: Engine, asked: AskedForKey): Promise<IntakeResult> {
   const { caller, mailbox, use, proved } = asked
@@ -89,7 +92,7 @@ export async function certifyKey(deps: IntakeDeps, engine: Engine, asked: AskedF
   }
 }
 
-/** The state in which a request begins: `submitting` where it can be sent at once, else what it waits for. */
+/** The first state of a request: `submitting` if it can be sent at once, otherwise what it waits for. */
 async function firstState(
   deps: Pick<RequestDeps, 'database'>,
   engine: Engine,
@@ -104,7 +107,7 @@ async function firstState(
   return (await readIsWaiting(deps.database, connection.id)) === null ? 'submitting' : 'received'
 }
 
-/** Keeps a request, and has it sent where it begins as `submitting`. */
+/** Stores a request, and sends it if it begins as `submitting`. */
 async function keepAndSend(
   deps: IntakeDeps,
   engine: Engine,
@@ -182,8 +185,8 @@ const requestedEntry = (row: NewRequest): AuditEvent => ({
 })
 
 /**
- * Why the guard of `insertRequest` is broken: mailbox, device or connection has ended just now, too much was asked for,
- * or the key is blocked, another subscriber's, or has served here before (policy rule 9).
+ * Why the guard of `insertRequest` broke: the mailbox, the device or the connection has just ended, too much was asked
+ * for, or the key is blocked, belongs to another subscriber, or had a certificate before (policy rule 9).
  */
 async function refusalOf(
   deps: Pick<RequestDeps, 'database' | 'clock' | 'crypto' | 'connections'>,

@@ -5,11 +5,11 @@ import type { RequestLimits } from './transitions.ts'
 
 const dayMilliseconds = 86_400_000
 
-/** Requests without an outcome, of one device: two for each of as many mailboxes as anybody has. */
+/** The open requests of one device: two for each of more mailboxes than anybody has. */
 const openPerDevice = 50
-/** New requests of one subscriber within 24 hours, whatever became of them: a CA may charge for each. */
+/** The new requests of one subscriber within 24 hours, whatever their outcome: a CA may charge for each. */
 const perSubscriberAndDay = 100
-/** An open request ends when a CA or a person says so, which takes a while. */
+/** A CA or a person ends an open request, which takes time. */
 const openRetrySeconds = 3_600
 
 /** How much one subscriber may ask for, as `insertRequest` enforces it. */
@@ -19,14 +19,14 @@ export const requestLimits = (now: number): RequestLimits => ({
   since: now - dayMilliseconds,
 })
 
-/** The refusal of a request that goes beyond the limits. Null where it does not. */
+/** The refusal of a request beyond the limits. Null if it is within them. */
 export async function beyondLimits(
   deps: Pick<RequestDeps, 'database' | 'clock'>,
   of: { readonly subscriber: string; readonly device: string },
   cause: unknown,
 ): Promise<DomainError | null> {
   const { since } = requestLimits(deps.clock())
-  // The oldest of the last so many: once it is a day old, there is room for one.
+  // When the oldest of these is a day old, there is room for one more.
   const oldest = await readNewestBut(deps.database, of.subscriber, since, perSubscriberAndDay - 1)
   if (oldest !== null) {
     const retryAfterSeconds = Math.max(1, Math.ceil((oldest.createdAt - since) / 1_000))

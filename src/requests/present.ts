@@ -8,7 +8,7 @@ import type { RequestDeps } from './deps.ts'
 import { openCertificate, type OpenedCertificate } from '../certificates/present.ts'
 import type { RequestRow, RequestState } from './store.ts'
 
-/** Outside, the inner states are `pending`, and the request of a certificate that has ended is `issued`. */
+/** Shows inner states as `pending`, and a request whose certificate has ended as `issued`. */
 const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   if (state === 'submitting' || state === 'outcome_unknown') return 'pending'
   return state === 'ended' ? 'issued' : state
@@ -22,7 +22,7 @@ type PresentRequest = (
   made?: OpenedCertificate | null,
 ) => Promise<CertificateRequestAnswer>
 
-/** Shows requests as their subscriber sees them. `made` is the certificate, where the caller has it at hand. */
+/** Shows requests to their subscribers. `made`: the certificate, if the caller already has it. */
 export function createRequestPresenter(deps: PresentDeps): PresentRequest {
   const { presentOpen } = createOwnPresenter(deps)
 
@@ -53,7 +53,7 @@ export function createRequestPresenter(deps: PresentDeps): PresentRequest {
   }
 }
 
-/** Privacy promise S6: to whom the request was passed on, and when. The CA inside is no other recipient. */
+/** Privacy promise S6: to whom the request was passed on, and when. The CA inside is not another recipient. */
 async function forwardedOf(
   deps: Pick<RequestDeps, 'connections'>,
   row: RequestRow,
@@ -87,8 +87,8 @@ const forPersonSeconds = 300
 const forProofSeconds = 30
 
 /**
- * After how many seconds a device asks again for a request that is under way. Null for one that has an outcome. Where the
- * service or the CA acts by itself, that is when it acts next, and later the longer it has taken.
+ * How many seconds a device waits before it asks again about an open request. Null for one with an outcome. If the
+ * service or the CA acts by itself, this is the time until then; it grows with the age of the request.
  */
 export function askAgainSeconds({ state, dueAt, createdAt }: RequestRow, now: number): number | null {
   const within = (milliseconds: number): number =>

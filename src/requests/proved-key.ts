@@ -9,7 +9,7 @@ import { requireKeyFits } from '../pki/key-usage.ts'
 import type { OwnMailbox } from '../registration/mailboxes.ts'
 import type { RequestDeps } from './deps.ts'
 
-/** A key whose holder has proved to hold it, by a CSR or by answering a challenge. */
+/** A key whose holder has proved possession, by a CSR or by answering a challenge. */
 export interface ProvedKey {
   readonly provedBy: 'csr' | 'public_key'
   /** What is kept and sent to the CA: the CSR, or the SubjectPublicKeyInfo itself. */
@@ -100,7 +100,7 @@ export async function checkBareKey(
   return { ...(await provedBare(deps, { spki, key }, purpose.use, route.connection)), route }
 }
 
-/** Checks once more what was accepted, for the connection that it was routed to then. Throws as when it came. */
+/** Checks an accepted key again, for the connection of its route. Throws as when it came. */
 export const checkAgain = (
   deps: CheckDeps,
   { content, provedBy }: Pick<ProvedKey, 'content' | 'provedBy'>,

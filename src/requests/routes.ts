@@ -249,7 +249,7 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
   return routes
 }
 
-/** The mailbox that a challenge was made for. Throws `mailbox_not_yours`, `mailbox_moved` where it is gone meanwhile. */
+/** The mailbox of a challenge. Throws `mailbox_not_yours`, or `mailbox_moved` if it has moved meanwhile. */
 async function mailboxOf(
   deps: Pick<RequestDeps, 'registration'>,
   caller: DeviceCaller,
@@ -269,7 +269,7 @@ interface RequestBody {
   bytes(): Promise<Uint8Array>
 }
 
-/** Reads a request in whichever of its three forms it came. */
+/** Reads a request in any of its three forms. */
 async function readAsked(contentType: string, caller: DeviceCaller, body: RequestBody): Promise<AskedByCsr> {
   const mediaType = contentType.split(';')[0]?.trim().toLowerCase()
   if (mediaType === 'application/json') {

@@ -343,7 +343,7 @@ export interface Answer {
   readonly lastFailure: string | null
   readonly caStateSealed: Uint8Array | null
   readonly caSaidSealed: Uint8Array | null
-  /** Whether nothing has left this service since the worker took the request. */
+  /** Whether nothing was sent since the worker took the request. */
   readonly nothingSent: boolean
 }
 

@@ -1,16 +1,16 @@
-/** Past this many the memory is dropped, which costs a look at the database for each address. */
+/** Beyond this many addresses the memory is emptied. Each address then costs one read. */
 const addressesRemembered = 50_000
 
 /**
- * Addresses that are known to be counted already, on one day, for one asker. What is counted stays counted for the day,
- * so such an address needs no look at the budgets; what is not remembered may be counted all the same.
+ * Addresses that are known to be counted for one asker on one day. They stay counted for the day and need no read. An
+ * address that is not known may be counted too.
  */
 export class CountedAddresses {
   readonly #byAsker = new Map<string, Set<string>>()
   #day = 0
   #size = 0
 
-  /** Those that are not known to be counted. */
+  /** The addresses that are not known to be counted. */
   unknown(day: number, asker: string, matchingKeys: readonly string[]): readonly string[] {
     const counted = day === this.#day ? this.#byAsker.get(asker) : undefined
     return counted === undefined ? matchingKeys : matchingKeys.filter((key) => !counted.has(key))
@@ -29,10 +29,10 @@ export class CountedAddresses {
   }
 }
 
-/** Past this many askers the memory is dropped, and each begins anew. */
+/** Beyond this many askers the memory is emptied, and each begins at zero. */
 const askersRemembered = 100_000
 
-/** How many addresses each asker has named on one day, those included that were named before. Of this process alone. */
+/** How many addresses each asker has named on one day, repeats included. Counts only this process. */
 export class NamedAddresses {
   readonly #byAsker = new Map<string, number>()
   #day = 0

@@ -11,7 +11,7 @@ import { CountedAddresses, NamedAddresses } from './counted.ts'
 import { dayNumberOf } from './day.ts'
 import { readCount, readMiscounted, spend, type Count } from './store.ts'
 
-/** Of the keyed hashes that are kept; among the addresses of a day no two meet by chance. */
+/** Bytes of each keyed hash. No two addresses of a day meet by chance. */
 const keyBytes = 16
 
 interface LogDeps {
@@ -21,22 +21,22 @@ interface LogDeps {
   readonly random: Random
 }
 
-/** A count, and the shard in which it is kept. */
+/** A count and its shard. */
 interface ShardedCount extends Count {
   readonly kind: LookupScope['kind']
   readonly shard: Database
 }
 
 /**
- * The query log and its budgets in the tables of the journal's shards. A scope that lies in another shard than the asker's
- * is charged before the rows are written, and stays charged where that fails.
+ * The query log and its budgets in the tables of the journal's shards. A scope in another shard than the asker's is
+ * charged before the rows are written, and stays charged if that fails.
  */
 export function createLogInTables(deps: LogDeps): LookupLog {
   const ids = new LogIds(() => new DataView(deps.random.bytes(4).buffer).getUint32(0))
   const counted = new CountedAddresses()
   const named = new NamedAddresses()
 
-  // NUL stands in no address, so none of these texts is the matching key of one, nor the text of another scope.
+  // No address holds NUL, so these texts differ from all matching keys and from each other.
   const keyOf = (...parts: readonly string[]): Uint8Array =>
     deps.keys.blindIndex(`lookup-budget\0${parts.join('\0')}`).subarray(0, keyBytes)
 
@@ -49,7 +49,7 @@ export function createLogInTables(deps: LogDeps): LookupLog {
     addressKeys: JSON.stringify(fresh.map((key) => toHex(keyOf(String(day), scope.name, asker, key)))),
   })
 
-  /** Those counts that the call adds to. Throws `BudgetSpent`. */
+  /** The counts to which the call adds. Throws `BudgetSpent`. */
   const growing = async (counts: readonly ShardedCount[]): Promise<ShardedCount[]> => {
     const states = await Promise.all(counts.map((count) => readCount(count.shard.reading('primary'), count)))
     return counts.filter(({ kind, limit }, index) => {
@@ -59,7 +59,7 @@ export function createLogInTables(deps: LogDeps): LookupLog {
     })
   }
 
-  /** Charges scopes whose shard is not the asker's; resolves to what is to be written into that one. */
+  /** Charges the scopes in other shards than the asker's. Resolves to the commands for the asker's own. */
   const chargeElsewhere = async (counts: readonly ShardedCount[], own: Database): Promise<Command[]> => {
     const together: Command[] = []
     for (const count of counts) {
@@ -81,7 +81,7 @@ export function createLogInTables(deps: LogDeps): LookupLog {
     await deps.journal.shard(asker).batch([...first, ...rows])
   }
 
-  /** Two writers of one shard may meet on an id: the next ids are others. */
+  /** Two writers of one shard may choose the same id. It is then tried with the next ids. */
   const writeWithFreeIds = async (entry: LookupEntry, first: readonly Command[]): Promise<void> => {
     try {
       await write(entry, first)

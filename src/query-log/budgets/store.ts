@@ -1,6 +1,6 @@
 import { command, integer, query, requireOneChange, type Command, type Reader } from '../../ports/database.ts'
 
-/** What counts the addresses that one scope asked for on one day. */
+/** The count of the addresses of one scope on one day. */
 export interface Count {
   /** UTC days since 1970. */
   readonly day: number
@@ -10,7 +10,7 @@ export interface Count {
   readonly limit: number
 }
 
-/** How many addresses a scope has asked for, and how many of this call's are none of these. */
+/** How many addresses a scope has asked for, and how many of this call's are new. */
 export const readCount = (reader: Reader, { day, scope, addressKeys }: Count) =>
   reader.first(
     query(
@@ -28,8 +28,8 @@ export const readCount = (reader: Reader, { day, scope, addressKeys }: Count) =>
   )
 
 /**
- * Counts the addresses that are new to a scope's day; the guard breaks where they pass the limit. One that is asked for
- * again costs nothing, not even where the limit is lower now than it was.
+ * Counts the addresses that are new for the scope's day. The guard breaks if they pass the limit. A repeated address
+ * costs nothing, also if the limit is lower now than it was.
  */
 export const spend = ({ day, scope, addressKeys, limit }: Count): Command[] => [
   command(
@@ -52,7 +52,7 @@ export const spend = ({ day, scope, addressKeys, limit }: Count): Command[] => [
   requireOneChange('lookup_budget_spent'),
 ]
 
-/** Deletes addresses that were counted before `day`, `rows` at most. */
+/** Deletes at most `rows` addresses that were counted before `day`. */
 export const deleteAddressesBefore = (day: number, rows: number): Command =>
   command(
     `DELETE FROM lookup_budget_addresses
@@ -61,7 +61,7 @@ export const deleteAddressesBefore = (day: number, rows: number): Command =>
     rows,
   )
 
-/** Deletes counts of before `day`, `rows` at most. */
+/** Deletes at most `rows` counts of days before `day`. */
 export const deleteCountsBefore = (day: number, rows: number): Command =>
   command(
     `DELETE FROM lookup_budgets
@@ -70,7 +70,7 @@ export const deleteCountsBefore = (day: number, rows: number): Command =>
     rows,
   )
 
-/** Days from `day` on on which the counts and the addresses that they count do not agree. */
+/** Days since `day` on which the counts and the counted addresses disagree. */
 export const readMiscounted = (reader: Reader, day: number) =>
   reader.all(
     query(

@@ -22,7 +22,7 @@ const kept = [
   { table: 'lookup_payers', deleteBefore: deletePayersBefore },
 ] as const
 
-/** What the budgets ask for beside being spent: the nightly job that forgets former days, and their invariant. */
+/** The upkeep of the budgets: a nightly job that deletes former days, and their invariant. */
 export function createBudgetUpkeep(deps: UpkeepDeps): { readonly job: Job; readonly check: Check } {
   const prune = async (deleteBefore: (day: number, rows: number) => Command): Promise<number> => {
     const today = dayNumberOf(deps.clock())

@@ -7,10 +7,10 @@ import { lowestIdAt } from '../log-ids.ts'
 import { logPlace } from '../log-place.ts'
 import { readLogRange, type FoundLogRow } from './store.ts'
 
-/** Whose lookups, or lookups of which address; times in UTC milliseconds, `to` left out of the range. */
+/** Whose lookups, or lookups of which address. Times are UTC milliseconds; `to` is exclusive. */
 export interface LogQuestion {
   readonly asker: string | null
-  /** As `parseMailboxAddress` gives it; null for every address. */
+  /** From `parseMailboxAddress`. Null: every address. */
   readonly matchingKey: string | null
   readonly from: number
   readonly to: number
@@ -34,7 +34,7 @@ interface SearchDeps {
   readonly clock: Clock
 }
 
-/** How many rows one call opens to find those of an address. */
+/** How many rows one call opens to find those of one address. */
 const rowsOpenedPerCall = 2_000
 
 interface Position {
@@ -42,7 +42,7 @@ interface Position {
   readonly shard: number
 }
 
-/** Where to go on: the last row that was looked at, by its id and the number of its shard. */
+/** The cursor: the last row that was read, by its id and the number of its shard. */
 const readCursor = (cursor: string | undefined): Position | null => {
   if (cursor === undefined) return null
   const match = /^(\d{1,16})\.(\d{1,3})$/.exec(cursor)
@@ -50,7 +50,7 @@ const readCursor = (cursor: string | undefined): Position | null => {
   return { id: Math.min(Number(match[1]), Number.MAX_SAFE_INTEGER), shard: Number(match[2]) }
 }
 
-/** Ids are unique within a shard only: after a row, those of later shards with the same id come first. */
+/** Ids are unique only within a shard. After a row come the rows of later shards with the same id. */
 const idsBelow = (to: number, cursor: Position | null, shard: number): number => {
   const end = Math.min(lowestIdAt(to), Number.MAX_SAFE_INTEGER)
   if (cursor === null) return end
@@ -59,7 +59,7 @@ const idsBelow = (to: number, cursor: Position | null, shard: number): number =>
 
 type Placed = FoundLogRow & { readonly shard: number }
 
-/** The newest rows of all shards in question, `limit` at most. */
+/** The newest rows of all these shards, at most `limit`. */
 async function readRows(deps: SearchDeps, question: LogQuestion, limit: number): Promise<Placed[]> {
   const { asker, from, to } = question
   const cursor = readCursor(question.cursor)
@@ -81,7 +81,7 @@ async function readRows(deps: SearchDeps, question: LogQuestion, limit: number):
     .slice(0, limit)
 }
 
-/** Tells whether an address is the one that is looked for, however it was written. */
+/** Tells whether an address is the one of the search, however it is written. */
 const matcherOf = (matchingKey: string | null): ((address: string) => boolean) => {
   if (matchingKey === null) return () => true
   const known = new Map<string, boolean>()

@@ -69,8 +69,8 @@ const olderOfAsker = (reader: Reader, asker: string, { from, before, limit }: Lo
   )
 
 /**
- * The newest rows of a range of one shard, of one asker or of all, from both tables. The recent table is read first: a
- * move between the two readings shows its rows twice, where the other order would hide them.
+ * The newest rows of a range in one shard, of one asker or of all, from both tables. The recent table is read first: a
+ * row that moves between the two reads is then seen twice, and not missed.
  */
 export async function readLogRange(reader: Reader, asker: string | null, range: LogRange): Promise<FoundLogRow[]> {
   const recent = await (asker === null ? recentInRange(reader, range) : recentOfAsker(reader, asker, range))

@@ -20,7 +20,7 @@ const countAtCas = (database: Database) =>
     ),
   )
 
-/** Nobody but an operator can learn what became of these. */
+/** The CA may have made certificates for these. Only an operator can find out. */
 const countLeft = (database: Database) =>
   database.all(
     query(
@@ -132,7 +132,7 @@ const requireRevocationsConfirmed = (connection: string): Command =>
     ),
   )
 
-/** What goes through the CA connections, as the connections are told of it. */
+/** Tells the CA room about the requests, certificates and revocations of its connections. */
 export const createConnectionUses = ({
   database,
   clock,

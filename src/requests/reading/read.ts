@@ -102,7 +102,7 @@ async function backgroundOf(deps: Pick<RequestDeps, 'database' | 'keys'>, reques
 
 const noSuchRequest = (): DomainError => new DomainError('not_found', 'There is no such request.')
 
-/** One request with all that is known of it, also what names a person. Throws `not_found`. */
+/** One request with everything that is stored of it, also what names a person. Throws `not_found`. */
 export async function readRequestInFull(
   deps: Pick<RequestDeps, 'database' | 'keys' | 'registration'>,
   id: string,
@@ -139,7 +139,7 @@ export async function readRequestInFull(
   }
 }
 
-/** How a request stands, without what names a person. Throws `not_found`. */
+/** The state of a request, without anything that names a person. Throws `not_found`. */
 export async function readStanding({ database }: Pick<RequestDeps, 'database'>, id: string): Promise<RequestStanding> {
   const row = await readOneRequest(database, id)
   if (row === null) throw noSuchRequest()

@@ -26,7 +26,7 @@ interface Below {
   readonly id: string
 }
 
-/** One page of all requests, newest first, below a cursor of time and id. */
+/** One page of all requests, newest first, after a cursor of time and id. */
 export const readAllRequests = (database: Database, before: Below, limit: number) =>
   database.all(
     query(
@@ -43,7 +43,7 @@ export const readAllRequests = (database: Database, before: Below, limit: number
   )
 export type ListedRequestRow = Awaited<ReturnType<typeof readAllRequests>>[number]
 
-/** The same of those in one state. */
+/** One page of the requests in one state, newest first. */
 export const readRequestsInState = (database: Database, state: RequestState, before: Below, limit: number) =>
   database.all(
     query(
@@ -88,7 +88,7 @@ export const readOneRequest = (database: Database, id: string) =>
     ),
   )
 
-/** Who has decided on a request, the first of them first. */
+/** The decisions on a request, oldest first. */
 export const readDecisions = (database: Database, request: string) =>
   database.all(
     query(
@@ -107,7 +107,7 @@ export const countRequestsByState = (database: Database) =>
     ),
   )
 
-/** What stands around a request, in the tables that it leads to. */
+/** The person, the device and the rule of a request, for those who decide on it. */
 export const readBackground = (database: Database, request: string) =>
   database.first(
     query(

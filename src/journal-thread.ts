@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
-import { z } from 'zod'
 import {
   unpackGroup,
   unpackLookups,
@@ -11,7 +10,7 @@ import {
   type MemberFailure,
 } from './adapters/journal-messages.ts'
 import { DayKeys } from './adapters/day-keys.ts'
-import { openSqliteFile, SqliteBatchRunner } from './adapters/sqlite.ts'
+import { journalCacheMegabytes, openSqliteFile, SqliteBatchRunner } from './adapters/sqlite.ts'
 import { LookupWriter } from './query-log/lookup-writer.ts'
 import { CheckInWriter } from './reports/check-in-writer.ts'
 
@@ -20,11 +19,11 @@ import { CheckInWriter } from './reports/check-in-writer.ts'
  * next group, so one `fsync` serves all that came during the last.
  */
 
-const { file } = z.object({ file: z.string() }).parse(workerData)
+const file: unknown = workerData
 const port = parentPort
-if (port === null) throw new Error('the journal runs in a thread of its own')
+if (port === null || typeof file !== 'string') throw new Error('the journal runs in a thread of its own')
 
-const connection = openSqliteFile(file)
+const connection = openSqliteFile(file, { cacheMegabytes: journalCacheMegabytes })
 const runner = new SqliteBatchRunner(connection)
 const keys = new DayKeys()
 const writing = {

@@ -13,7 +13,7 @@ import {
   type MemberFailure,
 } from './journal-messages.ts'
 import type { KeyRing } from './key-ring.ts'
-import { openSqliteFile, SqliteReader } from './sqlite.ts'
+import { journalCacheMegabytes, openSqliteFile, SqliteReader } from './sqlite.ts'
 import type SqliteDatabase from 'better-sqlite3'
 
 /** How many members may wait for the thread. Beyond that the journal refuses work. */
@@ -110,13 +110,20 @@ export class JournalThread implements Journal, Database, LookupLog, CheckIns {
 
   /** Starts the thread and resolves once it has opened the file. */
   static async start(file: string, options: ThreadOptions): Promise<JournalThread> {
-    const worker = new Worker(new URL('../journal-thread.ts', import.meta.url), { workerData: { file } })
+    const worker = new Worker(new URL('../journal-thread.ts', import.meta.url), {
+      workerData: file,
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
+    })
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve())
       worker.once('error', reject)
     })
     if (options.warm === true) worker.postMessage({ warm: options.clock() } satisfies JournalRequest)
-    return new JournalThread(worker, openSqliteFile(file, { readonly: true }), options)
+    return new JournalThread(
+      worker,
+      openSqliteFile(file, { readonly: true, cacheMegabytes: journalCacheMegabytes }),
+      options,
+    )
   }
 
   shard(): Database {

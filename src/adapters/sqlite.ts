@@ -32,11 +32,17 @@ const runCommand = (statements: PreparedStatements, command: Command): Outcome =
 
 const isRow = (row: unknown): row is Readonly<Record<string, unknown>> => typeof row === 'object' && row !== null
 
+/** For each of the journal's two connections: it is written at its end, and read page after page. */
+export const journalCacheMegabytes = 8
+
 /**
  * Opens one SQLite file for the service: WAL, durable before it answers, with foreign keys, and with deleted content
  * overwritten. `':memory:'` is for tests.
  */
-export function openSqliteFile(path: string, options: { readonly?: boolean } = {}): SqliteDatabase.Database {
+export function openSqliteFile(
+  path: string,
+  options: { readonly?: boolean; cacheMegabytes?: number } = {},
+): SqliteDatabase.Database {
   const connection = new SqliteDatabase(path, { timeout: 5_000, readonly: options.readonly ?? false })
   if (options.readonly !== true) {
     connection.pragma('journal_mode = WAL')
@@ -46,7 +52,7 @@ export function openSqliteFile(path: string, options: { readonly?: boolean } = {
   connection.pragma('temp_store = MEMORY')
   connection.pragma('foreign_keys = ON')
   connection.pragma('trusted_schema = OFF')
-  connection.pragma('cache_size = -32768')
+  connection.pragma(`cache_size = -${(options.cacheMegabytes ?? 32) * 1_024}`)
   return connection
 }
 

@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import type { JournalWriting } from '../ports/journal.ts'
 import { readPayerText, type LookedUpAddress, type PackedLookup } from '../ports/lookup-log.ts'
 import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
@@ -15,7 +14,8 @@ interface KnownPayer {
   readonly payer: Payer
 }
 
-const payerNumbers = z.array(z.number())
+/** Of a payer's number, where rows are read together. */
+const payerBytes = 4
 
 /** Beyond this many the texts are forgotten. The next lookup of each then costs a keyed hash for each scope. */
 const payersKnown = 20_000
@@ -133,12 +133,13 @@ export class LookupWriter {
 
   /** Counts a page of rows; the last id of it, or null. */
   #replay(ledger: Ledger, payers: readonly Payer[], page: ReturnType<typeof movedAndPaid>): number | null {
-    for (const { last, payers: numbers, addressKeys } of this.#journal.each(page)) {
-      if (addressKeys === null) return null
-      payerNumbers.parse(JSON.parse(numbers)).forEach((number, index) => {
-        const payer = payers[number]
-        if (payer !== undefined) ledger.replay(payer, addressKeys, index * keyBytes)
-      })
+    for (const { last, paid } of this.#journal.each(page)) {
+      if (paid === null) return null
+      const view = new DataView(paid.buffer, paid.byteOffset)
+      for (let at = 0; at < paid.length; at += payerBytes + keyBytes) {
+        const payer = payers[view.getUint32(at)]
+        if (payer !== undefined) ledger.replay(payer, paid, at + payerBytes)
+      }
       return last
     }
     return null

@@ -35,16 +35,16 @@ export const payersOf = (day: number) =>
   query({ number: integer, scopes: blob }, `SELECT number, scopes FROM lookup_payers WHERE day = ?`, day)
 
 /** Many rows in one, because a row read for itself costs six times as much. */
-const paidColumns = { last: nullable(integer), payers: text, addressKeys: nullable(blob) }
+const paidColumns = { last: nullable(integer), paid: nullable(blob) }
 
 /**
- * One page of the rows with a payer, after an id and within a time: the last id (null after the last page), the
- * payers' numbers as JSON, and the address keys one after the other.
+ * One page of the rows with a payer, after an id and within a time: the last id, and for each row its payer's number in
+ * four bytes and its address key. Both are null after the last page.
  */
 export const movedAndPaid = (behind: number, from: number, to: number) =>
   query(
     paidColumns,
-    `SELECT MAX(id) AS last, json_group_array(payer) AS payers, unhex(group_concat(hex(address_key), '')) AS addressKeys
+    `SELECT MAX(id) AS last, unhex(group_concat(printf('%08x', payer) || hex(address_key), '')) AS paid
      FROM (SELECT id, payer, address_key FROM query_log
            WHERE id > ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id LIMIT 4096)`,
     behind,
@@ -56,7 +56,7 @@ export const movedAndPaid = (behind: number, from: number, to: number) =>
 export const recentAndPaid = (behind: number, from: number, to: number) =>
   query(
     paidColumns,
-    `SELECT MAX(id) AS last, json_group_array(payer) AS payers, unhex(group_concat(hex(address_key), '')) AS addressKeys
+    `SELECT MAX(id) AS last, unhex(group_concat(printf('%08x', payer) || hex(address_key), '')) AS paid
      FROM (SELECT id, payer, address_key FROM query_log_recent
            WHERE id > ? AND at >= ? AND at < ? AND payer IS NOT NULL ORDER BY id LIMIT 4096)`,
     behind,

@@ -1137,20 +1137,20 @@ class CertbookCalls(baseUrl: String, private val transport: HttpTransport = UrlC
     fun changeSubscriber(bearer: String, body: SubscriberChange): SubscriberAnswer =
         answer(send("PATCH", "/v1/me", bearer, body.toJson())) { SubscriberAnswer.fromJson(it) }
 
-    /** Your devices, newest first; before them those that wait to be let in. */
+    /** Your devices, newest first; devices that wait for approval come first. */
     fun listDevices(bearer: String, limit: String? = null, cursor: String? = null): ListDevicesAnswer =
         answer(send("GET", "/v1/me/devices" + query("limit" to limit, "cursor" to cursor), bearer, null)) { ListDevicesAnswer.fromJson(it) }
 
-    /** Let a device in that waits for it. */
+    /** Approve a device that waits for it. */
     fun approveDevice(bearer: String, id: String): OwnDevice =
         answer(send("POST", "/v1/me/devices/${encoded(id)}/approval", bearer, null)) { OwnDevice.fromJson(it) }
 
-    /** End a device, its credential and its certificates, or turn away one that waits to be let in. */
+    /** End a device, its credential and its certificates, or refuse a device that waits for approval. */
     fun removeDevice(bearer: String, id: String) {
         send("DELETE", "/v1/me/devices/${encoded(id)}", bearer, null)
     }
 
-    /** A new credential for this device; the one before works until the new one is used. */
+    /** A new credential for this device; the old one works until the new one is used. */
     fun rotateCredential(bearer: String): RotatedCredential =
         answer(send("POST", "/v1/me/credential", bearer, null)) { RotatedCredential.fromJson(it) }
 
@@ -1199,12 +1199,12 @@ class CertbookCalls(baseUrl: String, private val transport: HttpTransport = UrlC
     fun getCertificateRequest(bearer: String, id: String): CertificateRequestAnswer =
         answer(send("GET", "/v1/certificate-requests/${encoded(id)}", bearer, null)) { CertificateRequestAnswer.fromJson(it) }
 
-    /** Cancel a certificate request; what the CA issues for it all the same is revoked. */
+    /** Cancel a certificate request; if the CA still issues a certificate for it, that is revoked. */
     fun cancelCertificateRequest(bearer: String, id: String) {
         send("DELETE", "/v1/certificate-requests/${encoded(id)}", bearer, null)
     }
 
-    /** Have a bare public key certified: get the challenge to its holder. */
+    /** Have a bare public key certified: get a challenge that only its holder can answer. */
     fun submitPublicKey(bearer: String, body: PublicKeyRequest): KeyChallengeAnswer =
         answer(send("POST", "/v1/public-keys", bearer, body.toJson())) { KeyChallengeAnswer.fromJson(it) }
 

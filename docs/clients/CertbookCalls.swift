@@ -544,22 +544,22 @@ public final class CertbookCalls {
     try decoded(try await send("PATCH", "/v1/me", bearer: bearer, body: try encoder.encode(body)))
   }
 
-  /// Your devices, newest first; before them those that wait to be let in.
+  /// Your devices, newest first; devices that wait for approval come first.
   public func listDevices(bearer: String, limit: String? = nil, cursor: String? = nil) async throws -> ListDevicesAnswer {
     try decoded(try await send("GET", "/v1/me/devices" + query([("limit", limit), ("cursor", cursor)]), bearer: bearer, body: nil))
   }
 
-  /// Let a device in that waits for it.
+  /// Approve a device that waits for it.
   public func approveDevice(bearer: String, id: String) async throws -> OwnDevice {
     try decoded(try await send("POST", "/v1/me/devices/\(encoded(id))/approval", bearer: bearer, body: nil))
   }
 
-  /// End a device, its credential and its certificates, or turn away one that waits to be let in.
+  /// End a device, its credential and its certificates, or refuse a device that waits for approval.
   public func removeDevice(bearer: String, id: String) async throws {
     _ = try await send("DELETE", "/v1/me/devices/\(encoded(id))", bearer: bearer, body: nil)
   }
 
-  /// A new credential for this device; the one before works until the new one is used.
+  /// A new credential for this device; the old one works until the new one is used.
   public func rotateCredential(bearer: String) async throws -> RotatedCredential {
     try decoded(try await send("POST", "/v1/me/credential", bearer: bearer, body: nil))
   }
@@ -619,12 +619,12 @@ public final class CertbookCalls {
     try decoded(try await send("GET", "/v1/certificate-requests/\(encoded(id))", bearer: bearer, body: nil))
   }
 
-  /// Cancel a certificate request; what the CA issues for it all the same is revoked.
+  /// Cancel a certificate request; if the CA still issues a certificate for it, that is revoked.
   public func cancelCertificateRequest(bearer: String, id: String) async throws {
     _ = try await send("DELETE", "/v1/certificate-requests/\(encoded(id))", bearer: bearer, body: nil)
   }
 
-  /// Have a bare public key certified: get the challenge to its holder.
+  /// Have a bare public key certified: get a challenge that only its holder can answer.
   public func submitPublicKey(bearer: String, body: PublicKeyRequest) async throws -> KeyChallengeAnswer {
     try decoded(try await send("POST", "/v1/public-keys", bearer: bearer, body: try encoder.encode(body)))
   }

@@ -9,16 +9,15 @@ const blockLength = 64
 export const indexLength = 8
 
 /**
- * Keyed hashes of texts: HMAC-SHA-256 (RFC 2104), of which the first bytes are kept. Two one-shot hashes over prepared
- * blocks cost less than an HMAC object. They are taken as text of one character a byte: a Buffer for each costs more than
- * the hash.
+ * Keyed hashes of texts: the first bytes of HMAC-SHA-256 (RFC 2104). Two one-shot hashes over prepared blocks cost
+ * less than one HMAC object.
  */
 export class KeyedIndex {
   readonly #inner = Buffer.alloc(blockLength + 1_024)
   readonly #outer = Buffer.alloc(blockLength + 32)
   readonly #length: number
 
-  /** `key` is no longer than a block; `length` bytes of each hash are kept. */
+  /** `key` is at most one block long. `length` bytes of each hash are kept. */
   constructor(key: Uint8Array, length: number) {
     this.#length = length
     for (let at = 0; at < blockLength; at += 1) {
@@ -36,7 +35,7 @@ export class KeyedIndex {
   }
 
   #block(value: string): Buffer {
-    // A character of a string takes three bytes at most.
+    // A UTF-16 unit of a string takes at most three bytes.
     if (value.length * 3 > this.#inner.length - blockLength) {
       return Buffer.concat([this.#inner.subarray(0, blockLength), Buffer.from(value)])
     }
@@ -44,7 +43,7 @@ export class KeyedIndex {
   }
 }
 
-/** The keys of one writer's day of the journal, as they are given to another thread. */
+/** The keys of one writer's day of the journal, for another thread. */
 export interface JournalKeys {
   readonly keyId: string
   /** By table. */
@@ -52,7 +51,7 @@ export interface JournalKeys {
   readonly indexing: Readonly<Record<IndexedColumn, Uint8Array>>
 }
 
-/** Seals and indexes with keys that another thread's ring has derived. */
+/** Seals and indexes with keys that the ring in another thread has derived. */
 export class DayKeys {
   #keys: JournalKeys | null = null
   #indexes = new Map<IndexedColumn, KeyedIndex>()

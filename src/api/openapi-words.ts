@@ -94,7 +94,7 @@ export const plainOperations: Paths = {
     get: {
       operationId: 'getReadiness',
       tags: ['Operation'],
-      summary: 'Whether the databases can be used, and what is not as it should be',
+      summary: 'Whether the databases can be used, and warnings',
       responses: {
         200: body(
           'Usable; `warnings` says what is not as it should be, in words to this machine and with METRICS_TOKEN only',

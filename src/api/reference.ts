@@ -22,7 +22,7 @@ export function mountReference(
     type: 'http',
     scheme: 'bearer',
     description:
-      'The credential of a device or an administrator; while a registration is under way, its device secret.',
+      'The credential of a device or an administrator; during a registration, the device secret of that registration.',
   })
   let made: { readonly document: OpenApiDocument; readonly text: string } | null = null
   const document = () => {

@@ -93,7 +93,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
   routes.openapi(
     adminRoute('post', '/v1/admin/ca-connections', {
       operationId: 'makeCaConnection',
-      summary: 'Connect a CA; from then on it stands on the privacy page as a recipient',
+      summary: 'Connect a CA; from then on the privacy page names it as a recipient',
       request: { body: jsonBody(caConnectionRequest) },
       responses: {
         201: jsonAnswer('The connection; requests go to it once a rule says so', caConnectionAnswer),
@@ -121,7 +121,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
   routes.openapi(
     adminRoute('put', '/v1/admin/ca-connections/{id}', {
       operationId: 'changeCaConnection',
-      summary: 'Set a CA connection up anew; If-Match names the version that was read. Secrets that are left out stay',
+      summary: 'Change a CA connection. If-Match names the version that was read. Secrets that are left out stay',
       request: { params: idInPath, headers: versionRead, body: jsonBody(caConnectionRequest) },
       responses: {
         200: jsonAnswer('The connection', caConnectionAnswer),
@@ -143,12 +143,14 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
   routes.openapi(
     adminRoute('delete', '/v1/admin/ca-connections/{id}', {
       operationId: 'removeCaConnection',
-      summary: 'Remove a CA connection on which nothing rests, with its credentials',
+      summary: 'Remove a CA connection that nothing needs any more, with its credentials',
       request: { params: idInPath },
       responses: {
         204: { description: 'Removed' },
         404: notFound,
-        409: problemAnswer('Rules, requests or revocations rest on it, or it is the one inside'),
+        409: problemAnswer(
+          'Rules, requests, certificates or revocations still need it, or it is that of the CA inside',
+        ),
       },
     }),
     async (context) => {
@@ -160,7 +162,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
   routes.openapi(
     adminRoute('post', '/v1/admin/ca-connections/{id}/client-certificate', {
       operationId: 'certifyCaConnection',
-      summary: 'Put in the certificate for the key with which the service authenticates at the CA',
+      summary: 'Store the certificate for the key with which the service authenticates at the CA',
       request: { params: idInPath, body: jsonBody(clientCertificateRequest) },
       responses: { 200: jsonAnswer('The connection', caConnectionAnswer), 404: notFound, 422: unfit },
     }),
@@ -175,7 +177,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
   routes.openapi(
     adminRoute('post', '/v1/admin/ca-connections/{id}/test', {
       operationId: 'testCaConnection',
-      summary: 'Look whether the CA is there and lets the service in; nothing is issued',
+      summary: 'Check that the CA is there and lets the service in; nothing is issued',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('What the look told', caCheckAnswer), 404: notFound },
     }),
@@ -202,7 +204,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
   routes.openapi(
     adminRoute('post', '/v1/admin/ca-connections/{id}/resumption', {
       operationId: 'resumeCaConnection',
-      summary: 'Send to a CA again, also where its circuit was open',
+      summary: 'Send to a CA again, also if its circuit was open',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('The connection', caConnectionAnswer), 404: notFound },
     }),

@@ -69,7 +69,7 @@ function certificateAdminRoutes(deps: CertificateDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('get', '/v1/admin/certificates/{id}', {
       operationId: 'readCertificate',
-      summary: 'One certificate; where its mailbox is shown, to operators and privacy, the look is audited',
+      summary: 'One certificate; operators and privacy also see its mailbox, and then the call is audited',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('The certificate', certificateReading), 404: notFound },
     }),
@@ -117,7 +117,7 @@ function caRevocationAdminRoutes(deps: CertificateDeps, adminRoute: AdminRoute) 
   routes.openapi(
     adminRoute('get', '/v1/admin/ca-revocations', {
       operationId: 'listCaRevocations',
-      summary: 'Revocations that CAs elsewhere are told of, newest first',
+      summary: 'Revocations that connected CAs must be told about, newest first',
       request: { query: caRevocationQuery },
       responses: { 200: jsonAnswer('One page', pageOf(caRevocation)) },
     }),
@@ -127,7 +127,7 @@ function caRevocationAdminRoutes(deps: CertificateDeps, adminRoute: AdminRoute) 
   routes.openapi(
     adminRoute('post', '/v1/admin/ca-revocations/{id}/confirmation', {
       operationId: 'confirmCaRevocation',
-      summary: 'Say that a certificate is revoked at its CA, which was told by hand; a repeat changes nothing',
+      summary: 'Confirm that a certificate was revoked at its CA by hand; a repeat changes nothing',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('The revocation, confirmed', caRevocation), 404: notFound },
     }),

@@ -113,7 +113,7 @@ export const adminCommand = (): Command =>
       .addOption(jsonOption())
       .action(changeRoles),
     new Command('credential')
-      .description('make another credential for who lost it; the one before stops working')
+      .description('make a new credential for an administrator who lost it; the old one stops working')
       .argument('<id>', 'the id of the administrator')
       .addOption(urlOption())
       .addOption(jsonOption())

@@ -36,7 +36,7 @@ const reject = (id: string, options: RejectOptions): Promise<void> =>
 /** The commands of approvers. */
 export const approvalCommands = (): readonly Command[] => [
   new Command('approve')
-    .description('approve a request; with the last approval that its rule wants it goes to the CA')
+    .description('approve a request; after the last approval that its rule asks for, it goes to the CA')
     .argument('<id>', 'the id of the request')
     .addOption(urlOption())
     .addOption(jsonOption())
@@ -44,7 +44,7 @@ export const approvalCommands = (): readonly Command[] => [
   new Command('reject')
     .description('reject a request, for good')
     .argument('<id>', 'the id of the request')
-    .requiredOption('--reason <text>', 'why; the person whose request it is reads it')
+    .requiredOption('--reason <text>', 'why; the person who made the request reads it')
     .addOption(urlOption())
     .addOption(jsonOption())
     .action(reject),

@@ -48,15 +48,17 @@ export const auditCommand = (): Command =>
   group('audit', 'the audit log', [
     new Command('verify')
       .description('recompute the whole audit chain')
-      .option('--head <hash>', 'a head noted down earlier, which must still be part of the chain')
+      .option('--head <hash>', 'a head that you wrote down earlier; it must still be part of the chain')
       .addOption(urlOption())
       .addOption(jsonOption())
       .action(verify),
     new Command('list')
-      .description('list entries, newest first, by ids: what names a person takes a reason and is read over the API')
+      .description(
+        'list entries, newest first, with ids only; values that name a person are read over the API, with a reason',
+      )
       .option('--action <action>', 'only this action, such as certificate.revoked')
-      .option('--subject <id>', 'only what was done to this')
-      .option('--actor <id>', 'only what this one did')
+      .option('--subject <id>', 'only what was done to this subject')
+      .option('--actor <id>', 'only what this actor did')
       .option('--from <time>', 'since this time, such as 2026-11-01T00:00:00Z')
       .option('--to <time>', 'until this time')
       .addOption(limitOption())

@@ -50,7 +50,7 @@ export const backupCommand = (): Command =>
   new Command('backup')
     .description('copy journal, main database and key ring, while the service runs; DATA_KEY is not in it')
     .argument('<folder>', 'where backups are kept, outside DATA_DIR; each gets a folder named by its time')
-    .addOption(new Option('--keep <number>', 'drop the oldest, so that so many are left').argParser(parseKeep))
+    .addOption(new Option('--keep <number>', 'keep so many backups and delete the oldest').argParser(parseKeep))
     .addOption(filesOnly())
     .addOption(progressOption())
     .addOption(jsonOption())

@@ -39,7 +39,7 @@ async function root(options: Options & { der?: boolean }): Promise<void> {
 export const caCommand = (): Command =>
   group('ca', 'the certificate authority inside', [
     new Command('list')
-      .description('list the root and the issuing CA, with fingerprints and ends')
+      .description('list the root and the issuing CA, with fingerprints and expiry dates')
       .addOption(urlOption())
       .addOption(jsonOption())
       .action(list),

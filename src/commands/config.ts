@@ -66,7 +66,7 @@ async function check(options: OutputOptions): Promise<void> {
 export const configCommand = (): Command =>
   group('config', 'the settings', [
     new Command('check')
-      .description('explain the settings, and say every fault at once')
+      .description('explain the settings, and report all their faults')
       .addOption(jsonOption())
       .action(check),
   ])

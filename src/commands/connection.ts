@@ -218,9 +218,11 @@ Secrets come from the environment, where others cannot see them:
 const withSettings = (command: Command): Command =>
   command
     .addOption(new Option('--settings <file>', 'the settings, JSON; - for standard input'))
-    .addOption(new Option('--anchors <file>', 'PEM: what issued certificates must lead to'))
+    .addOption(
+      new Option('--anchors <file>', 'PEM: the certificates that the chains of issued certificates must lead to'),
+    )
     .addOption(new Option('--intermediates <file>', 'PEM: CAs below the anchors, where the CA does not send them'))
-    .addOption(new Option('--tls-anchors <file>', "PEM: what the CA's TLS is verified with"))
+    .addOption(new Option('--tls-anchors <file>', "PEM: the certificates that verify the CA's TLS"))
     .addOption(urlOption())
     .addOption(jsonOption())
     .addHelpText('after', settingsHelp)
@@ -245,7 +247,7 @@ export const connectionCommand = (): Command =>
     withSettings(new Command('add').description('connect a CA')).action(add),
     withSettings(
       new Command('change')
-        .description('change what is given of a CA connection; the rest, and secrets, stay')
+        .description('change the settings that you give; the others, and secrets, stay')
         .argument('<id>', 'the id of the connection'),
     ).action(change),
     ofOne('test', 'look whether the CA is there and lets the service in; nothing is issued').action(test),
@@ -253,7 +255,7 @@ export const connectionCommand = (): Command =>
     ofOne('resume', 'send to a CA again, also where it failed before').action(resume),
     ofOne('remove', 'remove a CA connection on which nothing rests, with its credentials').action(remove),
     new Command('client-certificate')
-      .description('put in the certificate with which the service proves itself to a CA')
+      .description('store the certificate with which the service identifies itself at a CA')
       .argument('<id>', 'the id of the connection')
       .argument('<file>', 'the certificate and its chain, PEM; - for standard input')
       .addOption(urlOption())

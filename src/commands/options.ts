@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 export const jsonOption = (): Option => new Option('--json', 'answer as JSON with stable fields')
 
 export const progressOption = (): Option =>
-  new Option('--progress', 'tell how far it has come, also where standard error is no terminal')
+  new Option('--progress', 'show progress, also if standard error is not a terminal')
 
 export const urlOption = (): Option =>
   new Option('--url <url>', 'the service, over HTTPS, instead of the files in DATA_DIR').env('CERTBOOK_URL')

@@ -51,7 +51,7 @@ async function search(options: SearchOptions): Promise<void> {
 export const queryLogCommand = (): Command =>
   group('query-log', 'who looked up which address', [
     new Command('search')
-      .description('search the log of lookups; the search itself is written down with its reason')
+      .description('search the log of lookups; the search itself is audited with its reason')
       .option('--asker <id>', 'only lookups of this subscriber')
       .option('--address', 'only lookups of one address, read from standard input: others can see a command line')
       .requiredOption('--from <time>', 'since this time, such as 2026-11-01T00:00:00Z')

@@ -199,13 +199,13 @@ async function restore(folder: string, options: RestoreOptions): Promise<void> {
 
 export const restoreCommand = (): Command =>
   new Command('restore')
-    .description('put a backup back, after it has proved itself; needs DATA_KEY, and the service stopped')
+    .description('restore a backup after checking it; needs DATA_KEY; stop the service first')
     .argument('<folder>', 'the folder that certbook backup was given')
     .option('--at <time>', 'the newest backup taken at or before this time, such as 2026-11-22T08:30:00Z, or its name')
     .option('--to <folder>', 'instead of DATA_DIR')
-    .option('--head <hash>', 'an audit head that was noted down elsewhere and must be part of the log')
+    .option('--head <hash>', 'an audit head that you wrote down elsewhere; it must be part of the log')
     .option('--crl <file>', 'the newest revocation list of the issuing CA, in DER: what it names is revoked again')
-    .option('--replace', 'where the folder holds data: keep them aside, in a folder within')
+    .option('--replace', 'if the folder holds data, move the old files into a folder in it')
     .addOption(filesOnly())
     .addOption(progressOption())
     .addOption(jsonOption())

@@ -43,7 +43,7 @@ const confirm = (id: string, options: Options): Promise<void> =>
 export const revocationCommand = (): Command =>
   group('revocation', 'revocations that CAs elsewhere have to be told of', [
     new Command('list')
-      .description('list them, newest first; by_hand: an operator has to revoke there')
+      .description('list them, newest first; by_hand: an operator has to revoke at the CA')
       .addOption(new Option('--state <state>', 'only those in this state').choices(caRevocationState.options))
       .addOption(limitOption())
       .addOption(cursorOption())
@@ -51,7 +51,7 @@ export const revocationCommand = (): Command =>
       .addOption(jsonOption())
       .action(list),
     new Command('confirm')
-      .description('say that a certificate is revoked at its CA')
+      .description('confirm that a certificate was revoked at its CA')
       .argument('<id>', 'the id of the revocation')
       .addOption(urlOption())
       .addOption(jsonOption())

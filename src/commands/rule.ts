@@ -144,12 +144,12 @@ const withRule = (command: Command): Command =>
         .argParser(wholeNumber(1, lastPosition))
         .makeOptionMandatory(),
     )
-    .addOption(new Option('--domain <domain>', 'example.com alone, or *.example.com for what is below it'))
+    .addOption(new Option('--domain <domain>', 'example.com alone, or *.example.com for the domains below it'))
     .addOption(accountTypeOption())
     .addOption(useOption())
     .addOption(algorithmOption())
-    .addOption(new Option('--connection <id>', 'to which CA; embedded is the one inside').conflicts('refuse'))
-    .addOption(new Option('--refuse', 'what it catches gets no certificate here'))
+    .addOption(new Option('--connection <id>', 'the CA; embedded is the one inside').conflicts('refuse'))
+    .addOption(new Option('--refuse', 'requests that it catches get no certificate'))
     .addOption(new Option('--profile <name>', "the CA's own profile"))
     .addOption(
       new Option('--approvals <number>', 'how many persons must approve, 0 to 2')
@@ -168,10 +168,10 @@ export const ruleCommand = (): Command =>
       .addOption(urlOption())
       .addOption(jsonOption())
       .action(list),
-    withRule(new Command('add').description('make a rule; what is left out fits everything')).action(add),
+    withRule(new Command('add').description('make a rule; a condition that is left out fits everything')).action(add),
     withRule(
       new Command('change')
-        .description('put another rule in the place of one; what is left out fits everything')
+        .description('replace a rule; a condition that is left out fits everything')
         .argument('<id>', 'the id of the rule'),
     ).action(change),
     new Command('remove')
@@ -181,7 +181,7 @@ export const ruleCommand = (): Command =>
       .addOption(jsonOption())
       .action(remove),
     new Command('try')
-      .description('show which rule would catch a request; nobody has to have that mailbox')
+      .description('show which rule would catch a request; the mailbox need not exist')
       .argument('<address>', 'the address of a mailbox')
       .addOption(useOption('; required').makeOptionMandatory())
       .addOption(algorithmOption('; required').makeOptionMandatory())

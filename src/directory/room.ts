@@ -77,9 +77,10 @@ const lookupRoute = createRoute({
   path: '/v1/lookups',
   summary: 'The certificates of exact addresses; each address asked for is logged',
   description:
-    'Each distinct address counts once a UTC day against the budgets of the asker. For one address the Accept header ' +
-    'may ask for its certificates alone: application/pkix-cert gives the newest, application/x-pem-file all of them ' +
-    'without their chains, newest first, application/pkcs7-mime all of them with their chains (certs-only).',
+    'Each distinct address counts once per UTC day and asker. The count is charged to the budgets of the asker and of ' +
+    'the domain of their mailbox. With one address, the Accept header can ask for certificates only: ' +
+    'application/pkix-cert is the newest one; application/x-pem-file is all of them without chains, newest first; ' +
+    'application/pkcs7-mime is all of them with their chains (certs-only).',
   security: bearer,
   request: { body: jsonBody(lookupRequest) },
   responses: {

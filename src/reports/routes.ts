@@ -34,10 +34,9 @@ const checkInRoute = createRoute({
   path: '/v1/check-ins',
   summary: 'Report this device at its start and every five minutes',
   description:
-    'Only the latest report of a device is kept, and when it was last seen to the hour. `renew` lists the ' +
-    'certificates of this device with less than a third of their lifetime left, at most 30 days before they expire; ' +
-    '`renewNow` those of them with less than a twelfth, at most 7 days. ' +
-    'Send `serialNumber` from an Android device only, else null.',
+    'Only the latest report of a device is kept, with its hour. `renew` lists the certificates of this device that ' +
+    'have less than a third of their lifetime left, at most 30 days before they expire. `renewNow` lists those of them ' +
+    'with less than a twelfth, at most 7 days. Only an Android device sends its `serialNumber`; all others send null.',
   security: bearer,
   request: { body: jsonBody(deviceFacts) },
   responses: {

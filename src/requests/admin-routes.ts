@@ -55,7 +55,7 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
   routes.openapi(
     adminRoute('get', '/v1/admin/certificate-requests/{id}', {
       operationId: 'readCertificateRequest',
-      summary: 'One request; where its mailbox is shown, to operators and approvers, the look is audited',
+      summary: 'One request; operators and approvers also see its mailbox, and then the call is audited',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('The request', requestReading), 404: notFound },
     }),
@@ -75,7 +75,8 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
   routes.openapi(
     adminRoute('post', '/v1/admin/certificate-requests/{id}/csr', {
       operationId: 'takeCsrOfRequest',
-      summary: 'The CSR of a request that its CA has, to take it there by hand or to look for it there; audited',
+      summary:
+        'The CSR of a request that its CA has, to take it there by hand or to search for it there; the call is audited',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('The CSR', requestCsr), 404: notFound, 409: elsewhere },
     }),
@@ -94,7 +95,7 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
   routes.openapi(
     adminRoute('post', '/v1/admin/certificate-requests/{id}/certificate', {
       operationId: 'bringCertificateOfRequest',
-      summary: 'Bring the certificate that the CA issued for a request; verified as if the CA had answered with it',
+      summary: 'Bring the certificate that the CA issued for a request; it is verified like an answer of the CA',
       request: { params: idInPath, body: jsonBody(broughtCertificate) },
       responses: {
         200: jsonAnswer('How the request stands', requestStanding),
@@ -114,7 +115,8 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
   routes.openapi(
     adminRoute('post', '/v1/admin/certificate-requests/{id}/settlement', {
       operationId: 'settleCertificateRequest',
-      summary: 'Say that the CA has issued nothing for a request whose outcome is unknown: it is sent again, or fails',
+      summary:
+        'State that the CA has issued nothing for a request whose outcome is unknown: it is sent again, or fails',
       request: { params: idInPath, body: jsonBody(requestSettlement) },
       responses: { 200: jsonAnswer('How the request stands', requestStanding), 404: notFound, 409: elsewhere },
     }),
@@ -148,7 +150,7 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
   routes.openapi(
     adminRoute('post', '/v1/admin/certificate-requests/{id}/approval', {
       operationId: 'approveCertificateRequest',
-      summary: 'Approve a request; with the last approval that its rule wants it goes to the CA',
+      summary: 'Approve a request; after the last approval that its rule asks for, it goes to the CA',
       request: { params: idInPath },
       responses: { 200: jsonAnswer('How the request stands', decidedRequest), 404: notFound, 409: decided },
     }),
@@ -161,7 +163,7 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
   routes.openapi(
     adminRoute('post', '/v1/admin/certificate-requests/{id}/rejection', {
       operationId: 'rejectCertificateRequest',
-      summary: 'Reject a request, for good; the reason is shown to the person whose request it is',
+      summary: 'Reject a request, for good; the person who made the request sees the reason',
       request: { params: idInPath, body: jsonBody(rejectionRequest) },
       responses: { 200: jsonAnswer('How the request stands', decidedRequest), 404: notFound, 409: decided },
     }),

@@ -80,7 +80,7 @@ const publicKeyRoute = createRoute({
   tags: ['Certificate requests'],
   method: 'post',
   path: '/v1/public-keys',
-  summary: 'Have a bare public key certified: get the challenge to its holder',
+  summary: 'Have a bare public key certified: get a challenge that only its holder can answer',
   security: bearer,
   request: { body: jsonBody(publicKeyRequest) },
   responses: {
@@ -141,7 +141,7 @@ const cancelRoute = createRoute({
   tags: ['Certificate requests'],
   method: 'delete',
   path: '/v1/certificate-requests/{id}',
-  summary: 'Cancel a certificate request; what the CA issues for it all the same is revoked',
+  summary: 'Cancel a certificate request; if the CA still issues a certificate for it, that is revoked',
   security: bearer,
   request: { params: idInPath },
   responses: {

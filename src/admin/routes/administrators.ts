@@ -69,7 +69,7 @@ export function administratorRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('post', '/v1/admin/credential', {
       operationId: 'rotateAdministratorCredential',
-      summary: 'Get your next credential; the present one works until the next is first used',
+      summary: 'Get your next credential; the present one works until the next one is used',
       responses: { 201: jsonAnswer('The credential, shown once', administratorCredential) },
     }),
     async (context) => context.json(await rotateAdministratorCredential(deps, context.get('administrator')), 201),
@@ -128,7 +128,7 @@ export function administratorRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('post', '/v1/admin/administrators/{id}/credential', {
       operationId: 'replaceAdministratorCredential',
-      summary: 'Make another credential for an administrator who lost it; the one before stops working',
+      summary: 'Make a new credential for an administrator who lost it; the old one stops working',
       request: { params: idInPath },
       responses: { 201: jsonAnswer('The credential, shown once', administratorCredential), 404: notFound },
     }),

@@ -29,7 +29,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('post', '/v1/admin/query-log/search', {
       operationId: 'searchQueryLog',
-      summary: 'Lookups by who asked or by the address asked for, newest first; the search is audited with its reason',
+      summary: 'Lookups of one asker or of one address, newest first; the search is audited with its reason',
       request: { body: jsonBody(queryLogSearch) },
       responses: { 200: jsonAnswer('One page; an empty one may have a next', pageOf(foundLookup)) },
     }),
@@ -65,7 +65,7 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('post', '/v1/admin/audit-log/{id}/reading', {
       operationId: 'readAuditLogEntry',
-      summary: 'One entry with the values that name somebody; the look is audited with its reason',
+      summary: 'One entry with the values that name somebody; the call is audited with its reason',
       request: { params: idInPath, body: jsonBody(readingRequest) },
       responses: { 200: jsonAnswer('The entry', auditLogReading), 404: notFound },
     }),
@@ -91,7 +91,7 @@ export function overviewRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('get', '/v1/admin/overview', {
       operationId: 'readOverview',
-      summary: 'How many of everything, whether mail leaves, and what is not as it should be',
+      summary: 'Counts, whether mail can be sent, and warnings',
       responses: { 200: jsonAnswer('The numbers', overviewAnswer) },
     }),
     async (context) => {

@@ -26,7 +26,7 @@ export function subscriberRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('post', '/v1/admin/subscribers/{id}/reading', {
       operationId: 'readSubscriber',
-      summary: 'A subscriber by id; the look is audited with its reason',
+      summary: 'A subscriber by id; the call is audited with its reason',
       request: { params: idInPath, body: jsonBody(readingRequest) },
       responses: { 200: jsonAnswer('The subscriber', subscriberReading), 404: notFound },
     }),

@@ -90,7 +90,7 @@ export function routingAdminRoutes(deps: RuleDeps & RouteDeps, adminRoute: Admin
   routes.openapi(
     adminRoute('get', '/v1/admin/routing-rules', {
       operationId: 'listRoutingRules',
-      summary: 'The rules in the order in which they are tried; where none fits, the CA inside is asked',
+      summary: 'The rules in the order in which they are tried; if none fits, the CA inside issues',
       request: { query: pageQuery },
       responses: { 200: jsonAnswer('One page', pageOf(routingRule)) },
     }),
@@ -113,7 +113,7 @@ export function routingAdminRoutes(deps: RuleDeps & RouteDeps, adminRoute: Admin
   routes.openapi(
     adminRoute('put', '/v1/admin/routing-rules/{id}', {
       operationId: 'changeRoutingRule',
-      summary: 'Put another rule in its place; who does so is its author from now on',
+      summary: 'Replace a rule; whoever replaces it becomes its author',
       request: { params: idInPath, body: jsonBody(routingRuleRequest) },
       responses: { 200: jsonAnswer('The rule', routingRule), 404: notFound, 409: positionTaken, 422: unfit },
     }),
@@ -127,7 +127,7 @@ export function routingAdminRoutes(deps: RuleDeps & RouteDeps, adminRoute: Admin
   routes.openapi(
     adminRoute('delete', '/v1/admin/routing-rules/{id}', {
       operationId: 'removeRoutingRule',
-      summary: 'Remove a rule; requests that it caught go on as it said',
+      summary: 'Remove a rule; requests that it caught keep their route',
       request: { params: idInPath },
       responses: { 204: { description: 'Removed' }, 404: notFound },
     }),
@@ -140,7 +140,7 @@ export function routingAdminRoutes(deps: RuleDeps & RouteDeps, adminRoute: Admin
   routes.openapi(
     adminRoute('post', '/v1/admin/routing-rules/trial', {
       operationId: 'tryRoutingRules',
-      summary: 'Which rule would catch a request; it tells nothing of whether there is such a mailbox',
+      summary: 'Which rule would catch a request; the mailbox need not exist',
       request: { body: jsonBody(routingQuestion) },
       responses: { 200: jsonAnswer('Where it would go', routingAnswer), 422: problemAnswer('This is no address') },
     }),

@@ -92,8 +92,8 @@ export const en: Words = {
   new_publication: ({ audience, at: moment }) => ({
     subject: 'A certificate of this address is published',
     paragraphs: [
-      `On ${at(moment)} a certificate of this address was published for ${audiences[audience]}. Who knows the address ` +
-        'can find the certificate now, and send you encrypted mail.',
+      `On ${at(moment)} a certificate of this address was published for ${audiences[audience]}. People who know ` +
+        'the address can now find the certificate and send you encrypted mail.',
       'If that was you, there is nothing to do. You can withdraw the publication in your mail app at any time.',
       unknownDevice,
     ],
@@ -106,9 +106,9 @@ export const en: Words = {
     return {
       subject,
       paragraphs: [
-        `On ${at(moment)} another device proved that it can read ${mailbox}, and registered its address anew. The ` +
-          'certificates of before for that address have left the directory.',
-        `They are revoked on ${at(until)}, unless a device of before proves that mailbox again by then.`,
+        `On ${at(moment)} another device proved that it can read ${mailbox}, and registered its address. The ` +
+          'earlier certificates for that address have left the directory.',
+        `They are revoked on ${at(until)}, unless one of your earlier devices proves that mailbox again by then.`,
         'If that was you, there is nothing to do.',
         'If it was not you: have your mail app prove that mailbox again before that time, and change its password, ' +
           'because somebody else may be able to read your mail.',

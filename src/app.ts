@@ -33,7 +33,7 @@ interface AppParts {
   readonly mayReadWarnings: (context: Context) => boolean
 }
 
-/** Has a disclosed key blocked. Where that fails, the refusal stands all the same. */
+/** Blocks a disclosed key. If that fails, the body is still refused. */
 const onPrivateKey =
   (parts: AppParts) =>
   async (context: Context<Env>, finding: PrivateKeyFinding): Promise<void> => {

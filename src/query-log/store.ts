@@ -52,7 +52,7 @@ export const movedAndPaid = (behind: number, from: number, to: number) =>
     to,
   )
 
-/** Such rows that were not moved yet. */
+/** One page of such rows that were not moved yet. */
 export const recentAndPaid = (behind: number, from: number, to: number) =>
   query(
     paidColumns,

@@ -69,7 +69,7 @@ export async function keepIssued(
 
 const isBrought = ({ by }: Arrival): boolean => by?.actorKind === 'administrator'
 
-/** Why a request gets no certificate, and what came from its CA all the same. */
+/** Why a request gets no certificate, and the certificate that its CA sent nevertheless. */
 interface Refusal {
   readonly reason: string
   /** A certificate that operators are to look at. */

@@ -44,7 +44,7 @@ async function claimSome(deps: ClaimDeps, connection: string): Promise<Claimed |
   return { claim: claim.id, ids: [...taken], hasLeft }
 }
 
-/** What is sent next. What has failed often comes after everything else, lest it hold up what the CA would do. */
+/** The next requests to send. Those that have failed often come last, so that they do not delay the others. */
 async function readNext(
   { database }: Pick<RequestDeps, 'database'>,
   connection: string,

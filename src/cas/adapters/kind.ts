@@ -6,7 +6,7 @@ import type { Clock, Random } from '../../ports/runtime.ts'
 import type { CaAdapter } from './contract.ts'
 
 /** What adapters work with. */
-export interface AdapterDeps {
+interface AdapterDeps {
   readonly outgoing: OutgoingHttps
   readonly clock: Clock
   readonly crypto: Crypto
@@ -26,7 +26,7 @@ export const anyCredentials = z.looseObject(clientKeyFields)
 export type Credentials = z.infer<typeof anyCredentials>
 
 /** A connection before a change. */
-export interface Before<S, C> {
+interface Before<S, C> {
   readonly settings: S
   readonly credentials: C
 }

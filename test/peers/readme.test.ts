@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { startProcess, temporaryFolder } from '../support/node-process.ts'
 import { freePort } from '../support/odd-servers.ts'
-import { runProgramWell } from '../support/processes.ts'
+import { endWithTests, runProgramWell } from '../support/processes.ts'
 import { requireProgram } from './programs.ts'
 
 const project = fileURLToPath(new URL('../../', import.meta.url))
@@ -77,13 +77,17 @@ test("a CA in five minutes, as the administrators' page prints it, and README's 
     await symlink(join(project, name), join(folder.path, name))
   }
   const service = await startProcess(join(folder.path, 'data'))
+  // The CA that the commands start goes on when they have ended.
   const bash = (commands: string, env: Readonly<Record<string, string>>) =>
     runProgramWell('bash', ['-eu', '-o', 'pipefail', '-c', commands], {
       cwd: folder.path,
       env: { ...process.env, ...env },
+      mayLeave: true,
     })
+  let release = (): void => undefined
   try {
     const made = await bash(await commandsOf('cfssl', 'docs/ca-integration.md'), { CA_PORT: String(await freePort()) })
+    release = endWithTests(Number(await readFile(join(folder.path, 'data/cfssl/pid'), 'utf8')))
     expect(made.stdout).toContain('The CA is there, and lets the service in.')
     expect(made.stdout).toContain('To trial (active), 0 to approve.')
     const told = await bash(await commandsOf('story'), { CERTBOOK_URL: service.url })
@@ -99,6 +103,7 @@ test("a CA in five minutes, as the administrators' page prints it, and README's 
     expect(await service.end('SIGTERM')).toEqual({ code: 0, signal: null })
   } finally {
     await bash('kill "$(cat data/cfssl/pid)"', {}).catch(() => undefined)
+    release()
     await service.end('SIGKILL')
     await folder.remove()
   }

@@ -104,7 +104,7 @@ export interface ProgramEnd {
 export async function runProgram(
   program: string,
   args: readonly string[],
-  { input = '', ...where }: Where & { readonly input?: string } = {},
+  { input = '', ...where }: Where & { readonly input?: string; readonly mayLeave?: boolean } = {},
 ): Promise<ProgramEnd> {
   const child = startProgram(program, args, where)
   const stdout: Buffer[] = []

@@ -5,7 +5,7 @@ import type { CertificateFacts } from '../pki/certificate-facts.ts'
 import { parseCertificate } from '../pki/certificate.ts'
 import { prepareChain, type PreparedChain } from '../pki/chain.ts'
 import { MalformedDer } from '../pki/der.ts'
-import { sha256Hex } from '../pki/encoding.ts'
+import { equalBytes, sha256Hex } from '../pki/encoding.ts'
 import { orderChain } from '../pki/order-chain.ts'
 import { verifyIssuedCertificate, type IssuedFault } from '../pki/verify-issued.ts'
 import type { Command } from '../ports/database.ts'
@@ -58,7 +58,11 @@ interface Chain {
  * The chain under which a connection issued last, for as long as the connection stays as it is set up. Its CAs are taken
  * apart and verified once, and not for every certificate.
  */
-const lastChains = new WeakMap<CaTrust, Chain>()
+const lastChains = new WeakMap<CaTrust, { readonly sent: readonly Uint8Array[]; readonly chain: Chain }>()
+
+/** Whether the CA sent the same certificates again. Another chain is judged by itself, also when this one would fit. */
+const isSame = (sent: readonly Uint8Array[], before: readonly Uint8Array[]): boolean =>
+  sent.length === before.length && sent.every((ca, position) => equalBytes(ca, before[position] ?? new Uint8Array()))
 
 /** A CA is its name and its key, whichever certificate of its own it shows. */
 async function identityOf(crypto: Crypto, certificate: Uint8Array): Promise<string> {
@@ -116,8 +120,8 @@ export async function verifyIssued(
     return verifyUnder(deps, ordered, issued.certificate, inside)
   }
   const last = lastChains.get(trust)
-  if (last !== undefined) {
-    const verdict = await verifyUnder(deps, ordered, issued.certificate, last)
+  if (last !== undefined && isSame(issued.chain, last.sent)) {
+    const verdict = await verifyUnder(deps, ordered, issued.certificate, last.chain)
     if (verdict.ok || !faultsOfChain.has(verdict.reason)) return verdict
   }
   let chain: Chain
@@ -128,7 +132,7 @@ export async function verifyIssued(
     throw error
   }
   const verdict = await verifyUnder(deps, ordered, issued.certificate, chain)
-  if (verdict.ok && chain.prepared !== null) lastChains.set(trust, chain)
+  if (verdict.ok && chain.prepared !== null) lastChains.set(trust, { sent: issued.chain, chain })
   return verdict
 }
 

@@ -295,17 +295,20 @@ const readingColumns = {
   caRevocationState: nullable(oneOf(...caRevocationState.options)),
 }
 
+/** What administrators read of certificates, with the revocation and what the CA was told of it. */
+const readings = `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
+  c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+  c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
+  v.id AS caRevocation, v.state AS caRevocationState
+  FROM certificates c
+  LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
+  LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256`
+
 export const readCertificateWithoutBytes = (database: Database, id: string) =>
   database.first(
     query(
       readingColumns,
-      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
-              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
-              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
-              v.id AS caRevocation, v.state AS caRevocationState
-       FROM certificates c
-       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
-       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+      `${readings}
        WHERE c.id = ?`,
       id,
     ),
@@ -317,13 +320,7 @@ export const readBySerialNumber = (database: Database, serialNumber: string, lim
   database.all(
     query(
       readingColumns,
-      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
-              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
-              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
-              v.id AS caRevocation, v.state AS caRevocationState
-       FROM certificates c
-       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
-       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+      `${readings}
        WHERE c.serial_number = ? LIMIT ?`,
       serialNumber,
       limit,
@@ -334,13 +331,7 @@ export const readByFingerprint = (database: Database, fingerprintSha256: string,
   database.all(
     query(
       readingColumns,
-      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
-              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
-              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
-              v.id AS caRevocation, v.state AS caRevocationState
-       FROM certificates c
-       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
-       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+      `${readings}
        WHERE c.fingerprint_sha256 = ? LIMIT ?`,
       fingerprintSha256,
       limit,
@@ -352,13 +343,7 @@ export const readNewestCertificatesOf = (database: Database, subscriber: string,
   database.all(
     query(
       readingColumns,
-      `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
-              c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
-              c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
-              v.id AS caRevocation, v.state AS caRevocationState
-       FROM certificates c
-       LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
-       LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256
+      `${readings}
        WHERE c.subscriber = ? ORDER BY c.created_at DESC, c.id DESC LIMIT ?`,
       subscriber,
       limit,

@@ -186,15 +186,15 @@ export const personalData: readonly TableDeclaration[] = [
     holds: 'whose devices, mailboxes or certificates changed, so that every process forgets what it knew of them',
     purpose: 'knowing who asks without reading it each time',
     legalBasis: contract,
-    retention: 'all but the last 10,000 until the next night',
+    retention: 'until the next night; the last one until the next change',
     recipients: [],
-    promises: ['S2'],
+    promises: ['G2'],
     german: {
       holds:
         'wessen Geräte, Postfächer oder Zertifikate sich geändert haben, damit jeder Prozess vergisst, was er davon wusste',
       purpose: 'wissen, wer fragt, ohne es jedes Mal zu lesen',
       legalBasis: 'Art. 6 Abs. 1 Buchst. b DSGVO',
-      retention: 'alle bis auf die letzten 10.000 bis zur nächsten Nacht',
+      retention: 'bis zur nächsten Nacht; die letzte bis zur nächsten Änderung',
       recipients: [],
     },
     columns: {

@@ -49,8 +49,6 @@ export interface RegistrationRoom extends Room {
   endedParts(): AsyncGenerator<EndedPart>
 }
 
-/** A process that is further behind forgets all callers. */
-const callerChangesKept = 10_000
 const expiredKeptMilliseconds = 2 * 86_400_000
 
 /** Registration: makes a subscriber of a device and a mailbox. */
@@ -89,7 +87,7 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
             deps.events.rowsPruned({ table, rows: outcome?.changes ?? 0 })
           }
           const rows = await untilDone(async () => {
-            const [deleted] = await deps.database.batch([deleteCallerChanges(callerChangesKept, rowsPerBatch)])
+            const [deleted] = await deps.database.batch([deleteCallerChanges(rowsPerBatch)])
             return deleted?.changes ?? 0
           })
           deps.events.rowsPruned({ table: 'caller_changes', rows })

@@ -373,6 +373,18 @@ describe.each(engines)('devices on %s', (engine) => {
       expect(await works(bob.credential)).toBe(false)
     })
 
+    test('is known no longer also where the change was deleted before anybody read it', async () => {
+      const [alice, bob] = [await somebody(), await somebody()]
+      for (const { credential } of [alice, bob, alice, bob]) expect(await works(credential)).toBe(true)
+      await harness.main.batch([
+        command(`UPDATE devices SET ended_at = 1, settled_at = 1 WHERE id = ?`, alice.deviceId),
+        command(`UPDATE devices SET subscriber = subscriber WHERE id = ?`, bob.deviceId),
+      ])
+      await harness.runJob('registrations-prune')
+      expect(await countRows(harness.main, 'caller_changes')).toBe(1)
+      expect([await works(alice.credential), await works(bob.credential)]).toEqual([false, true])
+    })
+
     test('is seen once a day, and expires 180 days after it was seen', async () => {
       const alice = await somebody()
       const bob = await somebody()

@@ -128,13 +128,12 @@ export const readCallerChanges = (database: Database, from: number, limit: numbe
     ),
   )
 
-/** Deletes all but the last `kept` changes, `rows` at most. */
-export const deleteCallerChanges = (kept: number, rows: number): Command =>
+/** Deletes all changes but the last, `rows` at most. The last one tells a process that is behind that some are gone. */
+export const deleteCallerChanges = (rows: number): Command =>
   command(
     `DELETE FROM caller_changes WHERE number IN (
-       SELECT number FROM caller_changes WHERE number <= (SELECT MAX(number) FROM caller_changes) - ? LIMIT ?
+       SELECT number FROM caller_changes WHERE number < (SELECT MAX(number) FROM caller_changes) LIMIT ?
      )`,
-    kept,
     rows,
   )
 

@@ -72,14 +72,17 @@ describe.each(engines)('check-ins on %s', (engine) => {
       await checkIn(phone)
     }
     expect(await kept(phone)).toEqual(first)
-    // Each device is written at a minute of its own of the next hour.
+    // Each device is written at a moment of its own of the next hour, which can be its last one.
+    const begun = first[0]?.seenAt ?? 0
     const seen = new Set<number>()
-    for (let after = 0; after < 60; after += 5) {
-      harness.clock.now += 5 * minute
+    for (const at of [
+      ...Array.from({ length: 12 }, (_, step) => begun + hour + step * 5 * minute),
+      begun + 2 * hour - 1,
+    ]) {
+      harness.clock.now = at
       await checkIn(phone)
       seen.add((await kept(phone))[0]?.seenAt ?? 0)
     }
-    const begun = first[0]?.seenAt ?? 0
     expect([...seen].filter((at) => at !== begun)).toEqual([begun + hour])
     expect((await kept(phone))[0]?.factsSealed).not.toEqual(first[0]?.factsSealed)
   })

@@ -1,10 +1,19 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Order } from './server.ts'
 
 const script = fileURLToPath(new URL('./server.ts', import.meta.url))
+
+const packageFile = z.object({ scripts: z.object({ start: z.string() }) })
+
+/** The options of Node with which `npm start` starts the product. */
+const startOptions = (): string[] => {
+  const { scripts } = packageFile.parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'))
+}
 
 const urlReport = z.object({ url: z.string() })
 const cpuReport = z.object({ cpuMicroseconds: z.number() })
@@ -27,7 +36,10 @@ export class ServerProcess {
   }
 
   static async start(kind: 'bare' | 'certbook', argument: string): Promise<ServerProcess> {
-    const child = fork(script, [kind, argument], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const child = fork(script, [kind, argument], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      execArgv: kind === 'certbook' ? startOptions() : [],
+    })
     return new ServerProcess(child, urlReport.parse(await reportOf(child)).url)
   }
 

@@ -52,7 +52,7 @@ export function openSqliteFile(
   connection.pragma('temp_store = MEMORY')
   connection.pragma('foreign_keys = ON')
   connection.pragma('trusted_schema = OFF')
-  connection.pragma(`cache_size = -${(options.cacheMegabytes ?? 32) * 1_024}`)
+  connection.pragma(`cache_size = -${(options.cacheMegabytes ?? 12) * 1_024}`)
   return connection
 }
 

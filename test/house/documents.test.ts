@@ -34,3 +34,11 @@ test('the steps to install it name the places that the units name', () => {
   expect(new Set(places).size).toBeGreaterThan(4)
   expect(places.filter((place) => !steps.includes(place))).toEqual([])
 })
+
+test('the service starts with the same options of Node wherever it is started', () => {
+  const starts = ['package.json', 'ops/Containerfile', 'ops/systemd/certbook.service', 'ops/README.md'].map((file) =>
+    (/--max-semi-space-size.*/.exec(read(file))?.[0] ?? '').match(/--[a-z-]+=\d+/g),
+  )
+  expect(new Set(starts.map(String)).size).toBe(1)
+  expect(starts[0]).toHaveLength(2)
+})

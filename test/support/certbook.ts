@@ -15,7 +15,12 @@ export interface Ended {
 
 type Settings = Readonly<Record<string, string | undefined>>
 
-const environment = (settings: Settings) => ({ PATH: process.env['PATH'], HOME: process.env['HOME'], ...settings })
+const environment = (settings: Settings) => ({
+  PATH: process.env['PATH'],
+  HOME: process.env['HOME'],
+  NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+  ...settings,
+})
 
 /** Runs the command line in a process of its own; `input` is its standard input, `cwd` the folder it starts in. */
 export async function certbook(args: readonly string[], settings: Settings, input = '', cwd?: string): Promise<Ended> {

@@ -46,7 +46,14 @@ export async function startProcess(
 ): Promise<ServiceProcess> {
   const [program = process.execPath, ...rest] = options.command ?? [process.execPath, cli, 'serve']
   const child = startServer(program, rest, {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0', DATA_DIR: dataDir, ...options.settings },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+      PORT: '0',
+      DATA_DIR: dataDir,
+      ...options.settings,
+    },
     cwd: options.cwd,
   })
   const lines: string[] = []

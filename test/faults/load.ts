@@ -144,16 +144,16 @@ async function load(run: Run, finished: () => boolean, fail: () => void): Promis
 
 /**
  * Starts the service on a data directory, loads it with concurrent clients and kills it with SIGKILL in the moment in
- * which one of them got answer number `answers`: the others are then at any point of their own requests.
- * What was answered is added to `witness`.
+ * which one of them got answer number `answers`: the others are then at any point of their own requests. The moment
+ * comes later where `enough` is not yet so. What was answered is added to `witness`.
  */
 export async function killUnderLoad(
   dataDir: string,
   witness: Witness,
-  options: ServiceCommand & { readonly answers: number },
+  options: ServiceCommand & { readonly answers: number; readonly enough?: () => boolean },
 ): Promise<ServiceProcess> {
   const mails = await watchOutbox(join(dataDir, 'outbox'))
-  const { answers: wanted, ...command } = options
+  const { answers: wanted, enough = () => true, ...command } = options
   const service = await startProcess(dataDir, { ...command, settings: manyLookups })
   let answers = 0
   let killed = false
@@ -172,7 +172,7 @@ export async function killUnderLoad(
     ended,
     answered: () => {
       answers += 1
-      if (answers === wanted) kill()
+      if (answers >= wanted && !killed && enough()) kill()
     },
   }
   try {

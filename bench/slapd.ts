@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { toBase64 } from '../src/pki/encoding.ts'
 import { freePort } from './cfssl.ts'
 import { cpuOf } from './proc.ts'
 
@@ -14,9 +15,9 @@ const missing = 'install the Debian package "slapd"'
 
 export const ldifHead = `dn: ${suffix}\nobjectClass: dcObject\nobjectClass: organization\ndc: bench\no: bench\n\n`
 
-export const ldifOf = (address: string, certificate: Buffer): string =>
+export const ldifOf = (address: string, certificate: Uint8Array): string =>
   `dn: uid=${address},${suffix}\nobjectClass: inetOrgPerson\nuid: ${address}\ncn: ${address}\nsn: ${address}\n` +
-  `mail: ${address}\nuserCertificate;binary:: ${certificate.toString('base64')}\n\n`
+  `mail: ${address}\nuserCertificate;binary:: ${toBase64(certificate)}\n\n`
 
 const mapBytes = 16 * 2 ** 30
 

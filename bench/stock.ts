@@ -16,7 +16,7 @@ import { register, type Registered } from '../test/support/story.ts'
 import { mergeInto, separateNumbers } from './merge.ts'
 import { reportOf } from './processes.ts'
 import { ldifHead } from './slapd.ts'
-import { GatheringSqlite, settledMilliseconds } from './stocking.ts'
+import { GatheringSqlite, runJob, settledMilliseconds } from './stocking.ts'
 
 /** Asks a service without a socket, as if over TLS from one network of very many. */
 export const askFrom =
@@ -101,7 +101,8 @@ const keptMilliseconds = 12 * 3_600_000
 async function versionOfStock(): Promise<string> {
   const root = new URL('../', import.meta.url)
   const hash = createHash('sha256')
-  for (const name of ['stocking', 'merge']) hash.update(await readFile(new URL(`bench/${name}.ts`, root)))
+  for (const name of ['stocking', 'stock-rooms', 'merge'])
+    hash.update(await readFile(new URL(`bench/${name}.ts`, root)))
   for (const database of ['main', 'journal']) {
     const folder = new URL(`db/${database}/`, root)
     for (const name of (await readdir(folder)).toSorted()) hash.update(await readFile(new URL(name, folder)))
@@ -175,8 +176,7 @@ async function sealEntries(dataDir: string): Promise<void> {
     openMain: (connection) => new GatheringSqlite(connection),
     writeLog: () => undefined,
   })
-  const [job] = node.service.jobs.filter(({ name }) => name === 'audit-seal')
-  await job?.run()
+  await runJob(node, 'audit-seal')
   await node.close()
 }
 

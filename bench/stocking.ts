@@ -1,21 +1,12 @@
-import { generateKeyPairSync, sign } from 'node:crypto'
-import { z } from 'zod'
 import { Sqlite, SqliteBatchRunner, type SqliteConnection } from '../src/adapters/sqlite.ts'
-import { mailContent } from '../src/mail/content.ts'
-import { finishMail, readDueMail } from '../src/mail/store.ts'
 import { openNodeService, type NodeService } from '../src/node.ts'
-import { encodeElement, encodeObjectIdentifier, encodeOctetsAsBitString, tag } from '../src/pki/der.ts'
-import { toBase64 } from '../src/pki/encoding.ts'
 import type { Command, Outcome } from '../src/ports/database.ts'
-import { openText } from '../src/ports/keys.ts'
-import type { Clock } from '../src/ports/runtime.ts'
 import { testConfig } from '../test/support/node-process.ts'
-import { deviceFacts, policyVersion } from '../test/support/story.ts'
+import { openStockroom, type Stocked } from './stock-rooms.ts'
 
 /**
- * Fills a directory with very many subscribers, each by the same calls that an app makes, without a socket. Three
- * things make it fast: thousands of batches are committed together, nothing is synced to the disk before the end, and
- * mail is read from the queue instead of being sent.
+ * Fills a directory with very many subscribers. Three things make it fast: the rooms' own code is called without the API
+ * (`stock-rooms.ts`), thousands of batches are committed together, and nothing is synced to the disk before the end.
  */
 
 const batchesPerCommit = 50_000
@@ -69,37 +60,12 @@ export class GatheringSqlite extends Sqlite {
   }
 }
 
-/** A subscriber with a published certificate. */
-export interface Stocked {
-  readonly address: string
-  readonly credential: string
-  /** The id of its certificate. */
-  readonly id: string
-  /** DER. */
-  readonly certificate: Buffer
-}
-
 export interface StockOrder {
   readonly dataDir: string
   readonly addresses: readonly string[]
   /** Before this number of `addresses`, a subscriber is two days old; from it on, this minute's. */
   readonly settled: number
   readonly take: (stocked: Stocked) => void
-}
-
-const signatureAlgorithm = encodeElement(tag.sequence, encodeObjectIdentifier('1.2.840.10045.4.3.2'))
-const version = Uint8Array.of(tag.integer, 1, 0)
-const noSubject = encodeElement(tag.sequence)
-const noAttributes = Uint8Array.of(0xa0, 0)
-
-/** A CSR on a new P-256 key, in PEM. */
-function makeCsr(): string {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const spki = publicKey.export({ type: 'spki', format: 'der' })
-  const info = encodeElement(tag.sequence, version, noSubject, spki, noAttributes)
-  const signature = encodeOctetsAsBitString(sign('sha256', info, privateKey))
-  const der = encodeElement(tag.sequence, info, signatureAlgorithm, signature)
-  return `-----BEGIN CERTIFICATE REQUEST-----\n${toBase64(der)}\n-----END CERTIFICATE REQUEST-----\n`
 }
 
 /** Does something with each item, a number of them at once, and keeps their order. */
@@ -113,95 +79,35 @@ async function mapAtOnce<T, R>(items: readonly T[], act: (item: T) => Promise<R>
   return results
 }
 
-const startedShape = z.object({ id: z.string(), deviceSecret: z.string() })
-const mintedShape = z.object({ credential: z.string() })
-const issuedShape = z.object({
-  state: z.literal('issued'),
-  certificate: z.object({ id: z.string(), certificate: z.string() }),
-})
-
-type Call = (method: string, path: string, credential: string | null, body?: object) => Promise<unknown>
-
-const callOf =
-  ({ service }: NodeService): Call =>
-  async (method, path, credential, body) => {
-    const headers: Record<string, string> = { host: '127.0.0.1' }
-    if (credential !== null) headers['authorization'] = `Bearer ${credential}`
-    if (body !== undefined) headers['content-type'] = 'application/json'
-    const request = new Request(`https://127.0.0.1${path}`, {
-      method,
-      headers,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    const answer = await service.fetch(request, { peer: '127.0.0.1', encrypted: true, pkiOnly: false })
-    if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`)
-    const json: unknown = await answer.json()
-    return json
-  }
-
-/** Takes all mail out of the queue as if it had been sent; resolves to the token of each registration. */
-async function takeMail({ main, keys }: NodeService, now: number): Promise<Map<string, string>> {
-  const tokens = new Map<string, string>()
-  for (;;) {
-    const due = await readDueMail(main, now, 2_000)
-    if (due.length === 0) return tokens
-    for (const { id, kind, contentSealed } of due) {
-      if (kind !== 'challenge') continue
-      const place = { table: 'outgoing_mail', column: 'content_sealed', row: id }
-      const content = mailContent.parse(JSON.parse(openText(keys.main, place, contentSealed)))
-      if (content.kind === 'challenge') tokens.set(content.parameters.registration, content.parameters.token)
-    }
-    await main.batch(due.map(({ id }) => finishMail(id, 'sent', now, null)))
-  }
-}
-
-/** Registers some addresses, and publishes a certificate for each. */
-async function stockWave(node: NodeService, addresses: readonly string[], clock: Clock): Promise<Stocked[]> {
-  const call = callOf(node)
-  const started = await mapAtOnce(addresses, async (email) =>
-    startedShape.parse(
-      await call('POST', '/v1/registrations', null, { email, accountType: 'imap', policyVersion, device: deviceFacts }),
-    ),
-  )
-  const tokens = await takeMail(node, clock())
-  const credentials = await mapAtOnce(started, async ({ id, deviceSecret }) => {
-    await call('POST', `/v1/registrations/${id}/confirmation`, deviceSecret, { token: tokens.get(id) })
-    const { credential } = mintedShape.parse(await call('POST', `/v1/registrations/${id}/credential`, deviceSecret))
-    return credential
-  })
-  const stocked = await mapAtOnce([...addresses.entries()], async ([index, address]) => {
-    const credential = credentials[index] ?? ''
-    const asked = { csr: makeCsr(), use: 'dual' }
-    const { certificate } = issuedShape.parse(await call('POST', '/v1/certificate-requests', credential, asked))
-    const consent = { consentVersion: policyVersion, audience: 'members' }
-    await call('PUT', `/v1/certificates/${certificate.id}/publication`, credential, consent)
-    return { address, credential, id: certificate.id, certificate: Buffer.from(certificate.certificate, 'base64') }
-  })
-  await takeMail(node, clock())
-  return stocked
-}
-
 /** How long the older subscribers have been there. */
 export const settledMilliseconds = 2 * 86_400_000
 
-/** Fills an empty data directory. */
+/** Runs one of the service's jobs, as its schedule does. */
+export async function runJob({ service }: NodeService, name: string): Promise<void> {
+  const job = service.jobs.find((candidate) => candidate.name === name)
+  if (job === undefined) throw new Error(`the service has no job ${name}`)
+  await job.run()
+}
+
+/** Fills an empty data directory, and has all answers ready. */
 export async function stockInBulk({ dataDir, addresses, settled, take }: StockOrder): Promise<void> {
   let behind = settledMilliseconds
   const clock = (): number => Date.now() - behind
-  const node = await openNodeService(testConfig(dataDir), {
+  const config = testConfig(dataDir)
+  const node = await openNodeService(config, {
     clock,
     openMain: (connection) => new GatheringSqlite(connection),
-    // The queue is emptied here.
-    leaveOutgoing: true,
     writeLog: () => undefined,
   })
   try {
+    const stockOne = await openStockroom(node, config, clock)
     for (let place = 0; place < addresses.length;) {
       if (place >= settled) behind = 0
       const end = place < settled ? Math.min(place + subscribersPerWave, settled) : place + subscribersPerWave
-      for (const stocked of await stockWave(node, addresses.slice(place, end), clock)) take(stocked)
+      for (const stocked of await mapAtOnce(addresses.slice(place, end), stockOne)) take(stocked)
       place = end
     }
+    await runJob(node, 'ready-answers')
   } finally {
     await node.settled()
     await node.close()

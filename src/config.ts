@@ -1,4 +1,5 @@
 import type { EventLevel } from './events.ts'
+import { parametersAgainstTls } from './ports/mailer.ts'
 import { isLoopbackHost } from './ports/network.ts'
 import { environmentShape, settingNames, type Settings } from './settings.ts'
 
@@ -121,6 +122,20 @@ const listenerFaults = (given: Given, settings: Readable): string[] => {
   return faults
 }
 
+/** Faults of the ways by which mail leaves this machine. Each would let it go in clear. */
+const mailFaults = (settings: Readable): string[] => {
+  const faults: string[] = []
+  const because = 'mail for other machines never goes in clear'
+  const { SMTP_URL: smtp, MAIL_HOOK_URL: hook } = settings
+  if (hook !== undefined && hook.startsWith('http:') && !isLoopbackHost(new URL(hook).hostname)) {
+    faults.push(`MAIL_HOOK_URL: set it to an https: address; ${because}`)
+  }
+  for (const name of smtp === undefined ? [] : parametersAgainstTls(new URL(smtp))) {
+    faults.push(`SMTP_URL: leave ${name} out, and set it to smtps:, or to smtp: of a server with STARTTLS; ${because}`)
+  }
+  return faults
+}
+
 /** Settings that have no effect on Workers. A set one is a fault, because somebody relies on it. */
 const nodeOnlySettings = [
   ['HOST', 'Cloudflare listens for it'],
@@ -177,7 +192,7 @@ const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'wor
   if (given['SMTP_URL'] !== undefined && given['MAIL_HOOK_URL'] !== undefined) {
     faults.push('MAIL_HOOK_URL: unset it or SMTP_URL; mail leaves one way')
   }
-  return faults
+  return [...faults, ...mailFaults(settings)]
 }
 
 /** Reads each setting by itself. Returns all of them, or the faults and the ones that could be read. */

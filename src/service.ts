@@ -310,7 +310,7 @@ export async function createService(
     afterRestore: async (backup, revocationList) => {
       const entry = { action: 'service.restored', actorKind: 'service', actor: null } as const
       const [givenUp] = await database.batch([
-        mail.giveUpQueued('restored from a backup'),
+        mail.giveUpQueued(),
         ...requests.onRestored(),
         ...audit.record({ ...entry, subjectKind: 'backup', subject: backup }),
       ])

@@ -92,12 +92,14 @@ export const environmentShape = z.object({
     )
     .optional()
     .describe('the certificate policy of the private profile, an object identifier such as 1.3.6.1.4.1.32473.1'),
-  SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587')
-    .optional()
-    .meta({ description: 'how mail leaves, such as smtp://user:password@mail.example.com:587', secret: true }),
+  SMTP_URL: url(['smtp:', 'smtps:'], 'smtp://user:password@mail.example.com:587').optional().meta({
+    description:
+      'how mail leaves, such as smtp://user:password@mail.example.com:587; other machines must speak STARTTLS, or smtps:',
+    secret: true,
+  }),
   MAIL_HOOK_URL: url(['http:', 'https:'], 'https://hook.example.com/mail')
     .optional()
-    .describe('or: where mail is POSTed, such as https://hook.example.com/mail'),
+    .describe('or: where mail is POSTed, such as https://hook.example.com/mail; http: on this machine only'),
   MAIL_HOOK_TOKEN: z.string().optional().meta({ description: 'Bearer token of that POST', secret: true }),
   MAIL_FROM: z
     .string()

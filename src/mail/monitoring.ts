@@ -1,7 +1,8 @@
 import type { Database } from '../ports/database.ts'
 import { singleGauge, type Gauge } from '../ports/meter.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { countMailGivenUpSince, readMailQueue } from './store.ts'
+import { withoutTls } from '../ports/mailer.ts'
+import { countMailGivenUpSince, countQueuedMailFailedWith, countRefusedMail, readMailQueue } from './store.ts'
 
 /**
  * How long the row of a mail stays after it was sent or given up. The limits per day count these rows, and operators
@@ -42,8 +43,31 @@ export const mailGauges = (deps: MailMonitoringDeps): readonly Gauge[] => [
   ),
 ]
 
-/** Warns where mails have been undeliverable for an hour: nobody can register meanwhile. */
+/** The last failure of mails that a restore gave up: no mail system has refused them. */
+export const restoredReason = 'restored from a backup'
+
+/**
+ * Warns where mails have been undeliverable for an hour: nobody can register meanwhile. Warns at once where a mail was
+ * held back rather than sent in clear, and where the mail system has refused mails and taken none since.
+ */
 export async function mailWarnings(deps: MailMonitoringDeps): Promise<string[]> {
-  if ((await oldestWaitsMilliseconds(deps)) <= tooLongMilliseconds) return []
-  return ['Mails have been waiting for more than an hour: see mail_delayed in the log, and SMTP_URL or MAIL_HOOK_URL.']
+  const warnings: string[] = []
+  if ((await oldestWaitsMilliseconds(deps)) > tooLongMilliseconds) {
+    warnings.push(
+      'Mails have been waiting for more than an hour: see mail_delayed in the log, and SMTP_URL or MAIL_HOOK_URL.',
+    )
+  }
+  const heldBack = (await countQueuedMailFailedWith(deps.database, withoutTls))?.mails ?? 0
+  if (heldBack > 0) {
+    warnings.push(
+      `Mails are held back (${heldBack}), because the mail system offers no TLS that can be trusted, and mail never leaves in clear: set SMTP_URL or MAIL_HOOK_URL to a server with a certificate that is trusted (NODE_EXTRA_CA_CERTS names further anchors).`,
+    )
+  }
+  const refused = (await countRefusedMail(deps.database, restoredReason))?.mails ?? 0
+  if (refused > 0) {
+    warnings.push(
+      `The mail system has refused mails, or not taken them in a day (${refused}), and has taken none since: mail_delayed in the log has its answer.`,
+    )
+  }
+  return warnings
 }

@@ -6,7 +6,7 @@ import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { DeliveryFailed, type Mailer } from '../ports/mailer.ts'
 import { randomId, type Background, type Clock, type Random } from '../ports/runtime.ts'
 import { mailContent, type MailContent, type MailKind, type MailLanguage, type MailParameters } from './content.ts'
-import { finishedKeptMilliseconds, mailGauges, mailWarnings } from './monitoring.ts'
+import { finishedKeptMilliseconds, mailGauges, mailWarnings, restoredReason } from './monitoring.ts'
 import { personalData } from './personal-data.ts'
 import {
   claimMail,
@@ -49,7 +49,7 @@ export interface MailRoom extends Room {
   /** Sends soon. Call it after the commit. */
   sendSoon(): void
   /** Makes the command that gives up all queued mails. After a restore nobody knows which of them were sent. */
-  giveUpQueued(reason: string): Command
+  giveUpQueued(): Command
 }
 
 interface MailDeps {
@@ -171,7 +171,7 @@ export function createMailRoom(deps: MailDeps): MailRoom {
       return insertChallengeMail(row, { ...challengesPerRecipient, sharing })
     },
     sendSoon: () => deps.background.run('mail-send', send),
-    giveUpQueued: (reason) => finishQueuedMail(deps.clock(), reason),
+    giveUpQueued: () => finishQueuedMail(deps.clock(), restoredReason),
     routes: [],
     jobs: [
       { name: 'mail-send', cron: '* * * * *', run: send },

@@ -145,3 +145,27 @@ export const countMailGivenUpSince = (database: Database, since: number) =>
       since,
     ),
   )
+
+/** How many mails wait whose last try failed with these words. */
+export const countQueuedMailFailedWith = (database: Database, failure: string) =>
+  database.first(
+    query(
+      { mails: integer },
+      `SELECT /* scan: what waits, by the index of it */ COUNT(*) AS mails
+       FROM outgoing_mail WHERE state = 'queued' AND last_failure = ?`,
+      failure,
+    ),
+  )
+
+/** How many mails were given up since the last one was sent, for another reason than `exceptFor`. */
+export const countRefusedMail = (database: Database, exceptFor: string) =>
+  database.first(
+    query(
+      { mails: integer },
+      `SELECT COUNT(*) AS mails FROM outgoing_mail
+       WHERE state <> 'queued' AND state = 'given_up' AND last_failure <> ? AND finished_at > COALESCE(
+         (SELECT finished_at FROM outgoing_mail
+          WHERE state <> 'queued' AND state = 'sent' ORDER BY finished_at DESC LIMIT 1), 0)`,
+      exceptFor,
+    ),
+  )

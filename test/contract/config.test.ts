@@ -103,6 +103,38 @@ describe('PKI_URL', () => {
   })
 })
 
+describe('mail leaves in clear for this machine only', () => {
+  test.each(['http://hook.example.com/mail', 'http://10.0.0.1/mail', 'http://[::2]/mail'])(
+    'no mail hook at %s',
+    (url) => {
+      expect(faultsOf({ MAIL_HOOK_URL: url })).toEqual([expect.stringContaining('MAIL_HOOK_URL: set it to an https:')])
+    },
+  )
+
+  test.each([
+    ['smtp://mail.example.com?ignoreTLS=true', 'ignoreTLS'],
+    ['smtp://mail.example.com:587/?requireTLS=false', 'requireTLS'],
+    ['smtp://mail.example.com?opportunisticTLS=1', 'opportunisticTLS'],
+    ['smtps://mail.example.com?tls.rejectUnauthorized=false', 'tls.rejectUnauthorized'],
+    ['smtps://mail.example.com?secure=false', 'secure'],
+    ['smtp://127.0.0.1.example.com?ignoreTLS=true', 'ignoreTLS'],
+  ])('%s is refused: %s', (url, name) => {
+    const faults = [expect.stringMatching(`^SMTP_URL: leave ${name} out, and set it to smtps:`)]
+    expect(faultsOf({ SMTP_URL: url })).toEqual(faults)
+  })
+
+  test.each([
+    { SMTP_URL: 'smtp://mail.example.com?requireTLS=true&name=keys.example.com' },
+    { SMTP_URL: 'smtps://10.0.0.1?tls.servername=mail.example.com' },
+    { SMTP_URL: 'smtp://localhost:25?ignoreTLS=true' },
+    { MAIL_HOOK_URL: 'https://hook.example.com/mail' },
+    { MAIL_HOOK_URL: 'http://127.0.0.1:3000/mail' },
+    { MAIL_HOOK_URL: 'http://localhost:3000/mail' },
+  ])('%j is a way', (settings) => {
+    expect(faultsOf(settings)).toEqual([])
+  })
+})
+
 describe('TRUSTED_PROXY', () => {
   test.each(['10.0.0.1', '10.0.0.0/8, 192.168.1.1', 'fd00::/8', '::1,127.0.0.1', '::ffff:10.0.0.1'])(
     'takes %s',

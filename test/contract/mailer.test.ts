@@ -9,8 +9,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { MailFolder } from '../../src/adapters/mail-folder.ts'
 import { MailHook } from '../../src/adapters/mail-hook.ts'
 import { Smtp } from '../../src/adapters/smtp.ts'
-import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../../src/ports/mailer.ts'
+import { DeliveryFailed, withoutTls, type Mailer, type OutgoingMessage } from '../../src/ports/mailer.ts'
 import { temporaryFolder } from '../support/node-process.ts'
+import { makeTlsPair } from '../support/tls.ts'
 
 let folder: { path: string; remove(): Promise<void> }
 const opened: (() => Promise<void> | void)[] = []
@@ -104,6 +105,8 @@ async function startSmtp(
     },
     ...options,
   })
+  // A client that goes before TLS stands is no fault of the test.
+  server.on('error', () => undefined)
   await listen(server.server)
   const url = `smtp://127.0.0.1:${portOf(server.server)}`
   const mailer = new Smtp(url)
@@ -340,6 +343,65 @@ describe('SMTP', () => {
     await mailer.deliver(message)
     expect(await arrived()).toHaveLength(1)
     expect(connections()).toBe(2)
+  })
+
+  describe('to another machine', () => {
+    /** The server's own loopback address, written as no loopback address is. */
+    const elsewhere = (url: string): string => url.replace('127.0.0.1', '0.0.0.0')
+    const heldBack = { permanent: false, message: withoutTls }
+    const login: SMTPServerOptions = { authOptional: false, allowInsecureAuth: true }
+
+    test('sends neither login nor mail where there is no STARTTLS, whatever the URL asks for', async () => {
+      const asked: unknown[] = []
+      const onAuth: SMTPServerOptions['onAuth'] = (_, __, callback) => {
+        asked.push('login')
+        callback(null, { user: 'certbook' })
+      }
+      const { url, arrived } = await startSmtp({ ...login, onAuth })
+      for (const parameters of [
+        '',
+        '?ignoreTLS=true',
+        '?opportunisticTLS=true',
+        '?requireTLS=false',
+        '?secure=false',
+      ]) {
+        const mailer = new Smtp(elsewhere(url).replace('smtp://', 'smtp://certbook:secret@') + parameters)
+        expect(await failureOf(mailer.deliver(messageOf(head)))).toMatchObject(heldBack)
+        mailer.close()
+      }
+      expect([asked, await arrived()]).toEqual([[], []])
+    })
+
+    test('sends nothing to a server whose certificate is not trusted, by STARTTLS and by smtps', async () => {
+      const { certificate: cert, key } = await makeTlsPair('somebody')
+      const upgrading = await startSmtp({ cert, key, disabledCommands: [] })
+      const secure = await startSmtp({ cert, key, secure: true })
+      for (const url of [elsewhere(upgrading.url), elsewhere(secure.url).replace('smtp:', 'smtps:')]) {
+        const mailer = new Smtp(url)
+        expect(await failureOf(mailer.deliver(messageOf(head)))).toMatchObject(heldBack)
+        mailer.close()
+      }
+      expect([...(await upgrading.arrived()), ...(await secure.arrived())]).toEqual([])
+    })
+
+    test('sends nothing to a server that offers STARTTLS and refuses it', async () => {
+      const server = createTcpServer((socket) => {
+        socket.on('error', () => undefined)
+        socket.write('220 mail.example ESMTP\r\n')
+        socket.on('data', (line) => {
+          const verb = line.toString().slice(0, 4)
+          said.push(verb)
+          socket.write(verb === 'EHLO' ? '250-mail.example\r\n250 STARTTLS\r\n' : '454 not now\r\n')
+        })
+      })
+      const said: string[] = []
+      await listen(server)
+      opened.push(() => new Promise<void>((resolve) => server.close(() => resolve())))
+      const mailer = new Smtp(`smtp://0.0.0.0:${portOf(server)}`)
+      expect(await failureOf(mailer.deliver(messageOf(head)))).toMatchObject(heldBack)
+      expect(said.filter((verb) => !['EHLO', 'STAR', 'QUIT'].includes(verb))).toEqual([])
+      mailer.close()
+    })
   })
 
   test.each(["o'brien+tag=x@example.com", '!#$%&*/=?^_`{|}~-@example.com', 'alice@xn--bcher-kva.example'])(

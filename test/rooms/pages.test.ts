@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { DeliveryFailed, withoutTls } from '../../src/ports/mailer.ts'
+import type { Json } from '../support/api.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
-import { expectProblem, hour } from './support.ts'
+import { expectProblem, hour, minute } from './support.ts'
 
 /** Elements that have no end tag (HTML, 13.1.2). */
 const voidElements = new Set(['meta', 'br', 'hr', 'img', 'input', 'link'])
@@ -177,14 +179,62 @@ describe('/readyz warns', () => {
     return { status: answer.status, warnings: answer.body.warnings }
   }
 
+  const registration = (email: string): Json => {
+    const device = { appVersion: '1', deviceType: 'iPhone', osVersion: '26', language: 'en', serialNumber: null }
+    return { email, accountType: 'imap', policyVersion: '2026-11', device }
+  }
+
+  test('of mails that are held back rather than sent in clear, until they have gone', async () => {
+    let failure: DeliveryFailed | null = new DeliveryFailed(withoutTls, false)
+    const deliver = async (): Promise<void> => {
+      if (failure !== null) throw failure
+    }
+    const harness = await openRoomHarness('sqlite', { mailer: { deliver } })
+    try {
+      await harness.api.post('/v1/registrations', registration('alice@example.com'))
+      await harness.settled()
+      const { status, warnings } = await warningsOf(harness)
+      expect(status).toBe(200)
+      expect(warnings).toEqual([expect.stringContaining('Mails are held back (1)')])
+      failure = null
+      harness.clock.now += 2 * minute
+      await harness.runJob('mail-send')
+      expect(await warningsOf(harness)).toEqual({ status: 200, warnings: [] })
+    } finally {
+      await harness.close()
+    }
+  })
+
+  test('of mails that the mail system refused, until it takes one', async () => {
+    let failure: DeliveryFailed | null = new DeliveryFailed('SMTP 550', true)
+    const deliver = async (): Promise<void> => {
+      if (failure !== null) throw failure
+    }
+    const harness = await openRoomHarness('sqlite', { mailer: { deliver } })
+    try {
+      await harness.api.post('/v1/registrations', registration('alice@example.com'))
+      await harness.settled()
+      const { warnings } = await warningsOf(harness)
+      expect(warnings).toEqual([
+        expect.stringContaining('The mail system has refused mails, or not taken them in a day (1)'),
+      ])
+      failure = null
+      harness.clock.now += 1
+      await harness.api.post('/v1/registrations', registration('bob@example.com'))
+      await harness.settled()
+      expect(await warningsOf(harness)).toEqual({ status: 200, warnings: [] })
+    } finally {
+      await harness.close()
+    }
+  })
+
   test('of mails that have been undeliverable for an hour, and no sooner', async () => {
     const harness = await openRoomHarness('sqlite', {
       mailer: { deliver: () => Promise.reject(new Error('connection refused')) },
     })
     try {
-      const device = { appVersion: '1', deviceType: 'iPhone', osVersion: '26', language: 'en', serialNumber: null }
-      const request = { email: 'alice@example.com', accountType: 'imap', policyVersion: '2026-11', device }
-      expect((await harness.api.post('/v1/registrations', request)).status).toBe(202)
+      const started = await harness.api.post('/v1/registrations', registration('alice@example.com'))
+      expect(started.status).toBe(202)
       await harness.settled()
       harness.clock.now += hour
       await harness.runJob('revocation-lists')

@@ -11,4 +11,5 @@ export default testCommand({
   exclude: ['test/contract/backup.test.ts', 'test/client/package.test.ts'],
   engines: ['sqlite'],
   shareModules: true,
+  inMemory: true,
 })

@@ -19,10 +19,10 @@ const memory = '/dev/shm'
 const roomNeeded = 2 ** 31
 
 /**
- * Where the temporary folders of the tests go: into memory, where Linux offers enough of it. What a test asks of a
- * database does not depend on the disk, as no test cuts the power.
+ * The folder that Linux keeps in memory, where there is enough of it. What a test asks of a database does not depend on
+ * the disk, as no test cuts the power.
  */
-const temporaryRoot = (): string => {
+const memoryRoot = (): string => {
   try {
     const { bavail, bsize } = statfsSync(memory)
     return bavail * bsize > roomNeeded ? memory : tmpdir()
@@ -38,6 +38,8 @@ export const testCommand = (which: {
   engines: readonly Engine[]
   /** See `thorough.ts`. */
   thorough?: boolean
+  /** The temporary folders of the tests are in memory, where there is enough of it. */
+  inMemory?: boolean
   /** Files share what they import in one process. It is for files that change nothing in it. */
   shareModules?: boolean
 }): ViteUserConfig =>
@@ -49,7 +51,7 @@ export const testCommand = (which: {
       env: {
         TEST_ENGINES: which.engines.join(','),
         TEST_THOROUGH: which.thorough === true ? 'yes' : 'no',
-        TMPDIR: temporaryRoot(),
+        TMPDIR: which.inMemory === true ? memoryRoot() : tmpdir(),
         // Threads and processes that Node runs from TypeScript are compiled once, not at each start.
         NODE_COMPILE_CACHE: `${root}node_modules/.cache/node`,
       },

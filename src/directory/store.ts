@@ -180,7 +180,7 @@ export const publish = (row: {
     `INSERT INTO publications (certificate, address_index, audience, consent, published_at)
      SELECT c.id, m.address_index, ?, ?, ?
      FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
-     WHERE c.id = ? AND c.state = 'valid' AND c.not_after > ? AND m.ended_at IS NULL AND d.ended_at IS NULL
+     WHERE c.id = +? AND c.state = 'valid' AND c.not_after > ? AND m.ended_at IS NULL AND d.ended_at IS NULL
      ON CONFLICT (certificate) DO UPDATE
        SET audience = excluded.audience, consent = excluded.consent, published_at = excluded.published_at`,
     row.audience,

@@ -164,7 +164,10 @@ export function query<const C extends ColumnReaders>(
   return { text: statement, values: bindable(values), read: (row) => readRow(columns, row) }
 }
 
-/** A writing statement. */
+/**
+ * A writing statement. In a join, and in `EXISTS`, SQLite's planner looks at the value of a parameter that a column must
+ * equal, and so prepares the statement again for each run. In statements that run often, `= +?` hides the value.
+ */
 export function command(statement: string, ...values: readonly SqlValue[]): Command {
   return { text: statement, values: bindable(values) }
 }

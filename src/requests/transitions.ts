@@ -94,16 +94,16 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
        (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, connection, ca_profile, rule,
         rule_author, approvals_needed, claim, due_at, submitted_at, open_at_ca, created_at, updated_at)
      SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-     WHERE EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = ? AND m.subscriber = ? AND m.ended_at IS NULL)
-       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = ? AND d.subscriber = ? AND d.ended_at IS NULL)
-       AND EXISTS (SELECT 1 FROM ca_connections k WHERE k.id = ? AND k.state <> 'removed')
+     WHERE EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = +? AND m.subscriber = +? AND m.ended_at IS NULL)
+       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = +? AND d.subscriber = +? AND d.ended_at IS NULL)
+       AND EXISTS (SELECT 1 FROM ca_connections k WHERE k.id = +? AND k.state <> 'removed')
        AND NOT EXISTS (
          SELECT 1 FROM certificate_requests r
          WHERE r.spki_sha256 = ? AND (r.device <> ? OR r.state = 'ended')
            AND r.state NOT IN ('rejected', 'failed', 'cancelled')
            AND NOT EXISTS (
              SELECT 1 FROM mailboxes o JOIN mailboxes n ON n.address_index = o.address_index
-             WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = ? AND n.ended_at IS NULL
+             WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = +? AND n.ended_at IS NULL
            )
        )
        AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = ?)

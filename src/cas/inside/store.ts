@@ -120,8 +120,8 @@ export const insertFreshStatus = (row: { authority: string; serialNumber: string
      WHERE NOT EXISTS (
        SELECT 1 FROM certificate_authorities a
        JOIN certificate_authorities b ON b.identity = a.identity
-       JOIN certificate_statuses s ON s.authority = b.id AND s.serial_number = ?
-       WHERE a.id = ?
+       JOIN certificate_statuses s ON s.authority = b.id AND s.serial_number = +?
+       WHERE a.id = +?
      )
      ON CONFLICT (authority, serial_number) DO NOTHING`,
     row.authority,

@@ -1,6 +1,5 @@
 import { generateKeyPairSync, randomFillSync, sign } from 'node:crypto'
 import { sha256 } from '../src/adapters/key-ring.ts'
-import { createOutgoingHttps } from '../src/adapters/outgoing-https.ts'
 import { hashSecret } from '../src/api/credentials.ts'
 import { commit } from '../src/audit/commit.ts'
 import { createAuditRoom } from '../src/audit/room.ts'
@@ -30,6 +29,7 @@ import { createEngine } from '../src/requests/engine/engine.ts'
 import { certifyKey } from '../src/requests/intake.ts'
 import type { RoutedKey } from '../src/requests/proved-key.ts'
 import { deviceFacts, policyVersion } from '../test/support/story.ts'
+import { outgoingHere } from '../test/support/this-machine.ts'
 
 /**
  * Makes subscribers by the rooms' own code, without the API in front of it. Certificates are ordered, signed, verified
@@ -113,7 +113,7 @@ async function openRooms({ main: database, keys, events }: NodeService, config: 
     profile,
     pkiUrl: config.pkiUrl,
   })
-  const { open } = createOpening({ ...common, outgoing: createOutgoingHttps(), embedded })
+  const { open } = createOpening({ ...common, outgoing: outgoingHere(), embedded })
   const connection = await open(embeddedConnection)
   if (connection === null) throw new Error('there is no CA inside')
   const registration = createRegistrationRoom({

@@ -32,6 +32,10 @@ export interface Config {
   readonly smtpUrl: string | null
   readonly mailHookUrl: string | null
   readonly mailHookToken: string | null
+  /** Where requests to CAs and for revocation lists may go, as EGRESS_ALLOW writes it. */
+  readonly egressAllow: readonly string[]
+  /** The same for the mail hook. */
+  readonly mailHookAllow: readonly string[]
   readonly mailFrom: string
   readonly mailLanguage: 'de' | 'en'
   /** `members`: only subscribers may look up. `public`: anyone may, and finds what is published for everyone. */
@@ -180,6 +184,19 @@ const pkiUrlOf = (settings: Settings): string => {
   return `http://${new URL(publicUrl).hostname}:${settings.PKI_PORT}`
 }
 
+const thisMachine = ['127.0.0.0/8', '::1', 'localhost']
+
+/**
+ * Where the service may go. A service that nobody but this machine reaches may ask CAs on this machine: whoever can make
+ * it do so is here already. The mail hook is named by its own setting.
+ */
+const egressOf = (settings: Settings): Pick<Config, 'egressAllow' | 'mailHookAllow'> => {
+  const isTrial = isLoopbackHost(settings.HOST) && isLoopbackHost(new URL(publicUrlOf(settings)).hostname)
+  const egressAllow = [...settings.EGRESS_ALLOW, ...(isTrial ? thisMachine : [])]
+  const hook = settings.MAIL_HOOK_URL === undefined ? [] : [new URL(settings.MAIL_HOOK_URL).hostname]
+  return { egressAllow, mailHookAllow: [...settings.EGRESS_ALLOW, ...hook] }
+}
+
 /** All faults between readable settings: missing ones, and ones that do not fit together. */
 const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'workers'): string[] => {
   const faults =
@@ -235,6 +252,7 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     smtpUrl: settings.SMTP_URL ?? null,
     mailHookUrl: settings.MAIL_HOOK_URL ?? null,
     mailHookToken: settings.MAIL_HOOK_TOKEN ?? null,
+    ...egressOf(settings),
     mailFrom: settings.MAIL_FROM,
     mailLanguage: settings.MAIL_LANGUAGE,
     directoryAccess: settings.DIRECTORY_ACCESS,

@@ -11,6 +11,7 @@ import { ProcessBackground } from './adapters/background.ts'
 import { isHalfRestored, settleRestore } from './adapters/backup-swap.ts'
 import { brainpoolCrypto } from './adapters/brainpool.ts'
 import { chooseMailer } from './adapters/choose-mailer.ts'
+import { readDestinations } from './adapters/destinations.ts'
 import { withinDeadline } from './adapters/deadline.ts'
 import { AddressRanges, connectionOf } from './adapters/declared-proxies.ts'
 import { defaultLimits, type ListenerBindings, type ListenerLimits } from './adapters/http-listener.ts'
@@ -145,7 +146,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         keys,
         sha256,
         mailer: options.mailer ?? mailer,
-        outgoing: options.outgoing ?? createOutgoingHttps(),
+        outgoing: options.outgoing ?? createOutgoingHttps(readDestinations(config.egressAllow)),
         crypto,
         brainpool: brainpoolCrypto,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },

@@ -20,6 +20,21 @@ const list = (value: string): string[] => value.split(',').map((part) => part.tr
 
 const addressOrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
 
+/** RFC 952 and RFC 1123: labels of letters, digits and hyphens. The last one is no number, as in an address. */
+const hostName = z
+  .string()
+  .max(253)
+  .regex(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*(?!\d+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i)
+
+/** Where requests may go. A name that is mistyped would open nothing, and a range of all addresses everything. */
+const destination = z
+  .string()
+  .refine(
+    (value) => hostName.safeParse(value).success || addressOrRange.safeParse(value).success,
+    'must be host names, addresses or networks such as ca.example.com, 10.0.0.0/8, or the word only',
+  )
+  .refine((value) => !value.endsWith('/0'), 'must not be the range of all addresses: name the networks of your CAs')
+
 /** A trusted proxy can claim any client address. So the range of all addresses is refused: it would trust everyone. */
 const proxyRange = z
   .string()
@@ -101,6 +116,14 @@ export const environmentShape = z.object({
     .optional()
     .describe('or: where mail is POSTed, such as https://hook.example.com/mail; http: on this machine only'),
   MAIL_HOOK_TOKEN: z.string().optional().meta({ description: 'Bearer token of that POST', secret: true }),
+  EGRESS_ALLOW: z
+    .string()
+    .transform(list)
+    .pipe(z.array(destination))
+    .default([])
+    .describe(
+      'host names, addresses and networks besides public ones to which requests to CAs and for revocation lists may go, such as ca.internal.example, 10.1.0.0/16; the word only leaves out the public ones',
+    ),
   MAIL_FROM: z
     .string()
     .includes('@', 'must be an address')

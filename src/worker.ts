@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Context } from 'hono'
 import { D1, type D1Binding } from './adapters/d1.ts'
+import { readDestinations } from './adapters/destinations.ts'
 import { JournalShards } from './adapters/journal-d1.ts'
 import { openKeyRing, sha256 } from './adapters/key-ring.ts'
 import { KeyRingDatabase } from './adapters/key-ring-d1.ts'
 import { MailHook } from './adapters/mail-hook.ts'
-import { outgoingFetch } from './adapters/outgoing-fetch.ts'
+import { createOutgoingFetch } from './adapters/outgoing-fetch.ts'
 import { readConfig, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
 import { readAuthorities } from './cas/inside/store.ts'
@@ -117,8 +118,12 @@ async function open(environment: Environment): Promise<{ service: Service; event
       checkIns: createCheckInsInTables({ journal, keys, clock }),
       keys,
       sha256,
-      mailer: new MailHook(config.mailHookUrl, config.mailHookToken),
-      outgoing: outgoingFetch,
+      mailer: new MailHook(
+        createOutgoingFetch(readDestinations(config.mailHookAllow)),
+        config.mailHookUrl,
+        config.mailHookToken,
+      ),
+      outgoing: createOutgoingFetch(readDestinations(config.egressAllow)),
       crypto,
       brainpool: null,
       random,

@@ -1,17 +1,23 @@
-import { DeliveryFailed, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
+import { DeliveryFailed, withoutTls, type Mailer, type OutgoingMessage } from '../ports/mailer.ts'
+import { ExchangeFailed, type OutgoingHttps } from '../ports/outgoing-https.ts'
 
 /** Bad request, content too large, unprocessable content. */
 const refusalsOfTheMessage = [400, 413, 422]
+
+/** The limit of an answer that nobody reads. */
+const answerBytes = 1024 * 1024
 
 /** Headers hold ASCII only. Other addresses are percent-encoded; the message itself names them in full. */
 const headerText = (address: string): string => (/^[ -~]*$/.test(address) ? address : encodeURIComponent(address))
 
 /** Sends mail through an HTTPS endpoint of the operator: the RFC 5322 message is the body of a POST. */
 export class MailHook implements Mailer {
+  readonly #outgoing: OutgoingHttps
   readonly #url: string
   readonly #token: string | null
 
-  constructor(url: string, token: string | null) {
+  constructor(outgoing: OutgoingHttps, url: string, token: string | null) {
+    this.#outgoing = outgoing
     this.#url = url
     this.#token = token
   }
@@ -28,21 +34,26 @@ export class MailHook implements Mailer {
       'Certbook-Mail-To': headerText(message.to),
     }
     if (this.#token !== null) headers['Authorization'] = `Bearer ${this.#token}`
-    let status: number
-    try {
-      const response = await fetch(this.#url, {
-        method: 'POST',
-        headers,
-        body: new Uint8Array(message.raw),
-        redirect: 'manual',
-        signal: AbortSignal.timeout(30_000),
-      })
-      status = response.status
-      await response.body?.cancel()
-    } catch (cause) {
-      throw new DeliveryFailed('the mail hook cannot be reached', false, { cause })
-    }
+    const status = await this.#post(headers, message.raw)
     if (status >= 200 && status < 300) return
     throw new DeliveryFailed(`the mail hook answered ${status}`, refusalsOfTheMessage.includes(status))
+  }
+  async #post(headers: Readonly<Record<string, string>>, body: Uint8Array): Promise<number> {
+    try {
+      const { status } = await this.#outgoing.exchange({
+        method: 'POST',
+        url: this.#url,
+        headers,
+        body,
+        trustAnchors: [],
+        clientCertificate: null,
+        timeoutMilliseconds: 30_000,
+        maxBytes: answerBytes,
+      })
+      return status
+    } catch (cause) {
+      const lacksTls = cause instanceof ExchangeFailed && cause.failure === 'tls_refused'
+      throw new DeliveryFailed(lacksTls ? withoutTls : 'the mail hook cannot be reached', false, { cause })
+    }
   }
 }

@@ -4,20 +4,20 @@ import {
   type OutgoingHttps,
   type OutgoingRequest,
 } from '../ports/outgoing-https.ts'
-import { destinationRefused, isAllowedDestination } from './outgoing-destination.ts'
+import { destinationRefused, type Destinations } from './destinations.ts'
 
 /**
  * Outgoing requests with `fetch`, as Workers have it: with the runtime's trust anchors and without a client
  * certificate. `fetch` does not tell when a request was sent, so every failure after the first checks is `maybe`. It
- * does not show the address of a name either, so only an address in the URL itself is checked.
+ * does not show the address of a name either, so a name is judged by itself, and an address only in the URL.
  */
-export const outgoingFetch: OutgoingHttps = {
+export const createOutgoingFetch = (destinations: Destinations): OutgoingHttps => ({
   can: { ownTrustAnchors: false, clientCertificates: false },
   exchange: async (request) => {
     if (request.trustAnchors.length > 0 || request.clientCertificate !== null) {
       throw new Error('this runtime has neither trust anchors of its own nor client certificates')
     }
-    if (!isAllowedDestination(request, new URL(request.url).hostname)) throw destinationRefused()
+    if (!destinations.allow(request, new URL(request.url).hostname)) throw destinationRefused()
     const signal = AbortSignal.timeout(request.timeoutMilliseconds)
     const response = await asked(request, signal)
     return {
@@ -26,7 +26,7 @@ export const outgoingFetch: OutgoingHttps = {
       body: await bodyOf(response, request.maxBytes, signal),
     }
   },
-}
+})
 
 async function asked({ url, method, headers, body }: OutgoingRequest, signal: AbortSignal): Promise<Response> {
   try {

@@ -9,7 +9,7 @@ import {
   type OutgoingHttps,
   type OutgoingRequest,
 } from '../ports/outgoing-https.ts'
-import { destinationRefused, isAllowedDestination } from './outgoing-destination.ts'
+import { destinationRefused, type Destinations } from './destinations.ts'
 
 /** Alerts of RFC 8446 section 6.2 by which a server refuses this service's certificate, or its absence. */
 const refusesCertificate =
@@ -37,17 +37,23 @@ const codeOf = (error: unknown): string =>
  * Outgoing requests from Node. Each has a connection of its own, which is closed afterwards. Nothing is sent before the
  * connection stands and the server is verified. So every earlier failure is certain to have had no effect. The same
  * holds for a later TLS 1.3 alert that refuses this service's certificate: a server that sends it has not taken the
- * request. `lookup` replaces the system's in tests.
+ * request. A name is looked up for each connection, and the connection goes only to addresses that were looked at.
+ * `lookup` replaces the system's in tests.
  */
-export function createOutgoingHttps(lookup: LookupFunction = lookUp): OutgoingHttps {
+export function createOutgoingHttps(destinations: Destinations, lookup: LookupFunction = lookUp): OutgoingHttps {
   return {
     can: { ownTrustAnchors: true, clientCertificates: true },
-    exchange: (request) => exchange(request, lookup),
+    exchange: (request) => exchange(request, destinations, lookup),
   }
 }
 
-async function exchange(request: OutgoingRequest, lookup: LookupFunction): Promise<OutgoingAnswer> {
-  const socket = openSocket(request, allowedAddresses(request, lookup))
+async function exchange(
+  request: OutgoingRequest,
+  destinations: Destinations,
+  lookup: LookupFunction,
+): Promise<OutgoingAnswer> {
+  const allowed = (address: string): boolean => destinations.allow(request, address)
+  const socket = openSocket(request, allowed, allowedAddresses(allowed, lookup))
   // Errors are handled by whoever waits for the socket. An error while nobody waits must not end the process.
   socket.on('error', () => undefined)
   let sent: 'no' | 'maybe' = 'no'
@@ -67,12 +73,12 @@ async function exchange(request: OutgoingRequest, lookup: LookupFunction): Promi
 
 /** Looks up a name, and returns only addresses that this request may go to. */
 const allowedAddresses =
-  (request: OutgoingRequest, lookup: LookupFunction): LookupFunction =>
+  (isAllowed: (address: string) => boolean, lookup: LookupFunction): LookupFunction =>
   (hostname, options, callback) =>
     lookup(hostname, { ...options, all: true }, (error, found) => {
       const all: readonly LookupAddress[] =
         typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found
-      const allowed = error === null ? all.filter(({ address }) => isAllowedDestination(request, address)) : []
+      const allowed = error === null ? all.filter(({ address }) => isAllowed(address)) : []
       const [first] = allowed
       if (error !== null) callback(error, [])
       else if (first === undefined) callback(destinationRefused(), [])
@@ -81,10 +87,10 @@ const allowedAddresses =
     })
 
 /** Begins to connect. Throws ExchangeFailed if the destination is not allowed, or TLS cannot use the credentials. */
-function openSocket(request: OutgoingRequest, lookup: LookupFunction): Socket {
+function openSocket(request: OutgoingRequest, isAllowed: (address: string) => boolean, lookup: LookupFunction): Socket {
   const { protocol, hostname, port } = new URL(request.url)
   const host = hostname.replace(/^\[|\]$/g, '')
-  if (isIP(host) !== 0 && !isAllowedDestination(request, host)) throw destinationRefused()
+  if (isIP(host) !== 0 && !isAllowed(host)) throw destinationRefused()
   if (protocol === 'http:') return connectPlain({ host, port: Number(port || 80), lookup })
   const server = { host, port: Number(port || 443), lookup, ...(isIP(host) === 0 ? { servername: host } : {}) }
   try {

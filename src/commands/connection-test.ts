@@ -4,7 +4,9 @@ import { table } from './terminal.ts'
 
 /** What an operator can check first, by the reason why a CA cannot be used. */
 const advice: Readonly<Record<string, string>> = {
-  unreachable: 'It was not found, refused the connection, or does not answer: is the url right, and does the CA run?',
+  unreachable:
+    'It was not found, refused the connection, or does not answer: is the url right, and does the CA run? A CA inside must ' +
+    'be named in EGRESS_ALLOW.',
   tls_refused:
     'No TLS that can be trusted was agreed on: does the port speak TLS, does the name in the url fit, and do tlsAnchors ' +
     "hold what the CA's TLS certificate leads to?",

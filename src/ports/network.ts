@@ -17,7 +17,7 @@ const withoutDottedEnd = (address: string): string => {
   return `${address.slice(0, -end.length)}${hex(first, second)}:${hex(third, fourth)}`
 }
 
-/** The eight groups of an IPv6 address, or null. */
+/** The eight groups of an IPv6 address. Null if the text is none. */
 function ipv6Groups(address: string): number[] | null {
   const [head = '', tail, more] = withoutDottedEnd(address).split('::')
   if (more !== undefined) return null
@@ -50,4 +50,30 @@ export function truncatedNetwork(address: string): string {
     .slice(0, 3)
     .map((group) => group.toString(16))
     .join(':')}::/48`
+}
+
+/**
+ * The eight groups of an address. An IPv4 address is as if mapped into IPv6. Brackets and a zone are left away. Null if
+ * the text is no address.
+ */
+export function addressGroups(text: string): number[] | null {
+  const address = text.replaceAll(/^\[|\]$/g, '').replace(/%.*$/s, '')
+  const mapped = ipv4.test(address) ? `::ffff:${address}` : address
+  return mapped.includes(':') ? ipv6Groups(mapped) : null
+}
+
+/** A network: its first address, and how many bits of it count. */
+export interface NetworkGroups {
+  readonly prefix: readonly number[]
+  readonly bits: number
+}
+
+/** A network such as 10.0.0.0/8, or one address. Null if the text is neither. */
+export function networkGroups(text: string): NetworkGroups | null {
+  const [, address = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const prefix = addressGroups(address)
+  if (prefix === null) return null
+  const before = ipv4.test(address) ? 96 : 0
+  const bits = length === undefined ? 128 : before + Number(length)
+  return bits > 128 ? null : { prefix, bits }
 }

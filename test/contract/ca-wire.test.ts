@@ -2,7 +2,6 @@ import { createHash, createHmac } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import { createCfsslCa } from '../../src/cas/adapters/cfssl/cfssl.ts'
 import type { CaAdapter } from '../../src/cas/adapters/contract.ts'
@@ -12,12 +11,13 @@ import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { toPem } from '../../src/pki/pem.ts'
 import { makeOrder } from '../support/ca-order.ts'
 import { serveHttp } from '../support/odd-servers.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 /** What the adapters of CFSSL and step-ca send, byte by byte, and what each kind of answer means to them. */
 
 const now = Date.UTC(2026, 10, 22, 12)
 const deps = {
-  outgoing: createOutgoingHttps(),
+  outgoing: outgoingHere(),
   clock: () => now,
   crypto,
   random: { bytes: (length: number) => crypto.getRandomValues(new Uint8Array(length)) },

@@ -135,6 +135,44 @@ describe('mail leaves in clear for this machine only', () => {
   })
 })
 
+describe('EGRESS_ALLOW', () => {
+  const reachable = { PUBLIC_URL: 'https://keys.example.com' }
+
+  test('takes host names, addresses, networks, and the word only', () => {
+    const given = 'ca.internal.example, 10.1.0.0/16,fd12::/16 , 192.168.7.8, only'
+    const entries = ['ca.internal.example', '10.1.0.0/16', 'fd12::/16', '192.168.7.8', 'only']
+    expect(readConfig({ ...reachable, EGRESS_ALLOW: given }, 'node').egressAllow).toEqual(entries)
+    expect(readConfig(reachable, 'node').egressAllow).toEqual([])
+  })
+
+  test.each([
+    'https://ca.example',
+    'ca.example/path',
+    '10.0.0.0/33',
+    '1.2.3',
+    'ca.example:443',
+    '*.example',
+    'a b',
+    ',',
+  ])('refuses %s', (value) => {
+    expect(faultsOf({ EGRESS_ALLOW: value })).toContainEqual(
+      expect.stringContaining('EGRESS_ALLOW: must be host names'),
+    )
+  })
+
+  test.each(['0.0.0.0/0', '::/0'])('refuses %s', (value) => {
+    expect(faultsOf({ EGRESS_ALLOW: value })).toEqual([
+      expect.stringContaining('must not be the range of all addresses'),
+    ])
+  })
+
+  test('this machine is open to a service that only this machine reaches, and the mail hook is what its setting names', () => {
+    expect(readConfig({}, 'node').egressAllow).toContain('127.0.0.0/8')
+    const { egressAllow, mailHookAllow } = readConfig({ ...reachable, MAIL_HOOK_URL: 'http://[::1]:3000/mail' }, 'node')
+    expect([egressAllow, mailHookAllow]).toEqual([[], ['[::1]']])
+  })
+})
+
 describe('TRUSTED_PROXY', () => {
   test.each(['10.0.0.1', '10.0.0.0/8, 192.168.1.1', 'fd00::/8', '::1,127.0.0.1', '::ffff:10.0.0.1'])(
     'takes %s',

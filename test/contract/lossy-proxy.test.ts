@@ -1,13 +1,13 @@
 import { connect as connectTls } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { certificatesOfPem } from '../../src/pki/pem.ts'
 import { startLossyProxy, type LossyProxy } from '../support/lossy-proxy.ts'
 import { serveHttp, serveHttps, type OddServer } from '../support/odd-servers.ts'
 import { makeTlsPair } from '../support/tls.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 const pair = await makeTlsPair('a server')
-const outgoing = createOutgoingHttps()
+const outgoing = outgoingHere()
 const body = JSON.stringify({ long: 'x'.repeat(40_000) })
 
 /** The test instrument itself: what a client and a server see of each fate, in the clear and in each version of TLS. */

@@ -11,6 +11,7 @@ import { MailHook } from '../../src/adapters/mail-hook.ts'
 import { Smtp } from '../../src/adapters/smtp.ts'
 import { DeliveryFailed, withoutTls, type Mailer, type OutgoingMessage } from '../../src/ports/mailer.ts'
 import { temporaryFolder } from '../support/node-process.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 import { makeTlsPair } from '../support/tls.ts'
 
 let folder: { path: string; remove(): Promise<void> }
@@ -142,7 +143,7 @@ async function startHook(
     return new Promise<void>((resolve) => server.close(() => resolve()))
   })
   return {
-    mailer: new MailHook(url, token),
+    mailer: new MailHook(outgoingHere(), url, token),
     url,
     requests,
     arrived: async () =>
@@ -468,7 +469,7 @@ describe('a mail hook', () => {
   })
 
   test('that refuses the connection, or breaks it off, may come back', async () => {
-    const nobody = new MailHook(`http://127.0.0.1:${await closedPort()}/mail`, null)
+    const nobody = new MailHook(outgoingHere(), `http://127.0.0.1:${await closedPort()}/mail`, null)
     expect((await failureOf(nobody.deliver(messageOf(head)))).permanent).toBe(false)
     const server = createTcpServer((socket) => {
       socket.on('error', () => undefined)
@@ -476,7 +477,7 @@ describe('a mail hook', () => {
     })
     await listen(server)
     opened.push(() => new Promise<void>((resolve) => server.close(() => resolve())))
-    const broken = new MailHook(`http://127.0.0.1:${portOf(server)}/mail`, null)
+    const broken = new MailHook(outgoingHere(), `http://127.0.0.1:${portOf(server)}/mail`, null)
     expect((await failureOf(broken.deliver(messageOf(head)))).permanent).toBe(false)
   })
 })

@@ -2,8 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import type { LookupFunction } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { isAllowedDestination } from '../../src/adapters/outgoing-destination.ts'
-import { outgoingFetch } from '../../src/adapters/outgoing-fetch.ts'
+import { readDestinations } from '../../src/adapters/destinations.ts'
 import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import {
   ExchangeFailed,
@@ -12,6 +11,7 @@ import {
   type OutgoingRequest,
 } from '../../src/ports/outgoing-https.ts'
 import { answerBytes, freePort, serveBytes, serveHttp, serveHttps, type OddServer } from '../support/odd-servers.ts'
+import { fetchHere, outgoingHere, thisMachine } from '../support/this-machine.ts'
 import { makeTlsPair, type TlsPair } from '../support/tls.ts'
 
 const mebibyte = 1_048_576
@@ -59,7 +59,8 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close()
 })
 
-const node = createOutgoingHttps()
+const node = outgoingHere()
+const outgoingFetch = fetchHere()
 
 describe.each([
   { name: 'Node', outgoing: node, certain: true },
@@ -287,22 +288,88 @@ describe.each([
 })
 
 describe('which destinations are allowed', () => {
+  const get = ask('https://ca.example/')
+  const allowed = (entries: readonly string[], address: string, url = get.url): boolean =>
+    readDestinations(entries).allow(ask(url), address)
+
   test('a plain GET may go in clear to another machine: what it brings is signed by itself', () => {
-    expect(isAllowedDestination(ask('http://ca.example/root.crl'), '192.0.2.1')).toBe(true)
+    expect(allowed([], '9.9.9.9', 'http://ca.example/root.crl')).toBe(true)
   })
 
-  test('a POST may go in clear to this machine', () => {
+  test('a POST may go in clear to this machine, where it may go there at all', () => {
     const request = ask('http://localhost/', { method: 'POST' })
-    expect(['127.0.0.1', '127.8.9.10', '::1', 'localhost'].map((at) => isAllowedDestination(request, at))).toEqual([
-      true,
-      true,
-      true,
-      true,
-    ])
+    for (const at of ['127.0.0.1', '127.8.9.10', '::1', 'localhost']) {
+      expect([thisMachine.allow(request, at), readDestinations([]).allow(request, at)]).toEqual([true, false])
+    }
+  })
+
+  test('without a setting: public addresses', () => {
+    const open = ['9.9.9.9', '100.63.255.255', '172.32.0.1', '2620:fe::fe', '64:ff9b::9.9.9.9', '2002:909:909::1']
+    for (const address of open) expect(allowed([], address), address).toBe(true)
+    expect(allowed([], '::ffff:9.9.9.9')).toBe(true)
+  })
+
+  // IANA's registries of special-purpose addresses, first and last of many, and what was found open.
+  const special = `
+    0.0.0.0 0.255.255.255 10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 127.0.0.1 127.255.255.255
+    169.254.0.1 169.254.169.254 172.16.0.0 172.31.255.255 192.0.0.0 192.0.0.8 192.0.0.9 192.0.0.10
+    192.0.0.170 192.0.0.171 192.0.0.192 192.0.2.1 192.31.196.1 192.52.193.1 192.88.99.2 192.168.0.1
+    192.168.255.255 192.175.48.1 198.18.0.0 198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1 240.0.0.1
+    255.255.255.255 168.63.129.16 100.100.100.200 :: ::1 ::127.0.0.1 ::10.0.0.1 ::9.9.9.9 ::ffff:10.0.0.1
+    ::ffff:0:10.0.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254 64:ff9b::a83f:8110 64:ff9b:1::9.9.9.9 100::1
+    100:0:0:1::1 2001::1 2001:1::1 2001:2::1 2001:3::1 2001:4:112::1 2001:10::1 2001:20::1 2001:30::1
+    2001:db8::1 2002:a00:1:: 2002:7f00:1::1 2002:a9fe:a9fe:: 2002:c0a8:1::1 2620:4f:8000::1 3fff::1 5f00::1
+    fc00::1 fd00:ec2::254 fd20:ce::254 fdff::1 fe80::1 febf::1 fec0::1 ff02::1 4000::1
+  `
+  test.each(special.trim().split(/\s+/))('without a setting nothing goes to %s', (address) => {
+    expect(allowed([], address)).toBe(false)
+    expect(allowed(['ca.internal.example', '203.0.114.0/24'], address)).toBe(false)
+  })
+
+  test('a network that the deployer names, also where it is reached by a translator, and nothing beside it', () => {
+    const entries = ['10.1.0.0/16', 'fd12:3456::/32', '192.168.7.8']
+    const open = ['10.1.0.0', '10.1.255.255', '::ffff:10.1.2.3', '64:ff9b::10.1.2.3', 'fd12:3456::9', '192.168.7.8']
+    for (const address of open) expect(allowed(entries, address), address).toBe(true)
+    for (const address of ['10.0.255.255', '10.2.0.0', 'fd12:3457::9', '192.168.7.9', '64:ff9b::10.2.0.0']) {
+      expect(allowed(entries, address), address).toBe(false)
+    }
+    expect(allowed(entries, '9.9.9.9')).toBe(true)
+  })
+
+  test('a host that the deployer names, by any of its addresses, and no other host there', () => {
+    for (const url of ['https://CA.internal.example/', 'https://ca.internal.example.:8443/']) {
+      expect(allowed(['ca.Internal.example'], '10.0.0.1', url), url).toBe(true)
+    }
+    expect(allowed(['ca.internal.example'], '10.0.0.1', 'https://xca.internal.example/')).toBe(false)
+  })
+
+  test('no setting opens the addresses of the machine itself', () => {
+    const entries = ['ca.example', '169.254.0.0/16', '100.64.0.0/10', '168.63.129.16', '192.0.0.0/24', 'fd00::/8']
+    const closed = [
+      '169.254.169.254',
+      '100.100.100.200',
+      '168.63.129.16',
+      '192.0.0.192',
+      'fd00:ec2::254',
+      'fd20:ce::254',
+    ]
+    for (const address of [...closed, '64:ff9b::169.254.169.254', '::ffff:168.63.129.16', 'fe80::1%eth0']) {
+      expect(allowed(entries, address), address).toBe(false)
+    }
+    expect(allowed(entries, '100.100.100.201')).toBe(true)
+  })
+
+  test('with the word only: nothing but what is named', () => {
+    const entries = ['only', 'ca.example', '10.0.0.0/8']
+    expect(allowed(entries, '9.9.9.9')).toBe(true)
+    expect(allowed(entries, '10.0.0.1', 'https://other.example/')).toBe(true)
+    expect(allowed(entries, '9.9.9.9', 'https://other.example/')).toBe(false)
+    expect(allowed(entries, 'other.example', 'https://other.example/')).toBe(false)
   })
 
   test('an address with a zone is looked at without it', () => {
-    expect(isAllowedDestination(ask('https://ca.example/'), 'fe80::1%eth0')).toBe(false)
+    expect(allowed(['fe80::/10'], 'fe80::1%eth0')).toBe(false)
+    expect(allowed(['fd12::/16'], 'fd12::1%eth0')).toBe(true)
   })
 })
 
@@ -364,7 +431,7 @@ describe('Node', () => {
     const toThisMachine: LookupFunction = (_name, _options, callback) =>
       callback(null, [{ address: '127.0.0.1', family: 4 }])
     const found = await failure(
-      createOutgoingHttps(toThisMachine),
+      createOutgoingHttps(thisMachine, toThisMachine),
       ask(`https://ca.example:${server.port}/`, { trustAnchors: [derOf(pair.certificate)] }),
     )
     expect(found).toEqual({ failure: 'tls_refused', sent: 'no' })
@@ -414,7 +481,10 @@ describe('Node', () => {
 
   test('a name lookup that does not come back is within the deadline', async () => {
     const never: LookupFunction = () => undefined
-    const found = await failure(createOutgoingHttps(never), ask('https://ca.example/', { timeoutMilliseconds: 100 }))
+    const found = await failure(
+      createOutgoingHttps(thisMachine, never),
+      ask('https://ca.example/', { timeoutMilliseconds: 100 }),
+    )
     expect(found).toEqual({ failure: 'timed_out', sent: 'no' })
   })
 
@@ -426,11 +496,11 @@ describe('Node', () => {
       (_name, _options, callback) =>
         callback(null, addresses)
     const url = `http://ca.example:${server.port}/`
-    expect(await failure(createOutgoingHttps(leadingTo(metadata)), ask(url))).toEqual({
+    expect(await failure(createOutgoingHttps(thisMachine, leadingTo(metadata)), ask(url))).toEqual({
       failure: 'unreachable',
       sent: 'no',
     })
-    const both = createOutgoingHttps(leadingTo(metadata, { address: '127.0.0.1', family: 4 }))
+    const both = createOutgoingHttps(thisMachine, leadingTo(metadata, { address: '127.0.0.1', family: 4 }))
     expect(text((await both.exchange(ask(url))).body)).toBe('here')
   })
 

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import type { Api, Json } from '../support/api.ts'
 import { localOperator } from '../support/administrators.ts'
 import {
@@ -20,6 +19,7 @@ import { startCountingCa, type CountingCa } from '../support/counting-ca.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { tokenIn } from '../support/mail.ts'
 import { proveMailbox, register, type Registered } from '../support/story.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 /** How many orders a service has at a CA at a time: so far one can be ahead of another that was asked for before it. */
 const atOnce = 8
@@ -37,7 +37,7 @@ describe.each(engines)('a CA that is down, on %s', (engine) => {
 
   beforeEach(async () => {
     called = []
-    const outgoing = createOutgoingHttps()
+    const outgoing = outgoingHere()
     harness = await openRoomHarness(engine, {
       outgoing: {
         ...outgoing,

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import type { EjbcaSettings } from '../../src/api/ca-kinds/ejbca.ts'
 import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import type { CaAdapter, CertificateOrder } from '../../src/cas/adapters/contract.ts'
@@ -11,6 +10,7 @@ import { makeOrder, type OrderWanted } from '../support/ca-order.ts'
 import { startEjbcaStub, type EjbcaMood, type EjbcaStub } from '../support/ejbca-stub.ts'
 import { toPem } from '../support/pem.ts'
 import { makeTestCa } from '../support/test-ca.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 const minute = 60_000
 const usual: EjbcaMood = {
@@ -55,7 +55,7 @@ describeCaAdapter('EJBCA', {
         const changed = tlsAnchors === 'foreign' ? { tlsAnchors: toPem('CERTIFICATE', foreign.root) } : {}
         const settings = settingsOf(stub, { url, timeoutSeconds, ...changed })
         const token = credentials === 'wrong' ? 'another' : stub.token
-        const deps = { outgoing: createOutgoingHttps(), clock, crypto }
+        const deps = { outgoing: outgoingHere(), clock, crypto }
         return createEjbcaCa(deps, settings, { token, clientCertificate: null, enrolmentSecret })
       },
       issued: () => [...stub.issued().values()].reduce((sum, count) => sum + count, 0),
@@ -89,7 +89,7 @@ describe('EJBCA', () => {
   })
 
   const adapter = (changed: Partial<EjbcaSettings> = {}, token: string | null = stub.token): CaAdapter =>
-    createEjbcaCa({ outgoing: createOutgoingHttps(), clock: () => clock, crypto }, settingsOf(stub, changed), {
+    createEjbcaCa({ outgoing: outgoingHere(), clock: () => clock, crypto }, settingsOf(stub, changed), {
       token,
       clientCertificate: { chain: stub.client.chain, privateKey: stub.client.privateKey },
       enrolmentSecret: secret,

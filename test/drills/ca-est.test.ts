@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import type { EstSettings } from '../../src/api/ca-kinds/est.ts'
 import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import type { CaAdapter, CaOutcome, CertificateOrder } from '../../src/cas/adapters/contract.ts'
@@ -15,6 +14,7 @@ import { startEstServer, type EstMood, type EstServer } from '../support/est-ser
 import { answerBytes, freePort } from '../support/odd-servers.ts'
 import { toPem } from '../support/pem.ts'
 import { makeTestCa } from '../support/test-ca.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 const mailbox = 'alice@example.com'
 const usual: EstMood = {
@@ -58,7 +58,7 @@ function settings(more: Readonly<Record<string, unknown>> = {}, of: EstServer = 
 type Credentials = Parameters<typeof createEstCa>[2]
 
 function open(more: Readonly<Record<string, unknown>> = {}, credentials: Partial<Credentials> = {}): CaAdapter {
-  const deps = { outgoing: createOutgoingHttps(), clock: () => clock.now, crypto }
+  const deps = { outgoing: outgoingHere(), clock: () => clock.now, crypto }
   return createEstCa(deps, settings(more), { password: server.password, clientCertificate: null, ...credentials })
 }
 
@@ -104,7 +104,7 @@ async function startUnderTest(
     trust: est.ca.trust,
     adapter: ({ url, credentials = 'right', tlsAnchors = 'right', timeoutSeconds = 30 }) =>
       createEstCa(
-        { outgoing: createOutgoingHttps(), clock: Date.now, crypto },
+        { outgoing: outgoingHere(), clock: Date.now, crypto },
         settings(
           {
             url,
@@ -380,7 +380,7 @@ describe('an answer that is lost after the CA has issued', () => {
     const listening: OutgoingHttps = {
       can: { ownTrustAnchors: true, clientCertificates: true },
       exchange: async (request) => {
-        const answer = await createOutgoingHttps().exchange(request)
+        const answer = await outgoingHere().exchange(request)
         ;({ body } = answer)
         return answer
       },
@@ -486,7 +486,11 @@ describe('a look at the server', () => {
     const page = await answerBytes('HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<p>Hi</p>')
     try {
       const found = await open({ url: page.url, tlsAnchors: null }).check()
-      expect(found).toEqual({ kind: 'not_ready', failure: 'answer_malformed', caSaid: 'Hi' })
+      expect(found).toEqual({
+        kind: 'not_ready',
+        failure: 'answer_malformed',
+        caSaid: 'not an answer of this kind of CA: HTTP status 200, text/html',
+      })
     } finally {
       await page.close()
     }

@@ -1,6 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { command, query, text } from '../../src/ports/database.ts'
 import type { OutgoingHttps } from '../../src/ports/outgoing-https.ts'
 import { makeAdministrator, type Administrator } from '../support/administrators.ts'
@@ -8,10 +7,12 @@ import type { Answer, Json } from '../support/api.ts'
 import { askForOne, estAt, newCsr, ownView, passMinutes } from '../support/ca-drill.ts'
 import { startCountingCa, type CountingCa } from '../support/counting-ca.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { serveHttp } from '../support/odd-servers.ts'
 import { toPem } from '../support/pem.ts'
 import { joinDevice, register, type Registered } from '../support/story.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
 import { countRows, day, expectProblem, findLeaks, hour, minute, race } from '../rooms/support.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 const connections = '/v1/admin/ca-connections'
 const certificatePem = (der: Uint8Array): string => toPem('CERTIFICATE', der)
@@ -147,7 +148,7 @@ describe.each(engines)('what subscribers may ask of CAs on %s', (engine) => {
 
 /** Passes requests on, but for those that hold one key, which it answers as a server at fault would. */
 function failingFor(poison: { key: string | null }): OutgoingHttps {
-  const outgoing = createOutgoingHttps()
+  const outgoing = outgoingHere()
   const holds = (body: Uint8Array | null): boolean => {
     if (body === null || poison.key === null) return false
     const csr = Buffer.from(Buffer.from(body).toString('latin1').replaceAll(/\s/g, ''), 'base64')
@@ -161,6 +162,78 @@ function failingFor(poison: { key: string | null }): OutgoingHttps {
         : outgoing.exchange(request),
   }
 }
+
+describe.each(engines)('where operators may send the service, on %s', (engine) => {
+  /** The settings of a service that others reach. */
+  const reachable = { PUBLIC_URL: 'https://keys.example.com' }
+  const inside = 'inside-and-secret'
+
+  const kindsAt = (ca: TestCa, url: string): Json[] => {
+    const common = { name: 'Inside', recipient: 'Example Trust GmbH', anchors: certificatePem(ca.root), url }
+    const names = { certificateProfile: 'p', endEntityProfile: 'e', certificateAuthority: 'c' }
+    return [
+      { ...common, kind: 'cfssl' },
+      { ...common, kind: 'step-ca', provisioner: 'certbook' },
+      { ...common, kind: 'ejbca', ...names, authentication: 'token', token: 'a-token' },
+      { ...common, kind: 'est', authentication: 'password', password: { user: 'certbook', password: 'as agreed' } },
+    ]
+  }
+
+  /** What tests of connections of all kinds to one URL answer. */
+  async function looked(harness: RoomHarness, url: string): Promise<Json[]> {
+    const operator = await makeAdministrator(harness, 'operator')
+    const ca = await makeTestCa('Inside', () => harness.clock.now)
+    const answers: Json[] = []
+    for (const settings of kindsAt(ca, url)) {
+      const made = await operator.api.post(connections, settings)
+      expect(made.status, JSON.stringify(made.body)).toBe(201)
+      answers.push((await operator.api.post(`${connections}/${made.body.id}/test`)).body)
+      expect((await operator.api.delete(`${connections}/${made.body.id}`)).status).toBe(204)
+    }
+    return answers
+  }
+
+  test('not to servers inside, unless the deployer names them', async () => {
+    const server = await serveHttp((_incoming, answer) => answer.end(inside))
+    const closed = await openRoomHarness(engine, { settings: reachable })
+    const open = await openRoomHarness(engine, { settings: { ...reachable, EGRESS_ALLOW: '127.0.0.0/8' } })
+    try {
+      for (const { ready, failure } of await looked(closed, server.url)) {
+        expect([ready, failure]).toEqual([false, 'unreachable'])
+      }
+      expect(server.asked()).toBe(0)
+      await looked(open, server.url)
+      expect(server.asked()).toBeGreaterThanOrEqual(4)
+    } finally {
+      await closed.close()
+      await open.close()
+      await server.close()
+    }
+  })
+
+  test('and what a server says that is no CA is told by its kind, in none of its words', async () => {
+    let kind = { status: 200, type: 'text/plain' }
+    const server = await serveHttp((_incoming, answer) => {
+      const body = kind.type === 'application/json' ? JSON.stringify({ status: inside, message: inside }) : inside
+      answer.writeHead(kind.status, { 'content-type': kind.type }).end(body)
+    })
+    const harness = await openRoomHarness(engine)
+    try {
+      for (const status of [200, 302, 401, 403, 404, 500]) {
+        for (const type of ['text/plain', 'text/html', 'application/json', 'application/pkcs7-mime']) {
+          kind = { status, type }
+          const answers = await looked(harness, server.url)
+          expect(answers.map(({ ready }) => ready)).toEqual([false, false, false, false])
+          expect(JSON.stringify(answers)).not.toContain(inside)
+          expect(answers[0]?.caSaid).toBe(`not an answer of this kind of CA: HTTP status ${status}, ${type}`)
+        }
+      }
+    } finally {
+      await harness.close()
+      await server.close()
+    }
+  })
+})
 
 describe.each(engines)('a request that its CA fails at, on %s', (engine) => {
   test('holds up nobody else', async () => {
@@ -204,7 +277,7 @@ describe.each(engines)('a CA that asks for patience without end, on %s', (engine
     ['by a date in the usual form', 'Fri, 31 Dec 9999 23:59:59 GMT'],
   ])('%s puts nothing off for more than a day, and its lists can be read', async (_how, retryAfter) => {
     const busy = { status: 429, headers: { 'retry-after': retryAfter }, body: new Uint8Array() }
-    const outgoing = createOutgoingHttps()
+    const outgoing = outgoingHere()
     let isBusy = true
     const exchange: OutgoingHttps['exchange'] = async (request) =>
       isBusy && request.url.endsWith('/simpleenroll') ? busy : outgoing.exchange(request)

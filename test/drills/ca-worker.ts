@@ -1,7 +1,7 @@
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { openNodeService } from '../../src/node.ts'
 import { Api } from '../support/api.ts'
 import { testConfig } from '../support/node-process.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 /**
  * A worker of the queue over the files of a data directory, beside whoever else is there and without the lock of
@@ -12,7 +12,7 @@ import { testConfig } from '../support/node-process.ts'
  * Says `ready`; when it is told to, works until nothing waits any more, and says how many certificates it got.
  */
 const [, , dataDir = ''] = process.argv
-const outgoing = createOutgoingHttps()
+const outgoing = outgoingHere()
 const decoder = new TextDecoder()
 let got = 0
 const node = await openNodeService(testConfig(dataDir), {

@@ -4,7 +4,6 @@ import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
 import { openKeyRing, sha256 } from '../../src/adapters/key-ring.ts'
 import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
-import { outgoingFetch } from '../../src/adapters/outgoing-fetch.ts'
 import { createEvents } from '../../src/events.ts'
 import { createLogInTables } from '../../src/query-log/budgets/log-in-tables.ts'
 import { createCheckInsInTables } from '../../src/reports/check-in.ts'
@@ -16,6 +15,7 @@ import { temporaryFolder, testConfig } from '../support/node-process.ts'
 import { startWorker, type WorkerProcess } from '../support/worker-process.ts'
 import { travelRealRegistrations } from './real-registrations.ts'
 import { travel, type Travelled } from './whole-story.ts'
+import { fetchHere } from '../support/this-machine.ts'
 
 /** Opens the Worker's databases from outside, once it has ended, and checks what it left. */
 async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Promise<void> {
@@ -44,7 +44,7 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
         keys,
         sha256,
         mailer: { deliver: () => Promise.reject(new Error('nothing is sent from here')) },
-        outgoing: outgoingFetch,
+        outgoing: fetchHere(),
         crypto,
         brainpool: null,
         random,

@@ -1,7 +1,6 @@
 import 'reflect-metadata'
 import { BasicConstraintsExtension } from '@peculiar/x509'
 import { expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import { createCfsslCa } from '../../src/cas/adapters/cfssl/cfssl.ts'
 import type { CaAdapter } from '../../src/cas/adapters/contract.ts'
@@ -11,10 +10,11 @@ import { describeCaAdapter, type AdapterSetting, type RunningCa } from '../suppo
 import { makeOrder, type OrderWanted } from '../support/ca-order.ts'
 import { verdict } from '../support/ca-verdict.ts'
 import { startCfssl, type CfsslOptions, type CfsslServer } from '../support/cfssl.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 const authKey = '00112233445566778899aabbccddeeff'
 const wrongKey = 'ffeeddccbbaa99887766554433221100'
-const deps = { outgoing: createOutgoingHttps(), clock: Date.now, crypto }
+const deps = { outgoing: outgoingHere(), clock: Date.now, crypto }
 
 /** An adapter as a connection would set it up. */
 function adapterFor(server: CfsslServer, key: string | null, setting: AdapterSetting, more: object = {}): CaAdapter {

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import type { CaAdapter } from '../../src/cas/adapters/contract.ts'
 import { createStepCa } from '../../src/cas/adapters/step-ca/step-ca.ts'
@@ -10,9 +9,10 @@ import { makeOrder } from '../support/ca-order.ts'
 import { verdict } from '../support/ca-verdict.ts'
 import { startStepCa, type StepCaServer } from '../support/step-ca.ts'
 import { makeTlsPair } from '../support/tls.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 const deps = {
-  outgoing: createOutgoingHttps(),
+  outgoing: outgoingHere(),
   clock: Date.now,
   crypto,
   random: { bytes: (length: number) => crypto.getRandomValues(new Uint8Array(length)) },

@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { caConnectionRequest } from '../../src/api/ca-shapes.ts'
 import type { CaOutcome, CertificateOrder } from '../../src/cas/adapters/contract.ts'
 import { createEstCa } from '../../src/cas/adapters/est/est.ts'
@@ -12,6 +11,7 @@ import { openssl } from '../support/openssl.ts'
 import { toPem } from '../support/pem.ts'
 import { requireProgram } from './programs.ts'
 import { runWell } from './run.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let server: EstServer
@@ -88,7 +88,7 @@ describe('what OpenSSL issues and wraps, through the adapter', () => {
       password: server.password,
     })
     if (settings.kind !== 'est') throw new Error('not EST')
-    const deps = { outgoing: createOutgoingHttps(), clock: Date.now, crypto }
+    const deps = { outgoing: outgoingHere(), clock: Date.now, crypto }
     const credentials = { password: server.password, clientCertificate: null }
     return createEstCa(deps, settings, credentials).submit(order)
   }

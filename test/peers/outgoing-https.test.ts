@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
 import { startProgram } from '../support/processes.ts'
 import { ExchangeFailed, type ClientCertificate } from '../../src/ports/outgoing-https.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 import { toPem } from '../support/pem.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
 import { requireProgram } from './programs.ts'
+import { outgoingHere } from '../support/this-machine.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let ca: TestCa
@@ -60,7 +60,7 @@ async function startServer(...options: readonly string[]): Promise<string> {
   throw new Error(`openssl s_server ended: ${output}`)
 }
 
-const outgoing = createOutgoingHttps()
+const outgoing = outgoingHere()
 const ask = async (url: string, clientCertificate: ClientCertificate | null): Promise<string> => {
   try {
     const answer = await outgoing.exchange({

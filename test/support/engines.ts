@@ -5,6 +5,7 @@ import { brainpoolCrypto } from '../../src/adapters/brainpool.ts'
 import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
 import { JournalThread } from '../../src/adapters/journal-thread.ts'
+import { readDestinations } from '../../src/adapters/destinations.ts'
 import { openKeyRing, sha256, type KeyRing, type RingEntry } from '../../src/adapters/key-ring.ts'
 import { PrometheusMetrics } from '../../src/adapters/metrics.ts'
 import { migrate } from '../../src/adapters/migrations.ts'
@@ -262,7 +263,7 @@ export async function openRoomHarness(
       lookupLog: databases.lookupLog,
       checkIns: databases.checkIns,
       mailer: options.mailer ?? toPool,
-      outgoing: options.outgoing ?? createOutgoingHttps(),
+      outgoing: options.outgoing ?? createOutgoingHttps(readDestinations(config.egressAllow)),
       crypto,
       brainpool: brainpoolCrypto,
       random,

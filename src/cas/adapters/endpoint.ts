@@ -103,6 +103,18 @@ export function said(text: string | null | undefined): string | null {
   return readable === '' ? null : readable.slice(0, saidCharacters)
 }
 
+/** A media type (RFC 6838 section 4.2), without its parameters. */
+const mediaType = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,60}/i
+
+/**
+ * What kind of answer came, where it is not one of the CA's protocol. Its words are not shown: they may be those of
+ * another server, to which a URL leads by mistake or by intent.
+ */
+export function kindOfAnswer({ status, headers }: OutgoingAnswer): string {
+  const type = mediaType.exec(headers['content-type'] ?? '')?.[0]
+  return `not an answer of this kind of CA: HTTP status ${status}${type === undefined ? '' : `, ${type.toLowerCase()}`}`
+}
+
 /** A name from a CA (RFC 4514), for an operator. Empty if it cannot be read. */
 export function nameSaid(name: DerElement): string {
   try {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { certificatesOfPem } from '../../../pki/pem.ts'
 import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
 import type { CaFailure } from '../contract.ts'
-import { jsonOf, said, textOf } from '../endpoint.ts'
+import { jsonOf, kindOfAnswer, said, textOf } from '../endpoint.ts'
 
 /** The answers of `cfssl serve`, from version 1.2.0 on. */
 
@@ -86,7 +86,7 @@ export function readRefusal(answer: OutgoingAnswer): CfsslRefusal {
     return { kind: 'transient', failure: 'ca_error', caSaid: '404 page not found', code: null }
   }
   const failure = answer.status >= 500 ? 'ca_error' : 'answer_malformed'
-  return { kind: 'unknown', failure, caSaid: said(textOf(answer)), code: null }
+  return { kind: 'unknown', failure, caSaid: kindOfAnswer(answer), code: null }
 }
 
 const credentialWords = /^(?:authentication required|invalid token|no authentication provider)$/

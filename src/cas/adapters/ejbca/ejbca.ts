@@ -39,7 +39,7 @@ import {
 } from './calls.ts'
 import { chainOf, issuerNameOf, ownCriteria, search, searchFor } from './search.ts'
 import { clientCertificateOf, keepClientKey, secretBytes } from '../client-key.ts'
-import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
+import { kindOfAnswer, retryAfterSeconds } from '../endpoint.ts'
 import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
 
 /**
@@ -155,7 +155,7 @@ async function refused(
     const turnedAway = readTurnedAway(answer)
     const failure = answer.status >= 500 ? 'ca_error' : 'answer_malformed'
     return turnedAway === null
-      ? unclear(failure, said(textOf(answer)), state)
+      ? unclear(failure, kindOfAnswer(answer), state)
       : { kind: 'transient', failure: turnedAway, caSaid: null, retryAfterSeconds: waitAsked(ejbca, answer) }
   }
   return settled(ejbca, order, { ...refusal, retryAfter: waitAsked(ejbca, answer) }, state)

@@ -6,7 +6,7 @@ import { oid } from '../../../pki/object-identifiers.ts'
 import { readCertificatesOnly } from '../../../pki/read-certificates-only.ts'
 import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
 import type { CaOutcome } from '../contract.ts'
-import { retryAfterSeconds, said, textOf } from '../endpoint.ts'
+import { kindOfAnswer, retryAfterSeconds, said, textOf } from '../endpoint.ts'
 
 /** The answers of an EST server: RFC 7030 sections 4.1.3 and 4.2.3, as RFC 8951 corrects them. */
 
@@ -35,9 +35,12 @@ export function readCaCertificates(answer: OutgoingAnswer): Certificate[] | null
   }
 }
 
-/** The server's words. RFC 7030 wants plain text; a proxy in front may send a page. */
+/**
+ * The server's words about a refusal. RFC 7030 section 4.2.3 wants plain text, also where no type is named. Everything
+ * else, and every body of a success, is not of the protocol.
+ */
 export const wordsOf = (answer: OutgoingAnswer): string | null =>
-  /^application\/(?:pkcs|octet)/i.test(answer.headers['content-type'] ?? '') ? null : said(textOf(answer))
+  answer.status >= 400 && /^(?:text\/plain|$)/i.test(answer.headers['content-type'] ?? '') ? said(textOf(answer)) : null
 
 function isCa({ extensions }: Certificate): boolean {
   const constraints = extensions.get(oid.basicConstraints)
@@ -66,7 +69,7 @@ function orderedAmong(certificates: readonly Certificate[], spki: Uint8Array): C
 function readSuccess(answer: OutgoingAnswer, spki: Uint8Array): CaOutcome {
   const certificates = readCaCertificates(answer) ?? []
   const ordered = orderedAmong(certificates, spki)
-  if (ordered === undefined) return { kind: 'unknown', failure: 'answer_malformed', caSaid: wordsOf(answer) }
+  if (ordered === undefined) return { kind: 'unknown', failure: 'answer_malformed', caSaid: kindOfAnswer(answer) }
   const chain = certificates.filter((certificate) => certificate !== ordered).map(({ der }) => der)
   return { kind: 'issued', certificate: ordered.der, chain }
 }

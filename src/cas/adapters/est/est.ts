@@ -8,7 +8,7 @@ import type { ClientCertificate, OutgoingHttps } from '../../../ports/outgoing-h
 import type { Clock } from '../../../ports/runtime.ts'
 import type { CaAdapter, CaCheck, CaOutcome, CertificateOrder } from '../contract.ts'
 import { clientCertificateOf, keepClientKey } from '../client-key.ts'
-import { callCa, nameSaid, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
+import { callCa, kindOfAnswer, nameSaid, type CaAnswer, type CaEndpoint, notReady } from '../endpoint.ts'
 import { clientKeyFields, defineKind, requireNoSecret, secretFor } from '../kind.ts'
 import { readCaCertificates, readEnrolment, wordsOf } from './answers.ts'
 
@@ -132,9 +132,10 @@ function whyNotSent({ provedBy, profile }: CertificateOrder): CaOutcome | null {
 async function check(crypto: Crypto, shown: CaAnswer, tryCredential: () => Promise<CaAnswer>): Promise<CaCheck> {
   if (shown.kind !== 'answer') return notReady(shown)
   const { status } = shown.answer
-  const caSaid = wordsOf(shown.answer)
+  // Only RFC 7030 section 4.2.3 has words for a refusal: whatever answers here may be another server.
+  const caSaid = kindOfAnswer(shown.answer)
   if (status === 401 || status === 403) return notReady({ failure: 'credential_refused', caSaid })
-  if (status !== 200) return notReady({ failure: 'ca_error', caSaid: caSaid ?? `HTTP status ${status}` })
+  if (status !== 200) return notReady({ failure: 'ca_error', caSaid })
   const certificates = readCaCertificates(shown.answer)
   if (certificates === null) return notReady({ failure: 'answer_malformed', caSaid })
 

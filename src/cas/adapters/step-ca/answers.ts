@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { certificatesOfPem } from '../../../pki/pem.ts'
 import type { OutgoingAnswer } from '../../../ports/outgoing-https.ts'
 import type { CaFailure } from '../contract.ts'
-import { jsonOf, said, textOf } from '../endpoint.ts'
+import { jsonOf, kindOfAnswer, said } from '../endpoint.ts'
 
 /** The answers of step-ca, as version 0.19.0 writes them. */
 
@@ -67,7 +67,7 @@ export function readRefusal(answer: OutgoingAnswer): StepCaRefusal {
   const refused = refusedShape.safeParse(jsonOf(answer)).data
   if (refused === undefined || refused.status !== answer.status) {
     const failure = answer.status >= 500 ? 'ca_error' : 'answer_malformed'
-    return { kind: 'unknown', failure, caSaid: said(textOf(answer)) }
+    return { kind: 'unknown', failure, caSaid: kindOfAnswer(answer) }
   }
   const caSaid = said(refused.message)
   switch (refused.status) {

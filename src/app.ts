@@ -5,6 +5,7 @@ import { routePath } from 'hono/route'
 import { requireSafeBody, wrongType } from './edge/body.ts'
 import { requireSafeConnection } from './edge/connection.ts'
 import { pagesMayCall } from './edge/cors.ts'
+import { limitRequestsAtOnce } from './edge/requests-at-once.ts'
 import { mountReference } from './api/reference.ts'
 import { DomainError } from './errors.ts'
 import type { Events } from './events.ts'
@@ -25,6 +26,8 @@ interface AppParts {
   /** Web pages of these origins may call `/v1`. */
   readonly corsOrigins: readonly string[]
   readonly connectionOf: ConnectionOf
+  /** Of one network through a declared proxy. Null: whoever runs the service limits them. */
+  readonly requestsAtOnce: number | null
   /** Told of a private key in a body; resolves to what became of it, in a word for the log. */
   readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<string>
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
@@ -77,7 +80,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
   app.use(async (context, next) => {
     const began = performance.now()
     const connection = parts.connectionOf(context)
-    context.set('client', { network: connection.network, local: connection.local })
+    context.set('client', connection)
     context.set('connection', connection)
     context.header('Cache-Control', 'no-store')
     context.header('X-Content-Type-Options', 'nosniff')
@@ -92,6 +95,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
     requireSafeConnection(context, context.get('connection'), parts.plainPkiHosts)
     await next()
   })
+  if (parts.requestsAtOnce !== null) app.use(limitRequestsAtOnce(parts.requestsAtOnce))
   if (parts.corsOrigins.length > 0) app.use(pagesMayCall(parts.corsOrigins))
   app.use(requireSafeBody({ onPrivateKey: onPrivateKey(parts) }))
 

@@ -51,6 +51,8 @@ export interface Config {
   readonly metricsToken: string | null
   /** Addresses and CIDR ranges of the reverse proxies whose forwarding headers are believed. */
   readonly trustedProxies: readonly string[]
+  /** How much of the service one client may hold at once, without a credential. */
+  readonly connections: { readonly perAddress: number; readonly perNetwork: number }
   readonly logLevel: EventLevel
   readonly controller: string | null
   readonly dpoContact: string | null
@@ -148,6 +150,8 @@ const nodeOnlySettings = [
   ['TLS_CERT_FILE', 'Cloudflare ends TLS'],
   ['TLS_KEY_FILE', 'Cloudflare ends TLS'],
   ['TRUSTED_PROXY', 'Cloudflare says itself where a request came from'],
+  ['CONNECTIONS_PER_ADDRESS', 'Cloudflare accepts the connections'],
+  ['CONNECTIONS_PER_NETWORK', 'Cloudflare accepts the connections'],
   ['DATA_DIR', 'its databases are the D1 bindings of wrangler.toml'],
   ['SMTP_URL', 'mail leaves by MAIL_HOOK_URL'],
   ['METRICS_TOKEN', 'it has no /metrics'],
@@ -268,6 +272,7 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     corsOrigins: settings.CORS_ORIGINS,
     metricsToken: settings.METRICS_TOKEN ?? null,
     trustedProxies: settings.TRUSTED_PROXY,
+    connections: { perAddress: settings.CONNECTIONS_PER_ADDRESS, perNetwork: settings.CONNECTIONS_PER_NETWORK },
     logLevel: settings.LOG_LEVEL,
     controller: settings.CONTROLLER ?? null,
     dpoContact: settings.DPO_CONTACT ?? null,

@@ -218,13 +218,20 @@ const withBoundPorts = (config: Config, port: number, pkiPort: number | null): C
 /** Opens the service and listens. Rejects if a port is taken, or if data or TLS files cannot be used. */
 export async function serveNode(config: Config, options: NodeOptions = {}): Promise<RunningServer> {
   const certificate = config.tls === null ? null : await TlsCertificateFiles.open(config.tls)
+  const proxies = new AddressRanges(config.trustedProxies)
   const listeners = await Listeners.open({
     host: config.host,
     port: config.port,
     pkiPort: config.pkiPort,
     hostname: new URL(config.pkiUrl).host,
     certificate,
-    limits: { ...defaultLimits, ...options.limits },
+    limits: {
+      ...defaultLimits,
+      connectionsPerAddress: config.connections.perAddress,
+      connectionsPerNetwork: config.connections.perNetwork,
+      ...options.limits,
+    },
+    isProxy: (peer) => proxies.includes(peer),
     problemOf: problemResponse,
   })
   const bound = withBoundPorts(config, listeners.service.port, listeners.pki?.port ?? null)

@@ -294,6 +294,7 @@ export async function createService(
     plainPkiHosts: config.pkiPort === null ? [pkiUrl, authorities.namedPkiUrl].map((url) => new URL(url).host) : [],
     corsOrigins: config.corsOrigins,
     connectionOf: adapters.connectionOf,
+    requestsAtOnce: config.trustedProxies.length > 0 ? config.connections.perNetwork : null,
     onPrivateKey: certificates.blockDisclosedKey,
     databases,
     warnings,

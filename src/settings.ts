@@ -153,6 +153,12 @@ export const environmentShape = z.object({
     .describe(
       'addresses or CIDR ranges of the reverse proxies whose forwarding headers count, such as 127.0.0.1, 10.0.0.0/8',
     ),
+  CONNECTIONS_PER_ADDRESS: wholeNumber(1, 100_000)
+    .default(300)
+    .describe('connections at once from one address (one /64 of IPv6); those with a valid credential do not count'),
+  CONNECTIONS_PER_NETWORK: wholeNumber(1, 100_000)
+    .default(600)
+    .describe('the same of one network (/24, /48); behind a TRUSTED_PROXY, its requests at once'),
   LOG_LEVEL: z.enum(eventLevels).default('info').describe('how much is logged'),
   CONTROLLER: z
     .string()

@@ -32,6 +32,7 @@ export interface Reached {
   /** The socket itself speaks TLS. */
   readonly encrypted: boolean
   readonly pkiOnly: boolean
+  readonly recognised?: (() => void) | undefined
   /** One header field, with its lines joined by commas. */
   header(name: string): string | undefined
 }
@@ -67,13 +68,13 @@ const namesThisMachine = (host: string | undefined): boolean =>
  * else: as the socket shows, and forwarding headers are refused.
  */
 export function connectionOf(reached: Reached, proxies: AddressRanges): Connection {
-  const { peer, encrypted, pkiOnly } = reached
+  const { peer, encrypted, pkiOnly, recognised } = reached
   const declared = proxies.includes(peer)
   const forwarded = declared && forwardingHeaders.some((name) => reached.header(name) !== undefined)
   if (forwarded && !pkiOnly) {
     const tls = cameByTls(reached)
     const network = truncatedNetwork(clientOf(reached, proxies))
-    return { secure: tls, tls, mayForward: true, pkiOnly, network, local: false }
+    return { secure: tls, tls, mayForward: true, pkiOnly, network, local: false, recognised }
   }
   const here = loopback.includes(peer)
   return {
@@ -83,5 +84,6 @@ export function connectionOf(reached: Reached, proxies: AddressRanges): Connecti
     pkiOnly,
     network: truncatedNetwork(peer),
     local: here && !pkiOnly && namesThisMachine(reached.header('Host')),
+    recognised,
   }
 }

@@ -2,14 +2,15 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { SecureContextOptions } from 'node:tls'
+import type { SecureContextOptions, TLSSocket } from 'node:tls'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { DomainError } from '../errors.ts'
+import { ConnectionQuotas, type ConnectionLimits } from './connection-quotas.ts'
 import { OpenAnswers } from './open-answers.ts'
 import { refusalOfParserError, refuseSocket, type ProblemOf } from './socket-refusals.ts'
 
 /** How much of a listener one client may use, and how long. */
-export interface ListenerLimits {
+export interface ListenerLimits extends ConnectionLimits {
   /** From the connection to the end of the header fields; also the limit of a TLS handshake. */
   readonly headersMilliseconds: number
   /** From its beginning to the end of the request. */
@@ -20,8 +21,6 @@ export interface ListenerLimits {
   readonly keepAliveMilliseconds: number
   /** How often these times are checked. */
   readonly lookMilliseconds: number
-  /** The most connections at once. Further ones are closed at once. */
-  readonly connections: number
 }
 
 export const defaultLimits: ListenerLimits = {
@@ -31,6 +30,8 @@ export const defaultLimits: ListenerLimits = {
   keepAliveMilliseconds: 65_000,
   lookMilliseconds: 2_000,
   connections: 2_000,
+  connectionsPerAddress: 300,
+  connectionsPerNetwork: 600,
 }
 
 /** Node's default. It stands here because the API documents it. */
@@ -42,6 +43,8 @@ export interface ListenerBindings {
   readonly peer: string
   readonly encrypted: boolean
   readonly pkiOnly: boolean
+  /** To be called when a valid credential came by this connection. */
+  recognised?(): void
 }
 
 type Answer = (request: Request, bindings: ListenerBindings) => Response | Promise<Response>
@@ -56,8 +59,20 @@ interface ListenerOptions {
   /** Null: plain HTTP. */
   readonly tls: SecureContextOptions | null
   readonly limits: ListenerLimits
+  /** Whether a peer is a declared proxy. */
+  readonly isProxy: (peer: string) => boolean
   readonly problemOf: ProblemOf
 }
+
+/** A connection that was admitted. */
+interface Held {
+  readonly bindings: ListenerBindings
+  takes(incoming: IncomingMessage): void
+  answered(incoming: IncomingMessage): void
+}
+
+/** Tells the connections of a listener apart. With TLS, both sockets of one have the same. */
+const otherEnd = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
 
 /** How long a kept-alive connection may be idle during a shutdown. A busy client sends its next request sooner. */
 const idleMilliseconds = 250
@@ -81,6 +96,11 @@ export class HttpListener {
   readonly #server: Server | HttpsServer
   readonly #options: ListenerOptions
   readonly #answers = new OpenAnswers()
+  readonly #quotas: ConnectionQuotas
+  /** By socket: with TLS, both the one that was accepted and the one that speaks HTTP. */
+  readonly #held = new WeakMap<Duplex, Held>()
+  /** By the other end, those that were accepted and speak no TLS yet. */
+  readonly #handshaking = new Map<string, Held>()
   /** The connections that speak HTTP: with TLS, those after their handshake. */
   readonly #speaking = new WeakSet<Duplex>()
   readonly #refused = new WeakSet<Duplex>()
@@ -95,16 +115,17 @@ export class HttpListener {
     this.#options = options
     const server = createServer(options)
     this.#server = server
-    server.maxConnections = options.limits.connections
+    this.#quotas = new ConnectionQuotas(options.limits)
     // Only the bytes of headers are limited. Node silently drops headers beyond a number, and the forwarding header of
     // a proxy is the last one.
     server.maxHeadersCount = 0
     server.on('request', (incoming, outgoing) => this.#take(incoming, outgoing))
     // RFC 9110 10.1.1: an unknown expectation may be ignored.
     server.on('checkExpectation', (incoming, outgoing) => this.#take(incoming, outgoing))
-    server.on(options.tls === null ? 'connection' : 'secureConnection', (socket: Duplex) => this.#speaking.add(socket))
+    server.prependListener('connection', (socket: Socket) => this.#admit(socket))
+    if (options.tls === null) server.on('connection', (socket: Socket) => this.#speaking.add(socket))
+    else server.on('secureConnection', (socket: TLSSocket) => this.#secured(socket))
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#refuse(error, socket))
-    server.on('drop', () => (this.#dropped += 1))
     this.#look = setInterval(() => {
       this.#cut += this.#answers.cutSlow(performance.now(), options.limits.answerMilliseconds)
     }, options.limits.lookMilliseconds)
@@ -144,11 +165,13 @@ export class HttpListener {
 
   /** Answers all requests, including those that have already come. */
   answerWith(answer: Answer): void {
-    const { hostname, portSetting, problemOf, tls } = this.#options
-    const facts = { encrypted: tls !== null, pkiOnly: portSetting === 'PKI_PORT' }
+    const { hostname, problemOf } = this.#options
     const listener = getRequestListener(
-      (request, { incoming }) => answer(request, { peer: incoming.socket.remoteAddress ?? '', ...facts }),
-      { hostname, errorHandler: (error) => problemOf(toRefusal(error), '/') },
+      (request, { incoming }) => answer(request, this.#of(incoming.socket).bindings),
+      {
+        hostname,
+        errorHandler: (error) => problemOf(toRefusal(error), '/'),
+      },
     )
     this.#answer = (incoming, outgoing) => void listener(incoming, outgoing)
     for (const [incoming, outgoing] of this.#early.splice(0)) this.#take(incoming, outgoing)
@@ -213,6 +236,58 @@ export class HttpListener {
     })
   }
 
+  #admit(socket: Socket): void {
+    const { isProxy, portSetting, tls } = this.#options
+    const peer = socket.remoteAddress ?? ''
+    let newest: IncomingMessage | null = null
+    const seat = this.#quotas.admit(peer, isProxy(peer), {
+      isBeingAnswered: () => newest?.complete === true,
+      close: () => {
+        this.#dropped += 1
+        socket.destroy()
+      },
+    })
+    if (seat === null) {
+      this.#dropped += 1
+      socket.destroy()
+      return
+    }
+    const held: Held = {
+      bindings: {
+        peer,
+        encrypted: tls !== null,
+        pkiOnly: portSetting === 'PKI_PORT',
+        recognised: () => seat.recognised(),
+      },
+      takes: (incoming) => (newest = incoming),
+      answered: (incoming) => {
+        if (newest === incoming) newest = null
+        seat.answered()
+      },
+    }
+    this.#held.set(socket, held)
+    const end = otherEnd(socket)
+    if (tls !== null) this.#handshaking.set(end, held)
+    socket.once('close', () => {
+      seat.leave()
+      this.#handshaking.delete(end)
+    })
+  }
+
+  #secured(socket: TLSSocket): void {
+    const end = otherEnd(socket)
+    const held = this.#handshaking.get(end)
+    this.#handshaking.delete(end)
+    if (held !== undefined) this.#held.set(socket, held)
+    this.#speaking.add(socket)
+  }
+
+  #of(socket: Duplex): Held {
+    const held = this.#held.get(socket)
+    if (held === undefined) throw new Error('a request came by a connection that was not admitted')
+    return held
+  }
+
   #take(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const answer = this.#answer
     if (answer === null) {
@@ -224,7 +299,9 @@ export class HttpListener {
       this.#refuse(new Error('no Host'), incoming.socket)
       return
     }
-    this.#answers.handle(incoming, outgoing, answer)
+    const held = this.#of(incoming.socket)
+    held.takes(incoming)
+    this.#answers.handle(incoming, outgoing, answer, () => held.answered(incoming))
   }
 
   /** Answers a client whose bytes are no request, or came too late (RFC 9112, 9.5). */

@@ -13,6 +13,8 @@ interface ListenersOptions {
   /** Null: plain HTTP. */
   readonly certificate: TlsCertificateFiles | null
   readonly limits: ListenerLimits
+  /** Whether a peer is a declared proxy. */
+  readonly isProxy: (peer: string) => boolean
   readonly problemOf: ProblemOf
 }
 

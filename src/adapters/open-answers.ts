@@ -17,12 +17,16 @@ export class OpenAnswers {
   readonly #ending = new WeakSet<Duplex>()
   #last = false
 
-  handle(incoming: IncomingMessage, outgoing: ServerResponse, answer: Answer): void {
+  /** `ended` is called when the client has taken the answer, or has left. */
+  handle(incoming: IncomingMessage, outgoing: ServerResponse, answer: Answer, ended: () => void): void {
     const { socket } = incoming
     // A request that was pipelined behind the last answer must not be processed (RFC 9112, 9.6).
     if (this.#ending.has(socket)) return
     this.#open.set(outgoing, { incoming, socket, goingOutSince: null })
-    outgoing.once('close', () => this.#open.delete(outgoing))
+    outgoing.once('close', () => {
+      this.#open.delete(outgoing)
+      ended()
+    })
     if (this.#last) this.#end(outgoing, socket)
     answer(incoming, outgoing)
   }

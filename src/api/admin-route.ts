@@ -52,6 +52,7 @@ export function createAdminRoute(authenticate: AuthenticateAdministrator) {
     (allowed: Roles): MiddlewareHandler<Env> =>
     async (context, next) => {
       const caller = await authenticate(context.req.header('Authorization'))
+      context.get('client').recognised?.()
       requireRole(caller, allowed)
       context.set('administrator', caller)
       await next()

@@ -21,7 +21,7 @@ export interface DeviceCaller {
 export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
 
 /** What rooms are told about the connection of a request. */
-export type ClientConnection = Pick<Connection, 'network' | 'local'>
+export type ClientConnection = Pick<Connection, 'network' | 'local' | 'recognised'>
 
 declare module 'hono' {
   interface ContextVariableMap {
@@ -180,8 +180,14 @@ export const bearerToken = (authorization: string | undefined): string => {
 }
 
 /** The caller of a device endpoint. */
-export const deviceCaller = (context: Context, authenticate: AuthenticateDevice): Promise<DeviceCaller> =>
-  authenticate(context.req.header('Authorization'))
+export async function deviceCaller<Caller extends DeviceCaller>(
+  context: Context,
+  authenticate: (authorization: string | undefined) => Promise<Caller>,
+): Promise<Caller> {
+  const caller = await authenticate(context.req.header('Authorization'))
+  context.get('client').recognised?.()
+  return caller
+}
 
 /** RFC 3339 in UTC, from UTC milliseconds. */
 export const timestamp = (milliseconds: number): string => new Date(milliseconds).toISOString()

@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { getDomain } from 'tldts'
+import { deviceCaller } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import { toHex } from '../pki/encoding.ts'
@@ -90,6 +91,6 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
     if (authorization === undefined && deps.directoryAccess === 'public') {
       return anonymous(context.get('client').network)
     }
-    return remembered(await deps.authenticate(authorization))
+    return remembered(await deviceCaller(context, deps.authenticate))
   }
 }

@@ -12,6 +12,8 @@ export interface Connection {
   readonly network: string
   /** Directly from this machine, without a proxy. */
   readonly local: boolean
+  /** To be called when a valid credential came by it: the runtime keeps such connections longer. */
+  readonly recognised?: (() => void) | undefined
 }
 
 /** The headers in which a proxy tells about its client. */

@@ -35,22 +35,36 @@ function ipv6Groups(address: string): number[] | null {
 const isMapped = (groups: readonly number[]): boolean =>
   groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xff_ff
 
+/** How much of an address tells a client from others: octets of IPv4, groups of IPv6. */
+interface Prefix {
+  readonly octets: 3 | 4
+  readonly groups: 3 | 4
+}
+
+const prefixOf = (address: string, { octets, groups: kept }: Prefix): string | null => {
+  const ofFour = (parts: readonly (string | number)[]): string =>
+    octets === 4 ? parts.join('.') : `${parts.slice(0, 3).join('.')}.0/24`
+  const dotted = ipv4.exec(address)
+  if (dotted !== null) return ofFour(dotted.slice(1))
+  const groups = address.includes(':') ? ipv6Groups(address.replace(/%.*$/s, '')) : null
+  if (groups === null) return null
+  const [, , , , , , high = 0, low = 0] = groups
+  if (isMapped(groups)) return ofFour([high >> 8, high & 0xff, low >> 8, low & 0xff])
+  const shown = groups.slice(0, kept).map((group) => group.toString(16))
+  return `${shown.join(':')}::/${16 * kept}`
+}
+
 /**
  * The network of a client address: /24 of IPv4 (also if mapped into IPv6), /48 of IPv6. It tells no single line of a
  * subscriber. Text that is not an address is `unknown`; all such clients share one budget.
  */
-export function truncatedNetwork(address: string): string {
-  const [, first, second, third] = ipv4.exec(address) ?? []
-  if (first !== undefined && second !== undefined && third !== undefined) return `${first}.${second}.${third}.0/24`
-  const groups = address.includes(':') ? ipv6Groups(address.replace(/%.*$/s, '')) : null
-  if (groups === null) return 'unknown'
-  const [, , , , , , high = 0, low = 0] = groups
-  if (isMapped(groups)) return `${high >> 8}.${high & 0xff}.${low >> 8}.0/24`
-  return `${groups
-    .slice(0, 3)
-    .map((group) => group.toString(16))
-    .join(':')}::/48`
-}
+export const truncatedNetwork = (address: string): string => prefixOf(address, { octets: 3, groups: 3 }) ?? 'unknown'
+
+/**
+ * The line of a client address: the address itself of IPv4 (also if mapped into IPv6), the /64 of IPv6. It tells who is
+ * asking, so it is kept in memory only, as long as the client is connected.
+ */
+export const clientLine = (address: string): string => prefixOf(address, { octets: 4, groups: 4 }) ?? 'unknown'
 
 /**
  * The eight groups of an address. An IPv4 address is as if mapped into IPv6. Brackets and a zone are left away. Null if

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect as connectSecurely, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { defaultLimits, HttpListener, type ListenerLimits } from '../../src/adapters/http-listener.ts'
 import { problemResponse } from '../../src/problem.ts'
@@ -28,6 +28,7 @@ const open = async (
     hostname: 'pki.example.com',
     tls: null,
     limits: { ...defaultLimits, ...limits },
+    isProxy: () => false,
     problemOf: problemResponse,
     ...more,
   })
@@ -36,8 +37,8 @@ const open = async (
   return listener
 }
 
-const client = async (listener: HttpListener): Promise<RawClient> => {
-  const raw = await RawClient.open(listener.url)
+const client = async (listener: HttpListener, from?: string): Promise<RawClient> => {
+  const raw = await RawClient.open(listener.url, '127.0.0.1', from)
   opened.push(() => raw.close())
   return raw
 }
@@ -169,19 +170,6 @@ describe('a slow client is cut', () => {
     raw.socket.resume()
     expect((await raw.ended()).length).toBeLessThan(answer.length)
   })
-
-  test('that is one too many, while those inside are answered', async () => {
-    const listener = await open(measure, { connections: 2 })
-    const inside = [await client(listener), await client(listener)]
-    for (const raw of inside) raw.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    for (const raw of inside) await raw.until((received) => received.includes('200 OK'))
-    const late = connect({ host: '127.0.0.1', port: listener.port })
-    late.on('error', () => undefined)
-    await once(late, 'close')
-    expect(listener.takeRefused().connections).toBe(1)
-    for (const raw of inside) raw.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-    for (const raw of inside) expect((await raw.ended()).match(/200 OK/g)).toHaveLength(2)
-  })
 })
 
 test('a client that takes its time within the limits is answered', async () => {
@@ -203,6 +191,7 @@ test('what comes before the service is ready is answered once it is', async () =
     hostname: 'pki.example.com',
     tls: null,
     limits: defaultLimits,
+    isProxy: () => false,
     problemOf: problemResponse,
   })
   opened.push(() => listener.abandon())
@@ -224,4 +213,134 @@ test('with TLS, plain HTTP on the same port is cut, and the certificate can be r
   expect(await raw.ended()).not.toContain('over TLS')
   listener.replaceCertificate({ cert: second.certificate, key: second.key })
   expect(await shownName(listener.url)).toBe('second')
+})
+
+const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+
+/** A client who has an answer, and stays connected. */
+const idle = async (listener: HttpListener, from?: string): Promise<RawClient> => {
+  const raw = await client(listener, from)
+  raw.send(get)
+  await raw.until((received) => received.includes('200 OK'))
+  return raw
+}
+
+/** A client whose connection is ended without a word. */
+const turnedAway = async (listener: HttpListener, from?: string): Promise<void> => {
+  expect(await (await client(listener, from)).ended()).toBe('')
+}
+
+describe('no client takes the connections of others', () => {
+  test('an address has its part, its network has a larger one, and another network is not touched', async () => {
+    const listener = await open(measure, { connectionsPerAddress: 2, connectionsPerNetwork: 3 })
+    const inside = [await idle(listener, '127.0.1.1'), await idle(listener, '127.0.1.1')]
+    await turnedAway(listener, '127.0.1.1')
+    inside.push(await idle(listener, '127.0.1.2'))
+    await turnedAway(listener, '127.0.1.3')
+    inside.push(await idle(listener, '127.0.2.1'))
+    expect(listener.takeRefused().connections).toBe(2)
+    for (const raw of inside) raw.send(get)
+    for (const raw of inside) await raw.until((received) => received.match(/200 OK/g)?.length === 2)
+  })
+
+  test('a place that was left is free again', async () => {
+    const listener = await open(measure, { connectionsPerAddress: 1 })
+    for (let times = 0; times < 3; times += 1) {
+      const raw = await client(listener, '127.0.1.1')
+      raw.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      expect(await raw.ended()).toContain('200 OK')
+    }
+    expect(listener.takeRefused().connections).toBe(0)
+  })
+
+  test.each([
+    ['says nothing', ''],
+    ['does not end its header fields', 'GET / HTTP/1.1\r\nHost: a\r\n'],
+    ['does not end its body', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx'],
+  ])('where all places are taken, the one goes that %s', async (_, sent) => {
+    const listener = await open(measure, { connections: 2 })
+    const slow = await client(listener)
+    if (sent !== '') slow.send(sent)
+    const younger = await idle(listener)
+    const late = await idle(listener)
+    expect(await slow.ended()).toBe('')
+    for (const raw of [younger, late]) raw.send(get)
+    for (const raw of [younger, late]) await raw.until((received) => received.match(/200 OK/g)?.length === 2)
+  })
+
+  test('where all are being answered, the new one goes', async () => {
+    let answerNow = (): void => undefined
+    const waiting = new Promise<void>((resolve) => {
+      answerNow = resolve
+    })
+    let come = 0
+    const listener = await open(
+      async () => {
+        come += 1
+        await waiting
+        return new Response('the answer')
+      },
+      { connections: 2 },
+    )
+    const inside = [await client(listener), await client(listener)]
+    for (const raw of inside) raw.send(get)
+    await expect.poll(() => come, { interval: 10 }).toBe(2)
+    await turnedAway(listener)
+    answerNow()
+    for (const raw of inside) await raw.until((received) => received.includes('the answer'))
+  })
+
+  const recognise: Answer = (_, { recognised }) => {
+    recognised?.()
+    return new Response('welcome')
+  }
+
+  test('who has a valid credential leaves the quotas, and keeps the connection', async () => {
+    const listener = await open(
+      (request, bindings) => (request.url.endsWith('/me') ? recognise : measure)(request, bindings),
+      {
+        connections: 4,
+        connectionsPerAddress: 1,
+      },
+    )
+    const member = await client(listener, '127.0.1.1')
+    member.send('GET /me HTTP/1.1\r\nHost: a\r\n\r\n')
+    await member.until((received) => received.includes('welcome'))
+    await idle(listener, '127.0.1.1')
+    await turnedAway(listener, '127.0.1.1')
+    for (let other = 2; other < 8; other += 1) await idle(listener, `127.0.${other}.1`)
+    member.send(get)
+    await member.until((received) => received.match(/200 OK/g)?.length === 2)
+  })
+
+  test('credentials do not take the places of those who have none yet', async () => {
+    const listener = await open(recognise, { connections: 4 })
+    for (let times = 0; times < 4; times += 1) await idle(listener)
+    await idle(listener)
+  })
+
+  test('a declared proxy speaks for many, so its address is not counted', async () => {
+    const listener = await open(measure, { connectionsPerAddress: 1 }, { isProxy: (peer) => peer === '127.0.1.1' })
+    for (let times = 0; times < 3; times += 1) await idle(listener, '127.0.1.1')
+    await idle(listener, '127.0.1.2')
+    await turnedAway(listener, '127.0.1.2')
+  })
+
+  test('over TLS, too', async () => {
+    const { certificate, key } = await makeTlsPair('quotas')
+    const listener = await open(recognise, { connectionsPerAddress: 1 }, { tls: { cert: certificate, key } })
+    const connectTls = async (): Promise<TLSSocket> => {
+      const socket = connectSecurely({ host: '127.0.0.1', port: listener.port, ca: certificate })
+      opened.push(() => void socket.destroy())
+      await new Promise<void>((resolve) => {
+        for (const event of ['secureConnect', 'error', 'close'] as const) socket.once(event, () => resolve())
+      })
+      return socket
+    }
+    const member = await connectTls()
+    expect((await connectTls()).authorized).toBe(false)
+    member.write(get)
+    await once(member, 'data')
+    expect((await connectTls()).authorized).toBe(true)
+  })
 })

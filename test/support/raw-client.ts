@@ -15,8 +15,13 @@ export class RawClient {
     this.#closed = once(socket, 'close')
   }
 
-  static async open(url: string, host = new URL(url).hostname): Promise<RawClient> {
-    const socket = connect({ host, port: Number(new URL(url).port) })
+  /** `from`: the address of this machine that the service sees. */
+  static async open(url: string, host = new URL(url).hostname, from?: string): Promise<RawClient> {
+    const socket = connect({
+      host,
+      port: Number(new URL(url).port),
+      ...(from === undefined ? {} : { localAddress: from }),
+    })
     await once(socket, 'connect')
     return new RawClient(socket)
   }

@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Api, askOver } from '../support/api.ts'
+import { watchOutbox } from '../support/mail.ts'
+import { startProcess, temporaryFolder, type ServiceProcess } from '../support/node-process.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { certify, lookUp, publish, register, type Registered } from '../support/story.ts'
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let service: ServiceProcess
+let mails: Awaited<ReturnType<typeof watchOutbox>>
+let alice: Registered
+let bob: Registered
+
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  service = await startProcess(join(folder.path, 'data'))
+  mails = await watchOutbox(join(folder.path, 'data/outbox'))
+  alice = await register(new Api(askOver(service.url)), mails, 'alice@example.com')
+  bob = await register(new Api(askOver(service.url)), mails, 'bob@example.com')
+  await publish(bob, (await certify(bob)).id)
+})
+afterAll(async () => {
+  mails.close()
+  await service.end('SIGTERM')
+  await folder.remove()
+})
+
+/** Opens a connection that says nothing; resolves once it stands or was reset. */
+const openSilent = async (from: string): Promise<Socket> => {
+  const socket = connect({ host: '127.0.0.1', port: Number(new URL(service.url).port), localAddress: from })
+  socket.on('error', () => undefined)
+  await Promise.race([once(socket, 'connect'), once(socket, 'close')])
+  return socket
+}
+
+const isOpen = (socket: Socket): boolean => !socket.destroyed && socket.readyState === 'open'
+
+test('2,100 connections of one network: it keeps its part, and everyone else is answered', async () => {
+  const held: Socket[] = []
+  const kept = await RawClient.open(service.url)
+  try {
+    for (let number = 0; number < 2_100; number += 1) {
+      held.push(await openSilent(`127.0.7.${1 + (number % 250)}`))
+      if (number % 300 === 0) expect((await lookUp(alice, ['bob@example.com']))[0].status).toBe('found')
+    }
+    await expect.poll(() => held.filter(isOpen).length, { interval: 20 }).toBe(600)
+    for (let times = 0; times < 20; times += 1) {
+      expect((await lookUp(alice, ['bob@example.com']))[0].status).toBe('found')
+    }
+    // A stranger who has no credential yet, on a connection from before the attack and on a new one.
+    kept.send('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await kept.until((received) => received.includes('"ok"'))
+    expect((await fetch(`${service.url}/healthz`)).status).toBe(200)
+  } finally {
+    for (const socket of held) socket.destroy()
+    kept.close()
+  }
+})
+
+test('2,100 connections of one address', async () => {
+  const held: Socket[] = []
+  try {
+    for (let number = 0; number < 2_100; number += 1) held.push(await openSilent('127.0.8.1'))
+    await expect.poll(() => held.filter(isOpen).length, { interval: 20 }).toBe(300)
+    expect((await lookUp(alice, ['bob@example.com']))[0].status).toBe('found')
+  } finally {
+    for (const socket of held) socket.destroy()
+  }
+})
+
+test('4,000 connections of ten networks take every place, and a new client is still let in', async () => {
+  const held: Socket[] = []
+  try {
+    for (let number = 0; number < 4_000; number += 1) {
+      held.push(await openSilent(`127.0.${20 + (number % 10)}.${1 + (number % 200)}`))
+    }
+    await expect.poll(() => held.filter(isOpen).length, { interval: 20 }).toBeLessThanOrEqual(2_000)
+    for (let times = 0; times < 5; times += 1) {
+      expect((await fetch(`${service.url}/healthz`, { headers: { connection: 'close' } })).status).toBe(200)
+    }
+    expect((await lookUp(alice, ['bob@example.com']))[0].status).toBe('found')
+  } finally {
+    for (const socket of held) socket.destroy()
+  }
+})

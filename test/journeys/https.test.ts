@@ -269,3 +269,23 @@ test('a PKI_URL that changed is said at the start, and is no reason not to start
   expect(await statusUnder('new.example.com')).toBe(200)
   expect(await statusUnder('other.example.com')).toBe(403)
 })
+
+test('behind a declared proxy a network has only so many requests under way, and others have theirs', async () => {
+  const server = await serve({ TRUSTED_PROXY: '127.0.0.1', CONNECTIONS_PER_NETWORK: '2', CONNECTIONS_PER_ADDRESS: '1' })
+  const from = (address: string): string => `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: https\r\n`
+  const statusFor = async (address: string): Promise<number> => {
+    const headers = { 'X-Forwarded-For': address, 'X-Forwarded-Proto': 'https' }
+    return (await fetch(`${server.url}/ca/x.crl`, { headers })).status
+  }
+  const slow = [await RawClient.open(server.url), await RawClient.open(server.url)]
+  opened.push(() => slow.forEach((raw) => raw.close()))
+  const waiting = `Host: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{`
+  slow.forEach((raw, number) => {
+    raw.send(`POST /v1/registrations HTTP/1.1\r\n${from(`192.0.2.${number}`)}${waiting}`)
+  })
+  await expect.poll(() => statusFor('192.0.2.77'), { interval: 10 }).toBe(429)
+  expect(await statusFor('198.51.100.1')).toBe(404)
+  for (const raw of slow) raw.send('}')
+  for (const raw of slow) await raw.until((received) => received.includes('HTTP/1.1 400'))
+  expect(await statusFor('192.0.2.77')).toBe(404)
+})

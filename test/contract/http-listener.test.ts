@@ -290,8 +290,8 @@ describe('no client takes the connections of others', () => {
     for (const raw of inside) await raw.until((received) => received.includes('the answer'))
   })
 
-  const recognise: Answer = (_, { recognised }) => {
-    recognised?.()
+  const recognise: Answer = (_, bindings) => {
+    bindings.recognised?.()
     return new Response('welcome')
   }
 

@@ -5,6 +5,7 @@ import { routePath } from 'hono/route'
 import { requireSafeBody, wrongType } from './edge/body.ts'
 import { requireSafeConnection } from './edge/connection.ts'
 import { pagesMayCall } from './edge/cors.ts'
+import { createFailureLog } from './edge/failures.ts'
 import { limitRequestsAtOnce } from './edge/requests-at-once.ts'
 import { mountReference } from './api/reference.ts'
 import { DomainError } from './errors.ts'
@@ -12,6 +13,7 @@ import type { Events } from './events.ts'
 import type { PrivateKeyFinding } from './pki/private-keys/detect.ts'
 import type { Connection } from './ports/connection.ts'
 import type { Database } from './ports/database.ts'
+import type { Clock } from './ports/runtime.ts'
 import { requireCurrentSchema, requireWritable, type DatabaseRole } from './ports/schema.ts'
 import { documentedProblems, problemResponse } from './problem.ts'
 
@@ -20,6 +22,7 @@ export type ConnectionOf = (context: Context) => Connection
 interface AppParts {
   readonly routes: readonly OpenAPIHono[]
   readonly events: Events
+  readonly clock: Clock
   readonly publicUrl: string
   /** The hosts under which CRLs, OCSP and CA certificates are answered over plain HTTP. */
   readonly plainPkiHosts: readonly string[]
@@ -76,6 +79,7 @@ export function createApp(parts: AppParts): OpenAPIHono {
   const app = new OpenAPIHono()
   const known: { method: string; pattern: RegExp }[] = []
 
+  const sayFailed = createFailureLog(parts)
   const stayWithTls = parts.publicUrl.startsWith('https:')
   app.use(async (context, next) => {
     const began = performance.now()
@@ -148,7 +152,8 @@ export function createApp(parts: AppParts): OpenAPIHono {
 
   app.onError((error, context) => {
     const answer = problemResponse(toDomainError(error), instanceOf(context))
-    if (answer.status >= 500) parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
+    const { status } = answer
+    if (status >= 500) sayFailed({ method: context.req.method, route: routeOf(context), status, error })
     return answer
   })
   return app

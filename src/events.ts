@@ -42,7 +42,9 @@ const kinds = {
   clientsCut: warn<{ listener: string; connections: number; readers: number }>(),
   stopping: info<Texts<'reason'>>(),
   stopped: info(),
+  /** Of answers of 503 only the first with a cause in each minute. */
   requestFailed: error<{ method: string; route: string; error: unknown }>('answers of 500 and above', 'route'),
+  requestTurnedAway: debug<Texts<'method' | 'route' | 'code'>>('answers of 503', 'route', 'code'),
   jobFailed: error<{ job: string; error: unknown }>('jobs that failed', 'job'),
   databaseMigrated: info<{ database: string; migrations: readonly string[] }>(),
   authoritiesCreated: info<Texts<'issuing'>>(),

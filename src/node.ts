@@ -248,6 +248,7 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
   let node: NodeService
   try {
     node = await openNodeService(bound, { ...options, warnings, gauges })
+    await node.service.resume()
     node.metrics.watchProcess()
   } catch (error) {
     await listeners.abandon()

@@ -80,6 +80,8 @@ export interface Service {
   warnings(): Promise<readonly string[]>
   /** The PKI_URL in the CA's own certificate. It may be an older one, and must stay reachable. */
   readonly namedPkiUrl: string
+  /** Takes up what the last process left. Only for a process that knows that it is the only one. */
+  resume(): Promise<void>
   /**
    * Prepares an older copy of the data for use. It gives up queued mails, because nobody knows whether they were sent
    * since. It issues new revocation lists, because the world knows newer ones than the copy has. `revocationList`: the
@@ -290,6 +292,7 @@ export async function createService(
   const app = createApp({
     routes: [...all.flatMap((room) => room.routes), metrics],
     events: adapters.events,
+    clock: adapters.clock,
     publicUrl: config.publicUrl,
     plainPkiHosts: config.pkiPort === null ? [pkiUrl, authorities.namedPkiUrl].map((url) => new URL(url).host) : [],
     corsOrigins: config.corsOrigins,
@@ -308,6 +311,7 @@ export async function createService(
     verifyAudit: (expectedHead) => audit.verify(expectedHead),
     namedPkiUrl: authorities.namedPkiUrl,
     warnings,
+    resume: () => mail.resume(),
     afterRestore: async (backup, revocationList) => {
       const entry = { action: 'service.restored', actorKind: 'service', actor: null } as const
       const [givenUp] = await database.batch([

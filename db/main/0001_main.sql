@@ -70,6 +70,7 @@ CREATE TABLE outgoing_mail (
   state TEXT NOT NULL CHECK (state IN ('queued', 'sent', 'given_up')),
   attempts INTEGER NOT NULL CHECK (attempts >= 0),
   next_attempt_at INTEGER NOT NULL,
+  claimed_at INTEGER,
   finished_at INTEGER,
   last_failure TEXT
 ) STRICT;

@@ -28,6 +28,7 @@ export const personalData: readonly TableDeclaration[] = [
       state: impersonal('queued, sent or given_up'),
       attempts: impersonal('number of tries'),
       next_attempt_at: impersonal('time of the next try'),
+      claimed_at: impersonal('since when a sender has it'),
       finished_at: impersonal('time of the last try'),
       last_failure: impersonal('what the mail system answered, without the address'),
     },

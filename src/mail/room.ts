@@ -17,6 +17,7 @@ import {
   insertChallengeMail,
   postponeMail,
   readDueMail,
+  releaseClaimedMail,
 } from './store.ts'
 import { renderMail } from './templates.ts'
 
@@ -28,7 +29,10 @@ import { renderMail } from './templates.ts'
  */
 const challengesPerRecipient = { hourly: 3, daily: 6 }
 const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
-/** For this long no other sender takes a mail that a sender has claimed. After a crash the mail is due again. */
+/**
+ * For this long no other sender takes a mail that a sender has claimed. After a crash it is due again then, or at the
+ * next start of a process that is alone.
+ */
 const claimMilliseconds = 90_000
 const mailsAtOnce = 20
 const givenUpAfterMilliseconds = 24 * 3_600_000
@@ -48,6 +52,8 @@ export interface MailRoom extends Room {
   queue<K extends MailKind>(notice: Notice<K>): Command
   /** Sends soon. Call it after the commit. */
   sendSoon(): void
+  /** Sends what was claimed when the last process ended. Only for a process that knows that no other sends. */
+  resume(): Promise<void>
   /** Makes the command that gives up all queued mails. After a restore nobody knows which of them were sent. */
   giveUpQueued(): Command
 }
@@ -171,6 +177,10 @@ export function createMailRoom(deps: MailDeps): MailRoom {
       return insertChallengeMail(row, { ...challengesPerRecipient, sharing })
     },
     sendSoon: () => deps.background.run('mail-send', send),
+    resume: async () => {
+      await deps.database.batch([releaseClaimedMail(deps.clock())])
+      deps.background.run('mail-send', send)
+    },
     giveUpQueued: () => finishQueuedMail(deps.clock(), restoredReason),
     routes: [],
     jobs: [

@@ -89,17 +89,26 @@ export const readDueMail = (database: Database, now: number, limit: number) =>
 /** Claims one due mail. Changes no row if another sender has claimed it. */
 export const claimMail = (id: string, now: number, nextAttemptAt: number): Command =>
   command(
-    `UPDATE outgoing_mail SET attempts = attempts + 1, next_attempt_at = ?
+    `UPDATE outgoing_mail SET attempts = attempts + 1, next_attempt_at = ?, claimed_at = ?
      WHERE id = ? AND state = 'queued' AND next_attempt_at <= ?`,
     nextAttemptAt,
+    now,
     id,
+    now,
+  )
+
+/** Makes all claimed mails due, for a process that knows that no other sends. */
+export const releaseClaimedMail = (now: number): Command =>
+  command(
+    `UPDATE outgoing_mail /* scan: what waits, once, at a start */ SET next_attempt_at = ?, claimed_at = NULL
+     WHERE state = 'queued' AND claimed_at IS NOT NULL`,
     now,
   )
 
 /** Ends a mail and deletes its content. The rest of the row stays until it is pruned. */
 export const finishMail = (id: string, state: 'sent' | 'given_up', now: number, failure: string | null): Command =>
   command(
-    `UPDATE outgoing_mail SET state = ?, finished_at = ?, last_failure = ?, content_sealed = x'' WHERE id = ?`,
+    `UPDATE outgoing_mail SET state = ?, claimed_at = NULL, finished_at = ?, last_failure = ?, content_sealed = x'' WHERE id = ?`,
     state,
     now,
     failure,
@@ -110,14 +119,14 @@ export const finishMail = (id: string, state: 'sent' | 'given_up', now: number, 
 export const finishQueuedMail = (now: number, failure: string): Command =>
   command(
     `UPDATE outgoing_mail /* scan: once, after a restore */
-     SET state = 'given_up', finished_at = ?, last_failure = ?, content_sealed = x'' WHERE state = 'queued'`,
+     SET state = 'given_up', claimed_at = NULL, finished_at = ?, last_failure = ?, content_sealed = x'' WHERE state = 'queued'`,
     now,
     failure,
   )
 
 export const postponeMail = (id: string, nextAttemptAt: number, failure: string): Command =>
   command(
-    `UPDATE outgoing_mail SET next_attempt_at = ?, last_failure = ? WHERE id = ? AND state = 'queued'`,
+    `UPDATE outgoing_mail SET next_attempt_at = ?, claimed_at = NULL, last_failure = ? WHERE id = ? AND state = 'queued'`,
     nextAttemptAt,
     failure,
     id,

@@ -56,6 +56,7 @@ describe.each(engines)('what could go wrong between rooms, on %s', (engine) => {
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 503]))
     const busy = answers.findIndex(({ status }) => status === 503)
     expect([answers[busy]?.body.code, answers[busy]?.headers.get('Retry-After')]).toEqual(['overloaded', '5'])
+    expect(harness.log.filter((line) => line.includes('"request_failed"'))).toEqual([])
     expect((await send(reports[busy] ?? {})).status).toBe(200)
   })
 

@@ -197,6 +197,13 @@ describe.each(engines)('the query log on %s', (engine) => {
         expect(cause).toContain('query_log_recent')
         expect(cause).not.toContain('alice@example.com')
         expect(await answered.statuses(bob, ['no address'])).toEqual(['invalid'])
+        const causesWritten = (): number => harness.log.filter((line) => line.includes('"request_failed"')).length
+        const before = causesWritten()
+        for (const answer of await race(50, () => bob.api.post('/v1/lookups', question))) expectNoAnswer(answer)
+        expect(causesWritten()).toBe(before)
+        harness.clock.now += minute
+        expectNoAnswer(await bob.api.post('/v1/lookups', question))
+        expect(causesWritten()).toBe(before + 1)
       } finally {
         await rename('query_log_away', 'query_log_recent')
       }

@@ -2,11 +2,12 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context, Env } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { routePath } from 'hono/route'
-import { requireSafeBody, wrongType } from './edge/body.ts'
+import { requireNoBody, requireSafeBody, wrongType } from './edge/body.ts'
 import { requireSafeConnection } from './edge/connection.ts'
 import { pagesMayCall } from './edge/cors.ts'
 import { createFailureLog } from './edge/failures.ts'
 import { limitRequestsAtOnce } from './edge/requests-at-once.ts'
+import { documentedRoutes } from './api/body-bytes.ts'
 import { mountReference } from './api/reference.ts'
 import { DomainError } from './errors.ts'
 import type { Events } from './events.ts'
@@ -19,6 +20,14 @@ import { documentedProblems, problemResponse } from './problem.ts'
 
 export type ConnectionOf = (context: Context) => Connection
 
+/**
+ * What recognises the caller of a route by the `Authorization` header, before anything of a body is read. It rejects
+ * where they may not call. Null where the route itself does that, or anyone may call.
+ */
+export type Admission = (
+  route: Readonly<{ method: string; path: string; security: readonly object[] }>,
+) => ((authorization: string | undefined) => Promise<void>) | null
+
 interface AppParts {
   readonly routes: readonly OpenAPIHono[]
   readonly events: Events
@@ -28,6 +37,7 @@ interface AppParts {
   readonly plainPkiHosts: readonly string[]
   /** Web pages of these origins may call `/v1`. */
   readonly corsOrigins: readonly string[]
+  readonly admission: Admission
   readonly connectionOf: ConnectionOf
   /** Of one network through a declared proxy. Null: whoever runs the service limits them. */
   readonly requestsAtOnce: number | null
@@ -74,7 +84,61 @@ const methodsFor = (routes: readonly { method: string; pattern: RegExp }[], path
   ...new Set(routes.filter((route) => route.pattern.test(path)).map((route) => route.method)),
 ]
 
-/** Mounts the rooms' routes behind the checks that every request takes, with one error handler. */
+/** All routes: the rooms' ones, those of the service as a whole, and the reference of the API. */
+function routesOf(parts: AppParts): OpenAPIHono {
+  const routes = new OpenAPIHono()
+  routes.get('/healthz', (context) => context.json({ status: 'ok' }))
+  routes.get('/readyz', async (context) => {
+    const unusable: string[] = []
+    for (const { role, database } of parts.databases) {
+      try {
+        await requireCurrentSchema(role, database)
+        await requireWritable(database)
+      } catch (error) {
+        parts.events.requestFailed({ method: 'GET', route: '/readyz', error })
+        unusable.push(role)
+      }
+    }
+    const ready = unusable.length === 0
+    const warnings = await parts.warnings()
+    const shown = warnings.length === 0 || parts.mayReadWarnings(context) ? warnings : [warningsElsewhere]
+    return context.json({ status: ready ? 'ready' : 'not_ready', unusable, warnings: shown }, ready ? 200 : 503)
+  })
+
+  // For people who open the service in a browser; no call of the API, so it is not in its document.
+  routes.get('/', (context) => context.redirect('/docs'))
+  for (const room of parts.routes) routes.route('/', room)
+  mountReference(routes, { publicUrl: parts.publicUrl, problems: documentedProblems })
+  return routes
+}
+
+/**
+ * Puts before every route who may call it, and what it takes of a body. So a body is read only where a route is for it,
+ * no further than that route allows, and only from a caller who may send it. The route asks for the credential again:
+ * bodies may take a minute, and a device may end meanwhile.
+ */
+function guardRoutes(app: OpenAPIHono, routes: OpenAPIHono, parts: AppParts): void {
+  const documented = documentedRoutes(routes)
+  const guard = { onPrivateKey: onPrivateKey(parts) }
+  const guarded = new Set<string>()
+  for (const { method, path } of routes.routes) {
+    const name = `${method} ${path}`
+    if (method === 'ALL' || guarded.has(name)) continue
+    guarded.add(name)
+    const route = documented.get(name)
+    const most = route === undefined ? null : route.bodyBytes
+    const admit = route === undefined || method === 'GET' ? null : parts.admission(route)
+    if (admit !== null) {
+      app.on(method, path, async (context, next) => {
+        await admit(context.req.header('Authorization'))
+        await next()
+      })
+    }
+    app.on(method, path, most === null ? requireNoBody : requireSafeBody(most, guard))
+  }
+}
+
+/** Mounts all routes behind the checks that every request takes, with one error handler. */
 export function createApp(parts: AppParts): OpenAPIHono {
   const app = new OpenAPIHono()
   const known: { method: string; pattern: RegExp }[] = []
@@ -101,32 +165,11 @@ export function createApp(parts: AppParts): OpenAPIHono {
   })
   if (parts.requestsAtOnce !== null) app.use(limitRequestsAtOnce(parts.requestsAtOnce))
   if (parts.corsOrigins.length > 0) app.use(pagesMayCall(parts.corsOrigins))
-  app.use(requireSafeBody({ onPrivateKey: onPrivateKey(parts) }))
+  const routes = routesOf(parts)
+  guardRoutes(app, routes, parts)
+  app.route('/', routes)
 
-  app.get('/healthz', (context) => context.json({ status: 'ok' }))
-  app.get('/readyz', async (context) => {
-    const unusable: string[] = []
-    for (const { role, database } of parts.databases) {
-      try {
-        await requireCurrentSchema(role, database)
-        await requireWritable(database)
-      } catch (error) {
-        parts.events.requestFailed({ method: 'GET', route: '/readyz', error })
-        unusable.push(role)
-      }
-    }
-    const ready = unusable.length === 0
-    const warnings = await parts.warnings()
-    const shown = warnings.length === 0 || parts.mayReadWarnings(context) ? warnings : [warningsElsewhere]
-    return context.json({ status: ready ? 'ready' : 'not_ready', unusable, warnings: shown }, ready ? 200 : 503)
-  })
-
-  // For people who open the service in a browser; no call of the API, so it is not in its document.
-  app.get('/', (context) => context.redirect('/docs'))
-  for (const routes of parts.routes) app.route('/', routes)
-  mountReference(app, { publicUrl: parts.publicUrl, problems: documentedProblems })
-
-  for (const { method, path } of app.routes) {
+  for (const { method, path } of routes.routes) {
     if (method === 'ALL') continue
     known.push({
       method,

@@ -1,8 +1,8 @@
 import { createAuthentication, type Authentication } from './admin/authenticate.ts'
 import { createAdminRoom } from './admin/room.ts'
-import { createAdminRoute } from './api/admin-route.ts'
-import { createApp, type ConnectionOf } from './app.ts'
-import type { Check, Job, Room } from './api/room.ts'
+import { admissionOfAdministrators, createAdminRoute, type AuthenticateAdministrator } from './api/admin-route.ts'
+import { createApp, type Admission, type ConnectionOf } from './app.ts'
+import type { AuthenticateDevice, Check, Job, Room } from './api/room.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
 import type { Config } from './config.ts'
 import { createConsentRoom } from './consent/room.ts'
@@ -106,6 +106,23 @@ const runChecks = async (checks: readonly Check[]): Promise<string[]> => {
   for (const check of checks) found.push(...(await check.run()).map((fault) => `${check.name}: ${fault}`))
   return found
 }
+
+/**
+ * Calls that come every few minutes from every client. They ask for the credential themselves, once; their bodies are
+ * small.
+ */
+const oftenCalled: ReadonlySet<string> = new Set(['/v1/lookups', '/v1/check-ins'])
+
+/** Who may call what, as far as the edge asks. A registration's secret belongs to one registration, which its route knows. */
+const admissionOf =
+  (administrators: AuthenticateAdministrator, devices: AuthenticateDevice): Admission =>
+  ({ method, path, security }) => {
+    const ofAdministrators = admissionOfAdministrators(administrators, method, path)
+    if (ofAdministrators !== null) return ofAdministrators
+    const elsewhere = /^\/v1\/(admin|registrations)(\/|$)/.test(path) || oftenCalled.has(path)
+    if (security.length === 0 || elsewhere) return null
+    return async (authorization) => void (await devices(authorization))
+  }
 
 /** The warnings of all rooms. A room that fails adds a warning, and the others are still heard. */
 const warningsOf = async (rooms: readonly Room[], events: Events): Promise<string[]> => {
@@ -298,6 +315,7 @@ export async function createService(
     corsOrigins: config.corsOrigins,
     connectionOf: adapters.connectionOf,
     requestsAtOnce: config.trustedProxies.length > 0 ? config.connections.perNetwork : null,
+    admission: admissionOf(administrators.authenticate, authenticate),
     onPrivateKey: certificates.blockDisclosedKey,
     databases,
     warnings,

@@ -43,6 +43,18 @@ const refused = {
   403: problemAnswer("The credential is no administrator's, or has none of the roles"),
 }
 
+/** Recognises the caller of a call of the table of roles; rejects where they may not make it. Null for other calls. */
+export function admissionOfAdministrators(
+  authenticate: AuthenticateAdministrator,
+  method: string,
+  path: string,
+): ((authorization: string | undefined) => Promise<void>) | null {
+  const ofPath = Object.entries<Readonly<Partial<Record<string, Roles>>>>(routeRoles).find(([named]) => named === path)
+  const allowed = ofPath?.[1][method]
+  if (allowed === undefined) return null
+  return async (authorization) => requireRole(await authenticate(authorization), allowed)
+}
+
 /**
  * Makes the function that declares a route of the administrators' API. Path, method and roles come from the table of
  * roles. The caller is recognised before anything of the request is read.

@@ -1,3 +1,4 @@
+import { bodyBytes, bodyBytesName } from './body-bytes.ts'
 import type { OpenApiDocument } from './openapi-document.ts'
 
 /** The texts of the OpenAPI document that stand in no route or shape. */
@@ -81,7 +82,11 @@ export const plainOperations: Paths = {
       tags: ['Public key infrastructure'],
       summary: 'The status of one certificate (RFC 6960)',
       parameters: [authority],
-      requestBody: { required: true, ...binary('The request', 'application/ocsp-request') },
+      requestBody: {
+        required: true,
+        [bodyBytesName]: bodyBytes.usual,
+        ...binary('The request', 'application/ocsp-request'),
+      },
       responses: { 200: binary('The signed answer', 'application/ocsp-response') },
     },
   },

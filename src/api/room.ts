@@ -5,6 +5,7 @@ import type { Gauge } from '../ports/meter.ts'
 import type { Connection } from '../ports/connection.ts'
 import type { TableDeclaration } from '../ports/personal-data.ts'
 import type { DocumentTag } from './openapi-words.ts'
+import { bodyBytes, bodyBytesName } from './body-bytes.ts'
 import { problemDocument } from './shapes.ts'
 
 /** The device that is asking, as its credential proved. */
@@ -143,9 +144,10 @@ export const createRoute = <P extends string, R extends Omit<RouteConfig, 'path'
   route: R,
 ) => createOpenApiRoute<P, R>(route)
 
-/** The JSON body of a request, required. */
-export const jsonBody = <T extends z.ZodType>(schema: T) => ({
+/** The JSON body of a request, required. `most`: the bytes that the route takes, where the usual number does not do. */
+export const jsonBody = <T extends z.ZodType>(schema: T, most: number = bodyBytes.usual) => ({
   required: true,
+  [bodyBytesName]: most,
   content: { 'application/json': { schema } },
 })
 

@@ -1,3 +1,4 @@
+import { bodyBytes } from '../api/body-bytes.ts'
 import { z } from 'zod'
 import type { AdminRoute } from '../api/admin-route.ts'
 import {
@@ -94,7 +95,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
     adminRoute('post', '/v1/admin/ca-connections', {
       operationId: 'makeCaConnection',
       summary: 'Connect a CA; from then on the privacy page names it as a recipient',
-      request: { body: jsonBody(caConnectionRequest) },
+      request: { body: jsonBody(caConnectionRequest, bodyBytes.large) },
       responses: {
         201: jsonAnswer('The connection; requests go to it once a rule says so', caConnectionAnswer),
         409: nameTaken,
@@ -122,7 +123,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
     adminRoute('put', '/v1/admin/ca-connections/{id}', {
       operationId: 'changeCaConnection',
       summary: 'Change a CA connection. If-Match names the version that was read. Secrets that are left out stay',
-      request: { params: idInPath, headers: versionRead, body: jsonBody(caConnectionRequest) },
+      request: { params: idInPath, headers: versionRead, body: jsonBody(caConnectionRequest, bodyBytes.large) },
       responses: {
         200: jsonAnswer('The connection', caConnectionAnswer),
         404: notFound,
@@ -163,7 +164,7 @@ export function connectionAdminRoutes(deps: CaDeps & Pick<Opening, 'prepare'>, a
     adminRoute('post', '/v1/admin/ca-connections/{id}/client-certificate', {
       operationId: 'certifyCaConnection',
       summary: 'Store the certificate for the key with which the service authenticates at the CA',
-      request: { params: idInPath, body: jsonBody(clientCertificateRequest) },
+      request: { params: idInPath, body: jsonBody(clientCertificateRequest, bodyBytes.large) },
       responses: { 200: jsonAnswer('The connection', caConnectionAnswer), 404: notFound, 422: unfit },
     }),
     async (context) => {

@@ -1,3 +1,4 @@
+import { bodyBytes } from '../api/body-bytes.ts'
 import {
   administratorRevocation,
   blocklistImportAnswer,
@@ -98,7 +99,7 @@ function certificateAdminRoutes(deps: CertificateDeps, adminRoute: AdminRoute) {
     adminRoute('post', '/v1/admin/blocklist/imports', {
       operationId: 'importBlocklist',
       summary: 'Block keys by their fingerprints, all or none',
-      request: { body: jsonBody(blocklistImportRequest) },
+      request: { body: jsonBody(blocklistImportRequest, bodyBytes.large) },
       responses: { 200: jsonAnswer('How many were not blocked before', blocklistImportAnswer) },
     }),
     async (context) => {

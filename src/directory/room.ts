@@ -1,3 +1,4 @@
+import { bodyBytes } from '../api/body-bytes.ts'
 import {
   bearer,
   createRoute,
@@ -82,7 +83,7 @@ const lookupRoute = createRoute({
     'application/pkix-cert is the newest one; application/x-pem-file is all of them without chains, newest first; ' +
     'application/pkcs7-mime is all of them with their chains (certs-only).',
   security: bearer,
-  request: { body: jsonBody(lookupRequest) },
+  request: { body: jsonBody(lookupRequest, bodyBytes.lookup) },
   responses: {
     200: {
       description: 'One result per address, in the order of the question; or, for one address, its certificates',

@@ -9,21 +9,12 @@ interface BodyGuard {
   readonly onPrivateKey: (context: Context<Env>, finding: PrivateKeyFinding) => Promise<void>
 }
 
-/** The limit of a body: larger than any CSR in JSON, too small for a flood. */
-const bodyBytesAllowed = 160 * 1_024
-
 /** The refusal of a body with another media type. */
 export const wrongType = (): DomainError =>
   new DomainError('unsupported_media_type', 'Send application/json; a CSR may come as application/pkcs10 too.')
 
-const tooLarge = (): DomainError => new DomainError('payload_too_large', `Send at most ${bodyBytesAllowed} bytes.`)
-
-const limitStream = bodyLimit({
-  maxSize: bodyBytesAllowed,
-  onError: () => {
-    throw tooLarge()
-  },
-})
+const tooLarge = (most: number): DomainError =>
+  new DomainError('payload_too_large', most === 0 ? 'This takes no body: send none.' : `Send at most ${most} bytes.`)
 
 const bodyTypes = /^application\/(json|pkcs10|x-pem-file|ocsp-request)\s*(;|$)/i
 
@@ -55,15 +46,29 @@ const asCut = (context: Context<Env>, error: unknown): unknown =>
     ? error
     : new DomainError('request_timeout', 'The body did not come in full. Send the request again.', { cause: error })
 
+/** Refuses a body where the route takes none, without reading it. HTTP/2 may send one without saying so: it stays unread. */
+export async function requireNoBody(context: Context<Env>, next: () => Promise<void>): Promise<void> {
+  const length = context.req.header('Content-Length')
+  const announced = length === undefined ? context.req.header('Transfer-Encoding') !== undefined : Number(length) !== 0
+  if (announced) throw tooLarge(0)
+  await next()
+}
+
 /**
- * Refuses a body before anything reads it: too large, with a private key in any form, or of a wrong type. The bytes
- * are read once; later readers use them.
+ * Refuses a body before anything reads it: larger than `most` bytes, with a private key in any form, or of a wrong
+ * type. The bytes are read once; later readers use them.
  */
-export const requireSafeBody =
-  (guard: BodyGuard) =>
-  async (context: Context<Env, string>, next: () => Promise<void>): Promise<Response | void> => {
-    const { method } = context.req
-    if (method !== 'POST' && method !== 'PUT' && method !== 'PATCH') return next()
+export function requireSafeBody(
+  most: number,
+  guard: BodyGuard,
+): (context: Context<Env, string>, next: () => Promise<void>) => Promise<Response | void> {
+  const limitStream = bodyLimit({
+    maxSize: most,
+    onError: () => {
+      throw tooLarge(most)
+    },
+  })
+  return async (context, next) => {
     const length = context.req.header('Content-Length')
     const inspect = async (): Promise<void> => {
       const body = new Uint8Array(await context.req.arrayBuffer())
@@ -84,10 +89,11 @@ export const requireSafeBody =
     }
     // HTTP/2 has no Transfer-Encoding. Without a length, only reading shows whether there is a body.
     const streamed = length === undefined || context.req.header('Transfer-Encoding') !== undefined
-    if (!streamed && Number(length) > bodyBytesAllowed) throw tooLarge()
+    if (!streamed && Number(length) > most) throw tooLarge(most)
     try {
       return await (streamed ? limitStream(context, inspect) : inspect())
     } catch (error) {
       throw asCut(context, error)
     }
   }
+}

@@ -88,7 +88,7 @@ const credentialRoute = createRoute({
   security: bearer,
   request: {
     params: idInPath,
-    body: { required: false, content: { 'application/json': { schema: credentialRequest } } },
+    body: { ...jsonBody(credentialRequest), required: false },
   },
   responses: {
     201: jsonAnswer('The credential', credentialAnswer),

@@ -1,3 +1,4 @@
+import { bodyBytes } from '../api/body-bytes.ts'
 import {
   listedRequest,
   requestListQuery,
@@ -96,7 +97,7 @@ export function requestAdminRoutes(deps: BringDeps, engine: Pick<Engine, 'wake'>
     adminRoute('post', '/v1/admin/certificate-requests/{id}/certificate', {
       operationId: 'bringCertificateOfRequest',
       summary: 'Bring the certificate that the CA issued for a request; it is verified like an answer of the CA',
-      request: { params: idInPath, body: jsonBody(broughtCertificate) },
+      request: { params: idInPath, body: jsonBody(broughtCertificate, bodyBytes.large) },
       responses: {
         200: jsonAnswer('How the request stands', requestStanding),
         404: notFound,

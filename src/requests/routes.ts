@@ -1,3 +1,4 @@
+import { bodyBytes, bodyBytesName } from '../api/body-bytes.ts'
 import { z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import {
@@ -61,7 +62,10 @@ const requestRoute = createRoute({
   security: bearer,
   request: {
     query: z.object({ use: certificateUse.optional(), mailbox: z.string().max(1_000).optional() }),
-    body: { content: { 'application/json': { schema: certificateRequest }, ...derOrPem } },
+    body: {
+      [bodyBytesName]: bodyBytes.certificateRequest,
+      content: { 'application/json': { schema: certificateRequest }, ...derOrPem },
+    },
   },
   responses: {
     200: jsonAnswer('The same request as before', certificateRequestAnswer),
@@ -82,7 +86,7 @@ const publicKeyRoute = createRoute({
   path: '/v1/public-keys',
   summary: 'Have a bare public key certified: get a challenge that only its holder can answer',
   security: bearer,
-  request: { body: jsonBody(publicKeyRequest) },
+  request: { body: jsonBody(publicKeyRequest, bodyBytes.key) },
   responses: {
     201: jsonAnswer('The challenge', keyChallengeAnswer),
     401: unauthorized,

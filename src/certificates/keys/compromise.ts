@@ -1,3 +1,4 @@
+import { bodyBytes } from '../../api/body-bytes.ts'
 import { createRoute, createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
 import { keyBlockedAnswer, keyChallengeAnswer, keyCompromiseRequest, proofRequest } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
@@ -54,7 +55,7 @@ const reportRoute = createRoute({
   method: 'post',
   path: '/v1/key-compromise',
   summary: 'Report a compromised key: by a proof that you hold it, or by sending it',
-  request: { body: jsonBody(keyCompromiseRequest) },
+  request: { body: jsonBody(keyCompromiseRequest, bodyBytes.key) },
   responses: {
     200: jsonAnswer(
       'The key that was sent is blocked, its certificates are revoked, its bytes are gone',

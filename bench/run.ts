@@ -111,7 +111,7 @@ const parts = {
     ],
     figures: [
       ...issuingFiguresOf(await measureIssuing(folder, rounds, 'p256'), 'P-256'),
-      ...issuingFiguresOf(await measureIssuing(folder, rounds, 'rsa3072'), 'RSA-3072'),
+      ...issuingFiguresOf(await measureIssuing(folder, rounds, 'rsa4096'), 'RSA-4096'),
     ],
   }),
   ca: async (folder) => ({

@@ -104,6 +104,7 @@ async function openRooms({ main: database, keys, events }: NodeService, config: 
     ...common,
     recordAudit: audit.record,
     caKey: config.caKey,
+    caName: config.caName,
     profile,
     pkiUrl: config.pkiUrl,
   })

@@ -5,7 +5,7 @@ import { environmentShape, settingNames, type Settings } from './settings.ts'
 
 /** The certificate profile of the embedded CA. */
 type CaProfile = 'sbr-strict' | 'private'
-type CaKeyChoice = 'p256' | 'p384' | 'rsa3072'
+type CaKeyChoice = 'p256' | 'p384' | 'rsa3072' | 'rsa4096'
 
 /** How many distinct addresses may be looked up in one UTC day. */
 interface LookupBudgets {
@@ -29,6 +29,8 @@ export interface Config {
   readonly caProfile: CaProfile
   readonly caKey: CaKeyChoice
   readonly caPolicyOid: string | null
+  /** Who runs the embedded CA, as its certificates name it. */
+  readonly caName: { readonly organization: string; readonly country: string }
   readonly smtpUrl: string | null
   readonly mailHookUrl: string | null
   readonly mailHookToken: string | null
@@ -180,6 +182,15 @@ const publicUrlOf = (settings: Settings): string => {
   return settings.PUBLIC_URL ?? `${settings.TLS_CERT_FILE === undefined ? 'http' : 'https'}://${host}:${settings.PORT}`
 }
 
+/** RFC 5280 appendix A, ub-organization-name. */
+const organizationLimit = 64
+
+/** The organisation of the embedded CA: the setting, or the name with which CONTROLLER begins. */
+const caOrganizationOf = (settings: Settings): string => {
+  const controller = settings.CONTROLLER?.split(/[,\n]/)[0]?.trim() ?? ''
+  return (settings.CA_ORGANIZATION ?? (controller === '' ? 'certbook' : controller)).slice(0, organizationLimit)
+}
+
 /** Plain HTTP has a port of its own, or shares PORT. */
 const pkiUrlOf = (settings: Settings): string => {
   if (settings.PKI_URL !== undefined) return settings.PKI_URL
@@ -253,6 +264,7 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     caProfile: settings.CA_PROFILE,
     caKey: settings.CA_KEY,
     caPolicyOid: settings.CA_POLICY_OID ?? null,
+    caName: { organization: caOrganizationOf(settings), country: settings.CA_COUNTRY },
     smtpUrl: settings.SMTP_URL ?? null,
     mailHookUrl: settings.MAIL_HOOK_URL ?? null,
     mailHookToken: settings.MAIL_HOOK_TOKEN ?? null,

@@ -170,12 +170,13 @@ export async function createService(
   const { authenticate } = registration
   const queryLog = createQueryLogRoom({ ...common, authenticate, keptDays: config.queryLogDays })
   const profile = profileOf(config)
-  const { pkiUrl, caKey } = config
+  const { pkiUrl, caKey, caName } = config
   const cas = await createCaRoom({
     ...common,
     audit,
     adminRoute,
     caKey,
+    caName,
     profile,
     pkiUrl,
     uses: createConnectionUses(common),

@@ -96,9 +96,19 @@ export const environmentShape = z.object({
   }),
   CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
   CA_KEY: z
-    .enum(['p256', 'p384', 'rsa3072'])
+    .enum(['p256', 'p384', 'rsa4096', 'rsa3072'])
     .default('p256')
-    .describe("the embedded CA's key, used when the CA is made"),
+    .describe("the embedded CA's key, used when the CA is made; under sbr-strict rsa3072 only for one that exists"),
+  CA_ORGANIZATION: z
+    .string()
+    .max(64, 'must have 64 characters at most')
+    .optional()
+    .describe('who runs the embedded CA, in its certificates, used when it is made; else the name in CONTROLLER'),
+  CA_COUNTRY: z
+    .string()
+    .regex(/^[A-Z]{2}$/, 'must be two capital letters of ISO 3166-1, such as DE')
+    .default('XX')
+    .describe('the country of that organisation, such as DE, used when the CA is made; XX says none'),
   CA_POLICY_OID: z
     .string()
     .regex(

@@ -234,7 +234,7 @@ CREATE TABLE certificate_authorities (
   role TEXT NOT NULL CHECK (role IN ('root', 'issuing', 'connected')),
   slot TEXT NOT NULL UNIQUE,
   issuer TEXT NOT NULL REFERENCES certificate_authorities (id),
-  key_kind TEXT CHECK (key_kind IN ('p256', 'p384', 'rsa3072')),
+  key_kind TEXT CHECK (key_kind IN ('p256', 'p384', 'rsa3072', 'rsa4096')),
   certificate BLOB NOT NULL,
   private_key_sealed BLOB,
   created_at INTEGER NOT NULL,

@@ -1,7 +1,7 @@
 import { toHex } from './encoding.ts'
 
 /** The kinds of keys that the embedded CA can sign with. */
-export type CaKeyKind = 'p256' | 'p384' | 'rsa3072'
+export type CaKeyKind = 'p256' | 'p384' | 'rsa3072' | 'rsa4096'
 
 /** How Web Crypto makes, imports and uses a CA key. */
 export interface CaKeyAlgorithm {
@@ -10,18 +10,16 @@ export interface CaKeyAlgorithm {
   readonly sign: EcdsaParams | Algorithm
 }
 
+function rsaOf(modulusLength: number): CaKeyAlgorithm {
+  const name = 'RSASSA-PKCS1-v1_5'
+  return { key: { name, hash: 'SHA-256', modulusLength, publicExponent: Uint8Array.of(1, 0, 1) }, sign: { name } }
+}
+
 const algorithms: Readonly<Record<CaKeyKind, CaKeyAlgorithm>> = {
   p256: { key: { name: 'ECDSA', namedCurve: 'P-256' }, sign: { name: 'ECDSA', hash: 'SHA-256' } },
   p384: { key: { name: 'ECDSA', namedCurve: 'P-384' }, sign: { name: 'ECDSA', hash: 'SHA-384' } },
-  rsa3072: {
-    key: {
-      name: 'RSASSA-PKCS1-v1_5',
-      hash: 'SHA-256',
-      modulusLength: 3072,
-      publicExponent: Uint8Array.of(1, 0, 1),
-    },
-    sign: { name: 'RSASSA-PKCS1-v1_5' },
-  },
+  rsa3072: rsaOf(3072),
+  rsa4096: rsaOf(4096),
 }
 
 /** The algorithms of a CA key. The hash is as strong as the curve (S/MIME BR 7.1.3.2), and never SHA-1. */

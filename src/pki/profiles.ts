@@ -52,7 +52,6 @@ export interface IssuingCertificateParameters extends Term, SigningCa {
   /** The issuing CA's SubjectPublicKeyInfo. */
   readonly spki: Uint8Array
   readonly name: CaName
-  readonly profile: CertificateProfile
   /** The `http:` addresses of the root's CRL and certificate. */
   readonly urls: { readonly crl: string; readonly caIssuers: string }
 }
@@ -84,7 +83,8 @@ export async function createRootCertificate(crypto: Crypto, root: RootCertificat
 
 /**
  * Makes the certificate of an issuing CA (S/MIME BR 7.1.2.2): path length 0, only emailProtection. It can sign
- * certificates, CRLs and OCSP answers.
+ * certificates, CRLs and OCSP answers. It names any policy (7.1.6.3): the policy of a mailbox is for certificates of
+ * mailboxes.
  */
 export async function createIssuingCertificate(
   crypto: Crypto,
@@ -101,7 +101,7 @@ export async function createIssuingCertificate(
       new BasicConstraintsExtension(true, 0, true),
       keyUsage('digitalSignature', 'keyCertSign', 'cRLSign'),
       new ExtendedKeyUsageExtension([oid.emailProtection]),
-      new CertificatePolicyExtension([policyOidOf(issuing.profile)]),
+      new CertificatePolicyExtension([oid.anyPolicy]),
       new CRLDistributionPointsExtension([issuing.urls.crl]),
       new AuthorityInfoAccessExtension({ caIssuers: issuing.urls.caIssuers }),
     ],

@@ -11,11 +11,18 @@ export interface SigningCa {
   readonly issuerKeyKind: CaKeyKind
 }
 
+const sha256WithRsa = encodeElement(
+  tag.sequence,
+  encodeObjectIdentifier(oid.sha256WithRsaEncryption),
+  encodeElement(tag.null),
+)
+
 /** RFC 5758 section 3.2: no parameters for ECDSA. RFC 4055 section 5: NULL for RSA. */
 const signatureAlgorithms: Readonly<Record<CaKeyKind, Uint8Array>> = {
   p256: encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha256)),
   p384: encodeElement(tag.sequence, encodeObjectIdentifier(oid.ecdsaWithSha384)),
-  rsa3072: encodeElement(tag.sequence, encodeObjectIdentifier(oid.sha256WithRsaEncryption), encodeElement(tag.null)),
+  rsa3072: sha256WithRsa,
+  rsa4096: sha256WithRsa,
 }
 
 /** The AlgorithmIdentifier of signatures by a CA key of this kind. */

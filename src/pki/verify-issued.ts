@@ -86,7 +86,7 @@ function faultOf(certificate: Certificate, issued: IssuedCertificate): IssuedFau
     faultOfAlternativeName(certificate, issued.mailbox) ??
     faultOfSubject(certificate, issued.mailbox) ??
     faultOfConstraints(certificate) ??
-    faultOfPurposes(certificate) ??
+    faultOfPurposes(certificate, issued.at) ??
     faultOfKeyUsage(certificate, issued.use) ??
     (hasUnknownCriticalExtension(certificate) ? 'unknown_critical_extension' : undefined) ??
     faultOfTerm(certificate, issued)
@@ -141,11 +141,28 @@ function faultOfConstraints({ extensions }: Certificate): IssuedFault | undefine
   return extension !== undefined && readBasicConstraints(extension.value).ca ? 'is_ca' : undefined
 }
 
-/** S/MIME BR 7.1.2.3 (f), profile strict: only emailProtection. */
-function faultOfPurposes({ extensions }: Certificate): IssuedFault | undefined {
+/** S/MIME BR 1.0.16, 7.1.2.3 (f): from here on nothing but emailProtection and clientAuth. */
+const fewerPurposesFrom = Date.UTC(2027, 6, 1)
+/** Beside emailProtection no S/MIME certificate ever had these. */
+const neverForMail: ReadonlySet<string> = new Set([
+  oid.anyExtendedKeyUsage,
+  oid.serverAuth,
+  oid.codeSigning,
+  oid.timeStamping,
+  oid.ocspSigning,
+])
+
+/**
+ * Policy rule 15: emailProtection, and beside it clientAuth at most. Other purposes that CAs still add pass until they
+ * are forbidden.
+ */
+function faultOfPurposes({ extensions }: Certificate, at: Date): IssuedFault | undefined {
   const extension = extensions.get(oid.extKeyUsage)
   const purposes = extension === undefined ? [] : readExtendedKeyUsage(extension.value)
-  return purposes.length === 1 && purposes[0] === oid.emailProtection ? undefined : 'eku_unprofiled'
+  const others = purposes.filter((purpose) => purpose !== oid.emailProtection && purpose !== oid.clientAuth)
+  const isProfiled =
+    at.getTime() < fewerPurposesFrom ? others.every((purpose) => !neverForMail.has(purpose)) : others.length === 0
+  return purposes.includes(oid.emailProtection) && isProfiled ? undefined : 'eku_unprofiled'
 }
 
 /** S/MIME BR 7.1.2.3 (e) allows these bits besides the ones that the use needs. */

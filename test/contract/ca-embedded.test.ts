@@ -18,7 +18,6 @@ async function start(): Promise<RunningCa> {
     issuerKeyKind: 'p256',
     spki: new Uint8Array(await crypto.subtle.exportKey('spki', own.publicKey)),
     name: { country: 'DE', organization: 'Example', commonName: 'Issuing' },
-    profile: { kind: 'sbr-strict' },
     serialNumber: randomSerialNumber(crypto),
     notBefore: new Date(Date.now() - 60_000),
     notAfter: new Date(Date.now() + year),

@@ -135,6 +135,25 @@ describe('mail leaves in clear for this machine only', () => {
   })
 })
 
+describe('the name of the embedded CA', () => {
+  test.each([
+    [{}, 'certbook', 'XX'],
+    [{ CONTROLLER: 'Example GmbH, Musterweg 1, 10115 Berlin' }, 'Example GmbH', 'XX'],
+    [
+      { CONTROLLER: 'Example GmbH', CA_ORGANIZATION: 'Example Trust, Inc.', CA_COUNTRY: 'US' },
+      'Example Trust, Inc.',
+      'US',
+    ],
+    [{ CONTROLLER: 'x'.repeat(100) }, 'x'.repeat(64), 'XX'],
+  ])('with %j is %s, %s', (settings, organization, country) => {
+    expect(readConfig(settings, 'node').caName).toEqual({ organization, country })
+  })
+
+  test.each(['de', 'DEU', 'D1', 'Germany'])('is in no country %s', (country) => {
+    expect(faultsOf({ CA_COUNTRY: country })).toEqual([expect.stringContaining('two capital letters of ISO 3166-1')])
+  })
+})
+
 describe('EGRESS_ALLOW', () => {
   const reachable = { PUBLIC_URL: 'https://keys.example.com' }
 

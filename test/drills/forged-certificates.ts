@@ -236,8 +236,8 @@ export const forgedCertificates: readonly ToldLie[] = [
     ends: ends(unfit('eku_unprofiled')),
   },
   {
-    name: 'client authentication in addition',
-    lie: { issue: saying(() => ({ purposes: [purpose.mail, purpose.client] })) },
+    name: 'server authentication in addition',
+    lie: { issue: saying(() => ({ purposes: [purpose.mail, purpose.server] })) },
     ends: ends(unfit('eku_unprofiled')),
   },
   {

@@ -1,11 +1,12 @@
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openSqliteFile } from '../../src/adapters/sqlite.ts'
-import { Api, askOver } from '../support/api.ts'
+import { Api, askOver, type Json } from '../support/api.ts'
 import { watchOutbox } from '../support/mail.ts'
 import { startProcess, temporaryFolder } from '../support/node-process.ts'
 import { runProgram } from '../support/processes.ts'
@@ -171,4 +172,36 @@ test('audit verify of a folder without a database says so', async () => {
   await writeFile(join(folder.path, 'placeholder'), '')
   const ended = await certbook({ DATA_DIR: join(folder.path, 'empty') }, 'audit', 'verify')
   expect(ended).toMatchObject({ code: 2, output: expect.stringContaining('there is no database') })
+})
+
+describe('the key and the name of the embedded CA', () => {
+  /** The certificates that a service with these settings serves under. */
+  const inside = async (settings: Readonly<Record<string, string>>): Promise<X509Certificate[]> => {
+    const service = await startProcess(dataDir, { settings })
+    const { body } = await new Api(askOver(service.url)).get('/v1/authorities')
+    await service.end('SIGTERM')
+    return body.items.map((item: Json) => new X509Certificate(Buffer.from(item.certificate, 'base64')))
+  }
+  const bits = ({ publicKey }: X509Certificate): number | undefined => publicKey.asymmetricKeyDetails?.modulusLength
+
+  test('an RSA key of 3,072 bits is refused for a new CA under sbr-strict, and kept where it exists', async () => {
+    const ended = await certbook({ DATA_DIR: dataDir, CA_KEY: 'rsa3072' }, 'serve')
+    expect(ended).toMatchObject({ code: 2, output: expect.stringContaining('CA_KEY: set it to rsa4096') })
+    const made = await inside({ CA_KEY: 'rsa3072', CA_PROFILE: 'private', CA_POLICY_OID: '1.3.6.1.4.1.32473.1' })
+    expect(made.map(bits)).toEqual([3_072, 3_072])
+    const kept = await inside({ CA_KEY: 'rsa3072' })
+    expect(kept.map(({ fingerprint256 }) => fingerprint256)).toEqual(made.map(({ fingerprint256 }) => fingerprint256))
+  })
+
+  test('a new one with RSA has 4,096 bits, and names the country and the organisation of who runs it', async () => {
+    const found = await inside({ CA_KEY: 'rsa4096', CA_COUNTRY: 'DE', CONTROLLER: 'Example GmbH, Musterweg 1, Berlin' })
+    expect(found.map(bits)).toEqual([4_096, 4_096])
+    for (const { subject } of found) expect(subject).toMatch(/^C=DE\nO=Example GmbH\nCN=certbook /)
+    // 2.5.29.32.0, and no policy of mailboxes (S/MIME BR 7.1.6.1).
+    const policies = found.map(({ raw }) => [raw.includes('0604551d2000', 'hex'), raw.includes('67810c0105', 'hex')])
+    expect(policies).toEqual([
+      [false, false],
+      [true, false],
+    ])
+  })
 })

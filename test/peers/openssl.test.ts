@@ -22,7 +22,7 @@ const kinds = [
   { kind: 'P-256', use: 'sign', purposes: ['smimesign'], usage: 'Digital Signature' },
 ] as const
 
-describe.each(['p256', 'p384', 'rsa3072'])('certificates of an embedded CA with a %s key', (caKey) => {
+describe.each(['p256', 'p384', 'rsa4096'])('certificates of an embedded CA with a %s key', (caKey) => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>
   let service: ServiceProcess
   let mails: Awaited<ReturnType<typeof watchOutbox>>

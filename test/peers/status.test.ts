@@ -166,7 +166,7 @@ describe.each(caKeys)('the revocation list of a CA with a %s key', (caKey) => {
 })
 
 test('gpgsm fetches the list of a CA with an RSA key itself, and refuses to encrypt to every revoked certificate', async () => {
-  const { folder } = subscribersOf('rsa3072')
+  const { folder } = subscribersOf('rsa4096')
   await writeFile(join(folder, 'in.txt'), 'for nobody\n')
   const gnupg = await startGnuPg(folder)
   try {

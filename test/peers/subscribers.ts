@@ -31,7 +31,7 @@ export interface Subscribers {
 }
 
 /** CA keys under which every kind is tried. */
-export const caKeys = ['p256', 'rsa3072'] as const
+export const caKeys = ['p256', 'rsa4096'] as const
 
 export const policyOid = '1.3.6.1.4.1.32473.1.1'
 

@@ -25,7 +25,6 @@ export async function makeIssuingCa(kind: CaKeyKind): Promise<SigningCa> {
     issuerKeyKind: kind,
     spki: new Uint8Array(await crypto.subtle.exportKey('spki', keys.publicKey)),
     name: { country: 'DE', organization: 'Example', commonName: 'Issuing' },
-    profile: { kind: 'sbr-strict' },
     serialNumber: randomSerialNumber(crypto),
     ...term,
     urls: { crl: 'http://pki.example.com/ca/root.crl', caIssuers: 'http://pki.example.com/ca/root.cer' },

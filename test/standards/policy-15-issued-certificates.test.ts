@@ -10,6 +10,7 @@ import {
   type IssuedFault,
 } from '../../src/pki/verify-issued.ts'
 import { parseCertificate } from '../../src/pki/certificate.ts'
+import { makeTestCa } from '../support/test-ca.ts'
 import { certificateFixture, fixture, withEndlessTime } from './fixtures.ts'
 import { refusedCertificates } from './rules.ts'
 
@@ -56,6 +57,7 @@ describe('Policy rule 15: what may be kept', () => {
     ['cert-p256-encrypt.pem', 'encrypt'],
     ['cert-empty-subject.pem', 'dual'],
     ['cert-email-address-in-subject.pem', 'dual'],
+    ['cert-client-auth-beside-mail.pem', 'dual'],
   ] as const)('%s', async (name, use) => {
     const verdict = await verifyIssuedCertificate(crypto, asked(name, { use }))
     expect(verdict).toMatchObject({
@@ -107,6 +109,37 @@ describe('Policy rule 15: what may be kept', () => {
       at: new Date(facts.notBefore.getTime() + 10 * minute),
     }
     expect(await verifyIssuedCertificate(crypto, asked('cert-p256-dual.pem', changes))).toMatchObject({ ok: true })
+  })
+})
+
+describe('Policy rule 15, S/MIME BR 1.0.16: purposes beside emailProtection', () => {
+  const mail = '1.3.6.1.5.5.7.3.4'
+  const client = '1.3.6.1.5.5.7.3.2'
+  const documents = '1.3.6.1.5.5.7.3.36'
+  const [before, from] = [new Date('2027-06-30T23:59:59.999Z'), new Date('2027-07-01T00:00:00Z')]
+  const profiled = { ok: true }
+  const unprofiled = { ok: false, reason: 'eku_unprofiled' }
+
+  it.each([
+    ['mail', [mail], profiled, profiled],
+    ['mail and clients', [mail, client], profiled, profiled],
+    ['clients and mail', [client, mail], profiled, profiled],
+    ['clients alone', [client], unprofiled, unprofiled],
+    ['mail and documents', [mail, documents], profiled, unprofiled],
+    ['mail, clients and documents', [mail, client, documents], profiled, unprofiled],
+    ['documents alone', [documents], unprofiled, unprofiled],
+    ['mail and any', [mail, '2.5.29.37.0'], unprofiled, unprofiled],
+    ['mail and servers', [mail, '1.3.6.1.5.5.7.3.1'], unprofiled, unprofiled],
+    ['mail and code', [mail, '1.3.6.1.5.5.7.3.3'], unprofiled, unprofiled],
+    ['mail and time stamps', [mail, '1.3.6.1.5.5.7.3.8'], unprofiled, unprofiled],
+    ['mail and OCSP', [mail, '1.3.6.1.5.5.7.3.9'], unprofiled, unprofiled],
+  ] as const)('%s: until 30 June 2027, and after it', async (_, purposes, until, after) => {
+    const ca = await makeTestCa('Purposes', () => before.getTime())
+    const term = { notBefore: new Date(before.getTime() - minute), notAfter: new Date(from.getTime() + 60 * minute) }
+    const certificate = await ca.issue({ spki, names: 'alice@example.com', purposes, ...term })
+    const question = { ...asked('cert-p256-dual.pem', term), certificate, chain: ca.chain, anchors: [ca.root] }
+    expect(await verifyIssuedCertificate(crypto, { ...question, at: before })).toMatchObject(until)
+    expect(await verifyIssuedCertificate(crypto, { ...question, at: from })).toMatchObject(after)
   })
 })
 

@@ -65,7 +65,6 @@ async function makeAuthority(kind: CaKeyKind): Promise<Authority> {
     issuerKeyKind: kind,
     spki: new Uint8Array(await crypto.subtle.exportKey('spki', issuingKeys.publicKey)),
     name: { commonName: 'Issuing' },
-    profile,
     serialNumber: randomSerialNumber(crypto),
     notBefore,
     notAfter: until(3650),
@@ -193,6 +192,7 @@ describe('RFC 5280 4.2: extensions of the CAs', () => {
       new Set(['digitalSignature', 'keyCertSign', 'cRLSign']),
     )
     expect(readExtendedKeyUsage(extensionOf(authority.issuing, oid.extKeyUsage).value)).toEqual([oid.emailProtection])
+    expect(toHex(extensionOf(authority.issuing, oid.certificatePolicies).value)).toBe('300830060604551d2000')
     expect(new X509Certificate(authority.issuing).infoAccess).toBe(
       'CA Issuers - URI:http://pki.example.com/ca/root.cer',
     )
@@ -293,7 +293,7 @@ describe('RFC 5280 4.2: extensions of a subscriber', () => {
 })
 
 describe('RFC 5280 6.1 and policy rule 15: the embedded CA passes the checks made of every CA', () => {
-  it.each<CaKeyKind>(['p256', 'p384', 'rsa3072'])(
+  it.each<CaKeyKind>(['p256', 'p384', 'rsa3072', 'rsa4096'])(
     'CA key %s',
     async (kind) => {
       const by = await makeAuthority(kind)

@@ -302,7 +302,6 @@ export const refusedCertificates: readonly (readonly [certificate: string, reaso
   ['cert-subject-with-a-name.pem', 'subject_foreign'],
   ['cert-subject-of-another.pem', 'subject_foreign'],
   ['cert-no-extended-key-usage.pem', 'eku_unprofiled'],
-  ['cert-client-auth-beside-mail.pem', 'eku_unprofiled'],
   ['cert-no-key-usage.pem', 'key_usage_unfit'],
   ['cert-key-usage-of-a-ca.pem', 'key_usage_unfit'],
   ['cert-p256-sign.pem', 'key_usage_unfit'],

@@ -43,6 +43,8 @@ export interface AuthorityDeps {
   readonly events: Events
   readonly recordAudit: RecordAudit
   readonly caKey: CaKeyKind
+  /** Who runs the CA. */
+  readonly caName: { readonly organization: string; readonly country: string }
   readonly profile: CertificateProfile
   readonly pkiUrl: string
 }
@@ -83,8 +85,12 @@ async function authorityCommand(
   })
 }
 
+const keyRefused =
+  'CA_KEY: set it to rsa4096, p256 or p384: under sbr-strict an RSA key of a new CA has 4096 bits (S/MIME BR 6.1.5)'
+
 /** Makes root and issuing CA in one batch. If another process was faster, its CAs stay. */
 async function createAuthorities(deps: AuthorityDeps): Promise<void> {
+  if (deps.profile.kind === 'sbr-strict' && deps.caKey === 'rsa3072') throw new Error(keyRefused)
   const now = new Date(deps.clock())
   const rootId = randomId(deps.random)
   const issuingId = randomId(deps.random)
@@ -93,7 +99,7 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
   const rootCertificate = await createRootCertificate(deps.crypto, {
     keys: rootKeys,
     keyKind: deps.caKey,
-    name: { commonName: `certbook root ${rootId.slice(0, 6)}` },
+    name: { ...deps.caName, commonName: `certbook root ${rootId.slice(0, 6)}` },
     serialNumber: randomSerialNumber(deps.crypto),
     notBefore: now,
     notAfter: new Date(now.getTime() + rootTerm),
@@ -103,8 +109,7 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
     issuerPrivateKey: rootKeys.privateKey,
     issuerKeyKind: deps.caKey,
     spki: new Uint8Array(await deps.crypto.subtle.exportKey('spki', issuingKeys.publicKey)),
-    name: { commonName: `certbook issuing CA ${issuingId.slice(0, 6)}` },
-    profile: deps.profile,
+    name: { ...deps.caName, commonName: `certbook issuing CA ${issuingId.slice(0, 6)}` },
     serialNumber: randomSerialNumber(deps.crypto),
     notBefore: now,
     notAfter: new Date(now.getTime() + issuingTerm),
@@ -161,7 +166,7 @@ const namedPkiUrl = (issuing: AuthorityRow): string => {
 
 /**
  * Opens the embedded CA, and makes it if there is none. The root's key stays sealed. The issuing key is held so that
- * it cannot be exported.
+ * it cannot be exported. Throws if the profile allows no new CA with the key that is set.
  */
 export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities> {
   if ((await readAuthorities(deps.database)).length === 0) await createAuthorities(deps)

@@ -10,9 +10,10 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
+import type { CaKeyKind } from '../../pki/ca-key.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 
-const keyKind = oneOf('p256', 'p384', 'rsa3072')
+const keyKind = oneOf('p256', 'p384', 'rsa3072', 'rsa4096')
 
 export const readAuthorities = (database: Database) =>
   database.all(
@@ -30,7 +31,7 @@ export const insertAuthority = (row: {
   role: 'root' | 'issuing'
   slot: string
   issuer: string
-  keyKind: 'p256' | 'p384' | 'rsa3072'
+  keyKind: CaKeyKind
   certificate: Uint8Array
   privateKeySealed: Uint8Array
   createdAt: number

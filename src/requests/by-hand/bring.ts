@@ -89,7 +89,7 @@ const sentences: Readonly<Record<IssuedFault | 'serial_number_reused', string>> 
   second_mailbox: "The certificate names other mailboxes beside the request's.",
   foreign_san_type: 'Its subjectAltName holds names that are no mailboxes.',
   subject_foreign: 'Its subject says more than the mailbox.',
-  eku_unprofiled: 'Its extended key usage is not emailProtection alone.',
+  eku_unprofiled: 'Its extended key usage is not emailProtection, with at most clientAuth beside it.',
   key_usage_unfit: 'Its key usage does not fit what the request is for.',
   is_ca: "It is a CA's own certificate, not one that it issued to the mailbox.",
   unknown_critical_extension: 'It has a critical extension that is not known here.',

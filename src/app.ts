@@ -42,24 +42,34 @@ interface AppParts {
   /** Of one network through a declared proxy. Null: whoever runs the service limits them. */
   readonly requestsAtOnce: number | null
   /** Told of a private key in a body; resolves to what became of it, in a word for the log. */
-  readonly onPrivateKey: (finding: PrivateKeyFinding) => Promise<string>
+  readonly onPrivateKey: (finding: PrivateKeyFinding, network: string) => Promise<string>
   readonly databases: readonly { readonly role: DatabaseRole; readonly database: Database }[]
   readonly warnings: () => Promise<readonly string[]>
   /** Whether a caller is shown the warnings of `/readyz` in words. */
   readonly mayReadWarnings: (context: Context) => boolean
 }
 
-/** Blocks a disclosed key. If that fails, the body is still refused. */
+const keyNotRead = (): DomainError =>
+  new DomainError(
+    'overloaded',
+    'The body holds a private key, and too many are being read to block it. Send it again.',
+    {
+      retryAfterSeconds: 5,
+    },
+  )
+
+/** Blocks a disclosed key, and throws `overloaded` if it must be sent again for that. If that fails, the body is still refused. */
 const onPrivateKey =
   (parts: AppParts) =>
   async (context: Context<Env>, finding: PrivateKeyFinding): Promise<void> => {
     let became = 'failed'
     try {
-      became = await parts.onPrivateKey(finding)
+      became = await parts.onPrivateKey(finding, context.get('client').network)
     } catch (error) {
       parts.events.requestFailed({ method: context.req.method, route: routeOf(context), error })
     }
     parts.events.privateKeyRefused({ form: finding.form, became })
+    if (became === 'busy') throw keyNotRead()
   }
 
 /** What the router refuses by itself, as one of the closed set of codes. */

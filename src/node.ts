@@ -17,6 +17,7 @@ import { AddressRanges, connectionOf } from './adapters/declared-proxies.ts'
 import { defaultLimits, type ListenerBindings, type ListenerLimits } from './adapters/http-listener.ts'
 import { JournalThread } from './adapters/journal-thread.ts'
 import { openKeyRing, sha256, type KeyRing } from './adapters/key-ring.ts'
+import { KeyThreads } from './adapters/key-threads.ts'
 import { lineWriter } from './adapters/line-writer.ts'
 import { Listeners } from './adapters/listeners.ts'
 import { MailFolder } from './adapters/mail-folder.ts'
@@ -137,6 +138,8 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     const folder = new MailFolder(directory.outbox)
     const { mailer, close: closeMailer } = chooseMailer(config, folder)
     closing.unshift(closeMailer)
+    const keyProver = new KeyThreads()
+    closing.unshift(() => keyProver.close())
     const service = await createService(
       {
         main,
@@ -149,6 +152,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         outgoing: options.outgoing ?? createOutgoingHttps(readDestinations(config.egressAllow)),
         crypto,
         brainpool: brainpoolCrypto,
+        keyProver,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
         clock,
         background: options.leaveOutgoing === true ? leavingOutgoing(background) : background,

@@ -20,6 +20,7 @@ import type { Command, Database } from './ports/database.ts'
 import type { CheckIns } from './ports/check-ins.ts'
 import type { Journal } from './ports/journal.ts'
 import type { LookupLog } from './ports/lookup-log.ts'
+import type { KeyProver } from './ports/key-prover.ts'
 import type { Keys, Sha256 } from './ports/keys.ts'
 import type { Mailer } from './ports/mailer.ts'
 import type { OutgoingHttps } from './ports/outgoing-https.ts'
@@ -46,6 +47,7 @@ export interface Adapters {
   readonly crypto: Crypto
   /** Computes on brainpool curves, which Web Crypto does not have. Null if the runtime cannot. */
   readonly brainpool: Crypto | null
+  readonly keyProver: KeyProver
   readonly random: Random
   readonly clock: Clock
   readonly background: Background

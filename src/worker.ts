@@ -1,3 +1,4 @@
+import { proverHere } from './pki/private-keys/prove.ts'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Context } from 'hono'
 import { D1, type D1Binding } from './adapters/d1.ts'
@@ -126,6 +127,7 @@ async function open(environment: Environment): Promise<{ service: Service; event
       outgoing: createOutgoingFetch(readDestinations(config.egressAllow)),
       crypto,
       brainpool: null,
+      keyProver: proverHere({ crypto, brainpool: null }),
       random,
       clock,
       background: new WorkerBackground(events),

@@ -4,6 +4,7 @@ import type { Connections } from '../cas/contract.ts'
 import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Command, Database } from '../ports/database.ts'
+import type { KeyProver } from '../ports/key-prover.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { OutgoingHttps } from '../ports/outgoing-https.ts'
 import type { Background, Clock, Random } from '../ports/runtime.ts'
@@ -16,6 +17,7 @@ export interface CertificateDeps {
   readonly crypto: Crypto
   /** Computes on brainpool curves, which Web Crypto lacks. Null where the runtime cannot. */
   readonly brainpool: Crypto | null
+  readonly keyProver: KeyProver
   readonly sha256: Sha256
   /** The origin of PUBLIC_URL. */
   readonly origin: string

@@ -1,6 +1,5 @@
 import type { AdminRoute } from '../api/admin-route.ts'
 import type { Room } from '../api/room.ts'
-import type { PrivateKeyFinding } from '../pki/private-keys/detect.ts'
 import { singleGauge } from '../ports/meter.ts'
 import { adoptRevocationList, type AdoptedList } from './adopt-list.ts'
 import { drawConsequences } from './consequences.ts'
@@ -11,7 +10,7 @@ import { followForeignLists } from './foreign-lists/run.ts'
 import { foreignListGauges, foreignListWarnings } from './foreign-lists/watch.ts'
 import { createForwarding } from './forwarding/deliver.ts'
 import { forwardingGauges, forwardingWarnings } from './forwarding/watch.ts'
-import { createDisclosedKeys, keyCompromiseRoutes, type Disclosure } from './keys/compromise.ts'
+import { createDisclosedKeys, keyCompromiseRoutes, type BlockDisclosedKey } from './keys/compromise.ts'
 import { deleteChallengesExpiredBefore } from './keys/store.ts'
 import { personalData } from './personal-data.ts'
 import { certificatesToRenew, remindHolders, type DueRenewals } from './renewal/remind.ts'
@@ -28,7 +27,7 @@ export interface CertificateRoom extends Room {
   /** See `certificatesToRenew`. */
   certificatesToRenew(device: string): Promise<DueRenewals>
   /** Blocks the key that a request's body disclosed, and revokes its certificates. See `createDisclosedKeys`. */
-  readonly blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>
+  readonly blockDisclosedKey: BlockDisclosedKey
   /** Tells the other CAs soon of what was revoked. */
   readonly tellCasSoon: () => void
 }

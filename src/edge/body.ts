@@ -5,7 +5,7 @@ import { DomainError } from '../errors.ts'
 import { findPrivateKey, type PrivateKeyFinding } from '../pki/private-keys/detect.ts'
 
 interface BodyGuard {
-  /** Told of a private key in a body, before the refusal. Must not reject. */
+  /** Told of a private key in a body, before the refusal. May reject with another one. */
   readonly onPrivateKey: (context: Context<Env>, finding: PrivateKeyFinding) => Promise<void>
 }
 

@@ -3,7 +3,7 @@
  * import each other. The linter's configuration and the tests of this folder are made from this list.
  */
 export const order: readonly (readonly string[])[] = [
-  ['node', 'journal-thread', 'worker', 'cli', 'commands', 'docs'],
+  ['node', 'journal-thread', 'key-thread', 'worker', 'cli', 'commands', 'docs'],
   ['service'],
   ['app'],
   ['edge'],

@@ -1,3 +1,4 @@
+import { proverHere } from '../../src/pki/private-keys/prove.ts'
 import { expect, test } from 'vitest'
 import { getPlatformProxy } from 'wrangler'
 import { D1, type D1Binding } from '../../src/adapters/d1.ts'
@@ -47,6 +48,7 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
         outgoing: fetchHere(),
         crypto,
         brainpool: null,
+        keyProver: proverHere({ crypto, brainpool: null }),
         random,
         clock: Date.now,
         background: { run: () => undefined },

@@ -19,7 +19,7 @@ const provable = (key: string | null): boolean => key !== null && key !== 'brain
 async function recovered(body: Uint8Array): Promise<string | null> {
   const finding = findPrivateKey(body)
   if (finding === null) throw new Error('no private key was found')
-  const spki = await recoverPublicKey(crypto, finding)
+  const spki = await recoverPublicKey(crypto, finding.candidates)
   return spki === null ? null : toHex(spki)
 }
 
@@ -206,7 +206,7 @@ describe('the work is bounded', () => {
         for (const bytes of [body, bytesOf(toBase64(body)), bytesOf(toHex(body))]) {
           const { finding, steps } = searchForPrivateKey(bytes)
           expect(steps).toBeLessThanOrEqual(stepsForEachByte * (bytes.length + 100))
-          if (finding !== null) await recoverPublicKey(crypto, finding)
+          if (finding !== null) await recoverPublicKey(crypto, finding.candidates)
         }
       }),
       { numRuns: runs(300) },
@@ -226,7 +226,7 @@ describe('the work is bounded', () => {
         if (body.length > 0) body[place % body.length] = octet
         const { finding, steps } = searchForPrivateKey(body)
         expect(steps).toBeLessThanOrEqual(stepsForEachByte * (body.length + 100))
-        if (finding !== null) await recoverPublicKey(crypto, finding)
+        if (finding !== null) await recoverPublicKey(crypto, finding.candidates)
       }),
       { numRuns: runs(500) },
     )

@@ -14,6 +14,8 @@ import { ProcessBackground } from '../../src/adapters/background.ts'
 import { openSqliteFile, Sqlite } from '../../src/adapters/sqlite.ts'
 import type { Config } from '../../src/config.ts'
 import { createEvents } from '../../src/events.ts'
+import { proverHere } from '../../src/pki/private-keys/prove.ts'
+import type { KeyProver } from '../../src/ports/key-prover.ts'
 import type { Connection } from '../../src/ports/connection.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Journal } from '../../src/ports/journal.ts'
@@ -228,6 +230,13 @@ export interface WatchedParts {
   readonly sha256: Sha256
 }
 
+/** The time of a test stands still, so no network ever spends its share of a minute. */
+const inTime = proverHere({ crypto, brainpool: brainpoolCrypto })
+const untimedProver: KeyProver = {
+  ...inTime,
+  prove: async (keys) => ({ ...(await inTime.prove(keys)), milliseconds: 0 }),
+}
+
 export async function openRoomHarness(
   engine: Engine,
   options: {
@@ -235,6 +244,7 @@ export async function openRoomHarness(
     mailer?: Mailer
     outgoing?: OutgoingHttps
     connection?: Partial<Connection>
+    keyProver?: KeyProver
     /** How long who asks for a certificate is kept waiting for a slow CA. */
     patienceMilliseconds?: number
     /** Puts something around what the service works with, to watch it. */
@@ -266,6 +276,7 @@ export async function openRoomHarness(
       outgoing: options.outgoing ?? createOutgoingHttps(readDestinations(config.egressAllow)),
       crypto,
       brainpool: brainpoolCrypto,
+      keyProver: options.keyProver ?? untimedProver,
       random,
       clock: () => clock.now,
       background,

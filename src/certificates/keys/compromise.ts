@@ -5,46 +5,56 @@ import { DomainError } from '../../errors.ts'
 import { sha256Hex } from '../../pki/encoding.ts'
 import { checkPublicKey } from '../../pki/key-policy.ts'
 import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
-import { recoverPublicKey } from '../../pki/private-keys/recover.ts'
+import { claimedPublicKey } from '../../pki/private-keys/claimed.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { revokeKey } from '../revoke.ts'
 import { challengeKey, takeProof } from './challenge.ts'
 import { readProof, readPublicKey } from './read.ts'
+import { readCertificatesWithKey } from '../store.ts'
+import { ReadingPlaces } from './reading-places.ts'
 
 const anyone = { actorKind: 'anyone', actor: null } as const
 
 /** What became of a disclosed key. `busy`: too many are being read, and this one was not. */
-export type Disclosure = 'blocked' | 'unreadable' | 'busy'
+type Disclosure = 'blocked' | 'unreadable' | 'busy'
 
-/** Reading a key costs up to a hundredth of a second, and anyone may send one. */
-const keysReadAtOnce = 2
-/** A reading that took this long was cancelled with its request, as happens on Workers. */
-const keyReadMilliseconds = 10_000
+/** `network`: of whoever sent the key, for a fair share. */
+export type BlockDisclosedKey = (finding: PrivateKeyFinding, network: string) => Promise<Disclosure>
 
 /**
  * Blocks keys that were disclosed and revokes every certificate on them. The public key is computed from the private
  * value alone and proved, so nobody can have a stranger's certificate revoked by naming it beside a key of one's own.
+ * A public part only decides who waits: keys that say they are known here have places that others cannot take.
  */
-export function createDisclosedKeys(deps: CertificateDeps): (finding: PrivateKeyFinding) => Promise<Disclosure> {
-  const beingRead = new Set<{ readonly begun: number }>()
+export function createDisclosedKeys(deps: CertificateDeps): BlockDisclosedKey {
+  const places = new ReadingPlaces(deps.keyProver, deps.clock)
 
-  const block = async (finding: PrivateKeyFinding): Promise<Disclosure> => {
-    const spki = await recoverPublicKey(deps.crypto, finding, deps.brainpool)
+  const block = async (spki: Uint8Array | null): Promise<Disclosure> => {
     if (spki === null) return 'unreadable'
     await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
     return 'blocked'
   }
 
-  return async (finding) => {
-    const begun = deps.clock()
-    for (const other of beingRead) if (other.begun < begun - keyReadMilliseconds) beingRead.delete(other)
-    if (beingRead.size >= keysReadAtOnce) return 'busy'
-    const reading = { begun }
-    beingRead.add(reading)
+  const saysItIsKnown = async ({ candidates }: PrivateKeyFinding): Promise<boolean> => {
+    for (const candidate of candidates) {
+      const spki = claimedPublicKey(candidate)
+      if (spki === null) continue
+      const known = await readCertificatesWithKey(deps.database, await sha256Hex(deps.crypto, spki))
+      if (known.length > 0) return true
+    }
+    return false
+  }
+
+  return async (finding, network) => {
+    const place = places.take(network) ?? ((await saysItIsKnown(finding)) ? places.takeReserved(network) : null)
+    if (place === null) return 'busy'
+    let spent = 0
     try {
-      return await block(finding)
+      const { spki, milliseconds } = await deps.keyProver.prove(finding.candidates)
+      spent = milliseconds
+      return await block(spki)
     } finally {
-      beingRead.delete(reading)
+      places.giveBack(place, spent)
     }
   }
 }
@@ -92,17 +102,14 @@ const overloaded = (): DomainError =>
   })
 
 /** Reports of compromised keys, by anyone. */
-export function keyCompromiseRoutes(
-  deps: CertificateDeps,
-  blockDisclosedKey: (finding: PrivateKeyFinding) => Promise<Disclosure>,
-) {
+export function keyCompromiseRoutes(deps: CertificateDeps, blockDisclosedKey: BlockDisclosedKey) {
   const routes = createRoutes()
 
   routes.openapi(reportRoute, async (context) => {
     const report = context.req.valid('json')
     if ('privateKey' in report) {
       const finding = findPrivateKey(encoder.encode(report.privateKey))
-      const became = finding === null ? 'unreadable' : await blockDisclosedKey(finding)
+      const became = finding === null ? 'unreadable' : await blockDisclosedKey(finding, context.get('client').network)
       if (became === 'busy') throw overloaded()
       if (became === 'unreadable') throw unreadable()
       return context.json({ state: 'blocked' as const }, 200)

@@ -1,14 +1,14 @@
 import { ellipticCurve } from '../elliptic-curves.ts'
 import { ecPublicKey } from './curves.ts'
 import { curve25519PublicKey } from './curve25519.ts'
-import type { PrivateKeyFinding } from './detect.ts'
 import { bitLength } from '../integers.ts'
+import type { Candidate } from './form.ts'
 import { readPrivateValues } from './read.ts'
 import { rsaPublicKey } from './rsa.ts'
 import type { PrivateValues } from './values.ts'
 
 /**
- * The SubjectPublicKeyInfo (DER) of the first readable private key of a finding. Null if none can be read.
+ * The SubjectPublicKeyInfo (DER) of the first readable private key among candidates. Null if none can be read.
  *
  * It is computed from the private value alone, and proved by a signature, or for X25519 by an agreement. Public parts
  * beside the private value are ignored: otherwise somebody could put a stranger's public key into a file and have that
@@ -17,11 +17,11 @@ import type { PrivateValues } from './values.ts'
  */
 export async function recoverPublicKey(
   crypto: Crypto,
-  finding: PrivateKeyFinding,
+  candidates: readonly Candidate[],
   brainpool: Crypto | null = null,
 ): Promise<Uint8Array | null> {
   let costly = 0
-  for (const candidate of finding.candidates) {
+  for (const candidate of candidates) {
     const values = readPrivateValues(candidate)
     // Of many costly keys in a body only one is read, so that nobody can cause seconds of work.
     if (values !== null && isCostly(values) && costly++ > 0) continue

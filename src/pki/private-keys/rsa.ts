@@ -57,7 +57,8 @@ export async function rsaPublicKey(crypto: Crypto, values: Rsa | RsaWithoutPrime
     : null
 }
 
-function rsaSpki(n: bigint, e: bigint): Uint8Array<ArrayBuffer> {
+/** The SubjectPublicKeyInfo of an RSA key (RFC 8017 appendix A.1.1). */
+export function rsaSpki(n: bigint, e: bigint): Uint8Array<ArrayBuffer> {
   const key = encodeElement(tag.sequence, unsigned(n), unsigned(e))
   return encodeElement(
     tag.sequence,

@@ -90,7 +90,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   mailbox_proof_required: kind(
     403,
     'Mailbox proof required',
-    'this needs a mailbox proved within the last 15 minutes: POST /v1/me/mailboxes/{id}/proof',
+    'this device must have proved a mailbox for this within the last 15 minutes: POST /v1/me/mailboxes/{id}/proof',
   ),
   mailbox_is_last: kind(409, 'Last mailbox', 'a subscriber cannot remove their last mailbox'),
   mailbox_moved: kind(

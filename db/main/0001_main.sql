@@ -210,7 +210,11 @@ CREATE TABLE mailbox_challenges (
   state TEXT NOT NULL CHECK (state IN ('pending', 'used', 'ended')),
   wrong_tries INTEGER NOT NULL CHECK (wrong_tries BETWEEN 0 AND 5),
   created_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL
+  expires_at INTEGER NOT NULL,
+  -- What the device wants to do with the proof, and until when it may do that: set by its answer, taken back by the act.
+  act TEXT CHECK (act IN ('mailbox_add', 'mailbox_end', 'device_approve', 'device_end')),
+  act_until INTEGER,
+  CONSTRAINT mailbox_challenges_until_of_act CHECK (act_until IS NULL OR act IS NOT NULL)
 ) STRICT;
 CREATE INDEX mailbox_challenges_by_mailbox ON mailbox_challenges (mailbox, created_at);
 CREATE INDEX mailbox_challenges_by_subscriber ON mailbox_challenges (subscriber);

@@ -587,6 +587,7 @@ class MailboxRequest(
 
 class MailboxChallengeAnswer(
     val id: String,
+    val challenge: String,
     /** Known values: pending. */
     val state: String,
     val expiresAt: String
@@ -596,6 +597,7 @@ class MailboxChallengeAnswer(
             val fields = Fields(value)
             return MailboxChallengeAnswer(
                 id = fields.text("id"),
+                challenge = fields.text("challenge"),
                 state = fields.text("state"),
                 expiresAt = fields.text("expiresAt")
             )
@@ -604,12 +606,24 @@ class MailboxChallengeAnswer(
 }
 
 class MailboxProofRequest(
-    val token: String? = null
+    val token: String? = null,
+    val act: GuardedAct? = null
 ) {
     internal fun toJson(): Map<String, Any?> {
         val fields = LinkedHashMap<String, Any?>()
         token?.let { fields["token"] = it }
+        act?.let { fields["act"] = it.value }
         return fields
+    }
+}
+
+/** Known values: mailbox_add, mailbox_end, device_approve, device_end. Later versions of the service may know more. */
+data class GuardedAct(val value: String) {
+    companion object {
+        val MAILBOX_ADD = GuardedAct("mailbox_add")
+        val MAILBOX_END = GuardedAct("mailbox_end")
+        val DEVICE_APPROVE = GuardedAct("device_approve")
+        val DEVICE_END = GuardedAct("device_end")
     }
 }
 
@@ -621,6 +635,7 @@ class ProveMailboxAnswer(
     val state: String,
     val verifiedAt: String? = null,
     val createdAt: String? = null,
+    val challenge: String? = null,
     val expiresAt: String? = null
 ) {
     internal companion object {
@@ -633,6 +648,7 @@ class ProveMailboxAnswer(
                 state = fields.text("state"),
                 verifiedAt = fields.textOrNull("verifiedAt"),
                 createdAt = fields.textOrNull("createdAt"),
+                challenge = fields.textOrNull("challenge"),
                 expiresAt = fields.textOrNull("expiresAt")
             )
         }
@@ -820,6 +836,7 @@ class CertificateRequestAnswer(
     val explanation: String?,
     val forwarded: CertificateRequestAnswerForwarded?,
     val waitingFor: CertificateRequestAnswerWaitingFor?,
+    val mailboxChallenge: MailboxChallengeAnswer?,
     val certificate: OwnCertificate?
 ) {
     internal companion object {
@@ -834,6 +851,7 @@ class CertificateRequestAnswer(
                 explanation = fields.textOrNull("explanation"),
                 forwarded = fields.any("forwarded")?.let { CertificateRequestAnswerForwarded.fromJson(it) },
                 waitingFor = fields.any("waitingFor")?.let { CertificateRequestAnswerWaitingFor.fromJson(it) },
+                mailboxChallenge = fields.any("mailboxChallenge")?.let { MailboxChallengeAnswer.fromJson(it) },
                 certificate = fields.any("certificate")?.let { OwnCertificate.fromJson(it) }
             )
         }

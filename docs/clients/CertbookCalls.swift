@@ -227,6 +227,7 @@ public struct MailboxRequest: Encodable {
 
 public struct MailboxChallengeAnswer: Decodable {
   public let id: String
+  public let challenge: String
   /// Known values: pending.
   public let state: String
   public let expiresAt: String
@@ -234,10 +235,22 @@ public struct MailboxChallengeAnswer: Decodable {
 
 public struct MailboxProofRequest: Encodable {
   public let token: String?
+  public let act: GuardedAct?
 
-  public init(token: String? = nil) {
+  public init(token: String? = nil, act: GuardedAct? = nil) {
     self.token = token
+    self.act = act
   }
+}
+
+/// Known values: mailbox_add, mailbox_end, device_approve, device_end. Later versions of the service may know more.
+public struct GuardedAct: RawRepresentable, Codable, Hashable {
+  public let rawValue: String
+  public init(rawValue: String) { self.rawValue = rawValue }
+  public static let mailbox_add = GuardedAct(rawValue: "mailbox_add")
+  public static let mailbox_end = GuardedAct(rawValue: "mailbox_end")
+  public static let device_approve = GuardedAct(rawValue: "device_approve")
+  public static let device_end = GuardedAct(rawValue: "device_end")
 }
 
 public struct ProveMailboxAnswer: Decodable {
@@ -248,6 +261,7 @@ public struct ProveMailboxAnswer: Decodable {
   public let state: String
   public let verifiedAt: String?
   public let createdAt: String?
+  public let challenge: String?
   public let expiresAt: String?
 }
 
@@ -354,6 +368,7 @@ public struct CertificateRequestAnswer: Decodable {
   public let explanation: String?
   public let forwarded: CertificateRequestAnswerForwarded?
   public let waitingFor: CertificateRequestAnswerWaitingFor?
+  public let mailboxChallenge: MailboxChallengeAnswer?
   public let certificate: OwnCertificate?
 }
 

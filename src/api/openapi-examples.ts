@@ -13,6 +13,7 @@ const later = '2027-12-23T11:59:59.000Z'
 const tomorrow = '2026-11-22T12:00:00.000Z'
 const sha256 = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'
 const id = 'Yk1rT0c2V3lQb0h1Zk5sZA'
+const challenge = 'aW50TjZ5ckxuYkFDZ2t4UA'
 const consentVersion = '2026-11'
 
 const directoryCertificate = {
@@ -38,6 +39,7 @@ const issued = {
   explanation: null,
   forwarded: null,
   waitingFor: null,
+  mailboxChallenge: null,
   certificate: ownCertificate,
 }
 const underWay = {
@@ -129,7 +131,7 @@ export const examples: Readonly<Record<string, Example>> = {
   changeSubscriber: { request: { language: 'de' }, answer: subscriber },
   addMailbox: {
     request: { email: 'alice.b@example.com', accountType: 'exchange' },
-    answer: { id, state: 'pending', expiresAt: tomorrow },
+    answer: { id, challenge, state: 'pending', expiresAt: tomorrow },
   },
   proveMailbox: { request: { token: 'the value of Certbook-Token' }, answer: mailbox, answerStatus: '200' },
   getLinkFacts: {

@@ -130,17 +130,31 @@ export const subscriberChange = z
   .meta({ id: 'SubscriberChange' })
 
 export const mailboxRequest = z.strictObject({ email: addressText, accountType }).meta({ id: 'MailboxRequest' })
-/** A challenge was mailed, unless too many were mailed lately. Its `Certbook-Registration` header holds this `id`. */
+/** What a device does only after it has proved a mailbox of its subscriber for this within the last 15 minutes. */
+export const guardedAct = z
+  .enum(['mailbox_add', 'mailbox_end', 'device_approve', 'device_end'])
+  .meta({ id: 'GuardedAct' })
+export type GuardedAct = z.infer<typeof guardedAct>
+
+/**
+ * A challenge was mailed, unless too many were mailed lately. `id` is that of the mailbox. The `Certbook-Registration`
+ * header of the mail holds `challenge`: a device answers only the challenges that it asked for.
+ */
 export const mailboxChallengeAnswer = z
   .object({
     id: z.string(),
+    challenge: z.string(),
     state: z.literal('pending'),
     expiresAt: z.string(),
   })
   .meta({ id: 'MailboxChallengeAnswer' })
-/** Without a token: mails a challenge. With one: answers it. */
+/**
+ * Without a token: mails a challenge. With one: answers it. `act` is what this device wants to do: for 15 minutes after
+ * its answer it may do that once. Without `act` the proof only renews `verifiedAt`.
+ */
 export const mailboxProofRequest = z
-  .strictObject({ token: z.string().min(1).max(200).optional() })
+  .strictObject({ token: z.string().min(1).max(200).optional(), act: guardedAct.optional() })
+  .refine(({ token, act }) => token === undefined || act === undefined, 'Send a token or an act, not both.')
   .meta({ id: 'MailboxProofRequest' })
 
 /** A device of the subscriber, or one that waits for approval: its `id` is then the one to approve. */
@@ -261,6 +275,8 @@ export const certificateRequestAnswer = z
       }),
       z.null(),
     ]),
+    /** The challenge to its mailbox that the asking device has to answer. Null where there is none. */
+    mailboxChallenge: z.union([mailboxChallengeAnswer, z.null()]),
     // Not nullable(): in the OpenAPI document it would make the named shape itself nullable.
     certificate: z.union([ownCertificate, z.null()]),
   })

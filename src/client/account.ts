@@ -64,7 +64,7 @@ export class Account {
 
   /**
    * Approves a device that is `awaiting_approval`. Ask the person first: the new device reads the same mailbox and will
-   * get certificates for it. May be repeated. Rejects with `mailbox_proof_required`.
+   * get certificates for it. May be repeated. Rejects with `mailbox_proof_required` (`device_approve`).
    */
   async approveDevice(device: string, signal?: AbortSignal): Promise<OwnDevice> {
     return await this.#connection.call({
@@ -78,7 +78,7 @@ export class Account {
 
   /**
    * Ends a device with its credential and certificates, or rejects one that is `awaiting_approval`. Rejects with
-   * `mailbox_proof_required`.
+   * `mailbox_proof_required` (`device_end`).
    */
   async endDevice(device: string, signal?: AbortSignal): Promise<void> {
     const path = `/v1/me/devices/${encodeURIComponent(device)}`

@@ -32,6 +32,7 @@ export type {
   CertificateRequestAnswer,
   CertificateUse,
   DeviceFacts,
+  GuardedAct,
   OwnCertificate,
   RegistrationRequest,
 } from '../api/shapes.ts'

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { mailboxChallengeAnswer, ownMailbox, type AccountType } from '../api/shapes.ts'
+import { mailboxChallengeAnswer, ownMailbox, type AccountType, type GuardedAct } from '../api/shapes.ts'
 import { findChallenge, type FoundChallenge, type MailHeaders } from './challenge-mail.ts'
 import type { Connection } from './connection.ts'
 
@@ -18,24 +18,32 @@ export class Mailboxes {
     this.#credential = credential
   }
 
-  /** Asks to add a mailbox; a challenge is mailed to it. Rejects with `mailbox_proof_required`. */
+  /** Asks to add a mailbox; a challenge is mailed to it. Rejects with `mailbox_proof_required` (`mailbox_add`). */
   async add(email: string, accountType: AccountType, signal?: AbortSignal): Promise<PendingMailbox> {
     return await this.#ask('/v1/me/mailboxes', { email, accountType }, signal)
   }
 
   /**
-   * Mails a new challenge to a mailbox. Two cases need one: changing devices or mailboxes needs a proof from the last
-   * 15 minutes, and a mailbox that another subscriber has proved comes back by a new proof.
+   * Mails a new challenge to a mailbox. Two cases need one: changing devices or mailboxes needs a proof that this device
+   * gave for this `act` within the last 15 minutes, and a mailbox that another subscriber has proved comes back by a new
+   * proof. A proof is good for its act once. Without an act it only proves the mailbox.
    */
-  async askForProof(mailbox: string, signal?: AbortSignal): Promise<PendingMailbox> {
-    return await this.#ask(`/v1/me/mailboxes/${encodeURIComponent(mailbox)}/proof`, {}, signal)
+  async askForProof(
+    mailbox: string,
+    { act, signal }: { readonly act?: GuardedAct; readonly signal?: AbortSignal } = {},
+  ): Promise<PendingMailbox> {
+    const body = act === undefined ? {} : { act }
+    return await this.#ask(`/v1/me/mailboxes/${encodeURIComponent(mailbox)}/proof`, body, signal)
   }
 
   /**
-   * Finds the token in the headers of a received mail, if the mail challenges one of these mailboxes; otherwise null.
+   * Finds the token in the headers of a received mail, if the mail is one of these challenges; otherwise null. Give it
+   * only what this device asked for: another device of the subscriber asks for challenges of its own.
    */
   readChallenge(headers: MailHeaders, pendings: readonly PendingMailbox[]): FoundChallenge<PendingMailbox> | null {
-    return findChallenge(headers, pendings, this.#connection.origin)
+    const byChallenge = pendings.map((pending) => ({ id: pending.challenge, pending }))
+    const found = findChallenge(headers, byChallenge, this.#connection.origin)
+    return found === null ? null : { pending: found.pending.pending, token: found.token }
   }
 
   /** Proves a mailbox with the mailed token. May be repeated. Rejects with `token_wrong`, `challenge_ended`. */
@@ -51,7 +59,9 @@ export class Mailboxes {
     })
   }
 
-  /** Removes a mailbox, with its certificates. Rejects with `mailbox_is_last`, `mailbox_proof_required`. */
+  /**
+   * Removes a mailbox, with its certificates. Rejects with `mailbox_is_last`, `mailbox_proof_required` (`mailbox_end`).
+   */
   async remove(mailbox: string, signal?: AbortSignal): Promise<void> {
     await this.#connection.call({
       path: `/v1/me/mailboxes/${encodeURIComponent(mailbox)}`,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { guardedAct } from '../api/shapes.ts'
 
 export type MailLanguage = 'de' | 'en'
 
@@ -15,10 +16,12 @@ const mail = <K extends string, P extends z.ZodRawShape>(kind: K, parameters: P)
  */
 export const mailContent = z.discriminatedUnion('kind', [
   mail('challenge', {
-    /** The id of the registration, or of the subscriber's mailbox, that the token belongs to. */
+    /** The id of the registration, or of the challenge to a subscriber's mailbox, that the token belongs to. */
     registration: z.string(),
     token: z.string(),
     purpose: z.enum(['registration', 'add', 'prove']),
+    /** What a device wants to do with the proof; null: nothing else. */
+    act: guardedAct.nullable(),
     deviceType: z.string(),
     startedAt: time,
   }),

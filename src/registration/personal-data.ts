@@ -123,6 +123,8 @@ export const personalData: readonly TableDeclaration[] = [
       wrong_tries: impersonal('wrong tokens so far'),
       created_at: linked('time, UTC milliseconds'),
       expires_at: impersonal('time, UTC milliseconds'),
+      act: linked('what the device wants to do with the proof'),
+      act_until: linked('until when it may do that'),
     },
   },
   {

@@ -11,7 +11,7 @@ import { deviceRoutes } from './device/routes.ts'
 import { deleteCallerChanges } from './device/store.ts'
 import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
 import { linkRoutes } from './link/routes.ts'
-import { challengeUnlessAsked } from './mailbox/challenge.ts'
+import { challengeUnlessAsked, openChallenge, presentChallenge } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
 import { deleteMailboxChallengesExpiredBefore } from './mailbox/store.ts'
 import { hoursSince1970, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
@@ -45,6 +45,8 @@ export interface RegistrationRoom extends Room {
     mailbox: OwnMailbox,
     run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
   ): Promise<void>
+  /** The challenge by which a device can prove a mailbox for a request that waits for it, or null. */
+  openChallenge(caller: DeviceCaller, mailbox: string): Promise<ReturnType<typeof presentChallenge> | null>
   /** Mailboxes and devices that have ended, with consequences to come; see `endedParts`. */
   endedParts(): AsyncGenerator<EndedPart>
 }
@@ -63,7 +65,11 @@ export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'
     announcementCommands: (of, kind, about, parameters) => announcementCommands(all, of, { kind, about }, parameters),
     withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
     challengeUnlessAsked: (caller, mailbox, run) =>
-      challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id }, run),
+      challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id, act: null }, run),
+    openChallenge: async (caller, mailbox) => {
+      const open = await openChallenge(all, caller, mailbox)
+      return open === null ? null : presentChallenge(open)
+    },
     endedParts: () => endedParts(all),
     routes: [
       registrationRoutes(all, authenticate),

@@ -56,7 +56,14 @@ export async function startRegistration(
     recipient: mailbox.address,
     recipientIndex: addressIndex,
     language: mailLanguageFor(device.language, deps.mailLanguage),
-    parameters: { registration: id, token, purpose: 'registration', deviceType: device.deviceType, startedAt: now },
+    parameters: {
+      registration: id,
+      token,
+      purpose: 'registration',
+      act: null,
+      deviceType: device.deviceType,
+      startedAt: now,
+    },
   })
   const begun: Command[] = [
     insertRegistration({

@@ -26,7 +26,7 @@ export interface RequestDeps {
   readonly background: Background
   readonly registration: Pick<
     RegistrationRoom,
-    'authenticate' | 'chooseMailbox' | 'mailboxesOf' | 'announcementCommands' | 'challengeUnlessAsked'
+    'authenticate' | 'chooseMailbox' | 'mailboxesOf' | 'announcementCommands' | 'challengeUnlessAsked' | 'openChallenge'
   >
   readonly connections: Connections
   readonly authorities: Pick<Authorities, 'issuing'>

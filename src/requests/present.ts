@@ -1,4 +1,4 @@
-import { timestamp } from '../api/room.ts'
+import { timestamp, type DeviceCaller } from '../api/room.ts'
 import type { CertificateRequestAnswer } from '../api/shapes.ts'
 import { openText } from '../ports/keys.ts'
 import { createOwnPresenter } from '../certificates/own.ts'
@@ -14,15 +14,15 @@ const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   return state === 'ended' ? 'issued' : state
 }
 
-export type PresentDeps = Pick<RequestDeps, 'database' | 'keys' | 'connections' | 'publishedAmong'>
+export type PresentDeps = Pick<RequestDeps, 'database' | 'keys' | 'connections' | 'publishedAmong' | 'registration'>
 
 type PresentRequest = (
   row: RequestRow,
-  address: string,
+  of: { readonly caller: DeviceCaller; readonly address: string },
   made?: OpenedCertificate | null,
 ) => Promise<CertificateRequestAnswer>
 
-/** Shows requests to their subscribers. `made`: the certificate, if the caller already has it. */
+/** Shows requests to devices of their subscribers; `address` is that of the request's mailbox. `made`: the certificate, if the caller already has it. */
 export function createRequestPresenter(deps: PresentDeps): PresentRequest {
   const { presentOpen } = createOwnPresenter(deps)
 
@@ -36,7 +36,7 @@ export function createRequestPresenter(deps: PresentDeps): PresentRequest {
     return explanationSealed === null ? null : openText(deps.keys.main, place, explanationSealed)
   }
 
-  return async (row, address, made = null) => {
+  return async (row, { caller, address }, made = null) => {
     const certificate = made ?? (await openOfRequest(row.id))
     const [shown = null] = certificate === null ? [] : await presentOpen([certificate])
     return {
@@ -48,6 +48,7 @@ export function createRequestPresenter(deps: PresentDeps): PresentRequest {
       explanation: explanationOf(row),
       forwarded: await forwardedOf(deps, row),
       waitingFor: await waitingFor(deps, row),
+      mailboxChallenge: await challengeOf(deps, caller, row),
       certificate: shown,
     }
   }
@@ -78,6 +79,16 @@ async function waitingFor(
   if (row.waitsFor === null || row.state !== 'pending') return null
   const connection = await deps.connections.open(row.connection)
   return { kind: row.waitsFor, sender: connection?.mailboxChallengeSender ?? null, whatToDo: challengeWords }
+}
+
+/** Only the device that made the request answers its challenge. */
+async function challengeOf(
+  deps: Pick<RequestDeps, 'registration'>,
+  caller: DeviceCaller,
+  { state, device, mailbox }: RequestRow,
+): Promise<CertificateRequestAnswer['mailboxChallenge']> {
+  if (state !== 'awaiting_mailbox_proof' || device !== caller.deviceId) return null
+  return deps.registration.openChallenge(caller, mailbox)
 }
 
 const shortestSeconds = 2

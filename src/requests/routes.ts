@@ -169,8 +169,12 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
   }
 
   /** The answer about a request: issued, a repeat, or under way. */
-  const answerRequest = async (context: Context, { row, mailbox, created, certificate }: IntakeResult) => {
-    const answer = await presentRequest(row, mailbox.address, certificate)
+  const answerRequest = async (
+    context: Context,
+    caller: DeviceCaller,
+    { row, mailbox, created, certificate }: IntakeResult,
+  ) => {
+    const answer = await presentRequest(row, { caller, address: mailbox.address }, certificate)
     if (answer.state === 'issued') return context.json(answer, created ? 201 : 200)
     context.header('Location', `/v1/certificate-requests/${row.id}`)
     sayWhenToAskAgain(context, row)
@@ -188,7 +192,9 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
     const rows = await readRequestsOf(deps.database, caller.subscriberId, readCursor(cursor), limit + 1)
     const page = pageFrom(rows, limit)
     const addressOf = await addressesOf(caller.subscriberId)
-    const items = await Promise.all(page.rows.map((row) => presentRequest(row, addressOf(row.mailbox))))
+    const items = await Promise.all(
+      page.rows.map((row) => presentRequest(row, { caller, address: addressOf(row.mailbox) })),
+    )
     return context.json({ items, next: page.next }, 200)
   })
 
@@ -198,7 +204,7 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
     if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such request.')
     const addressOf = await addressesOf(caller.subscriberId)
     sayWhenToAskAgain(context, row)
-    return context.json(await presentRequest(row, addressOf(row.mailbox)), 200)
+    return context.json(await presentRequest(row, { caller, address: addressOf(row.mailbox) }), 200)
   })
 
   routes.openapi(cancelRoute, async (context) => {
@@ -216,7 +222,7 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
       bytes: async () => new Uint8Array(await context.req.arrayBuffer()),
     })
     const answered = await requestCertificate(deps, engine, asked)
-    return answerRequest(context, answered)
+    return answerRequest(context, caller, answered)
   })
 
   routes.openapi(publicKeyRoute, async (context) => {
@@ -247,7 +253,7 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
     const mailbox = await mailboxOf(deps, caller, row.mailbox)
     const proved = await checkBareKey(deps, row.spki, { mailbox, use: row.use })
     const answered = await certifyKey(deps, engine, { caller, mailbox, use: row.use, proved })
-    return answerRequest(context, answered)
+    return answerRequest(context, caller, answered)
   })
 
   return routes

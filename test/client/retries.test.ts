@@ -199,7 +199,7 @@ describe('what is tried again, and when', () => {
   })
 
   test('a call that mails, where the service says that nothing was done', async () => {
-    const pending = { id: 'x', state: 'pending', expiresAt: '2026-11-22T12:00:00.000Z' }
+    const pending = { id: 'x', challenge: 'y', state: 'pending', expiresAt: '2026-11-22T12:00:00.000Z' }
     const answers = [problem(429, 'too_many_requests', { 'Retry-After': '2' }), () => Response.json(pending)]
     expect(await client(answers).mailboxes.add('a@example.com', 'imap')).toEqual(pending)
   })

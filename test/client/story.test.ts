@@ -151,7 +151,7 @@ describe('a mail app with the client library', () => {
     const { client } = await settle(world, 'ivan@example.com')
     world.harness.clock.now += 1000
     const pending = await client.mailboxes.add('ivan@work.example', 'exchange')
-    const found = client.mailboxes.readChallenge(await world.harness.mails.challengeOf(pending.id), [pending])
+    const found = client.mailboxes.readChallenge(await world.harness.mails.challengeOf(pending.challenge), [pending])
     expect((await client.mailboxes.prove(pending, found?.token ?? '')).address).toBe('ivan@work.example')
     const { mailboxes } = await client.account.read()
     expect(mailboxes.map(({ address }) => address)).toEqual(['ivan@example.com', 'ivan@work.example'])
@@ -167,8 +167,8 @@ describe('a mail app with the client library', () => {
       status: 403,
     })
     const [own] = (await client.account.read()).mailboxes
-    const pending = await client.mailboxes.askForProof(own?.id ?? '')
-    const found = client.mailboxes.readChallenge(await world.harness.mails.challengeOf(pending.id), [pending])
+    const pending = await client.mailboxes.askForProof(own?.id ?? '', { act: 'mailbox_add' })
+    const found = client.mailboxes.readChallenge(await world.harness.mails.challengeOf(pending.challenge), [pending])
     await client.mailboxes.prove(pending, found?.token ?? '')
     expect((await client.mailboxes.add('judy@work.example', 'imap')).state).toBe('pending')
   })

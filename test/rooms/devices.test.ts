@@ -172,7 +172,7 @@ describe.each(engines)('devices on %s', (engine) => {
       harness.clock.now += 15 * minute
       const started = await newcomer(alice.email)
       expectProblem(await approve(alice, started), 403, 'mailbox_proof_required')
-      await proveMailbox(alice, harness.mails)
+      await proveMailbox(alice, harness.mails, { act: 'device_approve' })
       harness.clock.now += 15 * minute - 1
       expect((await approve(alice, started)).body.state).toBe('awaiting_approval')
     })
@@ -204,7 +204,7 @@ describe.each(engines)('devices on %s', (engine) => {
       harness.clock.now += hour
       const late = await newcomer(alice.email)
       harness.clock.now += day
-      await proveMailbox(alice, harness.mails)
+      await proveMailbox(alice, harness.mails, { act: 'device_approve' })
       expectProblem(await approve(alice, late), 404, 'not_found')
     })
 
@@ -284,14 +284,16 @@ describe.each(engines)('devices on %s', (engine) => {
       const stolen = await joinDevice(harness.api, harness.mails, alice)
       harness.clock.now += hour
       const thief = await newcomer(alice.email)
-      await proveMailbox(alice, harness.mails)
+      await proveMailbox(stolen, harness.mails, { act: 'device_approve' })
       expect((await approve(stolen, thief)).status).toBe(200)
+      await proveMailbox(alice, harness.mails, { act: 'device_end' })
       expect((await alice.api.delete(`/v1/me/devices/${stolen.deviceId}`)).status).toBe(204)
       expectProblem(await mint(thief, { waitForApproval: true }), 409, 'approval_pending')
       harness.clock.now += day
       const successor = await newcomer(alice.email)
-      await proveMailbox(alice, harness.mails)
+      await proveMailbox(alice, harness.mails, { act: 'device_approve' })
       expect((await approve(alice, successor)).status).toBe(200)
+      await proveMailbox(alice, harness.mails, { act: 'device_end' })
       expect((await alice.api.delete(`/v1/me/devices/${alice.deviceId}`)).status).toBe(204)
       expect((await mint(successor)).body.subscriberId).toBe(alice.subscriberId)
     })

@@ -151,6 +151,7 @@ describe.each(engines)('mail on %s', (engine) => {
           registration: started.id,
           token,
           purpose: 'registration',
+          act: null,
           deviceType: 'iPhone',
           startedAt: Date.UTC(2026, 10, 20, 9, 30),
         },
@@ -377,7 +378,7 @@ describe.each(engines)('mail on %s', (engine) => {
       const alice = await registerIn(language, address('moved'))
       const other = address('stays')
       const asked = await alice.api.post('/v1/me/mailboxes', { email: other, accountType: 'imap' })
-      const token = tokenIn(await harness.mails.challengeOf(asked.body.id))
+      const token = tokenIn(await harness.mails.challengeOf(asked.body.challenge))
       expect((await alice.api.post(`/v1/me/mailboxes/${asked.body.id}/proof`, { token })).status).toBe(200)
       harness.clock.now = Date.parse('2026-11-21T12:00:00Z')
       await register(harness.api, harness.mails, alice.email)

@@ -52,7 +52,7 @@ describe.each(engines)('a mailbox that moves, on %s', (engine) => {
   const add = async (subscriber: Registered, email: string): Promise<Json> => {
     const asked = await subscriber.api.post('/v1/me/mailboxes', { email, accountType: 'imap' })
     expect(asked.status, JSON.stringify(asked.body)).toBe(202)
-    const message = await harness.mails.challengeOf(asked.body.id)
+    const message = await harness.mails.challengeOf(asked.body.challenge)
     const token = /^Certbook-Token: (.*)$/m.exec(message)?.[1]?.trim()
     const proved = await subscriber.api.post(`/v1/me/mailboxes/${asked.body.id}/proof`, { token })
     expect(proved.status, JSON.stringify(proved.body)).toBe(200)
@@ -190,7 +190,7 @@ describe.each(engines)('a mailbox that moves, on %s', (engine) => {
     await consequences()
     expect((await mailboxesOf(old)).map(({ address }) => address)).toEqual([`other.${old.email}`])
     expectProblem(await old.api.post(`/v1/me/mailboxes/${lost.id}/proof`, {}), 404, 'not_found')
-    await proveMailbox(old, harness.mails, `other.${old.email}`)
+    await proveMailbox(old, harness.mails, { address: `other.${old.email}`, act: 'mailbox_add' })
     const gained = await add(old, old.email)
     expect(gained.id).not.toBe(lost.id)
   })
@@ -198,8 +198,8 @@ describe.each(engines)('a mailbox that moves, on %s', (engine) => {
   test('a token that was mailed before the move does not bring it back', async () => {
     const old = await somebody()
     const [mailbox] = await mailboxesOf(old)
-    await old.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, {})
-    const token = tokenIn(await harness.mails.challengeOf(mailbox.id))
+    const asked = await old.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, {})
+    const token = tokenIn(await harness.mails.challengeOf(asked.body.challenge))
     const fresh = await register(harness.api, harness.mails, old.email)
     expectProblem(await old.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, { token }), 410, 'challenge_ended')
     expect((await mailboxesOf(fresh)).map(({ state }) => state)).toEqual(['active'])
@@ -353,8 +353,8 @@ describe.each(engines)('a mailbox that moves, on %s', (engine) => {
         const [lost] = await mailboxesOf(old)
         await register(harness.api, harness.mails, old.email)
         harness.clock.now += 7 * day - hour
-        await old.api.post(`/v1/me/mailboxes/${lost.id}/proof`, {})
-        const token = tokenIn(await harness.mails.challengeOf(lost.id))
+        const asked = await old.api.post(`/v1/me/mailboxes/${lost.id}/proof`, {})
+        const token = tokenIn(await harness.mails.challengeOf(asked.body.challenge))
         harness.clock.now += hour
         const [proved] = await Promise.all([
           old.api.post(`/v1/me/mailboxes/${lost.id}/proof`, { token }),

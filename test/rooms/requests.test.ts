@@ -80,6 +80,7 @@ describe.each(engines)('requests on %s', (engine) => {
           explanation: null,
           forwarded: null,
           waitingFor: null,
+          mailboxChallenge: null,
         })
         const leaf = certificateOf(certificate.certificate)
         expect(certificate).toEqual({

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { GuardedAct } from '../../src/api/shapes.ts'
 import type { Api, Json } from './api.ts'
 import { makeCsr } from './csr.ts'
 import { tokenIn, type MailSource } from './mail.ts'
@@ -51,19 +52,18 @@ export async function register(api: Api, mails: MailSource, email: string): Prom
   return { subscriberId, deviceId, credential, email, api: api.with(credential) }
 }
 
-/** Asks for a proof of a subscriber's mailbox (the one that they registered with), and answers the mail. */
+/** Asks for a proof of a subscriber's mailbox (the one that they registered with), for an act, and answers the mail. */
 export async function proveMailbox(
   subscriber: Registered,
   mails: MailSource,
-  address: string = subscriber.email,
+  { address = subscriber.email, act }: { address?: string; act?: GuardedAct } = {},
 ): Promise<Json> {
   const me = await subscriber.api.get('/v1/me')
   const mailbox = me.body.mailboxes.find((own: Json) => own.address === address)
   assert.ok(mailbox !== undefined, `${address} is none of their mailboxes`)
-  const earlier = mails.challengesOf(mailbox.id)
-  const asked = await subscriber.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, {})
+  const asked = await subscriber.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, { act })
   assert.equal(asked.status, 202, JSON.stringify(asked.body))
-  const token = tokenIn(await mails.challengeOf(mailbox.id, earlier))
+  const token = tokenIn(await mails.challengeOf(asked.body.challenge))
   const proved = await subscriber.api.post(`/v1/me/mailboxes/${mailbox.id}/proof`, { token })
   assert.equal(proved.status, 200, JSON.stringify(proved.body))
   return proved.body
@@ -73,7 +73,7 @@ export async function proveMailbox(
 export async function joinDevice(api: Api, mails: MailSource, first: Registered): Promise<Registered> {
   const started = await startRegistration(api, first.email)
   await confirmRegistration(api, mails, started)
-  await proveMailbox(first, mails)
+  await proveMailbox(first, mails, { act: 'device_approve' })
   const approved = await first.api.post(`/v1/me/devices/${started.id}/approval`)
   assert.equal(approved.status, 200, JSON.stringify(approved.body))
   const minted = await api

@@ -58,11 +58,18 @@ const addition = ({ deviceType, startedAt }: ShownChallenge): MailWords => ({
   ],
 })
 
-const proof = ({ deviceType, startedAt }: ShownChallenge): MailWords => ({
+const acts = {
+  mailbox_add: 'ein Postfach hinzuzufügen',
+  mailbox_end: 'ein Postfach zu entfernen',
+  device_approve: 'ein anderes Gerät zuzulassen',
+  device_end: 'ein Gerät zu entfernen',
+}
+
+const proof = ({ deviceType, startedAt, act }: ShownChallenge): MailWords => ({
   subject: 'Eine Mail-App möchte diese Adresse erneut nachweisen',
   paragraphs: [
     `Am ${am(startedAt)} hat eine Mail-App${device(deviceType)}, die für diese Adresse registriert ist, darum ` +
-      'gebeten, erneut nachzuweisen, dass sie dieses Postfach lesen kann.',
+      `gebeten, erneut nachzuweisen, dass sie dieses Postfach lesen kann${act === null ? '' : `, um ${acts[act]}`}.`,
     'Wenn Sie das waren, ist nichts zu tun: Die App findet diese Nachricht und macht weiter.',
     'Wenn Sie das nicht waren, lassen Sie diese Nachricht liegen: Ohne sie wird nichts nachgewiesen, und die Anfrage ' +
       'verfällt nach 24 Stunden. Wenn Sie das Gerät nicht kennen, entfernen Sie es in Ihrer Mail-App.',

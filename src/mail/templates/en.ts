@@ -54,11 +54,18 @@ const addition = ({ deviceType, startedAt }: ShownChallenge): MailWords => ({
   ],
 })
 
-const proof = ({ deviceType, startedAt }: ShownChallenge): MailWords => ({
+const acts = {
+  mailbox_add: 'add a mailbox',
+  mailbox_end: 'remove a mailbox',
+  device_approve: 'let in another device',
+  device_end: 'remove a device',
+}
+
+const proof = ({ deviceType, startedAt, act }: ShownChallenge): MailWords => ({
   subject: 'A mail app asks to prove this address again',
   paragraphs: [
     `On ${at(startedAt)} a mail app${device(deviceType)} that is registered for this address asked to prove again ` +
-      'that it can read this mailbox.',
+      `that it can read this mailbox${act === null ? '' : `, in order to ${acts[act]}`}.`,
     'If that was you, there is nothing to do: the app finds this message and goes on.',
     'If it was not you, ignore this message: nothing is proved without it, and the request ends after 24 hours. If you ' +
       'do not know that device, remove it in your mail app.',

@@ -88,7 +88,7 @@ export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller
   if (row.approvedFor === caller.subscriberId) return waitingDevice(deps, caller, id)
   const approved = await commitAfterRecentProof(
     deps,
-    caller.subscriberId,
+    { caller, act: 'device_approve' },
     {
       commands: approveRegistration(id, caller, deps.clock()),
       audit: {
@@ -133,7 +133,7 @@ export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller,
   if (device.endedAt !== null) return
   const removed = await commitAfterRecentProof(
     deps,
-    caller.subscriberId,
+    { caller, act: 'device_end' },
     {
       commands: [
         ...endDevice(id, caller.subscriberId, deps.clock()),
@@ -160,7 +160,7 @@ export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller,
 async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
   await commitAfterRecentProof(
     deps,
-    caller.subscriberId,
+    { caller, act: 'device_end' },
     {
       commands: rejectRegistration(id, caller.subscriberId, deps.clock()),
       audit: {

@@ -14,7 +14,7 @@ import { ownDevice, pageOf, pageQuery, rotatedCredential } from '../../api/shape
 import type { RegistrationDeps } from '../deps.ts'
 import { approveDevice, devicesOf, removeDevice, rotateCredential } from './devices.ts'
 
-const proofRequired = problemAnswer('None of your mailboxes was proved within 15 minutes')
+const proofRequired = problemAnswer('This device has proved no mailbox for it within 15 minutes')
 
 const devicesRoute = createRoute({
   operationId: 'listDevices',

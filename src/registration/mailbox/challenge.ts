@@ -1,4 +1,4 @@
-import type { DeviceCaller } from '../../api/room.ts'
+import { timestamp, type DeviceCaller } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
 import { GuardBroken, type Command, type Outcome } from '../../ports/database.ts'
@@ -9,24 +9,34 @@ import { factsOfDevice } from '../device-facts.ts'
 import { readDevice } from '../device/store.ts'
 import { challengeMilliseconds, isWithheld } from '../start.ts'
 import { readSubscriber } from '../store.ts'
-import { insertMailboxChallenge, readChallenges, type NewMailboxChallenge } from './store.ts'
+import { insertMailboxChallenge, readChallenges, type MailboxChallengeRow, type NewMailboxChallenge } from './store.ts'
 
 /** The mailbox to prove, and why. */
-export type ChallengedMailbox = Pick<NewMailboxChallenge, 'purpose' | 'mailbox' | 'addressIndex' | 'accountType'> & {
-  readonly address: string
-}
+export type ChallengedMailbox = Pick<
+  NewMailboxChallenge,
+  'purpose' | 'mailbox' | 'addressIndex' | 'accountType' | 'act'
+> & { readonly address: string }
 
 const hourMilliseconds = 3_600_000
 /**
- * The most challenges of one subscriber in an hour. Nobody with a credential may flood other mailboxes or the table.
+ * The most challenges of one device in an hour. Nobody with a credential may flood other mailboxes or the table, or use up
+ * what the other devices of the subscriber may ask for.
  */
 const allowedPerHour = 20
 
-/** The answer to a challenge. `id` is that of the mailbox. A mailbox that is being added gets this id later. */
+/** A challenge that was asked for. `id` is that of the mailbox. A mailbox that is being added gets this id later. */
 export interface StartedChallenge {
   readonly id: string
+  readonly challenge: string
   readonly expiresAt: number
 }
+
+/** A challenge as its device sees it. */
+export const presentChallenge = ({ expiresAt, ...started }: StartedChallenge) => ({
+  ...started,
+  state: 'pending' as const,
+  expiresAt: timestamp(expiresAt),
+})
 
 /**
  * Makes the commands that keep a challenge and mail its token to this address only. `mail` is the one that queues the
@@ -36,7 +46,7 @@ async function challengeCommands(
   deps: RegistrationDeps,
   caller: DeviceCaller,
   asked: ChallengedMailbox,
-): Promise<{ commands: Command[]; mail: Command }> {
+): Promise<{ commands: Command[]; mail: Command; started: StartedChallenge }> {
   const [subscriber, device] = await Promise.all([
     readSubscriber(deps.database, caller.subscriberId),
     readDevice(deps.database, caller.deviceId),
@@ -45,19 +55,22 @@ async function challengeCommands(
   const id = randomId(deps.random)
   const token = randomSecret(deps.random, '')
   const now = deps.clock()
-  const { purpose, mailbox, address, addressIndex, accountType } = asked
+  const started = { id: asked.mailbox, challenge: id, expiresAt: now + challengeMilliseconds }
+  const { purpose, mailbox, address, addressIndex, accountType, act } = asked
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: id }
   const mail = deps.mail.queue({
     kind: 'challenge',
-    // Mails to prove a mailbox have a limit of their own: only a subscriber who has or had the mailbox can cause them.
-    dedupeKey: purpose === 'prove' ? `challenge-prove/${mailbox}/${id}` : `challenge-add/${id}`,
+    // Mails to prove a mailbox have a limit of their own for each device: only devices of a subscriber who has or had the
+    // mailbox can cause them, and a stolen one must not use up those by which another device removes it.
+    dedupeKey: purpose === 'prove' ? `challenge-prove/${mailbox}/${caller.deviceId}/${id}` : `challenge-add/${id}`,
     recipient: address,
     recipientIndex: addressIndex,
     language: mailLanguageFor(subscriber.language, deps.mailLanguage),
     parameters: {
-      registration: mailbox,
+      registration: id,
       token,
       purpose,
+      act,
       deviceType: factsOfDevice(deps.keys, device).deviceType,
       startedAt: now,
     },
@@ -75,7 +88,8 @@ async function challengeCommands(
         accountType,
         tokenSha256: deps.hashSecret(token),
         createdAt: now,
-        expiresAt: now + challengeMilliseconds,
+        expiresAt: started.expiresAt,
+        act,
       },
       { since: now - hourMilliseconds, allowed: allowedPerHour },
     ),
@@ -86,10 +100,10 @@ async function challengeCommands(
       actor: caller.deviceId,
       subjectKind: 'mailbox',
       subject: mailbox,
-      facts: { purpose },
+      facts: { purpose, challenge: id, act },
     }),
   ]
-  return { commands, mail }
+  return { commands, mail, started }
 }
 
 /**
@@ -101,13 +115,14 @@ export async function challengeMailbox(
   caller: DeviceCaller,
   asked: ChallengedMailbox,
   run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
-): Promise<void> {
+): Promise<StartedChallenge> {
   try {
-    const { commands, mail } = await challengeCommands(deps, caller, asked)
+    const { commands, mail, started } = await challengeCommands(deps, caller, asked)
     const outcomes = await run(commands)
     deps.mail.sendSoon()
     deps.audit.sealSoon()
     if (isWithheld(mail, commands, outcomes)) deps.events.mailWithheld({ mailbox: asked.mailbox })
+    return started
   } catch (error) {
     if (!(error instanceof GuardBroken) || error.code !== 'too_many_challenges') throw error
     throw new DomainError('too_many_requests', 'You have asked for too many proofs of mailboxes within an hour.', {
@@ -117,9 +132,32 @@ export async function challengeMailbox(
   }
 }
 
+/** Challenges of a device that only prove the mailbox, and were not answered, newest first. */
+async function readOpenChallenges(
+  deps: Pick<RegistrationDeps, 'database'>,
+  caller: DeviceCaller,
+  mailbox: string,
+): Promise<MailboxChallengeRow[]> {
+  const challenges = await readChallenges(deps.database, mailbox, caller.subscriberId)
+  return challenges.filter(
+    ({ state, device, act }) => state === 'pending' && device === caller.deviceId && act === null,
+  )
+}
+
+/** The newest challenge by which a device can prove a mailbox for a request that waits for it; null where there is none. */
+export async function openChallenge(
+  deps: Pick<RegistrationDeps, 'database' | 'clock'>,
+  caller: DeviceCaller,
+  mailbox: string,
+): Promise<StartedChallenge | null> {
+  const [newest] = await readOpenChallenges(deps, caller, mailbox)
+  if (newest === undefined || newest.expiresAt <= deps.clock()) return null
+  return { id: mailbox, challenge: newest.id, expiresAt: newest.expiresAt }
+}
+
 /**
- * Does what `challengeMailbox` does, for a request that waits for a proof. If a token from the last hour is still
- * valid, no other is mailed, and `run` gets no commands.
+ * Does what `challengeMailbox` does, for a request that waits for a proof. If a token that the device asked for within
+ * the last hour is still valid, no other is mailed, and `run` gets no commands.
  */
 export async function challengeUnlessAsked(
   deps: RegistrationDeps,
@@ -128,8 +166,7 @@ export async function challengeUnlessAsked(
   run: (commands: readonly Command[]) => Promise<readonly Outcome[]>,
 ): Promise<void> {
   const since = deps.clock() - hourMilliseconds
-  const challenges = await readChallenges(deps.database, asked.mailbox, caller.subscriberId)
-  const isAsked = challenges.some(({ state, createdAt }) => state === 'pending' && createdAt > since)
-  if (isAsked) await run([])
+  const [newest] = await readOpenChallenges(deps, caller, asked.mailbox)
+  if (newest !== undefined && newest.createdAt > since) await run([])
   else await challengeMailbox(deps, caller, asked, run)
 }

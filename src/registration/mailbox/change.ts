@@ -1,5 +1,5 @@
 import type { DeviceCaller } from '../../api/room.ts'
-import type { AccountType } from '../../api/shapes.ts'
+import type { AccountType, GuardedAct } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import { parseMailboxAddress } from '../../mailbox/address.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
@@ -8,20 +8,16 @@ import { randomId } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
 import { commitAfterRecentProof } from '../recent-proof.ts'
-import { challengeMilliseconds } from '../start.ts'
 import { challengeMailbox, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
 import { challengeEnded, noSuchMailbox } from './prove.ts'
 import { endChallenges, readChallenges, removeMailbox } from './store.ts'
 
 const isProvable = (mailbox: OwnMailbox): boolean => mailbox.state !== 'removed' && !mailbox.settled
 
-const toBeProved = ({ id, address, addressIndex, accountType }: OwnMailbox): ChallengedMailbox => ({
-  purpose: 'prove',
-  mailbox: id,
-  address,
-  addressIndex,
-  accountType,
-})
+const toBeProved = (
+  { id, address, addressIndex, accountType }: OwnMailbox,
+  act: GuardedAct | null,
+): ChallengedMailbox => ({ purpose: 'prove', mailbox: id, address, addressIndex, accountType, act })
 
 /**
  * Mails a token to an address that the caller adds, or that is already a mailbox of theirs. The answer does not show
@@ -35,31 +31,42 @@ export async function addMailbox(
 ): Promise<StartedChallenge> {
   const { address, matchingKey } = parseMailboxAddress(wish.email)
   const addressIndex = deps.keys.blindIndex(matchingKey)
-  const expiresAt = deps.clock() + challengeMilliseconds
   const mailboxes = await mailboxesOf(deps, caller.subscriberId)
   const own = mailboxes.find((mailbox) => isProvable(mailbox) && equalSecrets(mailbox.addressIndex, addressIndex))
   const asked: ChallengedMailbox =
     own === undefined
-      ? { purpose: 'add', mailbox: randomId(deps.random), address, addressIndex, accountType: wish.accountType }
-      : toBeProved(own)
-  await challengeMailbox(deps, caller, asked, (commands) =>
-    own === undefined ? commitAfterRecentProof(deps, caller.subscriberId, { commands }) : deps.database.batch(commands),
+      ? {
+          purpose: 'add',
+          mailbox: randomId(deps.random),
+          address,
+          addressIndex,
+          accountType: wish.accountType,
+          act: null,
+        }
+      : toBeProved(own, null)
+  return challengeMailbox(deps, caller, asked, (commands) =>
+    own === undefined
+      ? commitAfterRecentProof(deps, { caller, act: 'mailbox_add' }, { commands })
+      : deps.database.batch(commands),
   )
-  return { id: asked.mailbox, expiresAt }
 }
 
 /**
  * Mails a token to a mailbox of the caller, to one that has moved away from them, or again to one that they are adding.
+ * `act` is what the device wants to do with the proof; one of a mailbox that is being added is good for nothing else.
  * Throws `not_found`, `too_many_requests`; throws `challenge_ended` if the caller has to add the mailbox anew.
  */
-export async function askForProof(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<StartedChallenge> {
+export async function askForProof(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  id: string,
+  act: GuardedAct | null,
+): Promise<StartedChallenge> {
   const mailboxes = await mailboxesOf(deps, caller.subscriberId)
   const own = mailboxes.find((mailbox) => mailbox.id === id)
-  if (own !== undefined && !isProvable(own)) throw noSuchMailbox()
-  const expiresAt = deps.clock() + challengeMilliseconds
-  const asked = own === undefined ? await beingAdded(deps, caller, id) : toBeProved(own)
-  await challengeMailbox(deps, caller, asked, (commands) => deps.database.batch(commands))
-  return { id, expiresAt }
+  if (own === undefined ? act !== null : !isProvable(own)) throw noSuchMailbox()
+  const asked = own === undefined ? await beingAdded(deps, caller, id) : toBeProved(own, act)
+  return challengeMailbox(deps, caller, asked, (commands) => deps.database.batch(commands))
 }
 
 async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<ChallengedMailbox> {
@@ -71,7 +78,7 @@ async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: stri
   const { addressIndex, accountType, addressSealed } = pending
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: pending.id }
   const address = openText(deps.keys.main, place, addressSealed)
-  return { purpose: 'add', mailbox: id, address, addressIndex, accountType }
+  return { purpose: 'add', mailbox: id, address, addressIndex, accountType, act: null }
 }
 
 /**
@@ -90,7 +97,7 @@ export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, i
   if ((await find()).state === 'removed') return
   const removed = await commitAfterRecentProof(
     deps,
-    caller.subscriberId,
+    { caller, act: 'mailbox_end' },
     {
       commands: [
         ...removeMailbox(id, caller.subscriberId, deps.clock()),

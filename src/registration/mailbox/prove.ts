@@ -7,6 +7,7 @@ import { ConstraintFailed, GuardBroken, type Command } from '../../ports/databas
 import { openText, sealText } from '../../ports/keys.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
+import { recentMilliseconds } from '../recent-proof.ts'
 import { triesBeforeTheLast } from '../wrong-tries.ts'
 import { moveAwayCommands } from './move.ts'
 import {
@@ -31,6 +32,19 @@ const isRaced = (error: unknown): boolean =>
   (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /**
+ * The challenges of a mailbox that a device may answer, newest first: its own, and those that only prove the mailbox.
+ * What another device asked for in order to do something is answered by that device alone.
+ */
+async function readAnswerable(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  id: string,
+): Promise<MailboxChallengeRow[]> {
+  const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+  return challenges.filter(({ act, device }) => act === null || device === caller.deviceId)
+}
+
+/**
  * Takes the token from the mail. The mailbox is then proved again, added to the caller's subscriber, or given back
  * after it moved away. If another subscriber has it, they lose it. A repeat with the same token gets the same answer.
  * Throws `not_found`, `token_wrong`, `challenge_ended`.
@@ -44,7 +58,7 @@ export async function proveMailbox(
   const tokenSha256 = deps.hashSecret(token)
   // A loop starts again only after another call changed something for good, so it ends.
   for (;;) {
-    const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+    const challenges = await readAnswerable(deps, caller, id)
     const challenge = challenges.find((candidate) => equalSecrets(candidate.tokenSha256, tokenSha256))
     if (challenge === undefined) return refuseToken(deps, caller, id)
     if (challenge.state === 'used') return provedMailbox(deps, caller, challenge)
@@ -58,12 +72,12 @@ export async function proveMailbox(
   }
 }
 
-/** Counts a wrong token against all open challenges of a mailbox. The fifth wrong token ends a challenge. */
+/** Counts a wrong token against all open challenges that the device may answer. The fifth wrong token ends a challenge. */
 async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
   // The loop starts again only if another call counted a token, or a challenge came or ended. So it ends.
   for (;;) {
     const now = deps.clock()
-    const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+    const challenges = await readAnswerable(deps, caller, id)
     const waiting = challenges.filter(({ state, expiresAt }) => state === 'pending' && expiresAt > now)
     if (waiting.length === 0) return
     const ends = waiting.some(({ wrongTries }) => wrongTries === triesBeforeTheLast)
@@ -86,7 +100,7 @@ async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id:
 
 async function refuseToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<never> {
   await countWrongToken(deps, caller, id)
-  const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+  const challenges = await readAnswerable(deps, caller, id)
   if (challenges.length === 0) {
     const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === id)
     throw own === undefined ? noSuchMailbox() : challengeEnded()
@@ -113,19 +127,20 @@ async function provedMailbox(
 
 /** Uses up the challenge and gives the mailbox its new state, in one batch. */
 async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge: MailboxChallengeRow): Promise<void> {
+  const now = deps.clock()
   const holder = await readHolder(deps.database, challenge.addressIndex)
   const losing = holder?.subscriber === caller.subscriberId ? null : holder
   const mailbox = losing === null && holder !== null ? holder.id : challenge.mailbox
   const change =
     mailbox === holder?.id
-      ? { action: 'mailbox.proved', commands: renewProof(mailbox, caller.subscriberId, deps.clock()) }
+      ? { action: 'mailbox.proved', commands: renewProof(mailbox, caller.subscriberId, now) }
       : await gainMailbox(deps, caller, challenge)
   await commit(deps, {
     commands: [
-      ...useMailboxChallenge(challenge, caller.subscriberId, deps.clock()),
+      ...useMailboxChallenge(challenge, caller.subscriberId, now, now + recentMilliseconds),
       ...(losing === null
         ? []
-        : await moveAwayCommands(deps, losing, caller.deviceId, Math.max(deps.clock(), losing.verifiedAt))),
+        : await moveAwayCommands(deps, losing, caller.deviceId, Math.max(now, losing.verifiedAt))),
       ...change.commands,
     ],
     audit: {
@@ -134,6 +149,7 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
       actor: caller.deviceId,
       subjectKind: 'mailbox',
       subject: mailbox,
+      facts: { challenge: challenge.id, act: challenge.act },
     },
   })
   deps.mail.sendSoon()

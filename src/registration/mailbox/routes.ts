@@ -8,7 +8,6 @@ import {
   jsonBody,
   notFound,
   problemAnswer,
-  timestamp,
   unauthorized,
   type AuthenticateDevice,
 } from '../../api/room.ts'
@@ -16,7 +15,7 @@ import { mailboxChallengeAnswer, mailboxProofRequest, mailboxRequest, ownMailbox
 import type { RegistrationDeps } from '../deps.ts'
 import { presentMailbox } from '../mailboxes.ts'
 import { addMailbox, askForProof, endMailbox } from './change.ts'
-import type { StartedChallenge } from './challenge.ts'
+import { presentChallenge } from './challenge.ts'
 import { noSuchMailbox, proveMailbox } from './prove.ts'
 
 const mailed = jsonAnswer(
@@ -36,7 +35,7 @@ const addRoute = createRoute({
   responses: {
     202: mailed,
     401: unauthorized,
-    403: problemAnswer('None of your mailboxes was proved within 15 minutes'),
+    403: problemAnswer('This device has proved no mailbox for it within 15 minutes'),
     422: problemAnswer('The address is refused'),
     429: tooMany,
   },
@@ -72,16 +71,10 @@ const removeRoute = createRoute({
   responses: {
     204: { description: 'It is none of yours any more' },
     401: unauthorized,
-    403: problemAnswer('None of your mailboxes was proved within 15 minutes, or it moved away'),
+    403: problemAnswer('This device has proved no mailbox for it within 15 minutes, or it moved away'),
     404: notFound,
     409: problemAnswer('It is the last one'),
   },
-})
-
-const presentChallenge = ({ id, expiresAt }: StartedChallenge) => ({
-  id,
-  state: 'pending' as const,
-  expiresAt: timestamp(expiresAt),
 })
 
 /** A subscriber's mailboxes: add, prove, remove. */
@@ -96,8 +89,8 @@ export function mailboxRoutes(deps: RegistrationDeps, authenticate: Authenticate
   routes.openapi(proofRoute, async (context) => {
     const caller = await deviceCaller(context, authenticate)
     const { id } = context.req.valid('param')
-    const { token } = context.req.valid('json')
-    if (token === undefined) return context.json(presentChallenge(await askForProof(deps, caller, id)), 202)
+    const { token, act = null } = context.req.valid('json')
+    if (token === undefined) return context.json(presentChallenge(await askForProof(deps, caller, id, act)), 202)
     const [shown] = presentMailbox(await proveMailbox(deps, caller, id, token))
     if (shown === undefined) throw noSuchMailbox()
     return context.json(shown, 200)

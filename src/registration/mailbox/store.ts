@@ -10,7 +10,7 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
-import type { AccountType } from '../../api/shapes.ts'
+import { guardedAct, type AccountType, type GuardedAct } from '../../api/shapes.ts'
 
 export const insertMailbox = (row: {
   id: string
@@ -126,18 +126,49 @@ export const removeMailbox = (id: string, subscriber: string, now: number): Comm
   requireOneChange('mailbox_is_last'),
 ]
 
-/** Guard: the subscriber has an active mailbox that was proved after `since`. */
-export const requireProofSince = (subscriber: string, since: number): Command[] => [
+/** Finds a device that was registered by a proof after a time, if its subscriber still has a mailbox. */
+const justRegistered = `
+  SELECT 1 FROM devices d
+    JOIN registrations r ON r.id = d.registration
+    JOIN mailboxes m ON m.subscriber = d.subscriber AND m.ended_at IS NULL
+  WHERE d.id = ? AND d.ended_at IS NULL AND r.confirmed_at > ?`
+
+/** Finds the proofs of a device for an act, at mailboxes that are still theirs, that are good for longer than a time. */
+const provedForAct = `
+  SELECT c.id FROM mailbox_challenges c
+    JOIN devices d ON d.id = c.device
+    JOIN mailboxes m ON m.address_index = c.address_index AND m.ended_at IS NULL AND m.subscriber = c.subscriber
+  WHERE c.device = ? AND d.ended_at IS NULL AND c.act = ? AND c.act_until > ?`
+
+/**
+ * Uses up a proof of the device for an act. Where the device itself registered after `registeredAfter`, none is needed or
+ * used up. Guard: there is one or the other.
+ */
+export const takeProofForAct = (
+  by: { readonly subscriberId: string; readonly deviceId: string },
+  act: GuardedAct,
+  now: number,
+  registeredAfter: number,
+): Command[] => [
   command(
-    `UPDATE subscribers SET language = language
-     WHERE id = ?
-       AND EXISTS (
-         SELECT 1 FROM mailboxes m WHERE m.subscriber = subscribers.id AND m.ended_at IS NULL AND m.verified_at > ?
-       )`,
-    subscriber,
-    since,
+    `UPDATE subscribers SET language = language WHERE id = ? AND (EXISTS (${justRegistered}) OR EXISTS (${provedForAct}))`,
+    by.subscriberId,
+    by.deviceId,
+    registeredAfter,
+    by.deviceId,
+    act,
+    now,
   ),
   requireOneChange('mailbox_proof_required'),
+  command(
+    `UPDATE mailbox_challenges SET act_until = NULL
+     WHERE id = (${provedForAct} ORDER BY c.act_until LIMIT 1) AND NOT EXISTS (${justRegistered})`,
+    by.deviceId,
+    act,
+    now,
+    by.deviceId,
+    registeredAfter,
+  ),
 ]
 
 export interface NewMailboxChallenge {
@@ -152,9 +183,10 @@ export interface NewMailboxChallenge {
   readonly tokenSha256: Uint8Array
   readonly createdAt: number
   readonly expiresAt: number
+  readonly act: GuardedAct | null
 }
 
-/** Keeps a challenge. Guard: the subscriber has had fewer than `limit.allowed` since `limit.since`. */
+/** Keeps a challenge. Guard: the device has asked for fewer than `limit.allowed` since `limit.since`. */
 export const insertMailboxChallenge = (
   row: NewMailboxChallenge,
   limit: { readonly since: number; readonly allowed: number },
@@ -162,9 +194,9 @@ export const insertMailboxChallenge = (
   command(
     `INSERT INTO mailbox_challenges
        (id, purpose, mailbox, subscriber, device, address_sealed, address_index, account_type, token_sha256, state,
-        wrong_tries, created_at, expires_at)
-     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?
-     WHERE (SELECT COUNT(*) FROM mailbox_challenges WHERE subscriber = ? AND created_at > ?) < ?`,
+        wrong_tries, created_at, expires_at, act)
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?
+     WHERE (SELECT COUNT(*) FROM mailbox_challenges WHERE device = ? AND created_at > ?) < ?`,
     row.id,
     row.purpose,
     row.mailbox,
@@ -176,7 +208,8 @@ export const insertMailboxChallenge = (
     row.tokenSha256,
     row.createdAt,
     row.expiresAt,
-    row.subscriber,
+    row.act,
+    row.device,
     limit.since,
     limit.allowed,
   ),
@@ -191,6 +224,7 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
         id: text,
         purpose: oneOf('add', 'prove'),
         mailbox: text,
+        device: text,
         addressSealed: blob,
         addressIndex: blob,
         accountType: oneOf('imap', 'exchange'),
@@ -199,10 +233,11 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
         wrongTries: integer,
         createdAt: integer,
         expiresAt: integer,
+        act: nullable(oneOf(...guardedAct.options)),
       },
-      `SELECT id, purpose, mailbox, address_sealed AS addressSealed, address_index AS addressIndex,
+      `SELECT id, purpose, mailbox, device, address_sealed AS addressSealed, address_index AS addressIndex,
               account_type AS accountType, token_sha256 AS tokenSha256, state, wrong_tries AS wrongTries,
-              created_at AS createdAt, expires_at AS expiresAt
+              created_at AS createdAt, expires_at AS expiresAt, act
        FROM mailbox_challenges WHERE mailbox = ? AND subscriber = ? ORDER BY created_at DESC, id`,
       mailbox,
       subscriber,
@@ -211,24 +246,30 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
 export type MailboxChallengeRow = Awaited<ReturnType<typeof readChallenges>>[number]
 
 /**
- * Uses up a challenge, and with it all other open challenges to the same mailbox. Guard: it is open and has not
- * expired.
+ * Uses up a challenge, and with it the other open challenges to the same mailbox that ask for no more than this one. Its
+ * device may do what it asked for until `actUntil`. Guard: the challenge is open and has not expired.
  */
 export const useMailboxChallenge = (
-  row: { id: string; mailbox: string },
+  row: Pick<MailboxChallengeRow, 'id' | 'mailbox' | 'device' | 'act'>,
   subscriber: string,
   now: number,
+  actUntil: number,
 ): Command[] => [
   command(
-    `UPDATE mailbox_challenges SET state = 'used' WHERE id = ? AND state = 'pending' AND expires_at > ?`,
+    `UPDATE mailbox_challenges SET state = 'used', act_until = CASE WHEN act IS NULL THEN NULL ELSE ? END
+     WHERE id = ? AND state = 'pending' AND expires_at > ?`,
+    actUntil,
     row.id,
     now,
   ),
   requireOneChange('challenge_used'),
   command(
-    `UPDATE mailbox_challenges SET state = 'used' WHERE mailbox = ? AND subscriber = ? AND state = 'pending'`,
+    `UPDATE mailbox_challenges SET state = 'used'
+     WHERE mailbox = ? AND subscriber = ? AND state = 'pending' AND (act IS NULL OR (act = ? AND device = ?))`,
     row.mailbox,
     subscriber,
+    row.act,
+    row.device,
   ),
 ]
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import SqliteDatabase from 'better-sqlite3'
@@ -25,6 +25,16 @@ export class DataDirectoryLocked extends Error {
   }
 }
 
+/** Other users of the machine can enter the folder. */
+export class DataDirectoryOpen extends Error {
+  constructor(path: string) {
+    super(
+      `other users of this machine can look into ${path}; run "chmod 700 ${path}", or set DATA_DIR to another folder`,
+    )
+    this.name = 'DataDirectoryOpen'
+  }
+}
+
 /** The paths of a folder that need not exist. */
 export const dataDirectoryAt = (path: string): DataDirectory => ({
   path,
@@ -35,9 +45,11 @@ export const dataDirectoryAt = (path: string): DataDirectory => ({
   outbox: join(path, 'outbox'),
 })
 
-/** Makes the folder if it is missing, for its owner only. */
+/** Makes the folder if it is missing, for its owner only. Throws `DataDirectoryOpen`. */
 export function openDataDirectory(path: string): DataDirectory {
   mkdirSync(path, { recursive: true, mode: 0o700 })
+  // Windows has no such bits, and shows them all as set.
+  if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) throw new DataDirectoryOpen(path)
   return dataDirectoryAt(path)
 }
 

@@ -294,9 +294,10 @@ export class HttpListener {
       this.#early.push([incoming, outgoing])
       return
     }
-    // RFC 9112 3.2: an HTTP/1.1 request has a Host. HTTP/1.0 had none.
-    if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') {
-      this.#refuse(new Error('no Host'), incoming.socket)
+    // RFC 9112 3.2: an HTTP/1.1 request has one Host. HTTP/1.0 had none.
+    const hosts = countHosts(incoming)
+    if (hosts > 1 || (hosts === 0 && incoming.httpVersion === '1.1')) {
+      this.#refuse(new Error(`${hosts} Hosts`), incoming.socket)
       return
     }
     const held = this.#of(incoming.socket)
@@ -314,6 +315,13 @@ export class HttpListener {
     else if (waitingFor === 'answer') this.#answers.endAfter(socket)
     else void refuseSocket(socket, refusalOfParserError(error.code), this.#options.problemOf)
   }
+}
+
+/** Node shows only the first one among the parsed fields. */
+const countHosts = ({ rawHeaders }: IncomingMessage): number => {
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) if (/^host$/i.test(rawHeaders[at] ?? '')) count += 1
+  return count
 }
 
 /** A connection without any bytes is closed without an answer. */

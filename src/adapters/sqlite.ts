@@ -1,3 +1,4 @@
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import SqliteDatabase from 'better-sqlite3'
 import { portError, type Command, type Database, type Outcome, type Query, type Reader } from '../ports/database.ts'
 
@@ -36,13 +37,23 @@ const isRow = (row: unknown): row is Readonly<Record<string, unknown>> => typeof
 export const journalCacheMegabytes = 8
 
 /**
- * Opens one SQLite file for the service: WAL, durable before it answers, with foreign keys, and with deleted content
- * overwritten. `':memory:'` is for tests.
+ * Lets only the owner read a database. SQLite gives the files beside it the same rights. An existing file is not opened
+ * here: to close it would free the locks that this process has on it.
+ */
+function keepPrivate(path: string): void {
+  if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600 })
+  chmodSync(path, 0o600)
+}
+
+/**
+ * Opens one SQLite file for the service: for its owner only, WAL, durable before it answers, with foreign keys, and with
+ * deleted content overwritten. `':memory:'` is for tests.
  */
 export function openSqliteFile(
   path: string,
   options: { readonly?: boolean; cacheMegabytes?: number } = {},
 ): SqliteDatabase.Database {
+  if (options.readonly !== true && path !== ':memory:') keepPrivate(path)
   const connection = new SqliteDatabase(path, { timeout: 5_000, readonly: options.readonly ?? false })
   if (options.readonly !== true) {
     connection.pragma('journal_mode = WAL')

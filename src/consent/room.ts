@@ -46,6 +46,9 @@ const policyRoute = createRoute({
   responses: { 200: jsonAnswer('The policy', policyAnswer) },
 })
 
+/** Plain text needs nothing, and may not stand in another page. */
+const plainTextPolicy = `default-src 'none'; frame-ancestors 'none'`
+
 /** What people agree to, and the records of it. */
 export function createConsentRoom(deps: ConsentDeps): ConsentRoom {
   const policy: Policy = policyInForce(deps.sha256)
@@ -73,7 +76,9 @@ export function createConsentRoom(deps: ConsentDeps): ConsentRoom {
       200,
     ),
   )
-  routes.get('/terms', (context) => context.text(policy.terms.text))
+  routes.get('/terms', (context) =>
+    context.text(policy.terms.text, 200, { 'Content-Security-Policy': plainTextPolicy }),
+  )
 
   const record = (
     by: { subscriber: string; device: string },

@@ -60,6 +60,7 @@ describe('bytes that make no request are refused with a problem, and the connect
     ['no HTTP at all', 'HELO there\r\n\r\n', [400, 'malformed_http']],
     ['a TLS handshake', '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001', [400, 'malformed_http']],
     ['no Host', 'GET / HTTP/1.1\r\n\r\n', [400, 'malformed_http']],
+    ['two Hosts', 'GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n', [400, 'malformed_http']],
     ['a Host that is none', 'GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n', [400, 'malformed_http']],
     ['a path that is none', 'GET nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', [400, 'malformed_http']],
     [

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   DataDirectoryLocked,
+  DataDirectoryOpen,
   holdsDatabase,
   KeyRingFile,
   lockDataDirectory,
@@ -13,6 +14,7 @@ import {
 } from '../../src/adapters/data-directory.ts'
 import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
 import { KeyRingUnusable, openKeyRing, sha256, type KeyRing, type RingStorage } from '../../src/adapters/key-ring.ts'
+import { openSqliteFile } from '../../src/adapters/sqlite.ts'
 import { command, type Database } from '../../src/ports/database.ts'
 import { openText, SealBroken, sealText, type Place, type Sealer } from '../../src/ports/keys.ts'
 import { engines, migrateD1, startLocalD1 } from '../support/engines.ts'
@@ -506,6 +508,27 @@ describe('the data directory', () => {
     expect(() => readDataKey(directory, null)).toThrow(KeyRingUnusable)
     expect(() => readDataKey(directory, null)).toThrow(directory.dataKeyFile)
     expect(existsSync(directory.dataKeyFile)).toBe(false)
+  })
+
+  test('a folder that other users can enter is refused, and says what to run', () => {
+    const { path } = newDirectory()
+    for (const mode of [0o755, 0o750, 0o701]) {
+      chmodSync(path, mode)
+      expect(() => openDataDirectory(path)).toThrow(DataDirectoryOpen)
+      expect(() => openDataDirectory(path)).toThrow(`chmod 700 ${path}`)
+    }
+    chmodSync(path, 0o700)
+    expect(openDataDirectory(path).path).toBe(path)
+  })
+
+  test('a database, and what SQLite writes beside it, is for its owner only', () => {
+    const { path } = newDirectory()
+    const file = join(path, 'main.db')
+    writeFileSync(file, '', { mode: 0o644 })
+    const connection = openSqliteFile(file)
+    connection.exec('CREATE TABLE things (id INTEGER)')
+    expect(readdirSync(path).map((name) => statSync(join(path, name)).mode & 0o777)).toEqual([0o600, 0o600, 0o600])
+    connection.close()
   })
 
   describe('the lock', () => {

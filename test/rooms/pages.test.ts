@@ -50,6 +50,12 @@ describe.each(engines)('the pages on %s', (engine) => {
     return { status: answer.status, headers: answer.headers, text: await answer.text() }
   }
 
+  test('the terms are plain text that no other page may show as its own', async () => {
+    const { status, headers } = await read('/terms')
+    expect([status, headers.get('Content-Type')?.toLowerCase()]).toEqual([200, 'text/plain; charset=utf-8'])
+    expect(headers.get('Content-Security-Policy')).toBe(`default-src 'none'; frame-ancestors 'none'`)
+  })
+
   describe.each(['/privacy', '/docs'])('%s', (path) => {
     test.each(['en', 'de'])('is whole HTML in %s, loads nothing and runs nothing', async (language) => {
       const { status, headers, text } = await read(path, language)

@@ -286,6 +286,6 @@ test('behind a declared proxy a network has only so many requests under way, and
   await expect.poll(() => statusFor('192.0.2.77'), { interval: 10 }).toBe(429)
   expect(await statusFor('198.51.100.1')).toBe(404)
   for (const raw of slow) raw.send('}')
-  for (const raw of slow) await raw.until((received) => received.includes('HTTP/1.1 400'))
+  for (const raw of slow) await raw.until((received) => received.includes('HTTP/1.1 422'))
   expect(await statusFor('192.0.2.77')).toBe(404)
 })

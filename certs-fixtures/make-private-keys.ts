@@ -469,6 +469,36 @@ wrapped(
   sequence(sequence(smallInteger(0), encodeElement(contextConstructed(0), octets(key)))),
   der,
 )
+const csrWith = (attribute: Uint8Array | string): Uint8Array =>
+  sequence(
+    sequence(
+      smallInteger(0),
+      encodeElement(contextConstructed(0), octets(typeof attribute === 'string' ? bytesOf(attribute) : attribute)),
+    ),
+  )
+wrapped('base64-inside-csr-in-json', JSON.stringify({ csr: toBase64(csrWith(base64)) }), json)
+wrapped('hex-inside-csr-in-json', JSON.stringify({ csr: toBase64(csrWith(toHex(key))) }), json)
+wrapped('base64-inside-csr-in-pem', toPem('CERTIFICATE REQUEST', csrWith(base64)), pem)
+wrapped('base64-behind-prefix-of-three', JSON.stringify({ appVersion: `sk_${base64}` }), json)
+wrapped('base64-behind-prefix-of-five', JSON.stringify({ appVersion: `prod_${base64}` }), json)
+wrapped('base64-behind-prefix-of-letters', JSON.stringify({ appVersion: `ab${base64}` }), json)
+const explicit = ['-ec_param_enc', 'explicit', '-ec_conv_form', 'uncompressed']
+for (const name of ['p256', 'p384', 'p521'] as const) {
+  const file = join(out, `sec1-explicit-parameters-${name}.body`)
+  const traditional = openssl(
+    'pkey',
+    '-inform',
+    'DER',
+    '-in',
+    join(out, `key-${name}.body`),
+    ...explicit,
+    '-outform',
+    'DER',
+  )
+  write(`sec1-explicit-parameters-${name}`, 'sec1', traditional, der, name)
+  const wrapping = openssl('pkcs8', '-topk8', '-nocrypt', '-inform', 'DER', '-in', file, '-outform', 'DER')
+  write(`pkcs8-explicit-parameters-${name}`, 'pkcs8', wrapping, der, name)
+}
 write(
   'other-label-pem',
   'other-pem',

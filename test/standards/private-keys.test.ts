@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { encodeElement, tag } from '../../src/pki/der.ts'
 import { toBase64, toHex } from '../../src/pki/encoding.ts'
 import { findPrivateKey, searchForPrivateKey } from '../../src/pki/private-keys/detect.ts'
 import { privateKeyFormNames } from '../../src/pki/private-keys/form.ts'
@@ -11,6 +12,9 @@ import { toPem } from '../support/pem.ts'
 import { runs } from '../support/thorough.ts'
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+/** A DER structure around text, as the attribute of a CSR is. */
+const sequenceOf = (text: Uint8Array): Uint8Array => encodeElement(tag.sequence, encodeElement(tag.octetString, text))
+
 const json = (value: unknown): Uint8Array => bytesOf(JSON.stringify(value))
 
 /** The runtime of these tests has no brainpool curves in Web Crypto, so those keys cannot be proved by it. */
@@ -127,6 +131,11 @@ describe('what holds no private key is let through', () => {
   it.each([
     ['a lookup of 100 addresses', { addresses, purpose: 'encrypt' }],
     ['public keys', { keys: publicKeys.map((key) => ({ spki: toBase64(key), pem: toPem('PUBLIC KEY', key) })) }],
+    [
+      'public keys behind a prefix',
+      { keys: publicKeys.map((key) => [`sk_${toBase64(key)}`, `prod_${toBase64(key)}`]) },
+    ],
+    ['a public key in a structure', { csr: publicKeys.map((key) => toBase64(sequenceOf(bytesOf(toBase64(key))))) }],
     ['a public JSON Web Key', { jwk: { kty: 'EC', crv: 'P-256', x: 'AAAA', y: 'AAAA' }, d: 'beside the key' }],
     ['a JSON Web Key without a value', { kty: 'EC', d: '' }],
     ['fingerprints', { sha256: toHex(crypto.getRandomValues(new Uint8Array(32))) }],
@@ -230,6 +239,16 @@ describe('the work is bounded', () => {
       }),
       { numRuns: runs(500) },
     )
+  })
+
+  it('text of what is looked for inside structures inside base64, over and over', () => {
+    for (const fragment of fragments) {
+      const inner = bytesOf(fragment.repeat(40_000)).subarray(0, 30_000)
+      for (const text of [inner, bytesOf(toBase64(inner)), bytesOf(toHex(inner))]) {
+        const body = json([toBase64(sequenceOf(text)), toBase64(sequenceOf(text))])
+        expect(searchForPrivateKey(body).steps).toBeLessThanOrEqual(stepsForEachByte * body.length)
+      }
+    }
   })
 
   it('160 KiB of any fragment', () => {

@@ -1,5 +1,14 @@
-import { encodeElement, encodeObjectIdentifier, tag } from '../der.ts'
+import {
+  DerSequence,
+  encodeElement,
+  encodeObjectIdentifier,
+  readObjectIdentifier,
+  readUnsigned,
+  tag,
+  type DerElement,
+} from '../der.ts'
 import { curveNames, ellipticCurve, type CurveName, type EllipticCurve } from '../elliptic-curves.ts'
+import { toInteger } from '../integers.ts'
 import { oid } from '../object-identifiers.ts'
 import { inverse, modulo, toBase64Url, toOctets } from './integers.ts'
 import type { PrivateValues } from './values.ts'
@@ -10,6 +19,29 @@ const namesOfSsh: Readonly<Record<string, CurveName>> = { nistp256: 'P-256', nis
 /** The curve of an object identifier. Null if it is unknown. */
 export const curveByIdentifier = (identifier: string): CurveName | null =>
   curveNames.find((name) => ellipticCurve(name).identifier === identifier) ?? null
+
+/**
+ * The curve of an object identifier, or of explicit parameters (SEC 1 appendix C.2) that are those of a curve here: its
+ * field, base point and order. Null if it is none of them.
+ */
+export function curveOf(parameters: DerElement): CurveName | null {
+  if (parameters.tag === tag.objectIdentifier) return curveByIdentifier(readObjectIdentifier(parameters))
+  const parts = new DerSequence(parameters)
+  parts.next(tag.integer)
+  const field = new DerSequence(parts.next(tag.sequence))
+  field.next(tag.objectIdentifier)
+  const prime = toInteger(readUnsigned(field.next(tag.integer)))
+  parts.next(tag.sequence)
+  const base = parts.next(tag.octetString).content
+  const order = toInteger(readUnsigned(parts.next(tag.integer)))
+  const isBase = ({ base: [x], octets }: EllipticCurve): boolean => toInteger(base.subarray(1, 1 + octets)) === x
+  return (
+    curveNames.find((name) => {
+      const curve = ellipticCurve(name)
+      return curve.prime === prime && curve.order === order && isBase(curve)
+    }) ?? null
+  )
+}
 
 /** The curve of a name in another standard. */
 export const curveByName = (text: string): CurveName | null =>

@@ -1,7 +1,7 @@
 import type { Candidate, PrivateKeyForm } from './form.ts'
-import { scanBinary } from './forms/binary.ts'
+import { endOf, scanBinary } from './forms/binary.ts'
 import { isKeyTypeAt, scanJwk } from './forms/jwk.ts'
-import { isPrivateAt, labelledFormAt } from './forms/pem.ts'
+import { isPrivateAt, isPuttyLine, labelledFormAt } from './forms/pem.ts'
 import {
   base64Between,
   eachHexRun,
@@ -37,7 +37,7 @@ const fewestSextets = 48
 
 /**
  * Finds private keys in a body, in all forms of `privateKeyFormNames`: as they are, or through one layer of base64 or
- * hexadecimal; in UTF-8, UTF-16 or UTF-32; beside or inside other content; escaped for JSON or not. Null if there are
+ * hexadecimal, or through that of a CSR around it; in UTF-8, UTF-16 or UTF-32; beside or inside other content; escaped for JSON or not. Null if there are
  * none. Takes time linear in the size. Never throws.
  */
 export function findPrivateKey(body: Uint8Array): PrivateKeyFinding | null {
@@ -64,14 +64,17 @@ class Search {
     if (bytes !== undefined && this.candidates.length < mostCandidates) this.candidates.push({ form, bytes })
   }
 
-  /** Searches bytes of unknown content. `layer` is the number of encodings around them. */
-  inspect(view: Uint8Array, layer: 0 | 1 | 2): void {
+  /**
+   * Searches bytes of unknown content. `layer` is the number of encodings around them. `whole`: they are one DER
+   * structure, such as a CSR, whose attributes may hold text of their own.
+   */
+  inspect(view: Uint8Array, layer: 0 | 1 | 2, whole = false): void {
     const held = survey(view)
     this.steps += view.length
     if ((held & notText) !== 0) this.steps += scanBinary(view, this.#report)
     // What was encoded and is not text has no escapes either.
     const binary = layer > 0 && (held & holds.manyControls) !== 0
-    this.#inspectText(this.#plainText(view, binary ? held & holds.nul : held), layer)
+    this.#inspectText(this.#plainText(view, binary ? held & holds.nul : held), layer, whole)
   }
 
   /** The text without what may stand between its ASCII characters: the zeros of UTF-16, escapes, percent signs. */
@@ -96,15 +99,15 @@ class Search {
     return text
   }
 
-  #inspectText(text: Uint8Array, layer: 0 | 1 | 2): void {
+  #inspectText(text: Uint8Array, layer: 0 | 1 | 2, whole: boolean): void {
     this.steps += text.length
     const { labels, keyTypes } = this.#scanText(text)
     if (keyTypes) this.steps += scanJwk(text, this.#report)
-    if (layer === 2 || (layer === 1 && (!labels || this.#armour))) return
-    if (layer === 1) this.#armour = true
+    if (layer === 2 || (layer === 1 && !whole && (!labels || this.#armour))) return
+    if (layer === 1 && !whole) this.#armour = true
     const inner = layer === 0 ? 1 : 2
-    this.#eachBase64Run(text, (bytes) => this.inspect(bytes, inner))
-    if (layer === 0) this.steps += eachHexRun(text, (bytes) => this.inspect(bytes, 1))
+    this.#eachBase64Run(text, (bytes, phase) => this.inspect(bytes, inner, phase === 0 && isWholeSequence(bytes)))
+    if (layer === 0 || whole) this.steps += eachHexRun(text, (bytes) => this.inspect(bytes, inner))
   }
 
   /** Searches text for labels and names that mark a key. */
@@ -118,6 +121,8 @@ class Search {
       keyTypes ||= (letter & landmark.keyType) !== 0 && hasKeyTypeNear(text, at)
       const place = at - (letter & landmark.offset) + 3
       if ((letter & landmark.private) === 0 || !isPrivateAt(text, place)) continue
+      // One label is enough to refuse; of more only what can be read counts.
+      if (labels && !isPuttyLine(text, place)) continue
       this.steps += labelSteps
       const form = labelledFormAt(text, place)
       labels ||= form !== null
@@ -128,41 +133,35 @@ class Search {
   }
 
   /**
-   * Hands over the bytes of every long run of base64. White space may interrupt a run. It may begin with other words,
-   * so it is decoded from each of the four places at which a group of four can begin.
+   * Hands over the bytes of every long run of base64. White space may interrupt a run. It may begin with other words
+   * or a prefix, so it is decoded from each of the four places at which a group of four can begin.
    */
-  #eachBase64Run(text: Uint8Array, found: (bytes: Uint8Array) => void): void {
+  #eachBase64Run(text: Uint8Array, found: (bytes: Uint8Array, phase: number) => void): void {
     this.steps += text.length
     let start = 0
     let count = 0
-    let phases = 0
-    let fresh = true
     for (let at = 0; at <= text.length; at++) {
       const byte = at < text.length ? (text[at] ?? 0) : 0
       const kind = sextets[byte] ?? sextetKind.other
       const dashes = byte === 0x2d && text[at + 1] === 0x2d && text[at + 2] === 0x2d
       if (kind < 64 && !dashes) {
-        if (fresh) phases |= 1 << (count & 3)
-        fresh = false
         count++
-      } else if (kind === sextetKind.space) {
-        fresh = true
-      } else {
-        if (count < fewestSextets) phases = 0
-        for (let phase = 0; phase < 4; phase++) {
-          if ((phases & (1 << phase)) === 0) continue
+      } else if (kind !== sextetKind.space) {
+        const phases = count < fewestSextets ? 0 : 4
+        for (let phase = 0; phase < phases; phase++) {
           this.steps += at - start
-          found(base64Between(text, start, at, phase))
+          found(base64Between(text, start, at, phase), phase)
         }
         if (dashes) while (text[at + 1] === 0x2d) at++
         start = at + 1
         count = 0
-        phases = 0
-        fresh = true
       }
     }
   }
 }
+
+/** Whether one DER SEQUENCE fills all of the bytes. */
+const isWholeSequence = (bytes: Uint8Array): boolean => bytes[0] === 0x30 && endOf(bytes, 0) === bytes.length
 
 /** What is read around one word "private". */
 const labelSteps = 96

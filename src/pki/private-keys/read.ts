@@ -10,7 +10,7 @@ import {
   tag,
 } from '../der.ts'
 import { oid } from '../object-identifiers.ts'
-import { curveByIdentifier, curveByName, curveBySize } from './curves.ts'
+import { curveByIdentifier, curveByName, curveBySize, curveOf } from './curves.ts'
 import { curve25519ByIdentifier } from './curve25519.ts'
 import type { Candidate } from './form.ts'
 import { pgpSecretKeyAt } from './forms/pgp.ts'
@@ -88,7 +88,7 @@ function readPkcs8(element: DerElement): PrivateValues | null {
   if (algorithm === oid.rsaEncryption || algorithm === '1.2.840.113549.1.1.10') return readPkcs1(readFirstElement(key))
   // RFC 5480 section 2.1.2: so are keys for ECDH only.
   if (algorithm !== oid.idEcPublicKey && algorithm !== '1.3.132.1.12') return null
-  const curve = curveByIdentifier(readObjectIdentifier(identifier.next(tag.objectIdentifier)))
+  const curve = curveOf(identifier.next())
   return curve === null ? null : readSec1(readFirstElement(key), curve)
 }
 
@@ -98,10 +98,7 @@ function readSec1(element: DerElement, outer: CurveName | null): PrivateValues |
   parts.next(tag.integer)
   const value = parts.next(tag.octetString).content
   const parameters = parts.optional(contextConstructed(0))
-  const inner =
-    parameters === undefined
-      ? curveBySize(value.length)
-      : curveByIdentifier(readObjectIdentifier(readElement(parameters.content, tag.objectIdentifier)))
+  const inner = parameters === undefined ? curveBySize(value.length) : curveOf(readFirstElement(parameters.content))
   const curve = outer ?? inner
   return curve === null ? null : { kind: 'ec', curve, d: toInteger(value) }
 }

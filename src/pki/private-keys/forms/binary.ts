@@ -87,7 +87,7 @@ function contentOf(view: Uint8Array, at: number): number {
 }
 
 /** Where the element at `at` ends by its length. With an indefinite length: where its content begins. */
-function endOf(view: Uint8Array, at: number): number {
+export function endOf(view: Uint8Array, at: number): number {
   const content = contentOf(view, at)
   if (content < 0) return view.length
   let length = view[at + 1] ?? 0

@@ -8,18 +8,36 @@ const letters = (view: Uint8Array, start: number, end: number): string =>
 
 const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === 0x5f || byte === 0x2b
 
+/** Whether a word of small letters stands at `at` in any case. */
+function isWordAt(view: Uint8Array, at: number, word: string): boolean {
+  for (let index = 0; index < word.length; index++) {
+    if (((view[at + index] ?? 0) | 0x20) !== word.charCodeAt(index)) return false
+  }
+  return true
+}
+
+/** Whether an end of BEGIN, END or SSH stands before `at`, as far back as a label goes. Cheaper than to read the words. */
+function mayBeLabel(view: Uint8Array, at: number): boolean {
+  for (let place = at - 1; place > 0 && place >= at - longestLabel; place--) {
+    const before = (view[place - 1] ?? 0) | 0x20
+    const last = (view[place] ?? 0) | 0x20
+    if (before === 0x6e && last === 0x64) return true
+    if (before === 0x69 && last === 0x6e) return true
+    if (before === 0x73 && last === 0x68) return true
+  }
+  return false
+}
+
 /** Whether "private", in any case, stands around the letter V at `at`. */
 export function isPrivateAt(view: Uint8Array, at: number): boolean {
-  return (
-    ((view[at + 1] ?? 0) | 0x20) === 0x61 &&
-    ((view[at - 1] ?? 0) | 0x20) === 0x69 &&
-    letters(view, at - 3, at + 4).toLowerCase() === 'private'
-  )
+  return isWordAt(view, at - 3, 'private')
 }
 
 /** PuTTY's manual, appendix C: every private key file has a line "Private-Lines: " with a number. */
-const isPuttyLine = (view: Uint8Array, at: number): boolean =>
-  view[at + 4] === 0x2d && /^lines: ?[0-9]/i.test(letters(view, at + 5, at + 13))
+export const isPuttyLine = (view: Uint8Array, at: number): boolean =>
+  view[at + 4] === 0x2d &&
+  ((view[at + 5] ?? 0) | 0x20) === 0x6c &&
+  /^lines: ?[0-9]/i.test(letters(view, at + 5, at + 13))
 
 /**
  * The form that a label or a line of PuTTY names. The label's word "private" stands around the letter V at `at`. RFC
@@ -30,6 +48,7 @@ export function labelledFormAt(view: Uint8Array, at: number): PrivateKeyForm | n
   if (isPuttyLine(view, at)) return 'putty'
   let key = at + 4
   while (key < at + 12 && isSpace(view[key] ?? 0)) key++
+  if (!isWordAt(view, key, 'key') || !mayBeLabel(view, at - 3)) return null
   const words = letters(view, at - 3, at + 4) + letters(view, key, key + 3)
   if (words.toUpperCase() !== 'PRIVATEKEY') return null
   const before = letters(view, at - 3 - longestLabel, at - 3)

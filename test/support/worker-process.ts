@@ -64,6 +64,9 @@ export async function startWorker(folder: string, mailHookUrl: string): Promise<
       '127.0.0.1',
       '--port',
       String(port),
+      // Otherwise every request would seem to come to the first host of `routes`.
+      '--local-upstream',
+      `127.0.0.1:${port}`,
       '--inspector-port',
       '0',
       '--persist-to',

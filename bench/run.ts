@@ -31,7 +31,7 @@ const issuingFiguresOf = (issuing: readonly IssuingRound[], key: string): Figure
       unit: `of its ${perSecond}`,
       values: each(({ certbook, cfssl }) => certbook / cfssl),
       digits: 2,
-      aim: atLeast(0.5),
+      aim: atLeast(0.3),
     },
     {
       name: `${key} CA: certificates issued and stored`,
@@ -57,7 +57,7 @@ const throughCaFiguresOf = (measured: readonly ThroughCaRound[], key: string): F
       unit: 'of its requests per second',
       values: each(({ through, direct }) => through / direct),
       digits: 2,
-      aim: atLeast(0.5),
+      aim: atLeast(0.3),
     },
     {
       name: `${key} CA: requests through certbook to cfssl`,

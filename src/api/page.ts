@@ -104,6 +104,15 @@ const hashOfStyle = (): Promise<string> =>
     .digest('SHA-256', new TextEncoder().encode(style))
     .then((digest) => btoa(String.fromCharCode(...new Uint8Array(digest)))))
 
+/** The text of pages that are shown more than once: anyone may ask for them. */
+const documents = new WeakMap<Page, string>()
+
+const documentOf = (page: Page): string => {
+  const made = documents.get(page) ?? document(page)
+  documents.set(page, made)
+  return made
+}
+
 /** The answer with a page. Nothing may run in it, be loaded by it, or frame it. */
 export async function pageAnswer(context: Context, page: Page): Promise<Response> {
   const policy = [
@@ -113,7 +122,7 @@ export async function pageAnswer(context: Context, page: Page): Promise<Response
     `form-action 'none'`,
     `frame-ancestors 'none'`,
   ]
-  return context.body(document(page), 200, {
+  return context.body(documentOf(page), 200, {
     'Content-Type': 'text/html; charset=utf-8',
     'Content-Language': page.language,
     'Content-Security-Policy': policy.join('; '),

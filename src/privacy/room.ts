@@ -1,4 +1,4 @@
-import { pageAnswer, pageLanguage } from '../api/page.ts'
+import { pageAnswer, pageLanguage, type PageLanguage } from '../api/page.ts'
 import { createRoutes, type Room } from '../api/room.ts'
 import type { Database } from '../ports/database.ts'
 import type { TableDeclaration } from '../ports/personal-data.ts'
@@ -22,11 +22,17 @@ export function createPrivacyRoom(deps: {
 }): Room {
   const all = [...deps.declarations, ...personalData]
   const routes = createRoutes()
+  // Made once for each language, until the day or a recipient changes: it takes milliseconds, and anyone may ask for it.
+  const shown = new Map<PageLanguage, { readonly of: string; readonly page: ReturnType<typeof privacyPage> }>()
   routes.get('/privacy', async (context) => {
     const language = pageLanguage(context.req.header('Accept-Language'))
     const day = new Date(deps.clock()).toISOString().slice(0, 10)
     const facts = { ...deps.facts, authorities: await deps.authorities() }
-    return pageAnswer(context, privacyPage(all, facts, language, day))
+    const of = JSON.stringify([day, facts.authorities])
+    const before = shown.get(language)
+    const current = before?.of === of ? before : { of, page: privacyPage(all, facts, language, day) }
+    shown.set(language, current)
+    return pageAnswer(context, current.page)
   })
   return {
     routes: [routes],

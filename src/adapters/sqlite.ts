@@ -33,6 +33,11 @@ const runCommand = (statements: PreparedStatements, command: Command): Outcome =
 
 const isRow = (row: unknown): row is Readonly<Record<string, unknown>> => typeof row === 'object' && row !== null
 
+/** How long another process may hold the write lock before a batch fails. */
+const lockMilliseconds = 5_000
+/** How often the main thread looks whether the lock is free. It does other work between the looks. */
+const lookMilliseconds = 10
+
 /** For each of the journal's two connections: it is written at its end, and read page after page. */
 export const journalCacheMegabytes = 8
 
@@ -54,7 +59,7 @@ export function openSqliteFile(
   options: { readonly?: boolean; cacheMegabytes?: number } = {},
 ): SqliteDatabase.Database {
   if (options.readonly !== true && path !== ':memory:') keepPrivate(path)
-  const connection = new SqliteDatabase(path, { timeout: 5_000, readonly: options.readonly ?? false })
+  const connection = new SqliteDatabase(path, { timeout: lockMilliseconds, readonly: options.readonly ?? false })
   if (options.readonly !== true) {
     connection.pragma('journal_mode = WAL')
     connection.pragma('synchronous = FULL')
@@ -171,6 +176,9 @@ export class SqliteReader implements Reader {
   }
 }
 
+const isLocked = (error: unknown): boolean =>
+  error instanceof SqliteDatabase.SqliteError && error.code === 'SQLITE_BUSY'
+
 /** A batch that waits for the commit of its group. */
 interface WaitingBatch {
   readonly commands: readonly Command[]
@@ -189,6 +197,8 @@ export class Sqlite implements Database {
   readonly #dataVersion: SqliteDatabase.Statement
   #ownWrites = 0
   #waiting: WaitingBatch[] = []
+  /** Since when another process has held the write lock, by `performance.now()`. */
+  #lockedSince: number | null = null
 
   constructor(connection: SqliteDatabase.Database) {
     this.#connection = connection
@@ -209,8 +219,25 @@ export class Sqlite implements Database {
     return new Promise((resolve, reject) => {
       if (commands.length === 0) throw new RangeError('an empty batch')
       this.#waiting.push({ commands, resolve, reject })
-      if (this.#waiting.length === 1) setImmediate(() => this.#commitWaiting())
+      if (this.#waiting.length === 1) setImmediate(() => this.#commitAtOnce())
     })
+  }
+
+  #mayWait(): boolean {
+    const now = performance.now()
+    this.#lockedSince ??= now
+    return now - this.#lockedSince < lockMilliseconds
+  }
+
+  /** Commits what waits. The thread does not stand still where another process has the lock. */
+  #commitAtOnce(): void {
+    if (!this.#connection.open) return
+    this.#connection.pragma('busy_timeout = 0')
+    try {
+      this.#commitWaiting()
+    } finally {
+      this.#connection.pragma(`busy_timeout = ${lockMilliseconds}`)
+    }
   }
 
   #commitWaiting(): void {
@@ -220,7 +247,14 @@ export class Sqlite implements Database {
     let results: readonly (Outcome[] | Error)[]
     try {
       results = this.#commitGroup(waiting.map(({ commands }) => commands))
+      this.#lockedSince = null
     } catch (error) {
+      if (isLocked(error) && this.#mayWait()) {
+        this.#waiting = waiting
+        setTimeout(() => this.#commitAtOnce(), lookMilliseconds)
+        return
+      }
+      this.#lockedSince = null
       for (const { reject } of waiting) reject(error)
       return
     }
@@ -254,6 +288,7 @@ export class Sqlite implements Database {
 
   /** Commits what waits, moves the WAL into the file, and closes. */
   close(): void {
+    this.#lockedSince = Number.NEGATIVE_INFINITY
     this.#commitWaiting()
     this.#connection.pragma('wal_checkpoint(TRUNCATE)')
     this.#connection.close()

@@ -463,7 +463,6 @@ describe('the SQL port between processes on SQLite', () => {
       join(folder.path, 'waiting.db'),
     )
     expect(await writer.line()).toBe('holding')
-    // This thread stands still while it waits, so the writer is asked first and takes its moment.
     writer.say('end')
     await database.batch([command(`INSERT INTO temp.seen (id) SELECT id FROM offers`), offer('of the waiting')])
     await writer.ended()
@@ -471,6 +470,26 @@ describe('the SQL port between processes on SQLite', () => {
     expect(seen).toEqual([{ id: 'of the writer' }])
     const kept = await database.all(query({ id: text }, `SELECT id FROM offers ORDER BY id`))
     expect(kept).toEqual([{ id: 'of the waiting' }, { id: 'of the writer' }])
+    database.close()
+  })
+
+  test('while another process has the lock, this thread goes on with other work', async () => {
+    const database = new Sqlite(openScratchFile('locked.db'))
+    const holder = openSqliteFile(join(folder.path, 'locked.db'))
+    holder.exec('BEGIN IMMEDIATE')
+    const written = database.batch([offer('of the patient')])
+    let turns = 0
+    while (turns < 100) {
+      await new Promise((resolve) => setImmediate(resolve))
+      turns += 1
+    }
+    expect(await database.all(query({ id: text }, `SELECT id FROM offers`))).toEqual([])
+    const joined = database.batch([offer('of the next')])
+    holder.exec('COMMIT')
+    await Promise.all([written, joined])
+    const kept = await database.all(query({ id: text }, `SELECT id FROM offers ORDER BY id`))
+    expect(kept.map(({ id }) => id)).toEqual(['of the next', 'of the patient'])
+    holder.close()
     database.close()
   })
 

@@ -99,7 +99,7 @@ export class MailPool implements MailSource {
 
 /** The development mail folder of a service. */
 export async function watchOutbox(folder: string): Promise<MailSource & { close(): void }> {
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
   const pool = new MailPool()
   const seen = new Set<string>()
   const collect = async (): Promise<void> => {

@@ -50,15 +50,11 @@ interface AppParts {
 }
 
 const keyNotRead = (): DomainError =>
-  new DomainError(
-    'overloaded',
-    'The body holds a private key, and too many are being read to block it. Send it again.',
-    {
-      retryAfterSeconds: 5,
-    },
-  )
+  new DomainError('overloaded', 'The body holds a private key that could not be read and blocked now. Send it again.', {
+    retryAfterSeconds: 5,
+  })
 
-/** Blocks a disclosed key, and throws `overloaded` if it must be sent again for that. If that fails, the body is still refused. */
+/** Blocks a disclosed key. Throws `overloaded` if it must be sent again. If the block fails, the body is still refused. */
 const onPrivateKey =
   (parts: AppParts) =>
   async (context: Context<Env>, finding: PrivateKeyFinding): Promise<void> => {

@@ -21,7 +21,7 @@ export interface Seated {
 export interface Seat {
   /** Its client has taken an answer. */
   answered(): void
-  /** Somebody with a valid credential is at the other end: the connection leaves the quotas, and is never closed. */
+  /** Somebody with a valid credential is at the other end: the connection leaves the quotas, and is not closed for others. */
   recognised(): void
   /** The connection has ended. */
   leave(): void
@@ -74,15 +74,12 @@ export class ConnectionQuotas {
   }
 
   #seat(address: string | null, network: string | null, seated: Seated): Seat {
-    let [counted, recognised, left] = [false, false, false]
+    let [recognised, left] = [false, false]
     const count = (): void => {
-      counted = true
       if (address !== null) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
       if (network !== null) this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1)
     }
     const uncount = (): void => {
-      if (!counted) return
-      counted = false
       if (address !== null) countDown(this.#perAddress, address)
       if (network !== null) countDown(this.#perNetwork, network)
     }
@@ -103,9 +100,9 @@ export class ConnectionQuotas {
         if (left) return
         left = true
         this.#open -= 1
-        if (recognised) this.#recognised -= 1
         this.#byAge.delete(seat)
-        uncount()
+        if (recognised) this.#recognised -= 1
+        else uncount()
       },
     }
     count()

@@ -38,6 +38,7 @@ export class MailHook implements Mailer {
     if (status >= 200 && status < 300) return
     throw new DeliveryFailed(`the mail hook answered ${status}`, refusalsOfTheMessage.includes(status))
   }
+
   async #post(headers: Readonly<Record<string, string>>, body: Uint8Array): Promise<number> {
     try {
       const { status } = await this.#outgoing.exchange({

@@ -288,6 +288,7 @@ export class Sqlite implements Database {
 
   /** Commits what waits, moves the WAL into the file, and closes. */
   close(): void {
+    // What waits is committed now or fails: nothing looks again after the end.
     this.#lockedSince = Number.NEGATIVE_INFINITY
     this.#commitWaiting()
     this.#connection.pragma('wal_checkpoint(TRUNCATE)')

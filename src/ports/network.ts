@@ -42,11 +42,9 @@ interface Prefix {
 }
 
 const prefixOf = (address: string, { octets, groups: kept }: Prefix): string | null => {
-  const ofFour = (parts: readonly (string | number)[]): string =>
+  const ofFour = (parts: readonly number[]): string =>
     octets === 4 ? parts.join('.') : `${parts.slice(0, 3).join('.')}.0/24`
-  const dotted = ipv4.exec(address)
-  if (dotted !== null) return ofFour(dotted.slice(1))
-  const groups = address.includes(':') ? ipv6Groups(address.replace(/%.*$/s, '')) : null
+  const groups = addressGroups(address)
   if (groups === null) return null
   const [, , , , , , high = 0, low = 0] = groups
   if (isMapped(groups)) return ofFour([high >> 8, high & 0xff, low >> 8, low & 0xff])

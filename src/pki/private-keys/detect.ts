@@ -37,8 +37,8 @@ const fewestSextets = 48
 
 /**
  * Finds private keys in a body, in all forms of `privateKeyFormNames`: as they are, or through one layer of base64 or
- * hexadecimal, or through that of a CSR around it; in UTF-8, UTF-16 or UTF-32; beside or inside other content; escaped for JSON or not. Null if there are
- * none. Takes time linear in the size. Never throws.
+ * hexadecimal, and through one more where a CSR is around them. In UTF-8, UTF-16 or UTF-32; beside or inside other
+ * content; escaped for JSON or not. Null if there are none. Takes time linear in the size. Never throws.
  */
 export function findPrivateKey(body: Uint8Array): PrivateKeyFinding | null {
   return searchForPrivateKey(body).finding

@@ -54,7 +54,7 @@ async function certifyWithOpenssl(folder: string, device: Registered, name: stri
 }
 
 const pem = (base64: string): string =>
-  `-----BEGIN CERTIFICATE-----\n${base64.replaceAll(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+  `-----BEGIN CERTIFICATE-----\n${base64.replaceAll(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
 
 describe.each([
   ['Node', onNode],

@@ -101,7 +101,9 @@ const { values: options } = parseArgs({
   },
 })
 const rounds = Number(options.rounds)
-const stock = (): Promise<StockFolder> => stockOf(Number(options.subscribers), options.restock)
+let stocked: Promise<StockFolder> | null = null
+/** The stock, made at most once a run. */
+const stock = (): Promise<StockFolder> => (stocked ??= stockOf(Number(options.subscribers), options.restock))
 
 const parts = {
   issuing: async (folder) => ({

@@ -9,7 +9,7 @@ const blockLength = 64
 export const indexLength = 8
 
 /**
- * Keyed hashes of texts: the first bytes of HMAC-SHA-256 (RFC 2104). Two one-shot hashes over prepared blocks cost
+ * Keyed hashes of texts and bytes: the first bytes of HMAC-SHA-256 (RFC 2104). Two one-shot hashes over prepared blocks cost
  * less than one HMAC object.
  */
 export class KeyedIndex {
@@ -26,7 +26,7 @@ export class KeyedIndex {
     }
   }
 
-  of(value: string): Uint8Array {
+  of(value: Uint8Array | string): Uint8Array {
     this.#outer.write(hash('sha256', this.#block(value), 'binary'), blockLength, 'latin1')
     const hashed = hash('sha256', this.#outer, 'binary')
     const kept = new Uint8Array(this.#length)
@@ -34,12 +34,15 @@ export class KeyedIndex {
     return kept
   }
 
-  #block(value: string): Buffer {
+  #block(value: Uint8Array | string): Buffer {
     // A UTF-16 unit of a string takes at most three bytes.
     if (value.length * 3 > this.#inner.length - blockLength) {
-      return Buffer.concat([this.#inner.subarray(0, blockLength), Buffer.from(value)])
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value
+      return Buffer.concat([this.#inner.subarray(0, blockLength), bytes])
     }
-    return this.#inner.subarray(0, blockLength + this.#inner.write(value, blockLength))
+    if (typeof value === 'string') return this.#inner.subarray(0, blockLength + this.#inner.write(value, blockLength))
+    this.#inner.set(value, blockLength)
+    return this.#inner.subarray(0, blockLength + value.length)
   }
 }
 

@@ -1,9 +1,10 @@
 import { Buffer } from 'node:buffer'
-import { createSecretKey, hash, hkdfSync, randomFillSync, type KeyObject } from 'node:crypto'
+import { createSecretKey, hash, hkdfSync, randomFillSync, timingSafeEqual, type KeyObject } from 'node:crypto'
 import {
   SealBroken,
   type IndexedColumn,
   type JournalSeals,
+  type KeyedHashes,
   type Keys,
   type Place,
   type Sealer,
@@ -13,14 +14,14 @@ import { indexLength, KeyedIndex, type JournalKeys } from './day-keys.ts'
 import { keyIdOf, openWith, sealWith } from './envelope.ts'
 
 /**
- * The key ring. `DATA_KEY` wraps one secret for the main database and one for each month of the journal. Every key in
+ * The key ring. `DATA_KEY` wraps the secrets of the main database and one for each month of the journal. Every key in
  * use is derived from these by HKDF-SHA-256 (RFC 5869), one for each purpose. It works on Node and on Workers, whose
  * `node:crypto` takes only bytes; hence the buffers.
  */
 
 /** One secret of the ring, wrapped by `DATA_KEY`. */
 export interface RingEntry {
-  /** `main`, or `journal-2026-11`. */
+  /** `main`, later also `main-2`, `main-3` and so on; or `journal-2026-11`. */
   readonly id: string
   readonly wrapped: Uint8Array
 }
@@ -67,23 +68,128 @@ class DerivedKeys {
   }
 }
 
-const mainEntry = 'main'
+const firstMain = 'main'
 
-class MainSealer implements Sealer {
+/** The number of a main secret: 1 for `main`, 2 for `main-2`. Null for other entries. */
+const mainNumber = (id: string): number | null => {
+  if (id === firstMain) return 1
+  const digits = /^main-([1-9]\d{0,4})$/.exec(id)?.[1]
+  const number = Number(digits)
+  return digits !== undefined && number > 1 && number <= largestMainNumber ? number : null
+}
+
+/** A keyed hash names its secret in two bytes. */
+const largestMainNumber = 0xffff
+const numberLength = 2
+const macLength = 16
+const verifierLength = 32
+
+const numbered = (number: number, hashed: Uint8Array): Uint8Array => {
+  const whole = new Uint8Array(numberLength + hashed.length)
+  whole[0] = number >> 8
+  whole[1] = number & 0xff
+  whole.set(hashed, numberLength)
+  return whole
+}
+
+/** One secret of the main database, with the keys that are derived from it. */
+class MainSecret {
+  readonly id: string
+  readonly #number: number
   readonly #keys: DerivedKeys
+  readonly #hashes = new Map<string, KeyedIndex>()
 
-  constructor(keys: DerivedKeys) {
+  constructor(id: string, number: number, keys: DerivedKeys) {
+    this.id = id
+    this.#number = number
     this.#keys = keys
   }
 
+  sealingKey(table: string): KeyObject {
+    return this.#keys.get(`seal/${table}`)
+  }
+
+  blindIndex(matchingKey: string): Uint8Array {
+    return this.#hash('blind-index', blindIndexLength).of(matchingKey)
+  }
+
+  mac(purpose: string, bytes: Uint8Array | string): Uint8Array {
+    return numbered(this.#number, this.#hash(`mac/${purpose}`, macLength).of(bytes))
+  }
+
+  verifier(purpose: string, bytes: Uint8Array | string): Uint8Array {
+    return numbered(this.#number, this.#hash(`verifier/${purpose}`, verifierLength).of(bytes))
+  }
+
+  #hash(purpose: string, length: number): KeyedIndex {
+    const known = this.#hashes.get(purpose)
+    if (known !== undefined) return known
+    const made = new KeyedIndex(this.#keys.get(purpose).export(), length)
+    this.#hashes.set(purpose, made)
+    return made
+  }
+}
+
+/** The secrets of the main database. There is always at least one. */
+class MainSecrets implements Sealer, KeyedHashes {
+  readonly #byNumber = new Map<number, MainSecret>()
+  #newestFirst: [MainSecret, ...MainSecret[]]
+
+  constructor(ring: ReadonlyMap<string, DerivedKeys>) {
+    for (const [id, keys] of ring) this.#add(id, keys)
+    this.#newestFirst = this.#sorted()
+  }
+
+  /** Takes one more secret. Entries that are none of the main database are left alone. */
+  keep(id: string, keys: DerivedKeys): void {
+    this.#add(id, keys)
+    this.#newestFirst = this.#sorted()
+  }
+
   seal(place: Place, plaintext: Uint8Array | string): Uint8Array {
-    return sealWith(this.#keys.get(`seal/${place.table}`), mainEntry, place, plaintext)
+    const [newest] = this.#newestFirst
+    return sealWith(newest.sealingKey(place.table), newest.id, place, plaintext)
   }
 
   open(place: Place, envelope: Uint8Array): Uint8Array {
     const keyId = keyIdOf(place, envelope)
-    if (keyId !== mainEntry) throw new SealBroken(place, `no key ${keyId}`)
-    return openWith(this.#keys.get(`seal/${place.table}`), keyId, place, envelope)
+    const secret = this.#byNumber.get(mainNumber(keyId) ?? 0)
+    if (secret === undefined) throw new SealBroken(place, `no key ${keyId}`)
+    return openWith(secret.sealingKey(place.table), keyId, place, envelope)
+  }
+
+  blindIndex(matchingKey: string): Uint8Array {
+    return this.#oldest().blindIndex(matchingKey)
+  }
+
+  mac(purpose: string, bytes: Uint8Array | string): Uint8Array {
+    return this.#newestFirst[0].mac(purpose, bytes)
+  }
+
+  macFits(purpose: string, bytes: Uint8Array | string, mac: Uint8Array): boolean {
+    if (mac.length !== numberLength + macLength) return false
+    const secret = this.#byNumber.get(((mac[0] ?? 0) << 8) | (mac[1] ?? 0))
+    return secret !== undefined && timingSafeEqual(Buffer.from(secret.mac(purpose, bytes)), Buffer.from(mac))
+  }
+
+  verifiers(purpose: string, bytes: Uint8Array | string): [Uint8Array, ...Uint8Array[]] {
+    const [newest, ...older] = this.#newestFirst
+    return [newest.verifier(purpose, bytes), ...older.map((secret) => secret.verifier(purpose, bytes))]
+  }
+
+  #oldest(): MainSecret {
+    return this.#newestFirst.at(-1) ?? this.#newestFirst[0]
+  }
+
+  #add(id: string, keys: DerivedKeys): void {
+    const number = mainNumber(id)
+    if (number !== null) this.#byNumber.set(number, new MainSecret(id, number, keys))
+  }
+
+  #sorted(): [MainSecret, ...MainSecret[]] {
+    const [newest, ...older] = [...this.#byNumber].toSorted(([a], [b]) => b - a).map(([, secret]) => secret)
+    if (newest === undefined) throw new KeyRingUnusable('the key ring has no entry for the main database')
+    return [newest, ...older]
   }
 }
 
@@ -158,27 +264,39 @@ class JournalSealer implements JournalSeals {
 
 /** The opened ring. Make it with `openKeyRing`. */
 export class KeyRing implements Keys {
-  readonly main: Sealer
   readonly journal: JournalSealer
   readonly #wrappingKey: KeyObject
   readonly #storage: RingStorage
   readonly #derived: Map<string, DerivedKeys>
-  readonly #blindIndexes: KeyedIndex
+  readonly #main: MainSecrets
 
   constructor(wrappingKey: KeyObject, storage: RingStorage, secrets: ReadonlyMap<string, Uint8Array>) {
-    const mainSecret = secrets.get(mainEntry)
-    if (mainSecret === undefined) throw new KeyRingUnusable('the key ring has no entry for the main database')
     this.#wrappingKey = wrappingKey
     this.#storage = storage
     this.#derived = new Map([...secrets].map(([id, secret]) => [id, new DerivedKeys(secret)]))
-    this.#blindIndexes = new KeyedIndex(derive(mainSecret, 'blind-index').export(), blindIndexLength)
-    this.main = new MainSealer(new DerivedKeys(mainSecret))
+    this.#main = new MainSecrets(this.#derived)
     const writer = Buffer.from(randomFillSync(new Uint8Array(6))).toString('base64url')
     this.journal = new JournalSealer(this, writer)
   }
 
+  get main(): Sealer {
+    return this.#main
+  }
+
   blindIndex(matchingKey: string): Uint8Array {
-    return this.#blindIndexes.of(matchingKey)
+    return this.#main.blindIndex(matchingKey)
+  }
+
+  mac(purpose: string, bytes: Uint8Array | string): Uint8Array {
+    return this.#main.mac(purpose, bytes)
+  }
+
+  macFits(purpose: string, bytes: Uint8Array | string, mac: Uint8Array): boolean {
+    return this.#main.macFits(purpose, bytes, mac)
+  }
+
+  verifiers(purpose: string, bytes: Uint8Array | string): [Uint8Array, ...Uint8Array[]] {
+    return this.#main.verifiers(purpose, bytes)
   }
 
   derived(id: string): DerivedKeys | undefined {
@@ -188,9 +306,9 @@ export class KeyRing implements Keys {
   /** The sealer that made an envelope, and the month of its key if it is the journal's. Throws `SealBroken`. */
   sealerOf(place: Place, envelope: Uint8Array): { sealer: Sealer; month: string | null } {
     const keyId = keyIdOf(place, envelope)
-    return keyId === mainEntry
-      ? { sealer: this.main, month: null }
-      : { sealer: this.journal, month: keyId.slice(0, 'yyyy-mm'.length) }
+    return mainNumber(keyId) === null
+      ? { sealer: this.journal, month: keyId.slice(0, 'yyyy-mm'.length) }
+      : { sealer: this.main, month: null }
   }
 
   /** The months for which the journal has a key, oldest first. */
@@ -211,7 +329,10 @@ export class KeyRing implements Keys {
   }
 
   #keep(entry: RingEntry): void {
-    if (!this.#derived.has(entry.id)) this.#derived.set(entry.id, new DerivedKeys(unwrap(this.#wrappingKey, entry)))
+    if (this.#derived.has(entry.id)) return
+    const keys = new DerivedKeys(unwrap(this.#wrappingKey, entry))
+    this.#derived.set(entry.id, keys)
+    this.#main.keep(entry.id, keys)
   }
 }
 
@@ -247,13 +368,13 @@ export async function openKeyRing(options: {
   if (options.dataKey.length !== secretLength) throw new KeyRingUnusable('DATA_KEY is not 32 bytes long')
   const wrappingKey = derive(options.dataKey, 'wrap')
   let entries = await options.storage.load()
-  if (!entries.some((entry) => entry.id === mainEntry)) {
+  if (!entries.some((entry) => mainNumber(entry.id) !== null)) {
     if (!options.mayCreate) {
       throw new KeyRingUnusable(
         'the key ring is missing although a database exists: put the ring back from a backup; without it the data cannot be read',
       )
     }
-    entries = [...entries, await options.storage.add(wrapNewSecret(wrappingKey, mainEntry))]
+    entries = [...entries, await options.storage.add(wrapNewSecret(wrappingKey, firstMain))]
   }
   const secrets = new Map(entries.map((entry) => [entry.id, unwrap(wrappingKey, entry)]))
   return new KeyRing(wrappingKey, options.storage, secrets)

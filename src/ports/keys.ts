@@ -40,9 +40,25 @@ export interface JournalSeals extends Sealer {
   index(column: IndexedColumn, value: string): Uint8Array
 }
 
+/**
+ * Keyed hashes of what stands in the main database. There is one key for each purpose, derived from a main secret of the
+ * ring. A hash begins with the number of that secret (2 bytes). A purpose is a word of the program, such as a table.
+ */
+export interface KeyedHashes {
+  /** Authenticates bytes under the newest secret: 18 bytes, of which 16 are of an HMAC-SHA-256. */
+  mac(purpose: string, bytes: Uint8Array | string): Uint8Array
+  /** Whether `mac` gave this hash, now or before a rotation. False if the secret is gone. Compares in constant time. */
+  macFits(purpose: string, bytes: Uint8Array | string, mac: Uint8Array): boolean
+  /**
+   * What a value is looked up by: 34 bytes under each secret, the newest first. Write the first, look up all. No MAC
+   * equals a verifier, even with the same purpose.
+   */
+  verifiers(purpose: string, bytes: Uint8Array | string): [Uint8Array, ...Uint8Array[]]
+}
+
 /** The key ring. All calls but `prepare` are synchronous, because lookups need them. */
-export interface Keys {
-  /** For the main database. */
+export interface Keys extends KeyedHashes {
+  /** For the main database. The newest secret seals, and all of them open. */
   readonly main: Sealer
   readonly journal: JournalSeals
   /** The blind index of an address: HMAC-SHA-256 of its matching key, 32 bytes. */

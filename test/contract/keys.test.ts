@@ -244,6 +244,110 @@ describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (w
     expect(other.blindIndex(address)).not.toEqual(ring.blindIndex(address))
   })
 
+  describe('keyed hashes', () => {
+    const bytes = new TextEncoder().encode('row-1, granted')
+    const longBytes = new Uint8Array(randomBytes(5_000))
+
+    test.each([['a text', 'row-1, granted'] as const, ['bytes', bytes] as const, ['many bytes', longBytes] as const])(
+      'of %s fit, also after a restart',
+      async (_, value) => {
+        const mac = ring.mac('devices', value)
+        expect(mac).toHaveLength(18)
+        expect(ring.macFits('devices', value, mac)).toBe(true)
+        const reopened = await open()
+        expect(reopened.mac('devices', value)).toStrictEqual(mac)
+        expect(reopened.macFits('devices', value, mac)).toBe(true)
+      },
+    )
+
+    test('are HMAC-SHA-256 of the bytes, under one key for each purpose', () => {
+      expect(ring.mac('devices', bytes)).toStrictEqual(ring.mac('devices', 'row-1, granted'))
+      expect(ring.mac('mailboxes', bytes)).not.toEqual(ring.mac('devices', bytes))
+      expect(ring.macFits('mailboxes', bytes, ring.mac('devices', bytes))).toBe(false)
+    })
+
+    test('do not fit what was altered, cut, lengthened or numbered anew', () => {
+      const mac = ring.mac('devices', bytes)
+      for (let at = 0; at < mac.length; at += 1) {
+        expect(ring.macFits('devices', bytes, mac.with(at, (mac[at] ?? 0) ^ 1))).toBe(false)
+        expect(ring.macFits('devices', bytes, mac.subarray(0, at))).toBe(false)
+      }
+      expect(ring.macFits('devices', bytes, Uint8Array.of(...mac, 0))).toBe(false)
+      expect(ring.macFits('devices', 'row-1, granteD', mac)).toBe(false)
+    })
+
+    test('of another ring do not fit', async () => {
+      const other = await openKeyRing({ dataKey, storage: new KeyRingFile(newDirectory()), mayCreate: true })
+      expect(ring.macFits('devices', bytes, other.mac('devices', bytes))).toBe(false)
+    })
+
+    test('that values are looked up by are whole, and no MACs', () => {
+      const [verifier, ...older] = ring.verifiers('credential', bytes)
+      expect(older).toEqual([])
+      expect(verifier).toHaveLength(34)
+      expect(ring.verifiers('credential', bytes)).toStrictEqual([verifier])
+      expect(verifier.subarray(0, 18)).not.toEqual(ring.mac('credential', bytes))
+      expect(ring.verifiers('token', bytes)).not.toEqual([verifier])
+    })
+  })
+
+  describe('with a second main secret', () => {
+    const addSecond = (): Promise<void> => ring.ensure('main-2')
+
+    test('the newest seals, and both open, also after a restart', async () => {
+      const before = sealText(ring.main, place, address)
+      await addSecond()
+      const after = sealText(ring.main, place, address)
+      expect([before, after].map(keyIdOf)).toEqual(['main', 'main-2'])
+      for (const each of [ring, await open()]) {
+        expect([before, after].map((envelope) => openText(each.main, place, envelope))).toEqual([address, address])
+        expect(keyIdOf(sealText(each.main, place, address))).toBe('main-2')
+        expect(each.sealerOf(place, after)).toEqual({ sealer: each.main, month: null })
+      }
+    })
+
+    test('the tenth is newer than the second', async () => {
+      await ring.ensure('main-10')
+      await addSecond()
+      expect(keyIdOf(sealText(ring.main, place, address))).toBe('main-10')
+      expect(keyIdOf(sealText((await open()).main, place, address))).toBe('main-10')
+    })
+
+    test('the newest makes MACs, and those of both fit', async () => {
+      const before = ring.mac('devices', address)
+      await addSecond()
+      const after = ring.mac('devices', address)
+      expect(after).not.toEqual(before)
+      const reopened = await open()
+      expect([before, after].map((mac) => reopened.macFits('devices', address, mac))).toEqual([true, true])
+    })
+
+    test('a value is looked up under both, the newest first', async () => {
+      const before = ring.verifiers('credential', address)
+      await addSecond()
+      const after = ring.verifiers('credential', address)
+      expect(after).toHaveLength(2)
+      expect(after.slice(1)).toStrictEqual(before)
+      expect((await open()).verifiers('credential', address)).toStrictEqual(after)
+    })
+
+    test('what names a secret that is gone neither opens nor fits', async () => {
+      const [sealed, mac] = [sealText(ring.main, place, address), ring.mac('devices', address)]
+      await addSecond()
+      await ringPlace.drop('main')
+      const reopened = await open()
+      expect(() => openText(reopened.main, place, sealed)).toThrow(SealBroken)
+      expect(reopened.macFits('devices', address, mac)).toBe(false)
+      expect(reopened.verifiers('credential', address)).toHaveLength(1)
+    })
+
+    test.each(['main-1', 'main-02', 'main-65536', 'main-', 'mains'])('%s is the name of none', async (id) => {
+      await ring.ensure(id)
+      expect(keyIdOf(sealText(ring.main, place, address))).toBe('main')
+      expect((await open()).verifiers('credential', address)).toHaveLength(1)
+    })
+  })
+
   describe('the journal’s keys', () => {
     test('carry the day and the writer', async () => {
       const keyId = keyIdOf(sealText(ring.journal, logPlace, address))

@@ -72,6 +72,18 @@ const watched = (work: Work, { main, keys, sha256 }: WatchedParts): WatchedParts
         work.blindIndexes += 1
         return keys.blindIndex(matchingKey)
       },
+      mac: (purpose, bytes) => {
+        work.hashes += 1
+        return keys.mac(purpose, bytes)
+      },
+      macFits: (purpose, bytes, mac) => {
+        work.hashes += 1
+        return keys.macFits(purpose, bytes, mac)
+      },
+      verifiers: (purpose, bytes) => {
+        work.hashes += 1
+        return keys.verifiers(purpose, bytes)
+      },
     },
     sha256: (bytes) => {
       work.hashes += 1

@@ -14,7 +14,7 @@ interface LookupBudgets {
   readonly newSubscriber: number
   /** Of all subscribers of one registrable domain together. Large providers have no such budget. */
   readonly domain: number
-  /** Of anonymous askers from one truncated network. */
+  /** Of anonymous askers from one address (/64 of IPv6). */
   readonly network: number
 }
 

@@ -153,7 +153,7 @@ export const environmentShape = z.object({
     .describe('the same for all subscribers of one domain together; large mail providers are left out'),
   LOOKUP_BUDGET_NETWORK: wholeNumber(1, 1_000_000)
     .default(500)
-    .describe('the same for anonymous askers of one network (/24, /48)'),
+    .describe('the same for anonymous askers at one address (/64 of IPv6); its /24 or /48 has four times as many'),
   QUERY_LOG_DAYS: wholeNumber(1, 365).default(90).describe('how long lookups are kept'),
   TRUSTED_PROXY: z
     .string()

@@ -81,13 +81,15 @@ const connectionOf =
   (config: Config) =>
   (context: Context): Connection => {
     const url = new URL(context.req.url)
+    const address = context.req.header('CF-Connecting-IP') ?? ''
     const development = config.allowLoopbackHttp && isLoopbackHost(url.hostname)
     return {
       secure: url.protocol === 'https:' || development,
       tls: url.protocol === 'https:',
       pkiOnly: false,
       mayForward: true,
-      network: truncatedNetwork(context.req.header('CF-Connecting-IP') ?? ''),
+      network: truncatedNetwork(address),
+      address,
       local: development,
     }
   }

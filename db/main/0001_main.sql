@@ -221,7 +221,7 @@ CREATE INDEX mailbox_challenges_by_subscriber ON mailbox_challenges (subscriber)
 CREATE INDEX mailbox_challenges_by_device ON mailbox_challenges (device);
 CREATE INDEX mailbox_challenges_expiring ON mailbox_challenges (expires_at);
 
--- How often something was begun without a credential from one truncated network in one hour.
+-- How often something was begun without a credential in one hour, from one address or from a network around it.
 CREATE TABLE network_budgets (
   network_index BLOB NOT NULL,
   purpose TEXT NOT NULL CHECK (purpose IN ('registration', 'key_report')),

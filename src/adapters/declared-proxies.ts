@@ -73,8 +73,9 @@ export function connectionOf(reached: Reached, proxies: AddressRanges): Connecti
   const forwarded = declared && forwardingHeaders.some((name) => reached.header(name) !== undefined)
   if (forwarded && !pkiOnly) {
     const tls = cameByTls(reached)
-    const network = truncatedNetwork(clientOf(reached, proxies))
-    return { secure: tls, tls, mayForward: true, pkiOnly, network, local: false, recognised }
+    const address = clientOf(reached, proxies)
+    const network = truncatedNetwork(address)
+    return { secure: tls, tls, mayForward: true, pkiOnly, network, address, local: false, recognised }
   }
   const here = loopback.includes(peer)
   return {
@@ -83,6 +84,7 @@ export function connectionOf(reached: Reached, proxies: AddressRanges): Connecti
     mayForward: declared,
     pkiOnly,
     network: truncatedNetwork(peer),
+    address: peer,
     local: here && !pkiOnly && namesThisMachine(reached.header('Host')),
     recognised,
   }

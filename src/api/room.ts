@@ -22,7 +22,7 @@ export interface DeviceCaller {
 export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
 
 /** What rooms are told about the connection of a request. */
-export type ClientConnection = Pick<Connection, 'network' | 'local' | 'recognised'>
+export type ClientConnection = Pick<Connection, 'network' | 'address' | 'local' | 'recognised'>
 
 declare module 'hono' {
   interface ContextVariableMap {

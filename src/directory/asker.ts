@@ -1,10 +1,11 @@
 import type { Context } from 'hono'
 import { getDomain } from 'tldts'
-import { deviceCaller } from '../api/room.ts'
+import { deviceCaller, type ClientConnection } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import { toHex } from '../pki/encoding.ts'
 import type { LookupScope } from '../ports/lookup-log.ts'
+import { networksOf } from '../ports/network.ts'
 import type { Caller } from '../registration/authenticate.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { largeProviders } from './large-providers.ts'
@@ -81,15 +82,21 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
     return asker
   }
 
-  const anonymous = (network: string): Asker => {
-    const id = `network:${network}`
-    return { id, device: null, audience: 'public', scopes: [{ kind: 'network', name: id, limit: networkLimit }] }
-  }
+  const anonymous = ({ network, address }: ClientConnection): Asker => ({
+    id: `network:${network}`,
+    device: null,
+    audience: 'public',
+    scopes: networksOf(address).map(({ name, times }) => ({
+      kind: 'network',
+      name: `network:${name}`,
+      limit: times * networkLimit,
+    })),
+  })
 
   return async (context) => {
     const authorization = context.req.header('Authorization')
     if (authorization === undefined && deps.directoryAccess === 'public') {
-      return anonymous(context.get('client').network)
+      return anonymous(context.get('client'))
     }
     return remembered(await deviceCaller(context, deps.authenticate))
   }

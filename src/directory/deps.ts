@@ -15,7 +15,7 @@ interface LookupLimits {
   readonly newSubscriber: number
   /** For all subscribers of one registrable domain together: the sum of their own counts. */
   readonly domain: number
-  /** For all anonymous askers of one truncated network together. */
+  /** For anonymous askers at one address (/64 of IPv6). The networks around it have several times as much. */
   readonly network: number
 }
 

@@ -10,6 +10,8 @@ export interface Connection {
   readonly pkiOnly: boolean
   /** The client's network, truncated to /24 (IPv4) or /48 (IPv6), as text; never a whole address. */
   readonly network: string
+  /** The client's address, as far as it is known. It is for counting only: nothing but keyed hashes of it is kept. */
+  readonly address: string
   /** Directly from this machine, without a proxy. */
   readonly local: boolean
   /** To be called when a valid credential came by it: the runtime keeps such connections longer. */

@@ -35,34 +35,67 @@ function ipv6Groups(address: string): number[] | null {
 const isMapped = (groups: readonly number[]): boolean =>
   groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xff_ff
 
-/** How much of an address tells a client from others: octets of IPv4, groups of IPv6. */
+/** How many bits of an address tell a client from others. */
 interface Prefix {
-  readonly octets: 3 | 4
-  readonly groups: 3 | 4
+  readonly ipv4: 16 | 24 | 32
+  readonly ipv6: 32 | 48 | 56 | 64
 }
 
-const prefixOf = (address: string, { octets, groups: kept }: Prefix): string | null => {
-  const ofFour = (parts: readonly number[]): string =>
-    octets === 4 ? parts.join('.') : `${parts.slice(0, 3).join('.')}.0/24`
-  const groups = addressGroups(address)
-  if (groups === null) return null
+const ofIpv4 = (octets: readonly number[], bits: Prefix['ipv4']): string =>
+  bits === 32 ? octets.join('.') : `${octets.map((octet, index) => (8 * index < bits ? octet : 0)).join('.')}/${bits}`
+
+const ofIpv6 = (groups: readonly number[], bits: Prefix['ipv6']): string => {
+  const kept = groups.slice(0, Math.ceil(bits / 16))
+  const shown = kept.map((group, index) => (16 * (index + 1) > bits ? group & 0xff_00 : group).toString(16))
+  return `${shown.join(':')}::/${bits}`
+}
+
+const prefixOf = (groups: readonly number[], { ipv4: bits, ipv6: bitsOfIpv6 }: Prefix): string => {
   const [, , , , , , high = 0, low = 0] = groups
-  if (isMapped(groups)) return ofFour([high >> 8, high & 0xff, low >> 8, low & 0xff])
-  const shown = groups.slice(0, kept).map((group) => group.toString(16))
-  return `${shown.join(':')}::/${16 * kept}`
+  return isMapped(groups) ? ofIpv4([high >> 8, high & 0xff, low >> 8, low & 0xff], bits) : ofIpv6(groups, bitsOfIpv6)
+}
+
+/** All clients whose addresses cannot be read are one. */
+const unknownClient = 'unknown'
+
+const clientPrefix = (address: string, prefix: Prefix): string => {
+  const groups = addressGroups(address)
+  return groups === null ? unknownClient : prefixOf(groups, prefix)
 }
 
 /**
  * The network of a client address: /24 of IPv4 (also if mapped into IPv6), /48 of IPv6. It tells no single line of a
  * subscriber. Text that is not an address is `unknown`; all such clients share one budget.
  */
-export const truncatedNetwork = (address: string): string => prefixOf(address, { octets: 3, groups: 3 }) ?? 'unknown'
+export const truncatedNetwork = (address: string): string => clientPrefix(address, { ipv4: 24, ipv6: 48 })
 
 /**
  * The line of a client address: the address itself of IPv4 (also if mapped into IPv6), the /64 of IPv6. It tells who is
  * asking, so it is kept in memory only, as long as the client is connected.
  */
-export const clientLine = (address: string): string => prefixOf(address, { octets: 4, groups: 4 }) ?? 'unknown'
+export const clientLine = (address: string): string => clientPrefix(address, { ipv4: 32, ipv6: 64 })
+
+/** A network that a client is in, and how many times the allowance of one line it has. */
+export interface NestedNetwork {
+  readonly name: string
+  readonly times: number
+}
+
+/**
+ * The line of a client address and the networks around it, the narrowest first: /24 and /16 of IPv4; /56, /48 and /32 of
+ * IPv6. None has so much that one of those in it has all of it. The name of the line is not to be kept: keep a keyed hash.
+ */
+export function networksOf(address: string): NestedNetwork[] {
+  const groups = addressGroups(address)
+  if (groups === null) return [{ name: unknownClient, times: 1 }]
+  const nested = [
+    { name: prefixOf(groups, { ipv4: 32, ipv6: 64 }), times: 1 },
+    { name: prefixOf(groups, { ipv4: 32, ipv6: 56 }), times: 2 },
+    { name: prefixOf(groups, { ipv4: 24, ipv6: 48 }), times: 4 },
+    { name: prefixOf(groups, { ipv4: 16, ipv6: 32 }), times: 16 },
+  ]
+  return nested.filter(({ name }, index) => name !== nested[index - 1]?.name)
+}
 
 /**
  * The eight groups of an address. An IPv4 address is as if mapped into IPv6. Brackets and a zone are left away. Null if

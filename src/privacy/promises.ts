@@ -89,8 +89,8 @@ export const promises: Readonly<Record<string, Words>> = {
     de: 'Bestelldaten werden so lange aufbewahrt, wie das Steuerrecht es verlangt, und nicht länger.',
   },
   O1: {
-    en: 'Network addresses are shortened before anything is done with them.',
-    de: 'Netzadressen werden gekürzt, bevor irgendetwas mit ihnen geschieht.',
+    en: 'Network addresses are kept only in a shortened form; where what one address does is counted, as keyed hashes for about two days.',
+    de: 'Netzadressen werden nur gekürzt aufbewahrt; wo gezählt wird, was von einer Adresse ausgeht, als schlüsselgebundene Hashwerte für etwa zwei Tage.',
   },
   O2: {
     en: 'You can have your data in a common, machine-readable form.',

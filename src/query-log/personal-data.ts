@@ -8,7 +8,7 @@ const columns = {
   interface: impersonal('the way it was asked'),
   status: impersonal('what came back'),
   address_key: blindIndex('of the recipient address asked for, under the key of the month'),
-  payer: linked('number of who paid for it on that day'),
+  payer: linked('number of who paid for it on that day: a subscriber, or an anonymous address, which is not kept'),
   address_sealed: sealed('the recipient address asked for'),
 }
 
@@ -72,7 +72,7 @@ export const personalData: readonly TableDeclaration[] = [
       day: impersonal('UTC days since 1970'),
       number: linked('of the payer on that day'),
       scopes: blindIndex(
-        'of the day with a subscriber, a mailbox, a domain or a truncated network, one after the other',
+        'of the day with a subscriber, a mailbox, a domain, an anonymous address or a network around it, one after the other',
       ),
     },
   },
@@ -89,7 +89,9 @@ export const personalData: readonly TableDeclaration[] = [
     },
     columns: {
       day: impersonal('UTC days since 1970'),
-      scope: blindIndex('of the day with a subscriber, a mailbox, a domain or a truncated network'),
+      scope: blindIndex(
+        'of the day with a subscriber, a mailbox, a domain, an anonymous address or a network around it',
+      ),
       used: linked('count'),
     },
   },

@@ -2,13 +2,17 @@ import type { ClientConnection } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
 import { GuardBroken, type Command } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
+import { networksOf } from '../ports/network.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { takeFromNetworkBudget } from './store.ts'
 
 /** What anyone may begin without a credential: a registration, or the report of a compromised key. */
 export type BudgetPurpose = 'registration' | 'key_report'
 
-/** Per purpose, network (/24 for IPv4, /48 for IPv6) and hour. A company that sets up its devices stays below it. */
+/**
+ * Per purpose, address (/64 of IPv6) and hour. A company that sets up its devices stays below it. The networks around the
+ * address have several times as much together, so one address does not use up what its neighbours may begin.
+ */
 const allowedPerHour = 60
 const hourMilliseconds = 3_600_000
 
@@ -16,9 +20,9 @@ const hourMilliseconds = 3_600_000
 export const hoursSince1970 = (at: number): number => Math.floor(at / hourMilliseconds)
 
 /**
- * Runs something that a caller begins without a credential. `run` gets the commands that take one from the budget of
- * the caller's network, and commits them in its batch. Callers on this machine have no budget. Throws
- * `too_many_requests` if the budget of this hour is used up.
+ * Runs something that a caller begins without a credential. `run` gets the commands that take one from the budgets of
+ * the caller's address and of the networks around it, and commits them in its batch. Callers on this machine have no
+ * budget. Throws `too_many_requests` if one of these budgets is used up for this hour.
  */
 export async function withinNetworkBudget<T>(
   deps: { readonly keys: Keys; readonly clock: Clock },
@@ -31,13 +35,19 @@ export async function withinNetworkBudget<T>(
   const hour = hoursSince1970(now)
   try {
     return await run(
-      takeFromNetworkBudget(deps.keys.blindIndex(`network/${client.network}`), purpose, hour, allowedPerHour),
+      networksOf(client.address).flatMap(({ name, times }) =>
+        takeFromNetworkBudget(deps.keys.blindIndex(`network/${name}`), purpose, hour, times * allowedPerHour),
+      ),
     )
   } catch (error) {
     if (!(error instanceof GuardBroken) || error.code !== 'network_budget_spent') throw error
-    throw new DomainError('too_many_requests', 'Your network has begun too many of these within this hour.', {
-      retryAfterSeconds: Math.ceil(((hour + 1) * hourMilliseconds - now) / 1_000),
-      cause: error,
-    })
+    throw new DomainError(
+      'too_many_requests',
+      'Your address or network has begun too many of these within this hour.',
+      {
+        retryAfterSeconds: Math.ceil(((hour + 1) * hourMilliseconds - now) / 1_000),
+        cause: error,
+      },
+    )
   }
 }

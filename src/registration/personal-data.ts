@@ -130,7 +130,8 @@ export const personalData: readonly TableDeclaration[] = [
   {
     database: 'main',
     table: 'network_budgets',
-    holds: 'how many registrations and reports of keys were begun from one truncated network in one hour',
+    holds:
+      'how many registrations and reports of keys were begun in one hour from one address and from the networks around it',
     purpose: 'keeping anybody from flooding mailboxes and the service',
     legalBasis: 'Art. 6(1)(f): safety of the service and of those whose addresses others type in',
     retention: 'two days after the hour',
@@ -138,14 +139,16 @@ export const personalData: readonly TableDeclaration[] = [
     promises: ['O1'],
     german: {
       holds:
-        'wie viele Registrierungen und Meldungen von Schlüsseln aus einem gekürzten Netz in einer Stunde begonnen wurden',
+        'wie viele Registrierungen und Meldungen von Schlüsseln in einer Stunde von einer Netzadresse und aus den Netzen um sie begonnen wurden',
       purpose: 'verhindern, dass jemand Postfächer und den Dienst überschwemmt',
       legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO: Sicherheit des Dienstes und derer, deren Adressen andere eintippen',
       retention: 'zwei Tage nach der Stunde',
       recipients: [],
     },
     columns: {
-      network_index: blindIndex('of the network, truncated to /24 or /48'),
+      network_index: blindIndex(
+        'of the address (of IPv6 its /64), or of a network around it: /24 and /16; /56, /48 and /32',
+      ),
       purpose: impersonal('registration or key_report'),
       hour: impersonal('hours since 1970'),
       used: impersonal('how many'),

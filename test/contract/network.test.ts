@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AddressRanges, connectionOf, type Reached } from '../../src/adapters/declared-proxies.ts'
-import { truncatedNetwork } from '../../src/ports/network.ts'
+import { networksOf, truncatedNetwork } from '../../src/ports/network.ts'
 
 test.each([
   ['192.0.2.77', '192.0.2.0/24'],
@@ -39,6 +39,22 @@ test.each([
   expect(truncatedNetwork(address)).toBe('unknown')
 })
 
+test.each([
+  ['192.0.2.77', ['192.0.2.77', '192.0.2.0/24', '192.0.0.0/16']],
+  ['::ffff:192.0.2.77', ['192.0.2.77', '192.0.2.0/24', '192.0.0.0/16']],
+  [
+    '2001:db8:abcd:1234::1',
+    ['2001:db8:abcd:1234::/64', '2001:db8:abcd:1200::/56', '2001:db8:abcd::/48', '2001:db8::/32'],
+  ],
+  ['no address', ['unknown']],
+])('the networks of %s are nested: %j', (address, names) => {
+  const networks = networksOf(address)
+  expect(networks.map(({ name }) => name)).toEqual(names)
+  for (const [index, { times }] of networks.entries()) {
+    expect(times).toBeGreaterThan(networks[index - 1]?.times ?? 0)
+  }
+})
+
 const reached = (
   peer: string,
   headers: Readonly<Record<string, string>> = {},
@@ -72,6 +88,7 @@ describe('a request straight from its client', () => {
       mayForward: false,
       pkiOnly: false,
       network: '192.0.2.0/24',
+      address: '192.0.2.1',
       local: false,
     })
   })
@@ -100,6 +117,7 @@ describe('a request through a declared proxy', () => {
       mayForward: true,
       pkiOnly: false,
       network: '198.51.100.0/24',
+      address: '198.51.100.7',
       local: false,
     })
   })

@@ -59,6 +59,7 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
           mayForward: false,
           pkiOnly: false,
           network: '127.0.0.0/24',
+          address: '127.0.0.1',
           local: true,
         }),
         otherDatabases: [{ role: 'keys', database: keysDatabase }],

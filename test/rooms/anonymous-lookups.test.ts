@@ -14,7 +14,7 @@ const fresh = (count: number): string[] =>
 
 describe.each(engines)('anonymous lookups on %s', (engine) => {
   const answered = new Answered()
-  const connection = { network: '', local: false }
+  const connection = { network: '', address: '', local: false }
   let harness: RoomHarness
   let bob: Registered
   let forMembers: Registered
@@ -27,7 +27,7 @@ describe.each(engines)('anonymous lookups on %s', (engine) => {
   }
   let networks = 0
   const moveTo = (address: string): void => {
-    connection.network = truncatedNetwork(address)
+    Object.assign(connection, { network: truncatedNetwork(address), address })
   }
   /** Asks from an address whose network has asked for nothing yet. */
   const moveAway = (): void => moveTo(`198.51.${(networks += 1)}.7`)
@@ -123,8 +123,8 @@ describe.each(engines)('anonymous lookups on %s', (engine) => {
   })
 
   test.each([
-    ['an IPv4 /24', '192.0.2.1', '192.0.2.254', '192.0.3.1'],
-    ['an IPv6 /48', '2001:db8:1:2::7', '2001:db8:1:ffff::1', '2001:db8:2::7'],
+    ['an IPv4 address', '192.0.2.1', '192.0.2.1', '192.0.2.254'],
+    ['an IPv6 /64', '2001:db8:1:2::7', '2001:db8:1:2:ffff::1', '2001:db8:1:3::7'],
   ])('of %s share a budget, and leave the next one alone', async (_kind, first, second, other) => {
     moveTo(first)
     await statusesOf(harness.api, fresh(budget - 1))
@@ -143,6 +143,24 @@ describe.each(engines)('anonymous lookups on %s', (engine) => {
     // A member there has a budget of their own.
     await answered.lookUp(bob, fresh(1))
     expectProblem(await ask(harness.api, fresh(1)), 429, 'lookup_budget_spent')
+  })
+
+  test.each([
+    ['an IPv4 /24', ['1', '2', '3', '4', '5'].map((last) => `192.0.4.${last}`), '192.0.5.1'],
+    ['an IPv6 /48', ['1', '2', '100', '200', '300'].map((group) => `2001:db8:4:${group}::7`), '2001:db8:5::7'],
+  ])('of the addresses of %s have four budgets together', async (_kind, addresses, beside) => {
+    const [shared = ''] = fresh(1)
+    for (const address of addresses.slice(0, 4)) {
+      moveTo(address)
+      await statusesOf(harness.api, [shared, ...fresh(budget - 1)])
+    }
+    moveTo(addresses[4] ?? '')
+    // What a neighbour has asked for counts anew, so a refusal tells nothing about it.
+    for (const address of [shared, ...fresh(1)]) {
+      expectProblem(await ask(harness.api, [address]), 429, 'lookup_budget_spent')
+    }
+    moveTo(beside)
+    await statusesOf(harness.api, fresh(1))
   })
 
   test('let no call of twenty at once past the edge', async () => {

@@ -5,9 +5,9 @@ import { holdKey } from '../support/key-holder.ts'
 import { deviceFacts, policyVersion } from '../support/story.ts'
 import { countEverything, countRows, day, expectProblem, findLeaks, hour, minute, race } from './support.ts'
 
-describe.each(engines)('what a network may begin without a credential, on %s', (engine) => {
+describe.each(engines)('what an address and its networks may begin without a credential, on %s', (engine) => {
   let harness: RoomHarness
-  const connection = { network: '192.0.2.0/24', local: false }
+  const connection = { address: '192.0.2.7', local: false }
   let begun = 0
 
   beforeAll(async () => {
@@ -27,7 +27,18 @@ describe.each(engines)('what a network may begin without a credential, on %s', (
     })
   }
 
-  test('sixty registrations an hour, however many come at once; then 429 until the hour is over, for this network', async () => {
+  const startFrom = (address: string): Promise<Answer> => {
+    connection.address = address
+    return start()
+  }
+  /** How many of so many registrations at once are taken from an address. */
+  const takenFrom = async (address: string, count: number): Promise<number> => {
+    const answers = await race(count, () => startFrom(address))
+    for (const answer of answers) if (answer.status !== 202) expectProblem(answer, 429, 'too_many_requests')
+    return answers.filter(({ status }) => status === 202).length
+  }
+
+  test('sixty registrations an hour, however many come at once; then 429 until the hour is over, for this address', async () => {
     const answers = await race(70, () => start())
     expect(answers.filter(({ status }) => status === 202)).toHaveLength(60)
     const refused = answers.filter(({ status }) => status !== 202)
@@ -39,15 +50,39 @@ describe.each(engines)('what a network may begin without a credential, on %s', (
     const before = await countEverything(harness)
     expectProblem(await start(), 429, 'too_many_requests')
     expect(await countEverything(harness)).toEqual(before)
-    expect(await countRows(harness.main, `network_budgets WHERE purpose = 'registration' AND used = 60`)).toBe(1)
-    expect(await findLeaks(harness, '192.0.2.0')).toEqual([])
-    connection.network = '2001:db8:1::/48'
-    expect((await start()).status).toBe(202)
-    connection.network = '192.0.2.0/24'
+    expect(await countRows(harness.main, `network_budgets WHERE purpose = 'registration' AND used = 60`)).toBe(3)
+    expect(await findLeaks(harness, '192.0.2.')).toEqual([])
+    expect((await startFrom('2001:db8:1::1')).status).toBe(202)
+    connection.address = '192.0.2.7'
     harness.clock.now += 40 * minute - 1
     expect((await start()).headers.get('Retry-After')).toBe('1')
     harness.clock.now += 1
     expect((await start()).status).toBe(202)
+  })
+
+  test.each([
+    ['IPv4', ['198.51.100.1', '198.51.100.2', '198.51.100.3', '198.51.100.4'], '198.51.100.5', '198.51.101.1'],
+    [
+      'IPv6',
+      ['2001:db8:9::1', '2001:db8:9:1::1', '2001:db8:9:100::1', '2001:db8:9:200::1'],
+      '2001:db8:9:300::1',
+      '2001:db8:a::1',
+    ],
+  ])('of %s: sixty from one address leave its neighbours theirs, up to what their network has', async (...row) => {
+    const [, neighbours, last, beside] = row
+    harness.clock.now += hour
+    for (const neighbour of neighbours) expect(await takenFrom(neighbour, 61)).toBe(60)
+    expectProblem(await startFrom(last), 429, 'too_many_requests')
+    expect((await startFrom(beside)).status).toBe(202)
+    connection.address = '192.0.2.7'
+  })
+
+  test('a /56 of IPv6 has what two lines in it may begin', async () => {
+    harness.clock.now += hour
+    for (const line of ['2001:db8:b::1', '2001:db8:b:1::1']) expect(await takenFrom(line, 60)).toBe(60)
+    expectProblem(await startFrom('2001:db8:b:ff::1'), 429, 'too_many_requests')
+    expect((await startFrom('2001:db8:b:100::1')).status).toBe(202)
+    connection.address = '192.0.2.7'
   })
 
   test('what is refused costs nothing', async () => {
@@ -77,7 +112,7 @@ describe.each(engines)('what a network may begin without a credential, on %s', (
 })
 
 test('this machine itself has no budget', async () => {
-  const connection = { network: '192.0.2.0/24', local: true }
+  const connection = { address: '192.0.2.7', local: true }
   const harness = await openRoomHarness('sqlite', { connection })
   const start = (index: number): Promise<Answer> =>
     harness.api.post('/v1/registrations', {

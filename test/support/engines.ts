@@ -287,6 +287,7 @@ export async function openRoomHarness(
         mayForward: false,
         pkiOnly: false,
         network: '127.0.0.0/24',
+        address: '127.0.0.1',
         local: true,
         ...options.connection,
       }),

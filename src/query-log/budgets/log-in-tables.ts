@@ -40,13 +40,14 @@ export function createLogInTables(deps: LogDeps): LookupLog {
   const keyOf = (...parts: readonly string[]): Uint8Array =>
     deps.keys.blindIndex(`lookup-budget\0${parts.join('\0')}`).subarray(0, keyBytes)
 
-  const countOf = (asker: string, scope: LookupScope, day: number, fresh: readonly string[]): ShardedCount => ({
+  /** `own` is the name of the asker's own scope. */
+  const countOf = (own: string, scope: LookupScope, day: number, fresh: readonly string[]): ShardedCount => ({
     kind: scope.kind,
     day,
     limit: scope.limit,
     shard: deps.journal.shard(scope.name),
     scope: keyOf(String(day), scope.name),
-    addressKeys: JSON.stringify(fresh.map((key) => toHex(keyOf(String(day), scope.name, asker, key)))),
+    addressKeys: JSON.stringify(fresh.map((key) => toHex(keyOf(String(day), scope.name, own, key)))),
   })
 
   /** The counts to which the call adds. Throws `BudgetSpent`. */
@@ -103,7 +104,9 @@ export function createLogInTables(deps: LogDeps): LookupLog {
       }
       const unknown = counted.unknown(day, payer, keys)
       const counts =
-        unknown.length === 0 ? [] : await growing(scopes.map((scope) => countOf(asker, scope, day, unknown)))
+        unknown.length === 0
+          ? []
+          : await growing(scopes.map((scope) => countOf(own?.name ?? asker, scope, day, unknown)))
       try {
         await writeWithFreeIds(entry, await chargeElsewhere(counts, deps.journal.shard(asker)))
       } catch (error) {

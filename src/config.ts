@@ -26,6 +26,8 @@ export interface Config {
   readonly pkiUrl: string
   readonly dataDir: string
   readonly dataKey: Uint8Array | null
+  /** A file that holds the data key instead. */
+  readonly dataKeyFile: string | null
   readonly caProfile: CaProfile
   readonly caKey: CaKeyChoice
   readonly caPolicyOid: string | null
@@ -155,6 +157,7 @@ const nodeOnlySettings = [
   ['CONNECTIONS_PER_ADDRESS', 'Cloudflare accepts the connections'],
   ['CONNECTIONS_PER_NETWORK', 'Cloudflare accepts the connections'],
   ['DATA_DIR', 'its databases are the D1 bindings of wrangler.toml'],
+  ['DATA_KEY_FILE', 'its secrets are variables: set DATA_KEY'],
   ['SMTP_URL', 'mail leaves by MAIL_HOOK_URL'],
   ['METRICS_TOKEN', 'it has no /metrics'],
 ] as const
@@ -224,6 +227,9 @@ const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'wor
   if (given['SMTP_URL'] !== undefined && given['MAIL_HOOK_URL'] !== undefined) {
     faults.push('MAIL_HOOK_URL: unset it or SMTP_URL; mail leaves one way')
   }
+  if (given['DATA_KEY'] !== undefined && given['DATA_KEY_FILE'] !== undefined) {
+    faults.push('DATA_KEY_FILE: unset it or DATA_KEY; there is one key')
+  }
   return [...faults, ...mailFaults(settings)]
 }
 
@@ -261,6 +267,7 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     pkiUrl: pkiUrlOf(settings),
     dataDir: settings.DATA_DIR,
     dataKey: settings.DATA_KEY ?? null,
+    dataKeyFile: settings.DATA_KEY_FILE ?? null,
     caProfile: settings.CA_PROFILE,
     caKey: settings.CA_KEY,
     caPolicyOid: settings.CA_POLICY_OID ?? null,
@@ -298,8 +305,10 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
 export function configWarnings(config: Config): string[] {
   const warnings: string[] = []
   const reachable = !isLoopbackHost(config.host) || !isLoopbackHost(new URL(config.publicUrl).hostname)
-  if (reachable && config.dataKey === null) {
-    warnings.push('DATA_KEY lies inside DATA_DIR: whoever copies the folder can read it. Set DATA_KEY from elsewhere.')
+  if (reachable && config.dataKey === null && config.dataKeyFile === null) {
+    warnings.push(
+      'DATA_KEY lies inside DATA_DIR: whoever copies the folder can read it. Set DATA_KEY or DATA_KEY_FILE from elsewhere.',
+    )
   }
   if (reachable && config.smtpUrl === null && config.mailHookUrl === null) {
     warnings.push('No mail leaves: set SMTP_URL or MAIL_HOOK_URL. DATA_DIR/outbox is for development.')

@@ -116,7 +116,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   try {
     if (options.beside !== true) settleRestore(directory)
     else if (isHalfRestored(directory)) throw new Error(restoreInterrupted)
-    const dataKey = readDataKey(directory, config.dataKey)
+    const dataKey = readDataKey(directory, config)
     const storage = new KeyRingFile(directory)
     const keys = await openKeyRing({ dataKey, storage, mayCreate: !holdsDatabase(directory) })
     const mainConnection = openSqliteFile(directory.mainFile)

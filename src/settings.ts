@@ -94,6 +94,10 @@ export const environmentShape = z.object({
     description: '32 bytes in base64 that wrap the key ring (openssl rand -base64 32); made in DATA_DIR where unset',
     secret: true,
   }),
+  DATA_KEY_FILE: z
+    .string()
+    .optional()
+    .describe('or: a file with DATA_KEY, such as a credential of systemd; its owner alone should be able to read it'),
   CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
   CA_KEY: z
     .enum(['p256', 'p384', 'rsa4096', 'rsa3072'])

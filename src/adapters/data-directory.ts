@@ -64,18 +64,39 @@ export function lockDataDirectory(directory: DataDirectory): { release(): void }
 export const holdsDatabase = (directory: DataDirectory): boolean =>
   existsSync(directory.mainFile) || existsSync(directory.journalFile)
 
-/** The configured `DATA_KEY`, or the one in the folder, or null. */
-export function findDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array | null {
-  if (configured !== null) return configured
-  if (!existsSync(directory.dataKeyFile)) return null
-  return new Uint8Array(Buffer.from(readFileSync(directory.dataKeyFile, 'utf8').trim(), 'base64'))
+/** The settings `DATA_KEY` and `DATA_KEY_FILE`. At most one of them is set. */
+export interface ConfiguredKey {
+  readonly dataKey: Uint8Array | null
+  readonly dataKeyFile: string | null
+}
+
+/** Reads 32 bytes in base64, with or without the end of a line. Throws `KeyRingUnusable`. */
+export function readDataKeyFile(path: string): Uint8Array {
+  let content: string
+  try {
+    content = readFileSync(path, 'utf8').trim()
+  } catch (cause) {
+    throw new KeyRingUnusable(`the data key cannot be read from ${path}: put the key there, or name its file`, {
+      cause,
+    })
+  }
+  const key = new Uint8Array(Buffer.from(content, 'base64'))
+  if (key.length === 32) return key
+  throw new KeyRingUnusable(`${path} holds no data key: it must be 32 bytes in base64 (openssl rand -base64 32)`)
+}
+
+/** The configured data key, or the one in the folder, or null. Throws `KeyRingUnusable`. */
+export function findDataKey(directory: DataDirectory, configured: ConfiguredKey): Uint8Array | null {
+  if (configured.dataKey !== null) return configured.dataKey
+  if (configured.dataKeyFile !== null) return readDataKeyFile(configured.dataKeyFile)
+  return existsSync(directory.dataKeyFile) ? readDataKeyFile(directory.dataKeyFile) : null
 }
 
 /**
- * The configured `DATA_KEY`, or the one in the folder. If there is no database yet, makes a new one in the folder.
+ * The configured data key, or the one in the folder. If there is no database yet, makes a new one in the folder.
  * Throws `KeyRingUnusable`.
  */
-export function readDataKey(directory: DataDirectory, configured: Uint8Array | null): Uint8Array {
+export function readDataKey(directory: DataDirectory, configured: ConfiguredKey): Uint8Array {
   const present = findDataKey(directory, configured)
   if (present !== null) return present
   if (holdsDatabase(directory)) {

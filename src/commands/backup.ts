@@ -23,7 +23,7 @@ async function backup(folder: string, options: ProgressOptions & { keep?: number
   const config = commandConfig()
   const directory = requireData(config)
   const keys = await openKeyRing({
-    dataKey: readDataKey(directory, config.dataKey),
+    dataKey: readDataKey(directory, config),
     storage: new KeyRingFile(directory),
     mayCreate: false,
   })

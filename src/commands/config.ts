@@ -1,12 +1,27 @@
 import { Command } from 'commander'
+import { readDataKeyFile } from '../adapters/data-directory.ts'
+import { KeyRingUnusable } from '../adapters/key-ring.ts'
 import { readTlsIdentity, TlsFilesUnusable } from '../adapters/tls-certificate.ts'
 import { ConfigInvalid, readConfig, type Config } from '../config.ts'
 import { settingDescriptions } from '../settings.ts'
 import { group, jsonOption } from './options.ts'
 import { answer, notInOrder, table, type OutputOptions } from './terminal.ts'
 
-/** The faults of the files that the settings name. */
-async function fileFaults(): Promise<string[]> {
+/** The faults of the file that holds the data key. */
+function keyFileFaults(): string[] {
+  const { DATA_KEY_FILE: file = '' } = process.env
+  if (file === '') return []
+  try {
+    readDataKeyFile(file)
+    return []
+  } catch (error) {
+    if (error instanceof KeyRingUnusable) return [`DATA_KEY_FILE: ${error.message}`]
+    throw error
+  }
+}
+
+/** The faults of the files of TLS. */
+async function tlsFileFaults(): Promise<string[]> {
   const { TLS_CERT_FILE: certificateFile = '', TLS_KEY_FILE: keyFile = '' } = process.env
   if (certificateFile === '' || keyFile === '') return []
   try {
@@ -20,7 +35,7 @@ async function fileFaults(): Promise<string[]> {
 
 /** The settings, or all faults of the settings and of the files that they name. */
 async function readSettings(): Promise<Config | { faults: readonly string[] }> {
-  const faults = await fileFaults()
+  const faults = [...keyFileFaults(), ...(await tlsFileFaults())]
   try {
     const config = readConfig(process.env, 'node')
     return faults.length === 0 ? config : { faults }

@@ -121,10 +121,10 @@ async function restoreInto(directory: DataDirectory, folder: string, options: Re
   if (occupied && options.replace !== true) {
     throw new CommandFailed(`${directory.path} holds data; name an empty folder with --to, or add --replace`)
   }
-  const dataKey = findDataKey(directory, commandConfig().dataKey)
+  const dataKey = findDataKey(directory, commandConfig())
   if (dataKey === null) {
     throw new CommandFailed(
-      `DATA_KEY is not set and there is no ${directory.dataKeyFile}; put back the key that was in use when the backup was taken`,
+      `neither DATA_KEY nor DATA_KEY_FILE is set, and there is no ${directory.dataKeyFile}; put back the key that was in use when the backup was taken`,
     )
   }
   const outside = {

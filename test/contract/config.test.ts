@@ -250,6 +250,24 @@ describe('CORS_ORIGINS', () => {
   })
 })
 
+describe('the data key', () => {
+  const DATA_KEY = Buffer.alloc(32, 7).toString('base64')
+
+  test('comes by itself, or in a file', () => {
+    expect(readConfig({ DATA_KEY }, 'node')).toMatchObject({ dataKey: new Uint8Array(32).fill(7), dataKeyFile: null })
+    expect(readConfig({ DATA_KEY_FILE: '/run/credentials/data-key' }, 'node')).toMatchObject({
+      dataKey: null,
+      dataKeyFile: '/run/credentials/data-key',
+    })
+  })
+
+  test('comes one way', () => {
+    expect(faultsOf({ DATA_KEY, DATA_KEY_FILE: '/run/credentials/data-key' })).toEqual([
+      expect.stringContaining('DATA_KEY_FILE: unset it or DATA_KEY'),
+    ])
+  })
+})
+
 describe('what /readyz warns of', () => {
   const warningsOf = (settings: Settings): string[] => configWarnings(readConfig(settings, 'node'))
   const dataKey = { DATA_KEY: Buffer.alloc(32, 7).toString('base64') }
@@ -258,6 +276,7 @@ describe('what /readyz warns of', () => {
     expect(warningsOf({})).toEqual([])
     expect(warningsOf({ ...reachable, ...dataKey, ...tls, PKI_PORT: '8081' })).toEqual([])
     expect(warningsOf({ ...reachable, ...dataKey, TRUSTED_PROXY: '10.0.0.1' })).toEqual([])
+    expect(warningsOf({ ...reachable, DATA_KEY_FILE: '/etc/key', TRUSTED_PROXY: '10.0.0.1' })).toEqual([])
   })
 
   test.each([
@@ -296,6 +315,7 @@ describe('on Workers', () => {
     ['TLS_KEY_FILE', '/key.pem'],
     ['TRUSTED_PROXY', '10.0.0.1'],
     ['DATA_DIR', '/data'],
+    ['DATA_KEY_FILE', '/data-key'],
     ['SMTP_URL', 'smtp://mail.example.com'],
     ['METRICS_TOKEN', 'sixteen-characters'],
   ])('%s would mislead, so it is a fault', (name, value) => {

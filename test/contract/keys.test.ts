@@ -574,11 +574,12 @@ describe('a key ring in a file', () => {
 })
 
 describe('the data directory', () => {
+  const unset = { dataKey: null, dataKeyFile: null }
   const modeOf = (path: string): number => statSync(path).mode & 0o777
 
   test('keeps key and ring for its owner only', async () => {
     const directory = newDirectory()
-    const dataKey = readDataKey(directory, null)
+    const dataKey = readDataKey(directory, unset)
     const ring = await openKeyRing({ dataKey, storage: new KeyRingFile(directory), mayCreate: true })
     await ring.journal.prepare(november)
     expect(modeOf(directory.path)).toBe(0o700)
@@ -589,28 +590,50 @@ describe('the data directory', () => {
   test('makes one data key and keeps it', () => {
     const directory = newDirectory()
     expect(holdsDatabase(directory)).toBe(false)
-    const dataKey = readDataKey(directory, null)
+    const dataKey = readDataKey(directory, unset)
     expect(dataKey).toHaveLength(32)
-    expect(readDataKey(directory, null)).toStrictEqual(dataKey)
-    expect(readDataKey(newDirectory(), null)).not.toEqual(dataKey)
+    expect(readDataKey(directory, unset)).toStrictEqual(dataKey)
+    expect(readDataKey(newDirectory(), unset)).not.toEqual(dataKey)
   })
 
   test('prefers the data key that is configured, and writes none', () => {
     const directory = newDirectory()
     const configured = new Uint8Array(32).fill(7)
-    expect(readDataKey(directory, configured)).toStrictEqual(configured)
+    expect(readDataKey(directory, { ...unset, dataKey: configured })).toStrictEqual(configured)
+    expect(existsSync(directory.dataKeyFile)).toBe(false)
+  })
+
+  test('reads the data key from the file that is configured, and writes none', () => {
+    const directory = newDirectory()
+    const dataKeyFile = join(newDirectory().path, 'credential')
+    const key = new Uint8Array(randomBytes(32))
+    writeFileSync(dataKeyFile, `${Buffer.from(key).toString('base64')}\n`)
+    expect(readDataKey(directory, { ...unset, dataKeyFile })).toStrictEqual(key)
+    expect(existsSync(directory.dataKeyFile)).toBe(false)
+  })
+
+  test.each([
+    ['is not there', null],
+    ['is empty', ''],
+    ['is too short', Buffer.alloc(16).toString('base64')],
+  ])('a file that is configured and %s is refused by name, and no key is made', (_, content) => {
+    const directory = newDirectory()
+    const dataKeyFile = join(newDirectory().path, 'credential')
+    if (content !== null) writeFileSync(dataKeyFile, content)
+    expect(() => readDataKey(directory, { ...unset, dataKeyFile })).toThrow(KeyRingUnusable)
+    expect(() => readDataKey(directory, { ...unset, dataKeyFile })).toThrow(dataKeyFile)
     expect(existsSync(directory.dataKeyFile)).toBe(false)
   })
 
   test.each(['mainFile', 'journalFile'] as const)('makes no data key beside data: %s', (file) => {
     const directory = newDirectory()
-    readDataKey(directory, null)
+    readDataKey(directory, unset)
     writeFileSync(directory[file], '')
     expect(holdsDatabase(directory)).toBe(true)
-    expect(readDataKey(directory, null)).toHaveLength(32)
+    expect(readDataKey(directory, unset)).toHaveLength(32)
     rmSync(directory.dataKeyFile)
-    expect(() => readDataKey(directory, null)).toThrow(KeyRingUnusable)
-    expect(() => readDataKey(directory, null)).toThrow(directory.dataKeyFile)
+    expect(() => readDataKey(directory, unset)).toThrow(KeyRingUnusable)
+    expect(() => readDataKey(directory, unset)).toThrow(directory.dataKeyFile)
     expect(existsSync(directory.dataKeyFile)).toBe(false)
   })
 

@@ -42,3 +42,12 @@ test('the service starts with the same options of Node wherever it is started', 
   expect(new Set(starts.map(String)).size).toBe(1)
   expect(starts[0]).toHaveLength(2)
 })
+
+test.each(['certbook.service', 'certbook-backup.service'])('%s gives the data key as a credential', (name) => {
+  const unit = read(`ops/systemd/${name}`)
+  expect(unit).toContain('\nLoadCredential=data-key:/etc/certbook/data-key\n')
+  expect(unit).toMatch(/^Environment=(?:\S+ )*DATA_KEY_FILE=%d\/data-key$/m)
+  // The environment is inherited and shown; the key has no place in it.
+  expect(unit).not.toMatch(/^Environment=.*\bDATA_KEY=/m)
+  expect(read('ops/certbook.env.example')).toMatch(/^DATA_KEY=$/m)
+})

@@ -123,6 +123,7 @@ test.each([
   ['DATA_KEY', 'c2hvcnQ='],
   ['CA_KEY', 'rsa1024'],
   ['DIRECTORY_ACCESS', 'everyone'],
+  ['DATA_KEY_FILE', '/there/is/none'],
   ['TRUSTED_PROXY', '0.0.0.0/0'],
   ['CORS_ORIGINS', '*'],
 ])('the setting %s=%s is refused by name', async (name, value) => {

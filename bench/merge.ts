@@ -12,7 +12,7 @@ const triggersShape = z.array(z.object({ name: z.string(), sql: z.string() }))
 
 /** Its numbers have no gaps, so that entries go behind those that are there, and are sealed afterwards. */
 const entries = 'audit_entries'
-const seals = 'audit_seals'
+const seals = new Set(['audit_seals', 'audit_head'])
 const numbersOfPart = 1_000_000_000
 
 const openToWriteFast = (dataDir: string): SqliteConnection => {
@@ -49,7 +49,7 @@ export function separateNumbers(dataDir: string, part: number): void {
   }
 }
 
-const columns = 'id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments'
+const columns = 'id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments, mac'
 const appendEntries = `INSERT INTO main.audit_entries (${columns})
   SELECT ${columns} FROM part.audit_entries WHERE id NOT IN (SELECT id FROM main.audit_entries) ORDER BY position`
 
@@ -67,7 +67,7 @@ export function mergeInto(into: string, from: string): void {
     connection.exec('BEGIN IMMEDIATE')
     for (const { name } of triggers) connection.exec(`DROP TRIGGER main.${name}`)
     for (const table of tablesOf(connection)) {
-      if (table === entries || table === seals) continue
+      if (table === entries || seals.has(table)) continue
       connection.exec(`INSERT OR IGNORE INTO main.${table} SELECT * FROM part.${table}`)
     }
     connection.exec(appendEntries)

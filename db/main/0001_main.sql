@@ -16,7 +16,9 @@ CREATE TABLE audit_entries (
   subject_kind TEXT NOT NULL,
   subject TEXT NOT NULL,
   facts TEXT NOT NULL CHECK (json_valid(facts)),
-  commitments TEXT NOT NULL CHECK (json_valid(commitments))
+  commitments TEXT NOT NULL CHECK (json_valid(commitments)),
+  -- Over all columns but the position, so that nobody without the key can add an entry for the sealer to seal.
+  mac BLOB NOT NULL
 ) STRICT;
 -- What administrators read the audit log by.
 CREATE INDEX audit_entries_by_time ON audit_entries (at);
@@ -39,14 +41,50 @@ CREATE TABLE audit_private (
   PRIMARY KEY (entry, field)
 ) STRICT, WITHOUT ROWID;
 
+-- What stays of a private value that was erased. Without it, a value that is missing is a fault.
+CREATE TABLE audit_erasures (
+  entry TEXT NOT NULL,
+  field TEXT NOT NULL,
+  why TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  mac BLOB NOT NULL,
+  PRIMARY KEY (entry, field)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_private_not_deleted BEFORE DELETE ON audit_private
+WHEN NOT EXISTS (SELECT 1 FROM audit_erasures e WHERE e.entry = OLD.entry AND e.field = OLD.field)
+BEGIN
+  SELECT RAISE(ABORT, 'refused:audit_private_leaves_an_erasure');
+END;
+CREATE TRIGGER audit_erasures_not_changed BEFORE UPDATE ON audit_erasures
+BEGIN
+  SELECT RAISE(ABORT, 'refused:audit_erasures_append_only');
+END;
+CREATE TRIGGER audit_erasures_not_deleted BEFORE DELETE ON audit_erasures
+BEGIN
+  SELECT RAISE(ABORT, 'refused:audit_erasures_append_only');
+END;
+
 CREATE TABLE audit_seals (
   number INTEGER PRIMARY KEY,
   predecessor TEXT NOT NULL UNIQUE,
   first_position INTEGER NOT NULL,
   last_position INTEGER NOT NULL CHECK (last_position >= first_position),
   hash TEXT NOT NULL UNIQUE,
-  at INTEGER NOT NULL
+  at INTEGER NOT NULL,
+  mac BLOB NOT NULL
 ) STRICT;
+-- How long the chain is. It is one row, written with each seal, so that a chain that was cut is too short for it.
+CREATE TABLE audit_head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  seals INTEGER NOT NULL,
+  last_position INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER audit_head_not_deleted BEFORE DELETE ON audit_head
+BEGIN
+  SELECT RAISE(ABORT, 'refused:audit_head_stays');
+END;
 CREATE TRIGGER audit_seals_not_changed BEFORE UPDATE ON audit_seals
 BEGIN
   SELECT RAISE(ABORT, 'refused:audit_seals_append_only');

@@ -2,7 +2,8 @@ import { toHex } from '../pki/encoding.ts'
 import type { Command } from '../ports/database.ts'
 import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
-import { insertEntry, insertPrivate } from './store.ts'
+import { authenticEntry, authenticErasure } from './macs.ts'
+import { deletePrivate, insertEntry, insertErasure, insertPrivate } from './store.ts'
 
 /** The actor of commands on the machine itself. Whoever runs them there could read `DATA_KEY` anyway. */
 export const commandLine = 'command line'
@@ -62,7 +63,7 @@ export const createRecordAudit =
       commitments[field] = commitment(deps.sha256, salt, field, value)
       privates.push(insertPrivate(id, field, salt, sealText(deps.keys.main, privatePlace(id, field), value)))
     }
-    const entry = insertEntry({
+    const entry = authenticEntry.sealed(deps.keys, {
       id,
       at: deps.clock(),
       action: event.action,
@@ -73,5 +74,25 @@ export const createRecordAudit =
       facts: JSON.stringify(event.facts ?? {}),
       commitments: JSON.stringify(commitments),
     })
-    return [entry, ...privates]
+    return [insertEntry(entry), ...privates]
   }
+
+/** A personal value of an entry. */
+interface AuditValue {
+  readonly entry: string
+  readonly field: string
+}
+
+/**
+ * Makes the commands that erase personal values, and say why. `why` names nobody. What is erased stays committed to, so
+ * an erasure without its row is found.
+ */
+export type EraseAuditValues = (values: readonly AuditValue[], why: string) => Command[]
+
+export const createEraseAuditValues =
+  (deps: AuditDeps): EraseAuditValues =>
+  (values, why) =>
+    values.flatMap(({ entry, field }) => [
+      insertErasure(authenticErasure.sealed(deps.keys, { entry, field, why, at: deps.clock() })),
+      deletePrivate(entry, field),
+    ])

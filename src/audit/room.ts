@@ -3,13 +3,21 @@ import type { Events } from '../events.ts'
 import type { Database } from '../ports/database.ts'
 import { singleGauge } from '../ports/meter.ts'
 import type { Background } from '../ports/runtime.ts'
-import { createRecordAudit, type AuditDeps, type RecordAudit } from './entries.ts'
+import {
+  createEraseAuditValues,
+  createRecordAudit,
+  type AuditDeps,
+  type EraseAuditValues,
+  type RecordAudit,
+} from './entries.ts'
 import { personalData } from './personal-data.ts'
 import { countUnsealed } from './store.ts'
-import { sealEntries, verifyAudit, type AuditVerification } from './seals.ts'
+import { sealEntries } from './seals.ts'
+import { verifyAudit, type AuditVerification } from './verify.ts'
 
 export interface AuditRoom extends Room {
   readonly record: RecordAudit
+  readonly erase: EraseAuditValues
   /** Seals soon. Call it after the commit of a batch with an entry. */
   sealSoon(): void
   verify(expectedHead: string | null): Promise<AuditVerification>
@@ -24,6 +32,7 @@ export function createAuditRoom(
   const verify = (expectedHead: string | null): Promise<AuditVerification> => verifyAudit(deps, expectedHead)
   return {
     record: createRecordAudit(deps),
+    erase: createEraseAuditValues(deps),
     sealSoon: () => {
       if (planned) return
       planned = true

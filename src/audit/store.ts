@@ -11,6 +11,7 @@ export interface AuditEntryRow {
   readonly subject: string
   readonly facts: string
   readonly commitments: string
+  readonly mac: Uint8Array
 }
 
 /** One seal over consecutive entries. */
@@ -21,12 +22,21 @@ export interface AuditSealRow {
   readonly lastPosition: number
   readonly hash: string
   readonly at: number
+  readonly mac: Uint8Array
+}
+
+/** How long the chain is, and its newest seal. */
+export interface AuditHeadRow {
+  readonly seals: number
+  readonly lastPosition: number
+  readonly hash: string
+  readonly mac: Uint8Array
 }
 
 export const insertEntry = (entry: Omit<AuditEntryRow, 'position'>): Command =>
   command(
-    `INSERT INTO audit_entries (id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO audit_entries (id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments, mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     entry.id,
     entry.at,
     entry.action,
@@ -36,6 +46,7 @@ export const insertEntry = (entry: Omit<AuditEntryRow, 'position'>): Command =>
     entry.subject,
     entry.facts,
     entry.commitments,
+    entry.mac,
   )
 
 export const insertPrivate = (entry: string, field: string, salt: Uint8Array, valueSealed: Uint8Array): Command =>
@@ -47,16 +58,54 @@ export const insertPrivate = (entry: string, field: string, salt: Uint8Array, va
     valueSealed,
   )
 
+/** What stays of an erased value. */
+export interface AuditErasureRow {
+  readonly entry: string
+  readonly field: string
+  readonly why: string
+  readonly at: number
+  readonly mac: Uint8Array
+}
+
+export const insertErasure = ({ entry, field, why, at, mac }: AuditErasureRow): Command =>
+  command(`INSERT INTO audit_erasures (entry, field, why, at, mac) VALUES (?, ?, ?, ?, ?)`, entry, field, why, at, mac)
+
+/** Deletes a value. The database refuses it without an erasure, which must stand before it in the batch. */
+export const deletePrivate = (entry: string, field: string): Command =>
+  command(`DELETE FROM audit_private WHERE entry = ? AND field = ?`, entry, field)
+
 /** A second seal after the same predecessor breaks a UNIQUE constraint, so the loser of a race writes nothing. */
 export const insertSeal = (seal: AuditSealRow): Command =>
   command(
-    `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at) VALUES (?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at, mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
     seal.number,
     seal.predecessor,
     seal.firstPosition,
     seal.lastPosition,
     seal.hash,
     seal.at,
+    seal.mac,
+  )
+
+/** Writes the head anew. It belongs in the batch of its seal. */
+export const setHead = ({ seals, lastPosition, hash, mac }: AuditHeadRow): Command =>
+  command(
+    `INSERT INTO audit_head (id, seals, last_position, hash, mac) VALUES (1, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET seals = excluded.seals, last_position = excluded.last_position,
+       hash = excluded.hash, mac = excluded.mac`,
+    seals,
+    lastPosition,
+    hash,
+    mac,
+  )
+
+export const readHead = (database: Database): Promise<AuditHeadRow | null> =>
+  database.first(
+    query(
+      { seals: integer, lastPosition: integer, hash: text, mac: blob },
+      `SELECT seals, last_position AS lastPosition, hash, mac FROM audit_head WHERE id = 1`,
+    ),
   )
 
 const sealColumns = {
@@ -66,23 +115,14 @@ const sealColumns = {
   lastPosition: integer,
   hash: text,
   at: integer,
+  mac: blob,
 }
-
-export const readHead = (database: Database): Promise<AuditSealRow | null> =>
-  database.first(
-    query(
-      sealColumns,
-      `SELECT /* scan: one step from the end */ number, predecessor, first_position AS firstPosition,
-              last_position AS lastPosition, hash, at
-       FROM audit_seals ORDER BY number DESC LIMIT 1`,
-    ),
-  )
 
 export const readSealsAfter = (database: Database, number: number, limit: number): Promise<AuditSealRow[]> =>
   database.all(
     query(
       sealColumns,
-      `SELECT number, predecessor, first_position AS firstPosition, last_position AS lastPosition, hash, at
+      `SELECT number, predecessor, first_position AS firstPosition, last_position AS lastPosition, hash, at, mac
        FROM audit_seals WHERE number > ? ORDER BY number LIMIT ?`,
       number,
       limit,
@@ -100,6 +140,7 @@ const entryColumns = {
   subject: text,
   facts: text,
   commitments: text,
+  mac: blob,
 }
 
 export const readEntriesAfter = (database: Database, position: number, limit: number): Promise<AuditEntryRow[]> =>
@@ -107,19 +148,37 @@ export const readEntriesAfter = (database: Database, position: number, limit: nu
     query(
       entryColumns,
       `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments
+              commitments, mac
        FROM audit_entries WHERE position > ? ORDER BY position LIMIT ?`,
       position,
       limit,
     ),
   )
 
-export const readPrivateOf = (database: Database, entries: readonly string[]) =>
+/** A personal value of an entry. */
+export interface AuditPrivateRow {
+  readonly entry: string
+  readonly field: string
+  readonly salt: Uint8Array
+  readonly valueSealed: Uint8Array
+}
+
+export const readPrivateOf = (database: Database, entries: readonly string[]): Promise<AuditPrivateRow[]> =>
   database.all(
     query(
       { entry: text, field: text, salt: blob, valueSealed: blob },
       `SELECT entry, field, salt, value_sealed AS valueSealed
        FROM audit_private WHERE entry IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(entries),
+    ),
+  )
+
+export const readErasuresOf = (database: Database, entries: readonly string[]): Promise<AuditErasureRow[]> =>
+  database.all(
+    query(
+      { entry: text, field: text, why: text, at: integer, mac: blob },
+      `SELECT entry, field, why, at, mac
+       FROM audit_erasures WHERE entry IN (SELECT value FROM json_each(?))`,
       JSON.stringify(entries),
     ),
   )
@@ -149,7 +208,7 @@ export const readEntries = (database: Database, of: AuditFilter): Promise<AuditE
     query(
       entryColumns,
       `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments
+              commitments, mac
        FROM audit_entries
        WHERE at >= ? AND (at, position) < (?, ?) AND (? IS NULL OR action = ?)
        ORDER BY at DESC, position DESC LIMIT ?`,
@@ -167,7 +226,7 @@ export const readEntriesOfSubject = (database: Database, of: AuditFilter): Promi
     query(
       entryColumns,
       `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments
+              commitments, mac
        FROM audit_entries
        WHERE subject = ? AND at >= ? AND (at, position) < (?, ?) AND (? IS NULL OR action = ?)
          AND (? IS NULL OR actor = ?)
@@ -189,7 +248,7 @@ export const readEntriesOfActor = (database: Database, of: AuditFilter): Promise
     query(
       entryColumns,
       `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments
+              commitments, mac
        FROM audit_entries
        WHERE actor = ? AND at >= ? AND (at, position) < (?, ?) AND (? IS NULL OR action = ?)
        ORDER BY at DESC, position DESC LIMIT ?`,
@@ -208,7 +267,7 @@ export const readEntry = (database: Database, id: string): Promise<AuditEntryRow
     query(
       entryColumns,
       `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments
+              commitments, mac
        FROM audit_entries WHERE id = ?`,
       id,
     ),

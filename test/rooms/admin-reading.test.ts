@@ -1,3 +1,4 @@
+import { createEraseAuditValues } from '../../src/audit/entries.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { command, query, text } from '../../src/ports/database.ts'
 import { DeliveryFailed, type Mailer } from '../../src/ports/mailer.ts'
@@ -5,7 +6,7 @@ import { localOperator, makeAdministrator, type Administrator } from '../support
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, publish, register, startRegistration, type Registered } from '../support/story.ts'
-import { countRows, day, expectProblem, findLeaks, minute, race } from './support.ts'
+import { auditDepsOf, countRows, day, expectProblem, findLeaks, minute, race } from './support.ts'
 
 const reason = 'a letter of 20 November'
 
@@ -379,7 +380,8 @@ describe.each(engines)('what administrators see on %s', (engine) => {
       const entry = await lastEntry()
       expect(entry).toMatchObject({ action: 'audit_entry.read', actor: privacy.id, subject: issued.id })
       expect(await valuesOf(entry.id)).toEqual({ reason })
-      await harness.main.batch([command(`DELETE FROM audit_private WHERE entry = ? AND field = 'mailbox'`, issued.id)])
+      const erase = createEraseAuditValues(auditDepsOf(harness))
+      await harness.main.batch(erase([{ entry: issued.id, field: 'mailbox' }], 'a test'))
       expect((await auditor.api.post(path, { reason })).body.values).toMatchObject({ mailbox: null })
       expectProblem(await auditor.api.post(path, { reason: 'short' }), 422, 'invalid_request')
       expectProblem(await auditor.api.post('/v1/admin/audit-log/none/reading', { reason }), 404, 'not_found')

@@ -1,9 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createEraseAuditValues, createRecordAudit } from '../../src/audit/entries.ts'
+import { readEntriesAfter, readSealsAfter } from '../../src/audit/store.ts'
+import { sealHash } from '../../src/audit/seals.ts'
 import { blob, command, integer, nullable, query, text, type Command } from '../../src/ports/database.ts'
+import { sha256 } from '../../src/adapters/key-ring.ts'
 import { sealText } from '../../src/ports/keys.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, publish, register, startRegistration, type Registered } from '../support/story.ts'
-import { Answered, countRows, expectProblem, findLeaks, minute, race } from './support.ts'
+import { Answered, auditDepsOf, countRows, expectProblem, findLeaks, minute, race } from './support.ts'
+
+const someEvent = {
+  action: 'registration.started',
+  actorKind: 'anyone',
+  actor: null,
+  subjectKind: 'registration',
+  subject: 'x',
+} as const
 
 describe.each(engines)('the audit log on %s', (engine) => {
   let harness: RoomHarness
@@ -36,7 +48,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
         `SELECT name, sql AS statement FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'audit_%'`,
       ),
     )
-    expect(triggers.length).toBe(4)
+    expect(triggers.length).toBe(8)
     await harness.main.batch([...triggers.map(({ name }) => command(`DROP TRIGGER ${name}`)), ...change])
     try {
       await judge()
@@ -46,7 +58,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
     expect(await faults()).toEqual([])
   }
 
-  const entryColumns = 'position, id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments'
+  const entryColumns = 'position, id, at, action, actor_kind, actor, subject_kind, subject, facts, commitments, mac'
   /** The commands that put entries back that were deleted. */
   const entriesFrom = async (first: number, last: number): Promise<Command[]> => {
     const rows = await harness.main.all(
@@ -62,6 +74,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
           subject: text,
           facts: text,
           commitments: text,
+          mac: blob,
         },
         `SELECT ${entryColumns} FROM audit_entries WHERE position BETWEEN ? AND ? ORDER BY position`,
         first,
@@ -71,7 +84,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
     expect(rows.length).toBe(last - first + 1)
     return rows.map((row) =>
       command(
-        `INSERT INTO audit_entries (${entryColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO audit_entries (${entryColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ...Object.values(row),
       ),
     )
@@ -79,16 +92,16 @@ describe.each(engines)('the audit log on %s', (engine) => {
   const sealsFrom = async (first: number): Promise<Command[]> => {
     const rows = await harness.main.all(
       query(
-        { number: integer, predecessor: text, first: integer, last: integer, hash: text, at: integer },
-        `SELECT number, predecessor, first_position AS first, last_position AS last, hash, at
+        { number: integer, predecessor: text, first: integer, last: integer, hash: text, at: integer, mac: blob },
+        `SELECT number, predecessor, first_position AS first, last_position AS last, hash, at, mac
          FROM audit_seals WHERE number >= ? ORDER BY number`,
         first,
       ),
     )
     return rows.map((row) =>
       command(
-        `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at)
-         VALUES (?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at, mac)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
         ...Object.values(row),
       ),
     )
@@ -171,6 +184,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
     [`DELETE FROM audit_entries WHERE position = 1`, 'audit_entries_append_only'],
     [`UPDATE audit_seals SET hash = 'x' WHERE number = 1`, 'audit_seals_append_only'],
     [`DELETE FROM audit_seals WHERE number = 1`, 'audit_seals_append_only'],
+    [`DELETE FROM audit_head`, 'audit_head_stays'],
   ])('the database refuses %s', async (statement, constraint) => {
     await expect(harness.main.batch([command(statement)])).rejects.toMatchObject({ kind: 'trigger', constraint })
   })
@@ -268,9 +282,10 @@ describe.each(engines)('the audit log on %s', (engine) => {
           command(`DELETE FROM audit_seals WHERE number = ?`, noted.seals),
         ],
         async () => {
-          // What was cut off cleanly shows by the noted head alone.
-          expect(await faults()).toEqual([])
-          expect(await faults(noted.head)).toEqual(missing)
+          expect(await faults(noted.head)).toEqual([
+            `the log was cut: it had ${noted.seals} seals over ${noted.entries} entries, and has ${noted.seals - 1} seals`,
+            ...missing,
+          ])
         },
         [...(await entriesFrom(first, await lastPosition())), ...later],
       )
@@ -280,21 +295,191 @@ describe.each(engines)('the audit log on %s', (engine) => {
     })
   })
 
-  test('private values that were erased are no fault', async () => {
+  describe('what somebody does who can write to the database, and has no key', () => {
+    /** One seal over the entries as they stand, in place of all. */
+    const resealed = async (mac: Uint8Array): Promise<Command[]> => {
+      const entries = await readEntriesAfter(harness.main, 0, 10_000)
+      const made = { number: 1, predecessor: '0'.repeat(64), at: harness.clock.now }
+      const hash = sealHash(sha256, made, entries)
+      return [
+        command(`DELETE FROM audit_seals`),
+        command(
+          `INSERT INTO audit_seals (number, predecessor, first_position, last_position, hash, at, mac)
+           VALUES (1, ?, 1, ?, ?, ?, ?)`,
+          made.predecessor,
+          entries.length,
+          hash,
+          made.at,
+          mac,
+        ),
+        command(`UPDATE audit_head SET seals = 1, last_position = ?, hash = ?`, entries.length, hash),
+      ]
+    }
+    const asItWas = async (): Promise<Command[]> => {
+      const head = await harness.main.first(
+        query(
+          { seals: integer, last: integer, hash: text, mac: blob },
+          `SELECT seals, last_position AS last, hash, mac FROM audit_head`,
+        ),
+      )
+      if (head === null) throw new Error('there is no head')
+      return [
+        command(`DELETE FROM audit_seals`),
+        ...(await sealsFrom(1)),
+        command(`DELETE FROM audit_head`),
+        command(
+          `INSERT INTO audit_head (id, seals, last_position, hash, mac) VALUES (1, ?, ?, ?, ?)`,
+          ...Object.values(head),
+        ),
+      ]
+    }
+
+    test('the tail is cut off, with its seals; what is logged afterwards does not hide it', async () => {
+      const { seals, entries } = await harness.service.verifyAudit(null)
+      const [newest] = await readSealsAfter(harness.main, seals - 1, 1)
+      const first = newest?.firstPosition ?? 0
+      const repair = [
+        command(`DELETE FROM audit_entries WHERE position >= ?`, first),
+        ...(await asItWas()),
+        ...(await entriesFrom(first, entries)),
+        command(`UPDATE sqlite_sequence SET seq = ? WHERE name = 'audit_entries'`, entries),
+      ]
+      const cut = `the log was cut: it had ${seals} seals over ${entries} entries, and has ${seals - 1} seals`
+      await tamper(
+        [
+          command(`DELETE FROM audit_entries WHERE position >= ?`, first),
+          command(`DELETE FROM audit_seals WHERE number = ?`, seals),
+        ],
+        async () => {
+          expect(await faults()).toEqual([cut])
+          await harness.main.batch(createRecordAudit(auditDepsOf(harness))(someEvent))
+          await seal()
+          expect(await faults()).toContain(`seal ${seals + 1}: a seal before it is missing`)
+        },
+        repair,
+      )
+    })
+
+    test('the head is set back, or taken away: nothing more is sealed', async () => {
+      const whole = await harness.service.verifyAudit(null)
+      const repair = await asItWas()
+      for (const [change, fault] of [
+        [`UPDATE audit_head SET seals = seals - 1`, 'the head of the log was not written by this service'],
+        [`DELETE FROM audit_head`, 'the head of the log is missing'],
+      ] as const) {
+        await tamper(
+          [command(change)],
+          async () => {
+            expect(await faults()).toEqual([fault])
+            await harness.runJob('audit-seal').catch(() => undefined)
+            expect(await harness.service.verifyAudit(null)).toMatchObject({ seals: whole.seals, faults: [fault] })
+          },
+          repair,
+        )
+      }
+    })
+
+    test('an entry is added, for the service to seal', async () => {
+      await tamper(
+        [
+          command(
+            `INSERT INTO audit_entries (id, at, action, actor_kind, subject_kind, subject, facts, commitments, mac)
+             SELECT 'planted', at, action, actor_kind, subject_kind, subject, facts, commitments, mac
+             FROM audit_entries WHERE position = 1`,
+          ),
+        ],
+        async () => {
+          const planted = ['entry planted: it was not written by this service']
+          expect(await faults()).toEqual(planted)
+          await seal()
+          expect(await faults()).toEqual(planted)
+        },
+        [
+          ...(await asItWas()),
+          command(`DELETE FROM audit_entries WHERE id = 'planted'`),
+          command(`UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit_entries'`),
+        ],
+      )
+    })
+
+    test('an entry is forged and the whole chain sealed anew, with MACs of other seals', async () => {
+      const [original = command('')] = await entriesFrom(2, 2)
+      const repair = [...(await asItWas()), command(`DELETE FROM audit_entries WHERE position = 2`), original]
+      const [first] = await readSealsAfter(harness.main, 0, 1)
+      const mac = first?.mac ?? new Uint8Array(0)
+      await tamper(
+        [command(`UPDATE audit_entries SET actor = 'somebody else' WHERE position = 2`)],
+        async () => {
+          await harness.main.batch(await resealed(mac))
+          expect(await faults()).toEqual([
+            'seal 1: it was not made by this service',
+            expect.stringMatching(/^entry .*: it was not written by this service$/),
+            'the head of the log was not written by this service',
+          ])
+        },
+        repair,
+      )
+    })
+
+    test('private values are deleted, or an erasure is made up', async () => {
+      const row = await harness.main.first(
+        query(
+          { entry: text, field: text, salt: blob, sealed: blob },
+          `SELECT entry, field, salt, value_sealed AS sealed FROM audit_private LIMIT 1`,
+        ),
+      )
+      if (row === null) throw new Error('there is no private value')
+      const { entry, field } = row
+      const repair = [
+        command(
+          `INSERT INTO audit_private (entry, field, salt, value_sealed) VALUES (?, ?, ?, ?)`,
+          ...Object.values(row),
+        ),
+        command(`DELETE FROM audit_erasures WHERE entry = ?`, entry),
+      ]
+      const gone = `entry ${entry}: the value of ${field} is gone, and nothing says that it was erased`
+      await tamper(
+        [command(`DELETE FROM audit_private WHERE entry = ? AND field = ?`, entry, field)],
+        async () => expect(await faults()).toEqual([gone]),
+        repair,
+      )
+      await tamper(
+        [
+          command(
+            `INSERT INTO audit_erasures (entry, field, why, at, mac) VALUES (?, ?, 'a rule', 1, zeroblob(18))`,
+            entry,
+            field,
+          ),
+          command(`DELETE FROM audit_private WHERE entry = ? AND field = ?`, entry, field),
+        ],
+        async () =>
+          expect(await faults()).toEqual([
+            `entry ${entry}: the erasure of ${field} was not written by this service`,
+            gone,
+          ]),
+        repair,
+      )
+    })
+  })
+
+  test('a private value that was erased says why, and is no fault; without that it cannot be deleted', async () => {
     const before = await harness.service.verifyAudit(null)
-    expect(await countRows(harness.main, 'audit_private')).toBeGreaterThan(2)
-    await harness.main.batch([command(`DELETE FROM audit_private`)])
+    const values = await harness.main.all(
+      query({ entry: text, field: text }, `SELECT entry, field FROM audit_private ORDER BY entry LIMIT 3`),
+    )
+    expect(values.length).toBe(3)
+    const refused = { kind: 'trigger', constraint: 'audit_private_leaves_an_erasure' }
+    await expect(harness.main.batch([command(`DELETE FROM audit_private`)])).rejects.toMatchObject(refused)
+    await harness.main.batch(createEraseAuditValues(auditDepsOf(harness))(values, 'the subscriber was erased'))
     expect(await harness.service.verifyAudit(before.head)).toEqual(before)
+    const [erased] = values
+    const left = `audit_private WHERE entry = ? AND field = ?`
+    expect(await countRows(harness.main, left, erased?.entry ?? '', erased?.field ?? '')).toBe(0)
   })
 
   test('an entry that nobody seals for over five minutes is a fault', async () => {
     await seal()
-    const entry = command(
-      `INSERT INTO audit_entries (id, at, action, actor_kind, subject_kind, subject, facts, commitments)
-       VALUES ('unsealed', ?, 'registration.started', 'anyone', 'registration', 'x', '{}', '{}')`,
-      harness.clock.now,
-    )
-    await harness.main.batch([entry])
+    await harness.main.batch(createRecordAudit(auditDepsOf(harness))(someEvent))
     harness.clock.now += 5 * minute
     expect(await harness.service.verifyAudit(null)).toMatchObject({ unsealed: 1, faults: [] })
     harness.clock.now += 1

@@ -1,3 +1,5 @@
+import { sha256 } from '../../src/adapters/key-ring.ts'
+import type { AuditDeps } from '../../src/audit/entries.ts'
 import { expect } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { command, integer, query, text, type Database, type SqlValue } from '../../src/ports/database.ts'
@@ -35,6 +37,17 @@ const readOne = async (database: Database, expression: string): Promise<string> 
   return row?.value ?? ''
 }
 
+/** Seals and the head of the audit log, and whose credential was used first. */
+const laterWritten = new Set(['audit_seals', 'audit_head', 'caller_changes'])
+
+/** What the rooms write into the audit log with, in the hands of a test. */
+export const auditDepsOf = (harness: RoomHarness): AuditDeps => ({
+  keys: harness.keys,
+  sha256,
+  random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
+  clock: () => harness.clock.now,
+})
+
 /**
  * Every table of every database with its number of rows: equal before and after a call that must keep nothing. Seals
  * are left out, as they come later than what they seal, and whose credential was used first.
@@ -42,7 +55,7 @@ const readOne = async (database: Database, expression: string): Promise<string> 
 export async function countEverything(harness: RoomHarness): Promise<string[]> {
   const counts: string[] = []
   for (const [number, database] of databasesOf(harness).entries()) {
-    const tables = (await tablesOf(database)).filter((table) => table !== 'audit_seals' && table !== 'caller_changes')
+    const tables = (await tablesOf(database)).filter((table) => !laterWritten.has(table))
     const parts = tables.map((table) => `'${number} ${table} ' || (SELECT COUNT(*) FROM "${table}")`)
     counts.push(...(await readOne(database, parts.join(` || ',' || `))).split(','))
   }

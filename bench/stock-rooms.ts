@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomFillSync, sign } from 'node:crypto'
 import { sha256 } from '../src/adapters/key-ring.ts'
-import { hashSecret } from '../src/api/credentials.ts'
+import { verifiersOf } from '../src/api/credentials.ts'
 import { commit } from '../src/audit/commit.ts'
 import { createAuditRoom } from '../src/audit/room.ts'
 import { embeddedConnection, type Route } from '../src/cas/contract.ts'
@@ -171,7 +171,7 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
   } as const
   const registration = randomId(random)
   const credential = randomSecret(random, 'cb_dev_')
-  const credentialSha256 = hashSecret(sha256, credential)
+  const credentialVerifier = verifiersOf(keys, 'devices.credential', credential)[0]
   const addressPlace = { table: 'mailboxes', column: 'address_sealed', row: mailbox.id }
   const factsPlace = { table: 'devices', column: 'facts_sealed', row: device }
   await commit(rooms, {
@@ -182,13 +182,13 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
         id: device,
         subscriber,
         registration,
-        credentialSha256,
+        credentialVerifier,
         factsSealed: sealText(keys.main, factsPlace, JSON.stringify(deviceFacts)),
         createdAt: now,
         seenAt: seenDayOf(device, now),
       }),
       consent.acknowledgeTerms({ subscriber, device }, policyVersion),
-      ...markCredentialUsed(device, credentialSha256, now),
+      ...markCredentialUsed(device, credentialVerifier, now),
     ],
     audit: {
       action: 'subscriber.registered',

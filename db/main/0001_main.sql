@@ -141,8 +141,8 @@ CREATE TABLE registrations (
   account_type TEXT NOT NULL CHECK (account_type IN ('imap', 'exchange')),
   policy_version TEXT NOT NULL,
   device_sealed BLOB NOT NULL,
-  device_secret_sha256 BLOB NOT NULL,
-  token_sha256 BLOB NOT NULL,
+  device_secret_verifier BLOB NOT NULL,
+  token_verifier BLOB NOT NULL,
   user_code_sealed BLOB NOT NULL,
   wrong_tries INTEGER NOT NULL CHECK (wrong_tries BETWEEN 0 AND 5),
   created_at INTEGER NOT NULL,
@@ -188,10 +188,10 @@ CREATE TABLE devices (
   id TEXT PRIMARY KEY,
   subscriber TEXT NOT NULL REFERENCES subscribers (id),
   registration TEXT NOT NULL UNIQUE,
-  credential_sha256 BLOB NOT NULL UNIQUE,
+  credential_verifier BLOB NOT NULL UNIQUE,
   credential_used_at INTEGER,
   -- The credential of a rotation: it takes the place of the other with its first use.
-  next_credential_sha256 BLOB,
+  next_credential_verifier BLOB,
   facts_sealed BLOB NOT NULL,
   created_at INTEGER NOT NULL,
   -- To the day; a credential that nobody uses for 180 days has expired.
@@ -201,8 +201,8 @@ CREATE TABLE devices (
   settled_at INTEGER
 ) STRICT;
 CREATE INDEX devices_by_subscriber ON devices (subscriber);
-CREATE UNIQUE INDEX devices_by_next_credential ON devices (next_credential_sha256)
-  WHERE next_credential_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX devices_by_next_credential ON devices (next_credential_verifier)
+  WHERE next_credential_verifier IS NOT NULL;
 CREATE INDEX devices_unsettled ON devices (ended_at) WHERE ended_at IS NOT NULL AND settled_at IS NULL;
 
 -- Whose rows changed, of those that recognise a caller: a process forgets what it remembers of them. The last rows stay.
@@ -211,7 +211,7 @@ CREATE TABLE caller_changes (
   subscriber TEXT NOT NULL
 ) STRICT;
 CREATE TRIGGER devices_changed
-  AFTER UPDATE OF subscriber, credential_sha256, next_credential_sha256, credential_used_at, ended_at ON devices
+  AFTER UPDATE OF subscriber, credential_verifier, next_credential_verifier, credential_used_at, ended_at ON devices
 BEGIN
   INSERT INTO caller_changes (subscriber) SELECT OLD.subscriber UNION SELECT NEW.subscriber;
 END;
@@ -244,7 +244,7 @@ CREATE TABLE mailbox_challenges (
   address_sealed BLOB NOT NULL,
   address_index BLOB NOT NULL,
   account_type TEXT NOT NULL CHECK (account_type IN ('imap', 'exchange')),
-  token_sha256 BLOB NOT NULL,
+  token_verifier BLOB NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('pending', 'used', 'ended')),
   wrong_tries INTEGER NOT NULL CHECK (wrong_tries BETWEEN 0 AND 5),
   created_at INTEGER NOT NULL,
@@ -613,10 +613,10 @@ CREATE TABLE administrators (
   name_sealed BLOB NOT NULL,
   -- A JSON array of role names, in their fixed order; what is left without the names is brackets and commas.
   roles TEXT NOT NULL,
-  credential_sha256 BLOB NOT NULL UNIQUE,
+  credential_verifier BLOB NOT NULL UNIQUE,
   credential_used_at INTEGER,
   -- The credential of a rotation: it takes the place of the other with its first use.
-  next_credential_sha256 BLOB,
+  next_credential_verifier BLOB,
   created_at INTEGER NOT NULL,
   created_by TEXT NOT NULL,
   -- To the day; a credential that nobody uses for 180 days has expired.
@@ -629,8 +629,8 @@ CREATE TABLE administrators (
       ',', ''), '[', ''), ']', '') = ''
   )
 ) STRICT;
-CREATE UNIQUE INDEX administrators_by_next_credential ON administrators (next_credential_sha256)
-  WHERE next_credential_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX administrators_by_next_credential ON administrators (next_credential_verifier)
+  WHERE next_credential_verifier IS NOT NULL;
 CREATE INDEX administrators_by_age ON administrators (created_at, id);
 CREATE INDEX administrators_owners ON administrators (seen_at) WHERE ended_at IS NULL AND instr(roles, '"owner"') > 0;
 CREATE INDEX administrators_ended ON administrators (ended_at) WHERE ended_at IS NOT NULL;

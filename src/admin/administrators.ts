@@ -83,13 +83,13 @@ export async function createAdministrator(
 ): Promise<AdministratorCredential> {
   const id = randomId(deps.random)
   const roles = ordered(asked.roles)
-  const { credential, credentialSha256 } = freshCredential(deps)
+  const { credential, credentialVerifier } = freshCredential(deps)
   const now = deps.clock()
   const row = {
     id,
     nameSealed: sealName(deps.keys, id, asked.name),
     roles,
-    credentialSha256,
+    credentialVerifier,
     createdAt: now,
     createdBy: by,
     seenAt: dayOf(now),
@@ -164,12 +164,12 @@ export async function renewLostCredential(
   by: string,
 ): Promise<AdministratorCredential> {
   const row = await requireActive(deps, id)
-  const { credential, credentialSha256 } = freshCredential(deps)
+  const { credential, credentialVerifier } = freshCredential(deps)
   await commitAsOwner(
     deps,
     by,
     {
-      commands: replaceCredential(id, credentialSha256, dayOf(deps.clock())),
+      commands: replaceCredential(id, credentialVerifier, dayOf(deps.clock())),
       audit: entry('administrator.credential_replaced', by, id),
     },
     () => {
@@ -187,14 +187,14 @@ export async function rotateAdministratorCredential(
   deps: AdministratorDeps,
   caller: AdminCaller,
 ): Promise<AdministratorCredential> {
-  if (caller.credentialSha256 === null) {
+  if (caller.credentialVerifier === null) {
     throw new DomainError('credential_of_another_kind', 'The command line has no credential that could be rotated.')
   }
-  const { credential, credentialSha256 } = freshCredential(deps)
+  const { credential, credentialVerifier } = freshCredential(deps)
   await commit(
     deps,
     {
-      commands: prepareCredential(caller.id, caller.credentialSha256, credentialSha256),
+      commands: prepareCredential(caller.id, caller.credentialVerifier, credentialVerifier),
       audit: entry('administrator.credential_prepared', caller.id, caller.id),
     },
     () => {

@@ -1,16 +1,23 @@
 import { z } from 'zod'
 import { administratorRole, type AdministratorRole } from '../api/admin-shapes.ts'
 import type { AdminCaller, AuthenticateAdministrator } from '../api/admin-route.ts'
-import { dayOf, hashSecret, unusedAllowedMilliseconds } from '../api/credentials.ts'
+import { dayOf, hashSecret, unusedAllowedMilliseconds, verifiersOf, type Verifiers } from '../api/credentials.ts'
 import { bearerToken } from '../api/room.ts'
 import { commit } from '../audit/commit.ts'
 import { commandLine } from '../audit/entries.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
+import { randomSecret } from '../ports/runtime.ts'
 import { StateCache } from '../ports/state-cache.ts'
-import { credentialPrefix, freshCredential } from './credentials.ts'
+import { credentialPrefix } from './credentials.ts'
 import type { AdminDeps } from './deps.ts'
-import { markAdministratorCredentialUsed, noteSeen, promoteCredential, readByCredential } from './store.ts'
+import {
+  markAdministratorCredentialUsed,
+  noteSeen,
+  promoteCredential,
+  readByCredential,
+  renewAdministratorVerifier,
+} from './store.ts'
 
 const credentialsRemembered = 1_000
 
@@ -23,8 +30,24 @@ const unknownCredential = (): DomainError =>
     'The credential is unknown, or has expired or ended. An owner can make another one.',
   )
 
-type AuthenticateDeps = Pick<AdminDeps, 'database' | 'clock' | 'sha256' | 'random' | 'audit'>
+type AuthenticateDeps = Pick<AdminDeps, 'database' | 'keys' | 'clock' | 'sha256' | 'random' | 'audit'>
 type CredentialRow = NonNullable<Awaited<ReturnType<typeof readByCredential>>>
+
+/** A row with the verifier that it was found by, which is one of those of the credential. */
+interface Found {
+  readonly row: CredentialRow
+  readonly verifier: Uint8Array
+  readonly verifiers: Verifiers
+}
+
+/** Finds the active administrator of a credential. Older keys are tried after the newest. */
+async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found | null> {
+  for (const verifier of verifiers) {
+    const row = await readByCredential(deps.database, verifier)
+    if (row !== null) return { row, verifier, verifiers }
+  }
+  return null
+}
 
 interface Remembered {
   readonly caller: AdminCaller
@@ -43,14 +66,14 @@ export interface Authentication {
 /** Recognises administrators' credentials. */
 export function createAuthentication(deps: AuthenticateDeps): Authentication {
   const remembered = new StateCache<Remembered>(deps.database, credentialsRemembered)
-  let local: { readonly credential: string; readonly credentialSha256: Uint8Array } | null = null
+  let local: string | null = null
 
-  const noteFirstUse = async (row: CredentialRow, credentialSha256: Uint8Array): Promise<void> => {
+  const noteFirstUse = async ({ row, verifier, verifiers }: Found): Promise<void> => {
     const change = row.isNext === 1 ? promoteCredential : markAdministratorCredentialUsed
     await commit(
       deps,
       {
-        commands: change(row.id, credentialSha256, deps.clock()),
+        commands: change(row.id, verifier, deps.clock()),
         audit: {
           action: row.isNext === 1 ? 'administrator.credential_rotated' : 'administrator.credential_first_used',
           actorKind: 'administrator',
@@ -61,7 +84,7 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
       },
       async () => {
         // Another call with the same credential was first, or the credential was replaced just now.
-        if ((await readByCredential(deps.database, credentialSha256)) === null) throw unknownCredential()
+        if ((await find(deps, verifiers)) === null) throw unknownCredential()
       },
     )
   }
@@ -70,12 +93,14 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
     const today = dayOf(deps.clock())
     const known = remembered.get(token)
     if (known !== undefined && known.seenAt === today) return known.caller
-    const credentialSha256 = hashSecret(deps.sha256, token)
-    const row = await readByCredential(deps.database, credentialSha256)
-    if (row === null || deps.clock() - row.seenAt >= unusedAllowedMilliseconds) throw unknownCredential()
-    if (row.isNext === 1 || row.credentialUsedAt === null) await noteFirstUse(row, credentialSha256)
+    const found = await find(deps, verifiersOf(deps.keys, 'administrators.credential', token))
+    if (found === null || deps.clock() - found.row.seenAt >= unusedAllowedMilliseconds) throw unknownCredential()
+    const { row, verifier } = found
+    const [newest] = found.verifiers
+    if (row.isNext === 1 || row.credentialUsedAt === null) await noteFirstUse(found)
+    if (verifier !== newest) await deps.database.batch([renewAdministratorVerifier(row.id, verifier, newest)])
     if (row.seenAt < today) await deps.database.batch([noteSeen(row.id, today)])
-    const caller = { id: row.id, roles: parseRoles(row.roles), credentialSha256 }
+    const caller = { id: row.id, roles: parseRoles(row.roles), credentialVerifier: newest }
     remembered.set(readAt, token, { caller, seenAt: Math.max(row.seenAt, today) })
     return caller
   }
@@ -83,8 +108,8 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
   return {
     authenticate: async (authorization) => {
       const token = bearerToken(authorization)
-      if (local !== null && equalSecrets(hashSecret(deps.sha256, token), local.credentialSha256)) {
-        return { id: commandLine, roles: administratorRole.options, credentialSha256: null }
+      if (local !== null && equalSecrets(hashSecret(deps.sha256, token), hashSecret(deps.sha256, local))) {
+        return { id: commandLine, roles: administratorRole.options, credentialVerifier: null }
       }
       if (token.startsWith(credentialPrefix)) return recognise(token, remembered.refresh())
       if (/^cb_[a-z]+_/.test(token)) {
@@ -96,8 +121,8 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
       throw new DomainError('credential_invalid', 'The credential is not one of this service.')
     },
     localOperator: () => {
-      local ??= freshCredential(deps)
-      return local.credential
+      local ??= randomSecret(deps.random, credentialPrefix)
+      return local
     },
   }
 }

@@ -38,13 +38,13 @@ export async function bootstrapAdministrator(
   if (!equalSecrets(given, expected) || secret.length < leastSecretLength) throw closed()
   const before = await readBootstrapped(deps.database, bootstrap)
   const id = before?.id ?? randomId(deps.random)
-  const { credential, credentialSha256 } = freshCredential(deps)
+  const { credential, credentialVerifier } = freshCredential(deps)
   const now = deps.clock()
   const row = {
     id,
     nameSealed: sealName(deps.keys, id, name),
     roles: ['owner'] as const,
-    credentialSha256,
+    credentialVerifier,
     createdAt: now,
     createdBy: bootstrap,
     seenAt: dayOf(now),

@@ -1,16 +1,16 @@
-import { hashSecret } from '../api/credentials.ts'
+import { verifiersOf } from '../api/credentials.ts'
 import { randomSecret, type Random } from '../ports/runtime.ts'
-import type { Sha256 } from '../ports/keys.ts'
+import type { KeyedHashes } from '../ports/keys.ts'
 
 /** A leak scanner finds an administrator's credential by this prefix. It also differs from a device's. */
 export const credentialPrefix = 'cb_adm_'
 
 export interface FreshCredential {
   readonly credential: string
-  readonly credentialSha256: Uint8Array
+  readonly credentialVerifier: Uint8Array
 }
 
-export const freshCredential = (deps: { random: Random; sha256: Sha256 }): FreshCredential => {
+export const freshCredential = (deps: { random: Random; keys: Pick<KeyedHashes, 'verifiers'> }): FreshCredential => {
   const credential = randomSecret(deps.random, credentialPrefix)
-  return { credential, credentialSha256: hashSecret(deps.sha256, credential) }
+  return { credential, credentialVerifier: verifiersOf(deps.keys, 'administrators.credential', credential)[0] }
 }

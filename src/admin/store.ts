@@ -15,7 +15,7 @@ export interface NewAdministrator {
   readonly id: string
   readonly nameSealed: Uint8Array
   readonly roles: readonly AdministratorRole[]
-  readonly credentialSha256: Uint8Array
+  readonly credentialVerifier: Uint8Array
   readonly createdAt: number
   readonly createdBy: string
   readonly seenAt: number
@@ -25,12 +25,12 @@ const rolesText = (roles: readonly AdministratorRole[]): string => JSON.stringif
 
 export const insertAdministrator = (row: NewAdministrator): Command =>
   command(
-    `INSERT INTO administrators (id, name_sealed, roles, credential_sha256, created_at, created_by, seen_at)
+    `INSERT INTO administrators (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at)
      VALUES (?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.nameSealed,
     rolesText(row.roles),
-    row.credentialSha256,
+    row.credentialVerifier,
     row.createdAt,
     row.createdBy,
     row.seenAt,
@@ -39,12 +39,12 @@ export const insertAdministrator = (row: NewAdministrator): Command =>
 /** Inserts the first administrator. Guard: there has never been one. */
 export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
   command(
-    `INSERT INTO administrators (id, name_sealed, roles, credential_sha256, created_at, created_by, seen_at)
+    `INSERT INTO administrators (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at)
      SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT /* scan: one row */ 1 FROM administrators)`,
     row.id,
     row.nameSealed,
     rolesText(row.roles),
-    row.credentialSha256,
+    row.credentialVerifier,
     row.createdAt,
     row.createdBy,
     row.seenAt,
@@ -59,7 +59,7 @@ export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
  */
 export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
   command(
-    `UPDATE administrators SET name_sealed = ?, credential_sha256 = ?, seen_at = ?
+    `UPDATE administrators SET name_sealed = ?, credential_verifier = ?, seen_at = ?
      WHERE id = ? AND created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL
        AND NOT EXISTS (SELECT 1 FROM administrators o WHERE o.id <> administrators.id)
        AND NOT EXISTS (
@@ -68,7 +68,7 @@ export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
            AND a.actor_kind = 'administrator'
        )`,
     row.nameSealed,
-    row.credentialSha256,
+    row.credentialVerifier,
     row.seenAt,
     row.id,
     row.createdBy,
@@ -121,7 +121,7 @@ export const updateRoles = (
 /** Ends an administrator and their credentials. Guard: at least one owner with a working credential is left. */
 export const endAdministrator = (id: string, now: number, ownersSeenSince: number): Command[] => [
   command(
-    `UPDATE administrators SET ended_at = ?, next_credential_sha256 = NULL
+    `UPDATE administrators SET ended_at = ?, next_credential_verifier = NULL
      WHERE id = ? AND ended_at IS NULL
        AND (instr(roles, '"owner"') = 0 OR EXISTS (
          SELECT 1 FROM administrators o
@@ -135,12 +135,12 @@ export const endAdministrator = (id: string, now: number, ownersSeenSince: numbe
 ]
 
 /** Replaces a lost credential. All earlier ones stop working. Guard: the administrator has not ended. */
-export const replaceCredential = (id: string, credentialSha256: Uint8Array, today: number): Command[] => [
+export const replaceCredential = (id: string, credentialVerifier: Uint8Array, today: number): Command[] => [
   command(
     `UPDATE administrators
-     SET credential_sha256 = ?, next_credential_sha256 = NULL, credential_used_at = NULL, seen_at = ?
+     SET credential_verifier = ?, next_credential_verifier = NULL, credential_used_at = NULL, seen_at = ?
      WHERE id = ? AND ended_at IS NULL`,
-    credentialSha256,
+    credentialVerifier,
     today,
     id,
   ),
@@ -152,7 +152,7 @@ export const replaceCredential = (id: string, credentialSha256: Uint8Array, toda
  */
 export const prepareCredential = (id: string, current: Uint8Array, next: Uint8Array): Command[] => [
   command(
-    `UPDATE administrators SET next_credential_sha256 = ? WHERE id = ? AND credential_sha256 = ? AND ended_at IS NULL`,
+    `UPDATE administrators SET next_credential_verifier = ? WHERE id = ? AND credential_verifier = ? AND ended_at IS NULL`,
     next,
     id,
     current,
@@ -164,8 +164,8 @@ export const prepareCredential = (id: string, current: Uint8Array, next: Uint8Ar
 export const promoteCredential = (id: string, next: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE administrators
-     SET credential_sha256 = next_credential_sha256, next_credential_sha256 = NULL, credential_used_at = ?
-     WHERE id = ? AND next_credential_sha256 = ? AND ended_at IS NULL`,
+     SET credential_verifier = next_credential_verifier, next_credential_verifier = NULL, credential_used_at = ?
+     WHERE id = ? AND next_credential_verifier = ? AND ended_at IS NULL`,
     now,
     id,
     next,
@@ -173,14 +173,23 @@ export const promoteCredential = (id: string, next: Uint8Array, now: number): Co
   requireOneChange('credential_replaced'),
 ]
 
+/** Keeps the verifier of a newer key in place of an older one of the same credential. */
+export const renewAdministratorVerifier = (id: string, before: Uint8Array, after: Uint8Array): Command =>
+  command(
+    `UPDATE administrators SET credential_verifier = ? WHERE id = ? AND credential_verifier = ?`,
+    after,
+    id,
+    before,
+  )
+
 /** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
-export const markAdministratorCredentialUsed = (id: string, credentialSha256: Uint8Array, now: number): Command[] => [
+export const markAdministratorCredentialUsed = (id: string, credentialVerifier: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE administrators SET credential_used_at = ?
-     WHERE id = ? AND credential_sha256 = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
+     WHERE id = ? AND credential_verifier = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
     now,
     id,
-    credentialSha256,
+    credentialVerifier,
   ),
   requireOneChange('credential_used_or_replaced'),
 ]
@@ -232,7 +241,7 @@ export const readAdministrators = (database: Database, before: { at: number; id:
 const credentialColumns = {
   id: text,
   roles: text,
-  credentialSha256: blob,
+  credentialVerifier: blob,
   credentialUsedAt: nullable(integer),
   seenAt: integer,
 }
@@ -240,19 +249,19 @@ const credentialColumns = {
 /**
  * The active administrator of a credential. `isNext`: the credential comes from a rotation and has not been used yet.
  */
-export const readByCredential = (database: Database, credentialSha256: Uint8Array) =>
+export const readByCredential = (database: Database, credentialVerifier: Uint8Array) =>
   database.first(
     query(
       { ...credentialColumns, isNext: integer },
-      `SELECT id, roles, credential_sha256 AS credentialSha256, credential_used_at AS credentialUsedAt,
+      `SELECT id, roles, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
               seen_at AS seenAt, 0 AS isNext
-       FROM administrators WHERE credential_sha256 = ? AND ended_at IS NULL
+       FROM administrators WHERE credential_verifier = ? AND ended_at IS NULL
        UNION ALL
-       SELECT id, roles, credential_sha256 AS credentialSha256, credential_used_at AS credentialUsedAt,
+       SELECT id, roles, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
               seen_at AS seenAt, 1 AS isNext
-       FROM administrators WHERE next_credential_sha256 = ? AND ended_at IS NULL
+       FROM administrators WHERE next_credential_verifier = ? AND ended_at IS NULL
        LIMIT 1`,
-      credentialSha256,
-      credentialSha256,
+      credentialVerifier,
+      credentialVerifier,
     ),
   )

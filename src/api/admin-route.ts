@@ -6,13 +6,13 @@ import type { AdministratorRole } from './admin-shapes.ts'
 import { bearer, createRoute, problemAnswer, unauthorized } from './room.ts'
 
 /**
- * The administrator who is asking. `credentialSha256` is null for the operator of the machine itself, whose credential
+ * The administrator who is asking. `credentialVerifier` is null for the operator of the machine itself, whose credential
  * is in no table.
  */
 export interface AdminCaller {
   readonly id: string
   readonly roles: readonly AdministratorRole[]
-  readonly credentialSha256: Uint8Array | null
+  readonly credentialVerifier: Uint8Array | null
 }
 
 /**

@@ -1,4 +1,5 @@
-import type { Sha256 } from '../ports/keys.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import type { KeyedHashes, Sha256 } from '../ports/keys.ts'
 
 /** What the credentials of devices and administrators have in common. */
 
@@ -14,3 +15,28 @@ const encoder = new TextEncoder()
 
 /** SHA-256 of a bearer secret. The secret is 256 random bits, so it needs no salt and no slow hash. */
 export const hashSecret = (sha256: Sha256, secret: string): Uint8Array => sha256(encoder.encode(secret))
+
+/** What secrets are of. Each has verifiers of its own, so a row of one kind is worth nothing as another. */
+type SecretKind =
+  | 'devices.credential'
+  | 'administrators.credential'
+  | 'registrations.device_secret'
+  | 'registrations.token'
+  | 'mailbox_challenges.token'
+
+type Verifying = Pick<KeyedHashes, 'verifiers'>
+export type Verifiers = ReturnType<KeyedHashes['verifiers']>
+
+/** What tables keep of a secret: nobody who writes to them can make it without the key ring. See `KeyedHashes`. */
+export const verifiersOf = (keys: Verifying, kind: SecretKind, secret: string): Verifiers =>
+  keys.verifiers(kind, secret)
+
+/** Whether a stored verifier is of this secret, under any main secret. Null: there is no such row. */
+export const isSecretOf = (
+  keys: Verifying,
+  kind: SecretKind,
+  { secret, verifier }: { readonly secret: string; readonly verifier: Uint8Array | null },
+): boolean => {
+  const possible = verifiersOf(keys, kind, secret)
+  return verifier !== null && possible.some((candidate) => equalSecrets(candidate, verifier))
+}

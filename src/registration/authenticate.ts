@@ -1,13 +1,21 @@
+import { hashSecret, verifiersOf, type Verifiers } from '../api/credentials.ts'
 import { bearerToken, type DeviceCaller } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
 import type { Database } from '../ports/database.ts'
-import { openText, type Keys } from '../ports/keys.ts'
+import { openText, type KeyedHashes, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { isExpired, seenDayOf } from './device/seen.ts'
-import { markCredentialUsed, markSeen, promoteNextCredential, readCaller, type CallerRow } from './device/store.ts'
+import {
+  markCredentialUsed,
+  markSeen,
+  promoteNextCredential,
+  readCaller,
+  renewVerifier,
+  type CallerRow,
+} from './device/store.ts'
 import { RememberedCallers, type Remembered } from './remembered-callers.ts'
 
 const unknownCredential = (): DomainError =>
@@ -17,7 +25,8 @@ interface AuthenticateDeps {
   readonly database: Database
   readonly clock: Clock
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
-  readonly hashSecret: (secret: string) => Uint8Array
+  readonly keys: Pick<KeyedHashes, 'verifiers'>
+  readonly sha256: Sha256
 }
 
 /** A device that was recognised. The same object as long as nothing about its subscriber changes; another one then. */
@@ -60,20 +69,30 @@ const callerOf = (row: CallerRow): Caller => ({
   mailbox: mailboxOf(row),
 })
 
-/** Null for a credential that is unknown, has ended or has expired. */
-async function find(deps: AuthenticateDeps, credentialSha256: Uint8Array): Promise<CallerRow | null> {
-  const row = await readCaller(deps.database, credentialSha256)
-  return row === null || isExpired(row.deviceId, row.seenAt, deps.clock()) ? null : row
+/** A caller's row with the verifier that it was found by, which is one of those of the credential. */
+interface Found {
+  readonly row: CallerRow
+  readonly verifier: Uint8Array
+  readonly verifiers: Verifiers
+}
+
+/** Null for a credential that is unknown, has ended or has expired. Older keys are tried after the newest. */
+async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found | null> {
+  for (const verifier of verifiers) {
+    const row = await readCaller(deps.database, verifier)
+    if (row !== null) return isExpired(row.deviceId, row.seenAt, deps.clock()) ? null : { row, verifier, verifiers }
+  }
+  return null
 }
 
 /**
  * The change that the first use of a credential makes. If the credential came from a rotation, its first use ends the
  * one before.
  */
-function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: CallerRow, credentialSha256: Uint8Array): Change {
-  if (isNext === 0) return { commands: markCredentialUsed(deviceId, credentialSha256, deps.clock()) }
+function firstUse(deps: AuthenticateDeps, { row: { deviceId, isNext }, verifier }: Found): Change {
+  if (isNext === 0) return { commands: markCredentialUsed(deviceId, verifier, deps.clock()) }
   return {
-    commands: promoteNextCredential(deviceId, credentialSha256, deps.clock()),
+    commands: promoteNextCredential(deviceId, verifier, deps.clock()),
     audit: {
       action: 'credential.rotated',
       actorKind: 'device',
@@ -85,9 +104,9 @@ function firstUse(deps: AuthenticateDeps, { deviceId, isNext }: CallerRow, crede
 }
 
 /** Notes the first use: a used credential is not replaced. Throws `credential_invalid` if it was replaced just now. */
-async function noteFirstUse(deps: AuthenticateDeps, found: CallerRow, credentialSha256: Uint8Array): Promise<void> {
-  await commit(deps, firstUse(deps, found, credentialSha256), async () => {
-    if ((await find(deps, credentialSha256)) === null) throw unknownCredential()
+async function noteFirstUse(deps: AuthenticateDeps, found: Found): Promise<void> {
+  await commit(deps, firstUse(deps, found), async () => {
+    if ((await find(deps, found.verifiers)) === null) throw unknownCredential()
   })
 }
 
@@ -119,25 +138,30 @@ export function createAuthenticate(deps: AuthenticateDeps): (authorization: stri
     known.seenAt = day
   }
 
-  const read = async (credential: string, credentialSha256: Uint8Array): Promise<Known> => {
+  const useNewestKey = async ({ row, verifier, verifiers: [newest] }: Found): Promise<void> => {
+    if (verifier !== newest) await deps.database.batch([renewVerifier(row.deviceId, verifier, newest)])
+  }
+
+  const read = async (credential: string, token: string): Promise<Known> => {
     const { position } = remembered
-    const row = await find(deps, credentialSha256)
-    if (row === null) throw unknownCredential()
+    const found = await find(deps, verifiersOf(deps.keys, 'devices.credential', token))
+    if (found === null) throw unknownCredential()
+    const { row } = found
     const known = { credential, subscriber: row.subscriberId, caller: callerOf(row), seenAt: row.seenAt }
-    if (row.usedAt === null || row.isNext === 1) await noteFirstUse(deps, row, credentialSha256)
+    if (row.usedAt === null || row.isNext === 1) await noteFirstUse(deps, found)
     else remembered.set(position, known)
+    await useNewestKey(found)
     return known
   }
 
   return async (authorization) => {
     const token = bearerToken(authorization)
     requireDeviceCredential(token)
-    const credentialSha256 = deps.hashSecret(token)
-    const credential = String.fromCharCode(...credentialSha256)
+    const credential = String.fromCharCode(...hashSecret(deps.sha256, token))
     if (!remembered.isCurrent()) await remembered.catchUp()
     const before = remembered.get(credential)
     const isKnown = before !== undefined && !isExpired(before.caller.deviceId, before.seenAt, deps.clock())
-    const known = isKnown ? before : await read(credential, credentialSha256)
+    const known = isKnown ? before : await read(credential, token)
     await noteSeen(known)
     return known.caller
   }

@@ -1,6 +1,6 @@
+import { isSecretOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
-import { equalSecrets } from '../pki/encoding.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { confirmRegistration, readRegistration, type RegistrationRow } from './store.ts'
 import { countTry } from './wrong-tries.ts'
@@ -19,8 +19,8 @@ export async function requireRegistration(
   deviceSecret: string,
 ): Promise<RegistrationRow> {
   const row = await readRegistration(deps.database, id)
-  const expected = row?.deviceSecretSha256 ?? new Uint8Array(32)
-  if (!equalSecrets(expected, deps.hashSecret(deviceSecret)) || row === null) {
+  const given = { secret: deviceSecret, verifier: row?.deviceSecretVerifier ?? null }
+  if (!isSecretOf(deps.keys, 'registrations.device_secret', given) || row === null) {
     throw new DomainError('credential_invalid', 'The device secret is not the one of this registration.')
   }
   return row
@@ -39,7 +39,7 @@ export const stateOf = (row: RegistrationRow, now: number): 'pending' | 'confirm
  */
 export async function confirm(deps: RegistrationDeps, row: RegistrationRow, token: string): Promise<void> {
   const now = deps.clock()
-  const rightToken = equalSecrets(row.tokenSha256, deps.hashSecret(token))
+  const rightToken = isSecretOf(deps.keys, 'registrations.token', { secret: token, verifier: row.tokenVerifier })
   const state = stateOf(row, now)
   if (state === 'ended') throw ended()
   if (!rightToken) return refuseToken(deps, row)
@@ -57,7 +57,7 @@ export async function markConfirmed(
   const confirmed = await commit(
     deps,
     {
-      commands: confirmRegistration(row.id, row.tokenSha256, now),
+      commands: confirmRegistration(row.id, row.tokenVerifier, now),
       audit: {
         action: 'registration.confirmed',
         actorKind: 'anyone',

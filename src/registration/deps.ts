@@ -26,6 +26,4 @@ export interface RegistrationDeps {
   readonly onMailboxProved: (mailbox: string) => void
   /** Called when something has ended whose consequences are due now. */
   readonly onConsequencesDue: () => void
-  /** SHA-256 of a bearer secret. The secret is 256 random bits, so it needs no salt and no slow hash. */
-  readonly hashSecret: (secret: string) => Uint8Array
 }

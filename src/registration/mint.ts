@@ -1,3 +1,4 @@
+import { verifiersOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
@@ -117,7 +118,7 @@ async function newDevice(
       id,
       subscriber,
       registration: row.id,
-      credentialSha256: deps.hashSecret(credential),
+      credentialVerifier: verifiersOf(deps.keys, 'devices.credential', credential)[0],
       factsSealed: sealText(deps.keys.main, place, JSON.stringify(facts)),
       createdAt: now,
       seenAt: seenDayOf(id, now),
@@ -229,7 +230,7 @@ async function replaceCredential(
   await commit(
     deps,
     {
-      commands: replaceUnusedCredential(row.id, deps.hashSecret(credential)),
+      commands: replaceUnusedCredential(row.id, verifiersOf(deps.keys, 'devices.credential', credential)[0]),
       audit: {
         action: 'credential.replaced',
         actorKind: 'device',

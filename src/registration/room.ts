@@ -1,4 +1,3 @@
-import { hashSecret } from '../api/credentials.ts'
 import type { ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/content.ts'
 import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
@@ -54,28 +53,27 @@ export interface RegistrationRoom extends Room {
 const expiredKeptMilliseconds = 2 * 86_400_000
 
 /** Registration: makes a subscriber of a device and a mailbox. */
-export function createRegistrationRoom(deps: Omit<RegistrationDeps, 'hashSecret'>): RegistrationRoom {
-  const all: RegistrationDeps = { ...deps, hashSecret: (secret) => hashSecret(deps.sha256, secret) }
-  const authenticate = createAuthenticate(all)
+export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom {
+  const authenticate = createAuthenticate(deps)
   return {
     authenticate,
-    chooseMailbox: (subscriber, named) => chooseMailbox(all, subscriber, named),
-    mailboxesOf: (subscriber) => mailboxesOf(all, subscriber),
-    membershipOf: (caller) => membershipOf(all, caller),
-    announcementCommands: (of, kind, about, parameters) => announcementCommands(all, of, { kind, about }, parameters),
-    withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(all, client, purpose, run),
+    chooseMailbox: (subscriber, named) => chooseMailbox(deps, subscriber, named),
+    mailboxesOf: (subscriber) => mailboxesOf(deps, subscriber),
+    membershipOf: (caller) => membershipOf(deps, caller),
+    announcementCommands: (of, kind, about, parameters) => announcementCommands(deps, of, { kind, about }, parameters),
+    withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(deps, client, purpose, run),
     challengeUnlessAsked: (caller, mailbox, run) =>
-      challengeUnlessAsked(all, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id, act: null }, run),
+      challengeUnlessAsked(deps, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id, act: null }, run),
     openChallenge: async (caller, mailbox) => {
-      const open = await openChallenge(all, caller, mailbox)
+      const open = await openChallenge(deps, caller, mailbox)
       return open === null ? null : presentChallenge(open)
     },
-    endedParts: () => endedParts(all),
+    endedParts: () => endedParts(deps),
     routes: [
-      registrationRoutes(all, authenticate),
-      deviceRoutes(all, authenticate),
-      mailboxRoutes(all, authenticate),
-      linkRoutes(all),
+      registrationRoutes(deps, authenticate),
+      deviceRoutes(deps, authenticate),
+      mailboxRoutes(deps, authenticate),
+      linkRoutes(deps),
     ],
     jobs: [
       {

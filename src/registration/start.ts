@@ -1,3 +1,4 @@
+import { verifiersOf } from '../api/credentials.ts'
 import { requireAllowedFacts } from '../api/device-facts.ts'
 import type { ClientConnection } from '../api/room.ts'
 import type { RegistrationRequest } from '../api/shapes.ts'
@@ -73,8 +74,8 @@ export async function startRegistration(
       accountType,
       policyVersion,
       deviceSealed: seal('device_sealed', JSON.stringify(device)),
-      deviceSecretSha256: deps.hashSecret(deviceSecret),
-      tokenSha256: deps.hashSecret(token),
+      deviceSecretVerifier: verifiersOf(deps.keys, 'registrations.device_secret', deviceSecret)[0],
+      tokenVerifier: verifiersOf(deps.keys, 'registrations.token', token)[0],
       userCodeSealed: seal('user_code_sealed', userCode),
       createdAt: now,
       expiresAt,

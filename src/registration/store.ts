@@ -19,8 +19,8 @@ export interface NewRegistration {
   readonly accountType: AccountType
   readonly policyVersion: string
   readonly deviceSealed: Uint8Array
-  readonly deviceSecretSha256: Uint8Array
-  readonly tokenSha256: Uint8Array
+  readonly deviceSecretVerifier: Uint8Array
+  readonly tokenVerifier: Uint8Array
   readonly userCodeSealed: Uint8Array
   readonly createdAt: number
   readonly expiresAt: number
@@ -29,8 +29,8 @@ export interface NewRegistration {
 export const insertRegistration = (row: NewRegistration): Command =>
   command(
     `INSERT INTO registrations
-       (id, state, address_sealed, address_index, account_type, policy_version, device_sealed, device_secret_sha256,
-        token_sha256, user_code_sealed, wrong_tries, created_at, expires_at)
+       (id, state, address_sealed, address_index, account_type, policy_version, device_sealed, device_secret_verifier,
+        token_verifier, user_code_sealed, wrong_tries, created_at, expires_at)
      VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`,
     row.id,
     row.addressSealed,
@@ -38,8 +38,8 @@ export const insertRegistration = (row: NewRegistration): Command =>
     row.accountType,
     row.policyVersion,
     row.deviceSealed,
-    row.deviceSecretSha256,
-    row.tokenSha256,
+    row.deviceSecretVerifier,
+    row.tokenVerifier,
     row.userCodeSealed,
     row.createdAt,
     row.expiresAt,
@@ -56,8 +56,8 @@ export const readRegistration = (database: Database, id: string) =>
         accountType: oneOf('imap', 'exchange'),
         policyVersion: text,
         deviceSealed: blob,
-        deviceSecretSha256: blob,
-        tokenSha256: blob,
+        deviceSecretVerifier: blob,
+        tokenVerifier: blob,
         userCodeSealed: blob,
         wrongTries: integer,
         createdAt: integer,
@@ -69,7 +69,7 @@ export const readRegistration = (database: Database, id: string) =>
       },
       `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
               policy_version AS policyVersion, device_sealed AS deviceSealed,
-              device_secret_sha256 AS deviceSecretSha256, token_sha256 AS tokenSha256,
+              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
               user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
               expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
               approved_for AS approvedFor
@@ -80,13 +80,13 @@ export const readRegistration = (database: Database, id: string) =>
 export type RegistrationRow = NonNullable<Awaited<ReturnType<typeof readRegistration>>>
 
 /** Uses up the token and confirms the registration. Guard: of several calls that race, one passes. */
-export const confirmRegistration = (id: string, tokenSha256: Uint8Array, now: number): Command[] => [
+export const confirmRegistration = (id: string, tokenVerifier: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE registrations SET state = 'confirmed', confirmed_at = ?
-     WHERE id = ? AND state = 'pending' AND token_sha256 = ? AND expires_at > ?`,
+     WHERE id = ? AND state = 'pending' AND token_verifier = ? AND expires_at > ?`,
     now,
     id,
-    tokenSha256,
+    tokenVerifier,
     now,
   ),
   requireOneChange('registration_not_pending'),

@@ -155,7 +155,7 @@ export async function moveToAnotherDevice(main: Database, subscriber: string): P
   const id = crypto.randomUUID()
   await main.batch([
     command(
-      `INSERT INTO devices (id, subscriber, registration, credential_sha256, facts_sealed, created_at, seen_at)
+      `INSERT INTO devices (id, subscriber, registration, credential_verifier, facts_sealed, created_at, seen_at)
        SELECT ?, subscriber, ?, ?, facts_sealed, created_at, seen_at FROM devices WHERE subscriber = ? LIMIT 1`,
       id,
       id,

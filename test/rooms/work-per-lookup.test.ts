@@ -155,7 +155,7 @@ describe('the work on the main thread, exactly', () => {
     ])
     work.take()
     await ask(alice, [bob.email])
-    expect(work.take()).toEqual({ ...recognised, stamps: 2, statements: 3, opens: 2, blindIndexes: 1 })
+    expect(work.take()).toEqual({ ...recognised, stamps: 2, statements: 3, opens: 2, blindIndexes: 1, hashes: 2 })
   })
 
   test('of one after what it finds changed: the tables, once', async () => {
@@ -181,7 +181,7 @@ describe('the work on the main thread, exactly', () => {
     await harness.settled()
     work.take()
     await checkIn(bob)
-    expect(work.take()).toEqual({ ...recognised, stamps: 2, statements: 3 })
+    expect(work.take()).toEqual({ ...recognised, stamps: 2, statements: 3, hashes: 2 })
     await checkIn(bob)
     expect(work.take()).toEqual(recognised)
   })

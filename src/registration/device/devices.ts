@@ -1,3 +1,4 @@
+import { verifiersOf } from '../../api/credentials.ts'
 import type { z } from 'zod'
 import { timestamp, type DeviceCaller } from '../../api/room.ts'
 import { pageFrom, readCursor } from '../../api/paging.ts'
@@ -188,7 +189,7 @@ export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCal
   await commit(
     deps,
     {
-      commands: keepNextCredential(caller.deviceId, deps.hashSecret(credential)),
+      commands: keepNextCredential(caller.deviceId, verifiersOf(deps.keys, 'devices.credential', credential)[0]),
       audit: {
         action: 'credential.rotation_asked',
         actorKind: 'device',

@@ -14,60 +14,64 @@ export const insertDevice = (row: {
   id: string
   subscriber: string
   registration: string
-  credentialSha256: Uint8Array
+  credentialVerifier: Uint8Array
   factsSealed: Uint8Array
   createdAt: number
   seenAt: number
 }): Command =>
   command(
-    `INSERT INTO devices (id, subscriber, registration, credential_sha256, facts_sealed, created_at, seen_at)
+    `INSERT INTO devices (id, subscriber, registration, credential_verifier, facts_sealed, created_at, seen_at)
      VALUES (?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.subscriber,
     row.registration,
-    row.credentialSha256,
+    row.credentialVerifier,
     row.factsSealed,
     row.createdAt,
     row.seenAt,
   )
 
 /** Replaces the credential of a device. Guard: nobody has used the one before. */
-export const replaceUnusedCredential = (registration: string, credentialSha256: Uint8Array): Command[] => [
+export const replaceUnusedCredential = (registration: string, credentialVerifier: Uint8Array): Command[] => [
   command(
-    `UPDATE devices SET credential_sha256 = ?
+    `UPDATE devices SET credential_verifier = ?
      WHERE registration = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
-    credentialSha256,
+    credentialVerifier,
     registration,
   ),
   requireOneChange('credential_used'),
 ]
 
 /** Keeps the next credential, which takes effect at its first use. Guard: the device has not ended. */
-export const keepNextCredential = (device: string, nextSha256: Uint8Array): Command[] => [
-  command(`UPDATE devices SET next_credential_sha256 = ? WHERE id = ? AND ended_at IS NULL`, nextSha256, device),
+export const keepNextCredential = (device: string, nextVerifier: Uint8Array): Command[] => [
+  command(`UPDATE devices SET next_credential_verifier = ? WHERE id = ? AND ended_at IS NULL`, nextVerifier, device),
   requireOneChange('device_ended'),
 ]
 
 /** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
-export const markCredentialUsed = (device: string, credentialSha256: Uint8Array, now: number): Command[] => [
+export const markCredentialUsed = (device: string, credentialVerifier: Uint8Array, now: number): Command[] => [
   command(
     `UPDATE devices SET credential_used_at = ?
-     WHERE id = ? AND credential_sha256 = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
+     WHERE id = ? AND credential_verifier = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
     now,
     device,
-    credentialSha256,
+    credentialVerifier,
   ),
   requireOneChange('credential_used_or_replaced'),
 ]
 
+/** Keeps the verifier of a newer key in place of an older one of the same credential. */
+export const renewVerifier = (device: string, before: Uint8Array, after: Uint8Array): Command =>
+  command(`UPDATE devices SET credential_verifier = ? WHERE id = ? AND credential_verifier = ?`, after, device, before)
+
 /** Makes the next credential the present one, at its first use. Guard: no other call did so before. */
-export const promoteNextCredential = (device: string, nextSha256: Uint8Array, now: number): Command[] => [
+export const promoteNextCredential = (device: string, nextVerifier: Uint8Array, now: number): Command[] => [
   command(
-    `UPDATE devices SET credential_sha256 = next_credential_sha256, credential_used_at = ?, next_credential_sha256 = NULL
-     WHERE id = ? AND next_credential_sha256 = ? AND ended_at IS NULL`,
+    `UPDATE devices SET credential_verifier = next_credential_verifier, credential_used_at = ?, next_credential_verifier = NULL
+     WHERE id = ? AND next_credential_verifier = ? AND ended_at IS NULL`,
     now,
     device,
-    nextSha256,
+    nextVerifier,
   ),
   requireOneChange('credential_used_or_replaced'),
 ]
@@ -79,7 +83,7 @@ export const markSeen = (device: string, day: number): Command =>
  * The device of a credential, or of the one that is to replace it, unless it has ended; with its subscriber's oldest
  * active mailbox, whose columns are null where there is none.
  */
-export const readCaller = (database: Database, credentialSha256: Uint8Array) =>
+export const readCaller = (database: Database, credentialVerifier: Uint8Array) =>
   database.first(
     query(
       {
@@ -94,7 +98,7 @@ export const readCaller = (database: Database, credentialSha256: Uint8Array) =>
         addressIndex: nullable(blob),
       },
       `SELECT d.id AS deviceId, d.subscriber AS subscriberId, d.credential_used_at AS usedAt, d.seen_at AS seenAt,
-              d.credential_sha256 <> ? AS isNext, s.created_at AS subscriberSince, m.id AS mailbox,
+              d.credential_verifier <> ? AS isNext, s.created_at AS subscriberSince, m.id AS mailbox,
               m.address_sealed AS addressSealed, m.address_index AS addressIndex
        FROM devices d JOIN subscribers s ON s.id = d.subscriber
          LEFT JOIN mailboxes m ON m.id = (
@@ -102,13 +106,13 @@ export const readCaller = (database: Database, credentialSha256: Uint8Array) =>
            WHERE o.subscriber = d.subscriber AND o.ended_at IS NULL ORDER BY o.created_at, o.id LIMIT 1
          )
        WHERE d.id IN (
-           SELECT id FROM devices WHERE credential_sha256 = ?
-           UNION ALL SELECT id FROM devices WHERE next_credential_sha256 = ?
+           SELECT id FROM devices WHERE credential_verifier = ?
+           UNION ALL SELECT id FROM devices WHERE next_credential_verifier = ?
          )
          AND d.ended_at IS NULL`,
-      credentialSha256,
-      credentialSha256,
-      credentialSha256,
+      credentialVerifier,
+      credentialVerifier,
+      credentialVerifier,
     ),
   )
 export type CallerRow = NonNullable<Awaited<ReturnType<typeof readCaller>>>
@@ -195,7 +199,7 @@ export const readActiveDevicesOf = (
 /** Ends a device and its credentials. Guard: it is an active device of the subscriber. */
 export const endDevice = (id: string, subscriber: string, now: number): Command[] => [
   command(
-    `UPDATE devices SET ended_at = ?, next_credential_sha256 = NULL
+    `UPDATE devices SET ended_at = ?, next_credential_verifier = NULL
      WHERE id = ? AND subscriber = ? AND ended_at IS NULL`,
     now,
     id,
@@ -227,7 +231,7 @@ export const settleDevice = (id: string, now: number): Command[] => [
 /** Ends the devices of a subscriber who has no mailbox left, and none that may come back. */
 export const endDevicesWithoutMailbox = (subscriber: string, now: number): Command =>
   command(
-    `UPDATE devices SET ended_at = ?, next_credential_sha256 = NULL
+    `UPDATE devices SET ended_at = ?, next_credential_verifier = NULL
      WHERE subscriber = ? AND ended_at IS NULL
        AND NOT EXISTS (
          SELECT 1 FROM mailboxes m

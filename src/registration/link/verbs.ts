@@ -1,3 +1,4 @@
+import { hashSecret, isSecretOf } from '../../api/credentials.ts'
 import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
@@ -27,7 +28,10 @@ const codeWrong = (): DomainError =>
 /** Finds the registration of a link. Null for an unknown id and for a wrong token alike. */
 async function readLinked(deps: RegistrationDeps, id: string, token: string): Promise<RegistrationRow | null> {
   const row = await readRegistration(deps.database, id)
-  const rightToken = equalSecrets(row?.tokenSha256 ?? new Uint8Array(32), deps.hashSecret(token))
+  const rightToken = isSecretOf(deps.keys, 'registrations.token', {
+    secret: token,
+    verifier: row?.tokenVerifier ?? null,
+  })
   return rightToken ? row : null
 }
 
@@ -73,7 +77,7 @@ const isRightCode = (deps: RegistrationDeps, row: RegistrationRow, userCode: str
   const place = { table: 'registrations', column: 'user_code_sealed', row: row.id }
   const expected = openText(deps.keys.main, place, row.userCodeSealed)
   // Hashes have one length, so the time of the comparison does not tell the length of the code.
-  return equalSecrets(deps.hashSecret(plainCode(expected)), deps.hashSecret(plainCode(userCode)))
+  return equalSecrets(hashSecret(deps.sha256, plainCode(expected)), hashSecret(deps.sha256, plainCode(userCode)))
 }
 
 /**

@@ -1,3 +1,4 @@
+import { verifiersOf } from '../../api/credentials.ts'
 import { timestamp, type DeviceCaller } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
@@ -86,7 +87,7 @@ async function challengeCommands(
         addressSealed: sealText(deps.keys.main, place, address),
         addressIndex,
         accountType,
-        tokenSha256: deps.hashSecret(token),
+        tokenVerifier: verifiersOf(deps.keys, 'mailbox_challenges.token', token)[0],
         createdAt: now,
         expiresAt: started.expiresAt,
         act,

@@ -1,4 +1,5 @@
 import type { DeviceCaller } from '../../api/room.ts'
+import { isSecretOf } from '../../api/credentials.ts'
 import { commit } from '../../audit/commit.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
@@ -55,11 +56,12 @@ export async function proveMailbox(
   id: string,
   token: string,
 ): Promise<OwnMailbox> {
-  const tokenSha256 = deps.hashSecret(token)
   // A loop starts again only after another call changed something for good, so it ends.
   for (;;) {
     const challenges = await readAnswerable(deps, caller, id)
-    const challenge = challenges.find((candidate) => equalSecrets(candidate.tokenSha256, tokenSha256))
+    const challenge = challenges.find(({ tokenVerifier }) =>
+      isSecretOf(deps.keys, 'mailbox_challenges.token', { secret: token, verifier: tokenVerifier }),
+    )
     if (challenge === undefined) return refuseToken(deps, caller, id)
     if (challenge.state === 'used') return provedMailbox(deps, caller, challenge)
     if (challenge.state === 'ended' || challenge.expiresAt <= deps.clock()) throw challengeEnded()

@@ -180,7 +180,7 @@ export interface NewMailboxChallenge {
   readonly addressSealed: Uint8Array
   readonly addressIndex: Uint8Array
   readonly accountType: AccountType
-  readonly tokenSha256: Uint8Array
+  readonly tokenVerifier: Uint8Array
   readonly createdAt: number
   readonly expiresAt: number
   readonly act: GuardedAct | null
@@ -193,7 +193,7 @@ export const insertMailboxChallenge = (
 ): Command[] => [
   command(
     `INSERT INTO mailbox_challenges
-       (id, purpose, mailbox, subscriber, device, address_sealed, address_index, account_type, token_sha256, state,
+       (id, purpose, mailbox, subscriber, device, address_sealed, address_index, account_type, token_verifier, state,
         wrong_tries, created_at, expires_at, act)
      SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?
      WHERE (SELECT COUNT(*) FROM mailbox_challenges WHERE device = ? AND created_at > ?) < ?`,
@@ -205,7 +205,7 @@ export const insertMailboxChallenge = (
     row.addressSealed,
     row.addressIndex,
     row.accountType,
-    row.tokenSha256,
+    row.tokenVerifier,
     row.createdAt,
     row.expiresAt,
     row.act,
@@ -228,7 +228,7 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
         addressSealed: blob,
         addressIndex: blob,
         accountType: oneOf('imap', 'exchange'),
-        tokenSha256: blob,
+        tokenVerifier: blob,
         state: oneOf('pending', 'used', 'ended'),
         wrongTries: integer,
         createdAt: integer,
@@ -236,7 +236,7 @@ export const readChallenges = (database: Database, mailbox: string, subscriber: 
         act: nullable(oneOf(...guardedAct.options)),
       },
       `SELECT id, purpose, mailbox, device, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, token_sha256 AS tokenSha256, state, wrong_tries AS wrongTries,
+              account_type AS accountType, token_verifier AS tokenVerifier, state, wrong_tries AS wrongTries,
               created_at AS createdAt, expires_at AS expiresAt, act
        FROM mailbox_challenges WHERE mailbox = ? AND subscriber = ? ORDER BY created_at DESC, id`,
       mailbox,

@@ -90,23 +90,27 @@ const methodsFor = (routes: readonly { method: string; pattern: RegExp }[], path
   ...new Set(routes.filter((route) => route.pattern.test(path)).map((route) => route.method)),
 ]
 
+const lockedElsewhere = (role: DatabaseRole): string =>
+  `Another process has the ${role} database locked: what writes there waits for it, for five seconds at most.`
+
 /** All routes: the rooms' ones, those of the service as a whole, and the reference of the API. */
 function routesOf(parts: AppParts): OpenAPIHono {
   const routes = new OpenAPIHono()
   routes.get('/healthz', (context) => context.json({ status: 'ok' }))
   routes.get('/readyz', async (context) => {
     const unusable: string[] = []
+    const locked: string[] = []
     for (const { role, database } of parts.databases) {
       try {
         await requireCurrentSchema(role, database)
-        await requireWritable(database)
+        if (!(await requireWritable(database))) locked.push(lockedElsewhere(role))
       } catch (error) {
         parts.events.requestFailed({ method: 'GET', route: '/readyz', error })
         unusable.push(role)
       }
     }
     const ready = unusable.length === 0
-    const warnings = await parts.warnings()
+    const warnings = [...locked, ...(await parts.warnings())]
     const shown = warnings.length === 0 || parts.mayReadWarnings(context) ? warnings : [warningsElsewhere]
     return context.json({ status: ready ? 'ready' : 'not_ready', unusable, warnings: shown }, ready ? 200 : 503)
   })

@@ -78,6 +78,10 @@ export class D1 implements Database {
     }
   }
 
+  batchUnlessLocked(commands: readonly Command[]): Promise<Outcome[]> {
+    return this.batch(commands)
+  }
+
   reading(where: 'primary' | 'nearest'): Reader {
     return where === 'primary' ? this.#primary : new D1Reader(this.#binding.withSession('first-unconstrained'))
   }

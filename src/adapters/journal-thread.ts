@@ -156,6 +156,11 @@ export class JournalThread implements Journal, Database, LookupLog, CheckIns {
     return this.#join((resolve, reject) => this.#waiting.batches.push({ input: commands, resolve, reject }))
   }
 
+  /** What waits for a lock is the thread. Nothing here can tell. */
+  batchUnlessLocked(commands: readonly Command[]): Promise<Outcome[]> {
+    return this.batch(commands)
+  }
+
   record(entry: LookupEntry): Promise<void> {
     return this.#join((resolve, reject) => this.#waiting.lookups.push({ input: entry, resolve, reject }))
   }

@@ -199,9 +199,14 @@ export class Sqlite implements Database {
   #waiting: WaitingBatch[] = []
   /** Since when another process has held the write lock, by `performance.now()`. */
   #lockedSince: number | null = null
+  /** Whether a batch was given up for that lock, and none was committed since. */
+  #lockedOut = false
+  readonly #patience: number
 
-  constructor(connection: SqliteDatabase.Database) {
+  /** `patienceMilliseconds`: how long a batch waits for another process. */
+  constructor(connection: SqliteDatabase.Database, options: { patienceMilliseconds?: number } = {}) {
     this.#connection = connection
+    this.#patience = options.patienceMilliseconds ?? lockMilliseconds
     this.#reader = new SqliteReader(connection)
     this.#runner = new SqliteBatchRunner(connection)
     this.#dataVersion = connection.prepare('PRAGMA data_version').pluck()
@@ -223,21 +228,35 @@ export class Sqlite implements Database {
     })
   }
 
+  async batchUnlessLocked(commands: readonly Command[]): Promise<Outcome[] | null> {
+    try {
+      const outcomes = this.#withoutWaiting(() => this.#runner.transaction(commands))
+      this.#committed([outcomes])
+      return outcomes
+    } catch (error) {
+      if (isLocked(error) && !this.#lockedOut) return null
+      throw error
+    }
+  }
+
   #mayWait(): boolean {
     const now = performance.now()
     this.#lockedSince ??= now
-    return now - this.#lockedSince < lockMilliseconds
+    return now - this.#lockedSince < this.#patience
   }
 
-  /** Commits what waits. The thread does not stand still where another process has the lock. */
-  #commitAtOnce(): void {
-    if (!this.#connection.open) return
+  /** The thread does not stand still where another process has the lock: `work` fails at once. */
+  #withoutWaiting<T>(work: () => T): T {
     this.#connection.pragma('busy_timeout = 0')
     try {
-      this.#commitWaiting()
+      return work()
     } finally {
       this.#connection.pragma(`busy_timeout = ${lockMilliseconds}`)
     }
+  }
+
+  #commitAtOnce(): void {
+    if (this.#connection.open) this.#withoutWaiting(() => this.#commitWaiting())
   }
 
   #commitWaiting(): void {
@@ -247,7 +266,6 @@ export class Sqlite implements Database {
     let results: readonly (Outcome[] | Error)[]
     try {
       results = this.#commitGroup(waiting.map(({ commands }) => commands))
-      this.#lockedSince = null
     } catch (error) {
       if (isLocked(error) && this.#mayWait()) {
         this.#waiting = waiting
@@ -255,17 +273,24 @@ export class Sqlite implements Database {
         return
       }
       this.#lockedSince = null
+      this.#lockedOut = isLocked(error)
       for (const { reject } of waiting) reject(error)
       return
     }
-    // A batch without changed rows does not make any cache stale.
-    const isWrite = results.some((result) => !(result instanceof Error) && result.some(({ changes }) => changes > 0))
-    if (isWrite) this.#ownWrites += 1
+    this.#committed(results)
     for (const [position, { resolve, reject }] of waiting.entries()) {
       const result = results[position]
       if (result === undefined || result instanceof Error) reject(result)
       else resolve(result)
     }
+  }
+
+  #committed(results: readonly (Outcome[] | Error)[]): void {
+    this.#lockedSince = null
+    this.#lockedOut = false
+    // A batch without changed rows does not make any cache stale.
+    const isWrite = results.some((result) => !(result instanceof Error) && result.some(({ changes }) => changes > 0))
+    if (isWrite) this.#ownWrites += 1
   }
 
   /** Commits a group. A broken batch does not affect the others. */

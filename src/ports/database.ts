@@ -40,6 +40,11 @@ export interface Database extends Reader {
    * refuses a value; nothing is written then. An empty list is a mistake of the caller.
    */
   batch(commands: readonly Command[]): Promise<Outcome[]>
+  /**
+   * The same without waiting: null where another process has the write lock at this moment. Rejects if it has had it for
+   * so long that a batch was given up. An engine without such a lock does not tell, and runs the batch.
+   */
+  batchUnlessLocked(commands: readonly Command[]): Promise<Outcome[] | null>
   /** `nearest` may read from a replica that lags behind. `primary` never does. */
   reading(where: 'primary' | 'nearest'): Reader
   /**

@@ -21,10 +21,12 @@ export class SchemaMismatch extends Error {
   }
 }
 
-/** Rejects where the database cannot be written. It takes the write lock and changes nothing. */
-export async function requireWritable(database: Database): Promise<void> {
-  await database.batch([command(`DELETE FROM batch_guard`)])
-}
+/**
+ * Rejects where the database cannot be written. It changes nothing, and waits for no other process: false where another
+ * one has the write lock at this moment.
+ */
+export const requireWritable = async (database: Database): Promise<boolean> =>
+  (await database.batchUnlessLocked([command(`DELETE FROM batch_guard`)])) !== null
 
 /** The names of the migrations that a database has been through, oldest first. */
 export async function appliedMigrations(database: Database): Promise<string[]> {

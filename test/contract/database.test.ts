@@ -493,6 +493,24 @@ describe('the SQL port between processes on SQLite', () => {
     database.close()
   })
 
+  test('a batch that does not wait says that another process has the lock, and fails once a batch was given up', async () => {
+    const database = new Sqlite(openScratchFile('not-waiting.db'), { patienceMilliseconds: 0 })
+    const holder = openSqliteFile(join(folder.path, 'not-waiting.db'))
+    holder.exec('BEGIN IMMEDIATE')
+    expect(await database.batchUnlessLocked([offer('early')])).toBeNull()
+    expect(String(await failureOf(database.batch([offer('given up')])))).toContain('locked')
+    expect(String(await failureOf(database.batchUnlessLocked([offer('late')])))).toContain('locked')
+    holder.exec('COMMIT')
+    const before = database.changeStamp()
+    expect(await database.batchUnlessLocked([offer('free')])).toEqual([{ changes: 1 }])
+    expect(database.changeStamp()).not.toBe(before)
+    expect(await database.all(query({ id: text }, `SELECT id FROM offers`))).toEqual([{ id: 'free' }])
+    holder.exec('BEGIN IMMEDIATE')
+    expect(await database.batchUnlessLocked([offer('again')])).toBeNull()
+    holder.close()
+    database.close()
+  })
+
   test('of twenty racing batches in four processes exactly one wins', async () => {
     const database = new Sqlite(openScratchFile('race.db'))
     await database.batch([offer('prize')])

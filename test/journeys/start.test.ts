@@ -147,6 +147,19 @@ test('config check explains the settings and hides secrets', async () => {
   expect(ended.output).not.toContain('hush')
 })
 
+test('/readyz answers while another process has the main database locked, and says so', async () => {
+  const service = await startProcess(dataDir)
+  const readiness = async (): Promise<unknown> => (await fetch(`${service.url}/readyz`)).json()
+  const holder = openSqliteFile(join(dataDir, 'main.db'))
+  holder.exec('BEGIN IMMEDIATE')
+  const warnings = [expect.stringContaining('Another process has the main database locked')]
+  expect(await readiness()).toEqual({ status: 'ready', unusable: [], warnings })
+  holder.exec('COMMIT')
+  expect(await readiness()).toEqual({ status: 'ready', unusable: [], warnings: [] })
+  holder.close()
+  await service.end('SIGTERM')
+})
+
 test('audit verify reads beside the running service, and finds what was tampered with', async () => {
   const service = await startProcess(dataDir)
   const mails = await watchOutbox(join(dataDir, 'outbox'))

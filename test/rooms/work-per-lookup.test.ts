@@ -39,6 +39,7 @@ const watched = (work: Work, { main, keys, sha256 }: WatchedParts): WatchedParts
       work.statements += commands.length
       return main.batch(commands)
     },
+    batchUnlessLocked: (commands) => main.batchUnlessLocked(commands),
     reading: (where) => reader(main.reading(where)),
     changeStamp: () => {
       work.stamps += 1

@@ -7,6 +7,7 @@ import type { Answer } from '../support/api.ts'
 import { makeCsr, makeKeys } from '../support/csr.ts'
 import { openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, register, type Registered } from '../support/story.ts'
+import { privateKeyForms, publicKeyOf } from '../standards/private-key-forms.ts'
 
 /** Reads keys when the test says so, and counts what it was given. */
 class HeldProver implements KeyProver {
@@ -100,6 +101,26 @@ describe('of the keys that anyone sends', () => {
     // The same network has no second reserved place: it is asked to come again, at any entrance.
     expect((await report(await pemOf(pair))).status).toBe(503)
     expect((await harness.api.post('/v1/registrations', { email: await pemOf(pair) })).status).toBe(503)
+    prover.letGo()
+    expect((await known).status).toBe(200)
+    await Promise.all(held)
+    expect((await alice.api.get(`/v1/certificates/${certificate.id}`)).body.state).toBe('revoked')
+  })
+
+  test('so has one whose curve is written out, and it is blocked', async () => {
+    const body = (name: string): Uint8Array<ArrayBuffer> =>
+      new Uint8Array(privateKeyForms.find((form) => form.name === name)?.body ?? [])
+    const p256 = { name: 'ECDSA', namedCurve: 'P-256' }
+    const privateKey = await crypto.subtle.importKey('pkcs8', body('key-p256'), p256, true, ['sign'])
+    const publicKey = await crypto.subtle.importKey('spki', new Uint8Array(publicKeyOf('p256')), p256, true, ['verify'])
+    const certificate = await certify(alice, { csr: await makeCsr({ keys: { privateKey, publicKey } }) })
+    const explicit = Buffer.from(body('pkcs8-explicit-parameters-p256')).toString('base64')
+    prover.hold()
+    const held = [...(await fill('192.0.2.0/24')), ...(await fill('198.51.100.0/24'))]
+    connection.network = '203.0.113.0/24'
+    const arrived = prover.arrival()
+    const known = report(explicit)
+    await Promise.race([arrived, known])
     prover.letGo()
     expect((await known).status).toBe(200)
     await Promise.all(held)

@@ -1,22 +1,10 @@
-import {
-  contextConstructed,
-  DerSequence,
-  type DerElement,
-  MalformedDer,
-  readElement,
-  readFirstElement,
-  readObjectIdentifier,
-  readUnsigned,
-  tag,
-} from '../der.ts'
-import { oid } from '../object-identifiers.ts'
-import { curveByIdentifier, curveByName, curveBySize, curveOf } from './curves.ts'
-import { curve25519ByIdentifier } from './curve25519.ts'
+import { MalformedDer, readFirstElement, readObjectIdentifier, tag } from '../der.ts'
+import { curveByIdentifier, curveByName } from './curves.ts'
 import type { Candidate } from './form.ts'
 import { pgpSecretKeyAt } from './forms/pgp.ts'
-import type { CurveName } from '../elliptic-curves.ts'
 import { toInteger } from '../integers.ts'
 import { fromBase64Url } from './integers.ts'
+import { pkcs1Parts, pkcs8Parts, sec1Parts, type KeyParts } from './parts.ts'
 import type { PrivateValues } from './values.ts'
 
 /** Something is cut off, or does not fit its form. */
@@ -30,11 +18,11 @@ export function readPrivateValues({ form, bytes }: Candidate): PrivateValues | n
   try {
     switch (form) {
       case 'pkcs1':
-        return readPkcs1(readFirstElement(bytes))
+        return privateValues(pkcs1Parts(readFirstElement(bytes)))
       case 'pkcs8':
-        return readPkcs8(readFirstElement(bytes))
+        return privateValues(pkcs8Parts(readFirstElement(bytes)))
       case 'sec1':
-        return readSec1(readFirstElement(bytes), null)
+        return privateValues(sec1Parts(readFirstElement(bytes)))
       case 'openssh':
         return readOpenSsh(bytes)
       case 'putty':
@@ -67,40 +55,10 @@ const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String
 
 // DER
 
-/** RFC 8017 appendix A.1.2. */
-function readPkcs1(element: DerElement): PrivateValues {
-  const parts = new DerSequence(element)
-  for (const _ of ['version', 'modulus', 'publicExponent']) parts.next(tag.integer)
-  const [d, p, q] = [0, 0, 0].map(() => toInteger(readUnsigned(parts.next(tag.integer))))
-  return { kind: 'rsa', d: d ?? 0n, p: p ?? 0n, q: q ?? 0n }
-}
-
-/** RFC 5958 section 2. */
-function readPkcs8(element: DerElement): PrivateValues | null {
-  const parts = new DerSequence(element)
-  parts.next(tag.integer)
-  const identifier = new DerSequence(parts.next(tag.sequence))
-  const algorithm = readObjectIdentifier(identifier.next(tag.objectIdentifier))
-  const key = parts.next(tag.octetString).content
-  const edwards = curve25519ByIdentifier(algorithm)
-  if (edwards !== null) return { kind: edwards, seed: readElement(key, tag.octetString).content }
-  // RFC 4055 section 3.1: a key for RSASSA-PSS only is an RSA key too.
-  if (algorithm === oid.rsaEncryption || algorithm === '1.2.840.113549.1.1.10') return readPkcs1(readFirstElement(key))
-  // RFC 5480 section 2.1.2: so are keys for ECDH only.
-  if (algorithm !== oid.idEcPublicKey && algorithm !== '1.3.132.1.12') return null
-  const curve = curveOf(identifier.next())
-  return curve === null ? null : readSec1(readFirstElement(key), curve)
-}
-
-/** RFC 5915 section 3. `outer` is the curve named around it. */
-function readSec1(element: DerElement, outer: CurveName | null): PrivateValues | null {
-  const parts = new DerSequence(element)
-  parts.next(tag.integer)
-  const value = parts.next(tag.octetString).content
-  const parameters = parts.optional(contextConstructed(0))
-  const inner = parameters === undefined ? curveBySize(value.length) : curveOf(readFirstElement(parameters.content))
-  const curve = outer ?? inner
-  return curve === null ? null : { kind: 'ec', curve, d: toInteger(value) }
+/** Of the parts of a key only the private ones. */
+function privateValues(parts: KeyParts | null): PrivateValues | null {
+  if (parts?.kind === 'rsa') return { kind: 'rsa', d: parts.d, p: parts.p, q: parts.q }
+  return parts?.kind === 'ec' ? { kind: 'ec', curve: parts.curve, d: toInteger(parts.value) } : parts
 }
 
 // SSH

@@ -19,7 +19,7 @@ import { oid } from '../src/pki/object-identifiers.ts'
 import { sealText } from '../src/ports/keys.ts'
 import { randomId, randomSecret, type Clock, type Random } from '../src/ports/runtime.ts'
 import { seenDayOf } from '../src/registration/device/seen.ts'
-import { insertDevice, markCredentialUsed } from '../src/registration/device/store.ts'
+import { insertDevice } from '../src/registration/device/store.ts'
 import { insertMailbox } from '../src/registration/mailbox/store.ts'
 import type { OwnMailbox } from '../src/registration/mailboxes.ts'
 import { createRegistrationRoom } from '../src/registration/room.ts'
@@ -178,17 +178,17 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
     commands: [
       insertSubscriber({ id: subscriber, language: deviceFacts.language, createdAt: now }),
       insertMailbox({ ...mailbox, subscriber, addressSealed: sealText(keys.main, addressPlace, address) }),
-      insertDevice({
+      insertDevice(keys, {
         id: device,
         subscriber,
         registration,
         credentialVerifier,
+        credentialUsedAt: now,
         factsSealed: sealText(keys.main, factsPlace, JSON.stringify(deviceFacts)),
         createdAt: now,
         seenAt: seenDayOf(device, now),
       }),
       consent.acknowledgeTerms({ subscriber, device }, policyVersion),
-      ...markCredentialUsed(device, credentialVerifier, now),
     ],
     audit: {
       action: 'subscriber.registered',

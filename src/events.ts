@@ -99,6 +99,11 @@ const kinds = {
     'connection',
     'failure',
   ),
+  /** A row grants something, and somebody without the key ring wrote it: it counts as absent. */
+  authorityRefused: error<Texts<'table' | 'row'>>(
+    'rows that would grant something and whose MAC does not fit',
+    'table',
+  ),
   keyBlocked: warn<Texts<'source'>>('keys put on the blocklist', 'source'),
   privateKeyRefused: warn<Texts<'form' | 'became'>>('bodies refused for a private key', 'form', 'became'),
   mailSent: info<Texts<'mail' | 'kind'>>('mails handed over', 'kind'),

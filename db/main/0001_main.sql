@@ -197,6 +197,9 @@ CREATE TABLE devices (
   -- To the day; a credential that nobody uses for 180 days has expired.
   seen_at INTEGER NOT NULL,
   ended_at INTEGER,
+  -- A MAC over seen_at, and one over all other columns that let the device in or keep it out. src/ports/authority.ts
+  seen_mac BLOB NOT NULL,
+  authority_mac BLOB NOT NULL,
   -- When the consequences of the end were drawn.
   settled_at INTEGER
 ) STRICT;
@@ -622,6 +625,9 @@ CREATE TABLE administrators (
   -- To the day; a credential that nobody uses for 180 days has expired.
   seen_at INTEGER NOT NULL,
   ended_at INTEGER,
+  -- As of devices.
+  seen_mac BLOB NOT NULL,
+  authority_mac BLOB NOT NULL,
   CONSTRAINT administrators_roles_known CHECK (
     json_valid(roles) AND json_array_length(roles) BETWEEN 1 AND 5 AND
     replace(replace(replace(replace(replace(replace(replace(replace(

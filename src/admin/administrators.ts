@@ -5,7 +5,9 @@ import { commit, type Change } from '../audit/commit.ts'
 import { commandLine, type AuditEvent } from '../audit/entries.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import { DomainError } from '../errors.ts'
-import type { Outcome } from '../ports/database.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import { onLatestRows } from '../ports/authority.ts'
+import type { GuardBroken, Outcome } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { AdminCaller } from '../api/admin-route.ts'
@@ -24,7 +26,10 @@ import {
   type AdministratorRow,
 } from './store.ts'
 
-export type AdministratorDeps = Pick<AdminDeps, 'database' | 'keys' | 'sha256' | 'random' | 'clock' | 'audit'>
+export type AdministratorDeps = Pick<
+  AdminDeps,
+  'database' | 'keys' | 'events' | 'sha256' | 'random' | 'clock' | 'audit'
+>
 
 /** The roles in their fixed order, each once. */
 const ordered = (roles: readonly AdministratorRole[]): AdministratorRole[] => {
@@ -61,7 +66,7 @@ const commitAsOwner = <Instead = never>(
   deps: AdministratorDeps,
   by: string,
   { commands, ...change }: Change,
-  broken?: () => Instead | Promise<Instead>,
+  broken?: (guard: GuardBroken) => Instead | Promise<Instead>,
 ): Promise<readonly Outcome[] | Instead> =>
   commit(
     deps,
@@ -71,7 +76,7 @@ const commitAsOwner = <Instead = never>(
         throw new DomainError('role_required', 'You are no owner any more.', { cause: guard })
       }
       if (broken === undefined) throw guard
-      return broken()
+      return broken(guard)
     },
   )
 
@@ -98,86 +103,71 @@ export async function createAdministrator(
     facts: { roles: roles.join(' ') },
     personal: { name: asked.name },
   })
-  await commitAsOwner(deps, by, { commands: [insertAdministrator(row)], audit })
+  await commitAsOwner(deps, by, { commands: [insertAdministrator(deps.keys, row)], audit })
   return { id, roles, credential }
 }
 
 async function requireActive(deps: AdministratorDeps, id: string): Promise<AdministratorRow> {
-  const row = await readAdministrator(deps.database, id)
+  const row = await readAdministrator(deps, id)
   if (row === null || row.endedAt !== null) throw noSuchAdministrator()
   return row
 }
 
 const ownersSeenSince = (deps: AdministratorDeps): number => deps.clock() - unusedAllowedMilliseconds
 
+/** The answer to a broken guard of a change that only an owner may make. */
+const refuseLastOwner = (guard: GuardBroken): never => {
+  throw guard.code === 'last_owner' ? lastOwner() : guard
+}
+
 /** Changes an administrator's roles. A repeat changes nothing. Throws `not_found`, `last_owner`. */
-export async function changeRoles(
+export const changeRoles = (
   deps: AdministratorDeps,
   id: string,
   asked: readonly AdministratorRole[],
   by: string,
-): Promise<AdministratorAnswer> {
-  const before = await requireActive(deps, id)
-  const roles = ordered(asked)
-  if (before.roles === JSON.stringify(roles)) return present(deps, before)
-  const facts = { before: parseRoles(before.roles).join(' '), after: roles.join(' ') }
-  const changed = await commitAsOwner(
-    deps,
-    by,
-    {
-      commands: updateRoles(before, roles, ownersSeenSince(deps)),
+): Promise<AdministratorAnswer> =>
+  onLatestRows(async () => {
+    const before = await requireActive(deps, id)
+    const roles = ordered(asked)
+    if (before.roles === JSON.stringify(roles)) return present(deps, before)
+    const facts = { before: parseRoles(before.roles).join(' '), after: roles.join(' ') }
+    const change = {
+      commands: updateRoles(deps.keys, before, roles, ownersSeenSince(deps)),
       audit: entry('administrator.roles_changed', by, id, { facts }),
-    },
-    async () => {
-      const now = await requireActive(deps, id)
-      if (now.roles === before.roles) throw lastOwner()
-      return null
-    },
-  )
-  // Somebody else changed the roles meanwhile. Begin again with the roles as they are now.
-  return changed === null ? changeRoles(deps, id, asked, by) : present(deps, await requireActive(deps, id))
-}
+    }
+    await commitAsOwner(deps, by, change, refuseLastOwner)
+    return present(deps, await requireActive(deps, id))
+  })
 
 /** Ends an administrator and all their credentials. A repeat changes nothing. Throws `not_found`, `last_owner`. */
-export async function removeAdministrator(deps: AdministratorDeps, id: string, by: string): Promise<void> {
-  const row = await readAdministrator(deps.database, id)
-  if (row === null) throw noSuchAdministrator()
-  if (row.endedAt !== null) return
-  await commitAsOwner(
-    deps,
-    by,
-    {
-      commands: endAdministrator(id, deps.clock(), ownersSeenSince(deps)),
+export const removeAdministrator = (deps: AdministratorDeps, id: string, by: string): Promise<void> =>
+  onLatestRows(async () => {
+    const row = await readAdministrator(deps, id)
+    if (row === null) throw noSuchAdministrator()
+    if (row.endedAt !== null) return
+    const change = {
+      commands: endAdministrator(deps.keys, row, deps.clock(), ownersSeenSince(deps)),
       audit: entry('administrator.ended', by, id),
-    },
-    async () => {
-      const now = await readAdministrator(deps.database, id)
-      if (now?.endedAt === null) throw lastOwner()
-    },
-  )
-}
+    }
+    await commitAsOwner(deps, by, change, refuseLastOwner)
+  })
 
 /** Replaces the credential of an administrator who lost it. The old one stops working at once. Throws `not_found`. */
-export async function renewLostCredential(
+export const renewLostCredential = (
   deps: AdministratorDeps,
   id: string,
   by: string,
-): Promise<AdministratorCredential> {
-  const row = await requireActive(deps, id)
-  const { credential, credentialVerifier } = freshCredential(deps)
-  await commitAsOwner(
-    deps,
-    by,
-    {
-      commands: replaceCredential(id, credentialVerifier, dayOf(deps.clock())),
+): Promise<AdministratorCredential> =>
+  onLatestRows(async () => {
+    const row = await requireActive(deps, id)
+    const { credential, credentialVerifier } = freshCredential(deps)
+    await commitAsOwner(deps, by, {
+      commands: replaceCredential(deps.keys, row, credentialVerifier, dayOf(deps.clock())),
       audit: entry('administrator.credential_replaced', by, id),
-    },
-    () => {
-      throw noSuchAdministrator()
-    },
-  )
-  return { id, roles: parseRoles(row.roles), credential }
-}
+    })
+    return { id, roles: parseRoles(row.roles), credential }
+  })
 
 /**
  * Makes the caller's next credential. The present one works until the next one is first used, so a lost answer locks
@@ -190,17 +180,18 @@ export async function rotateAdministratorCredential(
   if (caller.credentialVerifier === null) {
     throw new DomainError('credential_of_another_kind', 'The command line has no credential that could be rotated.')
   }
+  const present = caller.credentialVerifier
   const { credential, credentialVerifier } = freshCredential(deps)
-  await commit(
-    deps,
-    {
-      commands: prepareCredential(caller.id, caller.credentialVerifier, credentialVerifier),
-      audit: entry('administrator.credential_prepared', caller.id, caller.id),
-    },
-    () => {
+  await onLatestRows(async () => {
+    const row = await readAdministrator(deps, caller.id)
+    if (row === null || row.endedAt !== null || !equalSecrets(row.credentialVerifier, present)) {
       throw new DomainError('credential_invalid', 'The credential has been replaced meanwhile. Use the newest one.')
-    },
-  )
+    }
+    await commit(deps, {
+      commands: prepareCredential(deps.keys, row, credentialVerifier),
+      audit: entry('administrator.credential_prepared', caller.id, caller.id),
+    })
+  })
   return { id: caller.id, roles: [...caller.roles], credential }
 }
 
@@ -229,7 +220,7 @@ export async function listAdministrators(
 
 /** Describes the calling administrator. */
 export async function describeSelf(deps: AdministratorDeps, caller: AdminCaller) {
-  const row = await readAdministrator(deps.database, caller.id)
+  const row = await readAdministrator(deps, caller.id)
   return {
     id: caller.id,
     name: row === null ? null : openName(deps.keys, row),

@@ -3,10 +3,11 @@ import { administratorRole, type AdministratorRole } from '../api/admin-shapes.t
 import type { AdminCaller, AuthenticateAdministrator } from '../api/admin-route.ts'
 import { dayOf, hashSecret, unusedAllowedMilliseconds, verifiersOf, type Verifiers } from '../api/credentials.ts'
 import { bearerToken } from '../api/room.ts'
-import { commit } from '../audit/commit.ts'
+import { commit, type Change } from '../audit/commit.ts'
 import { commandLine } from '../audit/entries.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import { randomSecret } from '../ports/runtime.ts'
 import { StateCache } from '../ports/state-cache.ts'
 import { credentialPrefix } from './credentials.ts'
@@ -16,7 +17,7 @@ import {
   noteSeen,
   promoteCredential,
   readByCredential,
-  renewAdministratorVerifier,
+  type AdministratorRow,
 } from './store.ts'
 
 const credentialsRemembered = 1_000
@@ -30,12 +31,11 @@ const unknownCredential = (): DomainError =>
     'The credential is unknown, or has expired or ended. An owner can make another one.',
   )
 
-type AuthenticateDeps = Pick<AdminDeps, 'database' | 'keys' | 'clock' | 'sha256' | 'random' | 'audit'>
-type CredentialRow = NonNullable<Awaited<ReturnType<typeof readByCredential>>>
+type AuthenticateDeps = Pick<AdminDeps, 'database' | 'keys' | 'events' | 'clock' | 'sha256' | 'random' | 'audit'>
 
 /** A row with the verifier that it was found by, which is one of those of the credential. */
 interface Found {
-  readonly row: CredentialRow
+  readonly row: AdministratorRow
   readonly verifier: Uint8Array
   readonly verifiers: Verifiers
 }
@@ -43,11 +43,41 @@ interface Found {
 /** Finds the active administrator of a credential. Older keys are tried after the newest. */
 async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found | null> {
   for (const verifier of verifiers) {
-    const row = await readByCredential(deps.database, verifier)
+    const row = await readByCredential(deps, verifier)
     if (row !== null) return { row, verifier, verifiers }
   }
   return null
 }
+
+/**
+ * The change that the use of a credential makes: see that of devices. Null where nothing changes. Each first use of a
+ * credential stands in the audit log.
+ */
+function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest] }: Found): Change | null {
+  const isNext = !equalSecrets(row.credentialVerifier, verifier)
+  const commands = (isNext ? promoteCredential : markAdministratorCredentialUsed)(deps.keys, row, newest, deps.clock())
+  if (!isNext && row.credentialUsedAt !== null) return verifier === newest ? null : { commands }
+  return {
+    commands,
+    audit: {
+      action: isNext ? 'administrator.credential_rotated' : 'administrator.credential_first_used',
+      actorKind: 'administrator',
+      actor: row.id,
+      subjectKind: 'administrator',
+      subject: row.id,
+    },
+  }
+}
+
+/** Finds the administrator of a credential, and notes its use. Throws `credential_invalid`. */
+const use = (deps: AuthenticateDeps, verifiers: Verifiers): Promise<AdministratorRow> =>
+  onLatestRows(async () => {
+    const found = await find(deps, verifiers)
+    if (found === null || deps.clock() - found.row.seenAt >= unusedAllowedMilliseconds) throw unknownCredential()
+    const change = changeOfUse(deps, found)
+    if (change !== null) await commit(deps, change)
+    return found.row
+  })
 
 interface Remembered {
   readonly caller: AdminCaller
@@ -68,39 +98,14 @@ export function createAuthentication(deps: AuthenticateDeps): Authentication {
   const remembered = new StateCache<Remembered>(deps.database, credentialsRemembered)
   let local: string | null = null
 
-  const noteFirstUse = async ({ row, verifier, verifiers }: Found): Promise<void> => {
-    const change = row.isNext === 1 ? promoteCredential : markAdministratorCredentialUsed
-    await commit(
-      deps,
-      {
-        commands: change(row.id, verifier, deps.clock()),
-        audit: {
-          action: row.isNext === 1 ? 'administrator.credential_rotated' : 'administrator.credential_first_used',
-          actorKind: 'administrator',
-          actor: row.id,
-          subjectKind: 'administrator',
-          subject: row.id,
-        },
-      },
-      async () => {
-        // Another call with the same credential was first, or the credential was replaced just now.
-        if ((await find(deps, verifiers)) === null) throw unknownCredential()
-      },
-    )
-  }
-
   const recognise = async (token: string, readAt: number | null): Promise<AdminCaller> => {
     const today = dayOf(deps.clock())
     const known = remembered.get(token)
     if (known !== undefined && known.seenAt === today) return known.caller
-    const found = await find(deps, verifiersOf(deps.keys, 'administrators.credential', token))
-    if (found === null || deps.clock() - found.row.seenAt >= unusedAllowedMilliseconds) throw unknownCredential()
-    const { row, verifier } = found
-    const [newest] = found.verifiers
-    if (row.isNext === 1 || row.credentialUsedAt === null) await noteFirstUse(found)
-    if (verifier !== newest) await deps.database.batch([renewAdministratorVerifier(row.id, verifier, newest)])
-    if (row.seenAt < today) await deps.database.batch([noteSeen(row.id, today)])
-    const caller = { id: row.id, roles: parseRoles(row.roles), credentialVerifier: newest }
+    const verifiers = verifiersOf(deps.keys, 'administrators.credential', token)
+    const row = await use(deps, verifiers)
+    if (row.seenAt < today) await deps.database.batch([noteSeen(deps.keys, row.id, today)])
+    const caller = { id: row.id, roles: parseRoles(row.roles), credentialVerifier: verifiers[0] }
     remembered.set(readAt, token, { caller, seenAt: Math.max(row.seenAt, today) })
     return caller
   }

@@ -5,6 +5,7 @@ import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
 import { fromHex } from '../pki/hexadecimal.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import { randomId } from '../ports/runtime.ts'
 import { sealName, type AdministratorDeps } from './administrators.ts'
 import { freshCredential } from './credentials.ts'
@@ -36,7 +37,11 @@ export async function bootstrapAdministrator(
   const given = hashSecret(deps.sha256, secret)
   const expected = deps.bootstrapSha256 === null ? new Uint8Array(given.length) : fromHex(deps.bootstrapSha256)
   if (!equalSecrets(given, expected) || secret.length < leastSecretLength) throw closed()
-  const before = await readBootstrapped(deps.database, bootstrap)
+  return onLatestRows(() => makeBootstrapped(deps, name))
+}
+
+async function makeBootstrapped(deps: AdministratorDeps, name: string): Promise<AdministratorCredential> {
+  const before = await readBootstrapped(deps, bootstrap)
   const id = before?.id ?? randomId(deps.random)
   const { credential, credentialVerifier } = freshCredential(deps)
   const now = deps.clock()
@@ -52,7 +57,8 @@ export async function bootstrapAdministrator(
   await commit(
     deps,
     {
-      commands: before === null ? insertFirstAdministrator(row) : replaceBootstrapped(row),
+      commands:
+        before === null ? insertFirstAdministrator(deps.keys, row) : replaceBootstrapped(deps.keys, before, row),
       audit: {
         action: before === null ? 'administrator.created' : 'administrator.credential_replaced',
         actorKind: 'anyone',

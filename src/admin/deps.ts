@@ -1,5 +1,6 @@
 import type { AdminRoute } from '../api/admin-route.ts'
 import type { AuditRoom } from '../audit/room.ts'
+import type { Events } from '../events.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock, Random } from '../ports/runtime.ts'
@@ -8,6 +9,7 @@ import type { QueryLogRoom } from '../query-log/room.ts'
 export interface AdminDeps {
   readonly database: Database
   readonly keys: Keys
+  readonly events: Events
   readonly sha256: Sha256
   readonly random: Random
   readonly clock: Clock

@@ -29,6 +29,8 @@ export const personalData: readonly TableDeclaration[] = [
       created_by: linked('id of the administrator who made it, or the way in which it was made'),
       seen_at: linked('day on which the credential was last used'),
       ended_at: linked('time, UTC milliseconds'),
+      seen_mac: impersonal('MAC of seen_at'),
+      authority_mac: impersonal('MAC of what lets the administrator in or keeps them out'),
     },
   },
 ]

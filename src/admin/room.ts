@@ -1,16 +1,16 @@
 import type { Room } from '../api/room.ts'
-import type { Events } from '../events.ts'
+import { faultsOfAll } from '../ports/authority.ts'
 import type { AdminDeps } from './deps.ts'
 import { personalData } from './personal-data.ts'
 import { administratorRoutes } from './routes/administrators.ts'
 import { logRoutes, overviewRoutes } from './routes/logs.ts'
 import { subscriberRoutes } from './routes/subscribers.ts'
-import { dropNamesEndedBefore } from './store.ts'
+import { dropNamesEndedBefore, readAdministratorFaults } from './store.ts'
 
 const nameKeptMilliseconds = 365 * 86_400_000
 
 /** Administrators and their API. */
-export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): Room {
+export function createAdminRoom(deps: AdminDeps): Room {
   const { adminRoute } = deps
   return {
     routes: [
@@ -30,6 +30,11 @@ export function createAdminRoom(deps: AdminDeps & { readonly events: Events }): 
       },
     ],
     personalData,
-    checks: [],
+    checks: [
+      {
+        name: 'nobody else has written administrators',
+        run: () => faultsOfAll((after, limit) => readAdministratorFaults(deps, after, limit)),
+      },
+    ],
   }
 }

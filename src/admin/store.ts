@@ -1,4 +1,5 @@
 import type { AdministratorRole } from '../api/admin-shapes.ts'
+import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../ports/authority.ts'
 import {
   blob,
   command,
@@ -6,9 +7,12 @@ import {
   nullable,
   query,
   requireOneChange,
+  requireRow,
   text,
   type Command,
   type Database,
+  type RowOf,
+  type SqlValue,
 } from '../ports/database.ts'
 
 export interface NewAdministrator {
@@ -23,44 +27,107 @@ export interface NewAdministrator {
 
 const rolesText = (roles: readonly AdministratorRole[]): string => JSON.stringify(roles)
 
-export const insertAdministrator = (row: NewAdministrator): Command =>
-  command(
-    `INSERT INTO administrators (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+/** What reads administrators. One whose MAC does not fit counts as absent. */
+type ReadDeps = AuthorityDeps & { readonly database: Database }
+
+/** What of an administrator grants or ends authority. */
+const authority = authorityOf('administrators', [
+  'id',
+  'roles',
+  'credentialVerifier',
+  'nextCredentialVerifier',
+  'credentialUsedAt',
+  'createdBy',
+  'endedAt',
+])
+/** The day on which an administrator was seen, which decides when their credential expires: a MAC of its own. */
+const seenDay = authorityOf('administrators.seen_at', ['id', 'seenAt'])
+
+/** The values of an INSERT, in its order. */
+const valuesOf = (keys: Macs, row: NewAdministrator): SqlValue[] => {
+  const roles = rolesText(row.roles)
+  const granted = { ...row, roles, nextCredentialVerifier: null, credentialUsedAt: null, endedAt: null }
+  return [
     row.id,
     row.nameSealed,
-    rolesText(row.roles),
+    roles,
     row.credentialVerifier,
     row.createdAt,
     row.createdBy,
     row.seenAt,
+    seenDay.of(keys, row),
+    authority.of(keys, granted),
+  ]
+}
+
+export const insertAdministrator = (keys: Macs, row: NewAdministrator): Command =>
+  command(
+    `INSERT INTO administrators
+       (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at, seen_mac, authority_mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...valuesOf(keys, row),
   )
 
 /** Inserts the first administrator. Guard: there has never been one. */
-export const insertFirstAdministrator = (row: NewAdministrator): Command[] => [
+export const insertFirstAdministrator = (keys: Macs, row: NewAdministrator): Command[] => [
   command(
-    `INSERT INTO administrators (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at)
-     SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT /* scan: one row */ 1 FROM administrators)`,
-    row.id,
-    row.nameSealed,
-    rolesText(row.roles),
-    row.credentialVerifier,
-    row.createdAt,
-    row.createdBy,
-    row.seenAt,
+    `INSERT INTO administrators
+       (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at, seen_mac, authority_mac)
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT /* scan: one row */ 1 FROM administrators)`,
+    ...valuesOf(keys, row),
   ),
   requireOneChange('administrator_exists'),
 ]
 
-/**
- * Gives the bootstrapped administrator another name and credential. Guard: it is the only administrator, nobody has
- * used its credential, and no administrator has replaced that credential. A replaced one is unused too, but it is not
- * the bootstrap's.
- */
-export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
+/** Changes what an administrator may do. Guard `requireUnchanged`. */
+const changeAdministrator = (
+  keys: Macs,
+  row: AdministratorRow,
+  change: Partial<
+    Pick<AdministratorRow, 'roles' | 'credentialVerifier' | 'nextCredentialVerifier' | 'credentialUsedAt' | 'endedAt'>
+  >,
+): Command[] => {
+  const next = { ...row, ...change }
+  return [
+    command(
+      `UPDATE administrators
+       SET roles = ?, credential_verifier = ?, next_credential_verifier = ?, credential_used_at = ?, ended_at = ?,
+           authority_mac = ?
+       WHERE id = ? AND authority_mac = ?`,
+      next.roles,
+      next.credentialVerifier,
+      next.nextCredentialVerifier,
+      next.credentialUsedAt,
+      next.endedAt,
+      authority.after(keys, row, change),
+      row.id,
+      row.authorityMac,
+    ),
+    requireUnchanged(),
+  ]
+}
+
+const setSeen = (keys: Macs, id: string, seenAt: number): Command =>
   command(
-    `UPDATE administrators SET name_sealed = ?, credential_verifier = ?, seen_at = ?
-     WHERE id = ? AND created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL
+    `UPDATE administrators SET seen_at = ?, seen_mac = ? WHERE id = ?`,
+    seenAt,
+    seenDay.of(keys, { id, seenAt }),
+    id,
+  )
+
+/**
+ * Gives the bootstrapped administrator, whose credential nobody has used, another name and credential. Guard: it is the
+ * only administrator, and no administrator has replaced that credential. A replaced one is unused too, but it is not the
+ * bootstrap's.
+ */
+export const replaceBootstrapped = (
+  keys: Macs,
+  before: AdministratorRow,
+  row: Pick<NewAdministrator, 'nameSealed' | 'credentialVerifier' | 'seenAt'>,
+): Command[] => [
+  command(
+    `UPDATE administrators SET name_sealed = ?
+     WHERE id = ?
        AND NOT EXISTS (SELECT 1 FROM administrators o WHERE o.id <> administrators.id)
        AND NOT EXISTS (
          SELECT 1 FROM audit_entries a
@@ -68,22 +135,28 @@ export const replaceBootstrapped = (row: NewAdministrator): Command[] => [
            AND a.actor_kind = 'administrator'
        )`,
     row.nameSealed,
-    row.credentialVerifier,
-    row.seenAt,
-    row.id,
-    row.createdBy,
+    before.id,
   ),
   requireOneChange('bootstrap_used'),
+  ...changeAdministrator(keys, before, { credentialVerifier: row.credentialVerifier }),
+  setSeen(keys, before.id, row.seenAt),
 ]
 
 /** The bootstrapped administrator, while nobody has used its credential. */
-export const readBootstrapped = (database: Database, createdBy: string) =>
-  database.first(
-    query(
-      { id: text },
-      `SELECT /* scan: a handful of administrators */ id FROM administrators
-       WHERE created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL LIMIT 1`,
-      createdBy,
+export const readBootstrapped = async (deps: ReadDeps, createdBy: string) =>
+  trusted(
+    deps,
+    await deps.database.first(
+      query(
+        columns,
+        `SELECT /* scan: a handful of administrators */ id, name_sealed AS nameSealed, roles,
+                credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
+                next_credential_verifier AS nextCredentialVerifier, created_at AS createdAt, created_by AS createdBy,
+                seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+         FROM administrators
+         WHERE created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL LIMIT 1`,
+        createdBy,
+      ),
     ),
   )
 
@@ -96,106 +169,78 @@ export const requireStillOwner = (id: string): Command[] => [
   requireOneChange('actor_not_owner'),
 ]
 
-/** Changes the roles. Guard: they are still `before`, and at least one owner with a working credential is left. */
+/** Guard: beside an administrator, there is an owner with a working credential. */
+const requireOtherOwner = (id: string, seenSince: number): Command =>
+  requireRow(
+    'last_owner',
+    query(
+      { id: text },
+      `SELECT id FROM administrators WHERE id <> ? AND ended_at IS NULL AND instr(roles, '"owner"') > 0 AND seen_at >= ?`,
+      id,
+      seenSince,
+    ),
+  )
+
+const isOwner = (roles: string): boolean => roles.includes('"owner"')
+
+/** Changes the roles. Guard: at least one owner with a working credential is left. */
 export const updateRoles = (
-  { id, roles: before }: Pick<AdministratorRow, 'id' | 'roles'>,
+  keys: Macs,
+  before: AdministratorRow,
   roles: readonly AdministratorRole[],
   ownersSeenSince: number,
 ): Command[] => [
-  command(
-    `UPDATE administrators SET roles = ?
-     WHERE id = ? AND ended_at IS NULL AND roles = ?
-       AND (instr(roles, '"owner"') = 0 OR instr(?, '"owner"') > 0 OR EXISTS (
-         SELECT 1 FROM administrators o
-         WHERE o.id <> administrators.id AND o.ended_at IS NULL AND instr(o.roles, '"owner"') > 0 AND o.seen_at >= ?
-       ))`,
-    rolesText(roles),
-    id,
-    before,
-    rolesText(roles),
-    ownersSeenSince,
-  ),
-  requireOneChange('roles_not_changed'),
+  ...changeAdministrator(keys, before, { roles: rolesText(roles) }),
+  ...(isOwner(before.roles) && !roles.includes('owner') ? [requireOtherOwner(before.id, ownersSeenSince)] : []),
 ]
 
 /** Ends an administrator and their credentials. Guard: at least one owner with a working credential is left. */
-export const endAdministrator = (id: string, now: number, ownersSeenSince: number): Command[] => [
-  command(
-    `UPDATE administrators SET ended_at = ?, next_credential_verifier = NULL
-     WHERE id = ? AND ended_at IS NULL
-       AND (instr(roles, '"owner"') = 0 OR EXISTS (
-         SELECT 1 FROM administrators o
-         WHERE o.id <> administrators.id AND o.ended_at IS NULL AND instr(o.roles, '"owner"') > 0 AND o.seen_at >= ?
-       ))`,
-    now,
-    id,
-    ownersSeenSince,
-  ),
-  requireOneChange('administrator_not_ended'),
+export const endAdministrator = (
+  keys: Macs,
+  row: AdministratorRow,
+  now: number,
+  ownersSeenSince: number,
+): Command[] => [
+  ...changeAdministrator(keys, row, { endedAt: now, nextCredentialVerifier: null }),
+  ...(isOwner(row.roles) ? [requireOtherOwner(row.id, ownersSeenSince)] : []),
 ]
 
-/** Replaces a lost credential. All earlier ones stop working. Guard: the administrator has not ended. */
-export const replaceCredential = (id: string, credentialVerifier: Uint8Array, today: number): Command[] => [
+/** Replaces a lost credential. All earlier ones stop working. */
+export const replaceCredential = (
+  keys: Macs,
+  row: AdministratorRow,
+  credentialVerifier: Uint8Array,
+  today: number,
+): Command[] => [
+  ...changeAdministrator(keys, row, { credentialVerifier, nextCredentialVerifier: null, credentialUsedAt: null }),
+  setSeen(keys, row.id, today),
+]
+
+/** Keeps the next credential of a rotation, in place of an unused one. */
+export const prepareCredential = (keys: Macs, row: AdministratorRow, next: Uint8Array): Command[] =>
+  changeAdministrator(keys, row, { nextCredentialVerifier: next })
+
+/** Makes the next credential the present one, at its first use. */
+export const promoteCredential = (keys: Macs, row: AdministratorRow, verifier: Uint8Array, now: number): Command[] =>
+  changeAdministrator(keys, row, { credentialVerifier: verifier, nextCredentialVerifier: null, credentialUsedAt: now })
+
+/** Notes the first use of a credential, and keeps the verifier of the newest key. */
+export const markAdministratorCredentialUsed = (
+  keys: Macs,
+  row: AdministratorRow,
+  verifier: Uint8Array,
+  now: number,
+): Command[] =>
+  changeAdministrator(keys, row, { credentialVerifier: verifier, credentialUsedAt: row.credentialUsedAt ?? now })
+
+export const noteSeen = (keys: Macs, id: string, today: number): Command =>
   command(
-    `UPDATE administrators
-     SET credential_verifier = ?, next_credential_verifier = NULL, credential_used_at = NULL, seen_at = ?
-     WHERE id = ? AND ended_at IS NULL`,
-    credentialVerifier,
+    `UPDATE administrators SET seen_at = ?, seen_mac = ? WHERE id = ? AND seen_at < ?`,
     today,
+    seenDay.of(keys, { id, seenAt: today }),
     id,
-  ),
-  requireOneChange('administrator_ended'),
-]
-
-/**
- * Keeps the next credential of a rotation, in place of an unused one. Guard: the present credential is still `current`.
- */
-export const prepareCredential = (id: string, current: Uint8Array, next: Uint8Array): Command[] => [
-  command(
-    `UPDATE administrators SET next_credential_verifier = ? WHERE id = ? AND credential_verifier = ? AND ended_at IS NULL`,
-    next,
-    id,
-    current,
-  ),
-  requireOneChange('credential_replaced'),
-]
-
-/** Makes the next credential the present one, at its first use. Guard: it was not replaced meanwhile. */
-export const promoteCredential = (id: string, next: Uint8Array, now: number): Command[] => [
-  command(
-    `UPDATE administrators
-     SET credential_verifier = next_credential_verifier, next_credential_verifier = NULL, credential_used_at = ?
-     WHERE id = ? AND next_credential_verifier = ? AND ended_at IS NULL`,
-    now,
-    id,
-    next,
-  ),
-  requireOneChange('credential_replaced'),
-]
-
-/** Keeps the verifier of a newer key in place of an older one of the same credential. */
-export const renewAdministratorVerifier = (id: string, before: Uint8Array, after: Uint8Array): Command =>
-  command(
-    `UPDATE administrators SET credential_verifier = ? WHERE id = ? AND credential_verifier = ?`,
-    after,
-    id,
-    before,
+    today,
   )
-
-/** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
-export const markAdministratorCredentialUsed = (id: string, credentialVerifier: Uint8Array, now: number): Command[] => [
-  command(
-    `UPDATE administrators SET credential_used_at = ?
-     WHERE id = ? AND credential_verifier = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
-    now,
-    id,
-    credentialVerifier,
-  ),
-  requireOneChange('credential_used_or_replaced'),
-]
-
-export const noteSeen = (id: string, today: number): Command =>
-  command(`UPDATE administrators SET seen_at = ? WHERE id = ? AND seen_at < ? AND ended_at IS NULL`, today, id, today)
 
 /** Deletes the names of administrators who ended before a time. */
 export const dropNamesEndedBefore = (before: number): Command =>
@@ -205,32 +250,50 @@ const columns = {
   id: text,
   nameSealed: blob,
   roles: text,
+  credentialVerifier: blob,
   credentialUsedAt: nullable(integer),
+  nextCredentialVerifier: nullable(blob),
   createdAt: integer,
   createdBy: text,
   seenAt: integer,
+  seenMac: blob,
   endedAt: nullable(integer),
+  authorityMac: blob,
 }
+export type AdministratorRow = RowOf<typeof columns>
 
-export const readAdministrator = (database: Database, id: string) =>
-  database.first(
-    query(
-      columns,
-      `SELECT id, name_sealed AS nameSealed, roles, credential_used_at AS credentialUsedAt, created_at AS createdAt,
-              created_by AS createdBy, seen_at AS seenAt, ended_at AS endedAt
-       FROM administrators WHERE id = ?`,
-      id,
+const trusted = (deps: AuthorityDeps, row: AdministratorRow | null): AdministratorRow | null =>
+  row !== null &&
+  authority.trusted(deps, row) !== null &&
+  seenDay.trusted(deps, { ...row, authorityMac: row.seenMac }) !== null
+    ? row
+    : null
+
+export const readAdministrator = async (deps: ReadDeps, id: string) =>
+  trusted(
+    deps,
+    await deps.database.first(
+      query(
+        columns,
+        `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
+                credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
+                created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
+                ended_at AS endedAt, authority_mac AS authorityMac
+         FROM administrators WHERE id = ?`,
+        id,
+      ),
     ),
   )
-export type AdministratorRow = NonNullable<Awaited<ReturnType<typeof readAdministrator>>>
 
-/** One page of administrators, newest first, after a cursor of time and id. */
+/** One page of administrators, newest first, after a cursor of time and id. Forged ones are shown too. */
 export const readAdministrators = (database: Database, before: { at: number; id: string }, limit: number) =>
   database.all(
     query(
       columns,
-      `SELECT id, name_sealed AS nameSealed, roles, credential_used_at AS credentialUsedAt, created_at AS createdAt,
-              created_by AS createdBy, seen_at AS seenAt, ended_at AS endedAt
+      `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
+              credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
+              created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
+              ended_at AS endedAt, authority_mac AS authorityMac
        FROM administrators WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       before.at,
       before.id,
@@ -238,30 +301,48 @@ export const readAdministrators = (database: Database, before: { at: number; id:
     ),
   )
 
-const credentialColumns = {
-  id: text,
-  roles: text,
-  credentialVerifier: blob,
-  credentialUsedAt: nullable(integer),
-  seenAt: integer,
-}
-
-/**
- * The active administrator of a credential. `isNext`: the credential comes from a rotation and has not been used yet.
- */
-export const readByCredential = (database: Database, credentialVerifier: Uint8Array) =>
-  database.first(
-    query(
-      { ...credentialColumns, isNext: integer },
-      `SELECT id, roles, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-              seen_at AS seenAt, 0 AS isNext
-       FROM administrators WHERE credential_verifier = ? AND ended_at IS NULL
-       UNION ALL
-       SELECT id, roles, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-              seen_at AS seenAt, 1 AS isNext
-       FROM administrators WHERE next_credential_verifier = ? AND ended_at IS NULL
-       LIMIT 1`,
-      credentialVerifier,
-      credentialVerifier,
+/** The active administrator of a credential, or of one that comes from a rotation and has not been used yet. */
+export const readByCredential = async (deps: ReadDeps, credentialVerifier: Uint8Array) =>
+  trusted(
+    deps,
+    await deps.database.first(
+      query(
+        columns,
+        `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
+                credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
+                created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
+                ended_at AS endedAt, authority_mac AS authorityMac
+         FROM administrators
+         WHERE id IN (
+             SELECT id FROM administrators WHERE credential_verifier = ?
+             UNION ALL SELECT id FROM administrators WHERE next_credential_verifier = ?
+           )
+           AND ended_at IS NULL
+         LIMIT 1`,
+        credentialVerifier,
+        credentialVerifier,
+      ),
     ),
   )
+
+/** One page of all administrators, by id: in words, those whose MACs do not fit. */
+export const readAdministratorFaults = async (
+  deps: Pick<ReadDeps, 'database' | 'keys'>,
+  after: string,
+  limit: number,
+) => {
+  const rows = await deps.database.all(
+    query(
+      columns,
+      `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
+              credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
+              created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
+              ended_at AS endedAt, authority_mac AS authorityMac
+       FROM administrators WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  const seen = rows.map((row) => ({ ...row, authorityMac: row.seenMac }))
+  return pageOfFaults(rows, [...authority.faults(deps.keys, rows), ...seenDay.faults(deps.keys, seen)])
+}

@@ -1,3 +1,4 @@
+import { isChangedMeanwhile } from '../ports/authority.ts'
 import { GuardBroken, type Command, type Database, type Outcome } from '../ports/database.ts'
 import type { AuditEvent } from './entries.ts'
 import type { AuditRoom } from './room.ts'
@@ -23,7 +24,7 @@ const entriesOf = ({ audit }: Change): readonly AuditEvent[] => {
  * Writes a change and its audit entries in one batch, then has the entries sealed soon. Resolves to what each of
  * `commands` changed. A broken guard means that nothing was written. `broken` is then called with the guard: it throws
  * the refusal for the caller, or returns what the caller gets instead. Without `broken`, the guard is thrown. All other
- * errors of the database are thrown as they are.
+ * errors of the database are thrown as they are, and so is `requireUnchanged`, for `onLatestRows`.
  */
 export async function commit<Instead = never>(
   deps: CommitDeps,
@@ -35,7 +36,7 @@ export async function commit<Instead = never>(
   try {
     outcomes = await deps.database.batch([...change.commands, ...entries.flatMap((entry) => deps.audit.record(entry))])
   } catch (error) {
-    if (broken === undefined || !(error instanceof GuardBroken)) throw error
+    if (broken === undefined || !(error instanceof GuardBroken) || isChangedMeanwhile(error)) throw error
     return broken(error)
   }
   if (entries.length > 0) deps.audit.sealSoon()

@@ -137,7 +137,10 @@ export const oneOf =
   }
 
 type ColumnReaders = Readonly<Record<string, ColumnReader<unknown>>>
-type RowOf<C extends ColumnReaders> = { -readonly [K in keyof C]: C[K] extends ColumnReader<infer T> ? T : never }
+/** What a query with these columns reads. */
+export type RowOf<C extends ColumnReaders> = {
+  -readonly [K in keyof C]: C[K] extends ColumnReader<infer T> ? T : never
+}
 
 /** Each column is read by its own reader, so the row has the type that `RowOf` says. */
 function readRow<C extends ColumnReaders>(columns: C, row: Readonly<Record<string, unknown>>): RowOf<C>
@@ -183,6 +186,11 @@ export function command(statement: string, ...values: readonly SqlValue[]): Comm
  */
 export function requireOneChange(code: string): Command {
   return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE changes() <> 1`, values: [code] }
+}
+
+/** A guard: breaks the batch with `GuardBroken(code)` unless the query finds a row at this point of the batch. */
+export function requireRow(code: string, { text, values }: Query<unknown>): Command {
+  return { text: `INSERT INTO batch_guard (broken) SELECT ? WHERE NOT EXISTS (${text})`, values: [code, ...values] }
 }
 
 /** A guard: breaks the batch with `GuardBroken(code)` if the query finds a row at this point of the batch. */

@@ -4,28 +4,23 @@ import { commit, type Change } from '../audit/commit.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
+import { equalSecrets } from '../pki/encoding.ts'
+import { onLatestRows, type AuthorityDeps, type Macs } from '../ports/authority.ts'
 import type { Database } from '../ports/database.ts'
 import { openText, type KeyedHashes, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { isExpired, seenDayOf } from './device/seen.ts'
-import {
-  markCredentialUsed,
-  markSeen,
-  promoteNextCredential,
-  readCaller,
-  renewVerifier,
-  type CallerRow,
-} from './device/store.ts'
+import { markCredentialUsed, markSeen, promoteNextCredential, readCaller, type CallerRow } from './device/store.ts'
 import { RememberedCallers, type Remembered } from './remembered-callers.ts'
 
 const unknownCredential = (): DomainError =>
   new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
 
-interface AuthenticateDeps {
+interface AuthenticateDeps extends AuthorityDeps {
   readonly database: Database
   readonly clock: Clock
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
-  readonly keys: Pick<KeyedHashes, 'verifiers'>
+  readonly keys: Macs & Pick<KeyedHashes, 'verifiers'>
   readonly sha256: Sha256
 }
 
@@ -63,8 +58,8 @@ const mailboxOf = ({ mailbox, addressSealed, addressIndex }: CallerRow): SealedM
     : { id: mailbox, addressSealed, addressIndex }
 
 const callerOf = (row: CallerRow): Caller => ({
-  deviceId: row.deviceId,
-  subscriberId: row.subscriberId,
+  deviceId: row.id,
+  subscriberId: row.subscriber,
   subscriberSince: row.subscriberSince,
   mailbox: mailboxOf(row),
 })
@@ -79,36 +74,46 @@ interface Found {
 /** Null for a credential that is unknown, has ended or has expired. Older keys are tried after the newest. */
 async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found | null> {
   for (const verifier of verifiers) {
-    const row = await readCaller(deps.database, verifier)
-    if (row !== null) return isExpired(row.deviceId, row.seenAt, deps.clock()) ? null : { row, verifier, verifiers }
+    const row = await readCaller(deps, verifier)
+    if (row !== null) return isExpired(row.id, row.seenAt, deps.clock()) ? null : { row, verifier, verifiers }
   }
   return null
 }
 
 /**
- * The change that the first use of a credential makes. If the credential came from a rotation, its first use ends the
- * one before.
+ * The change that the use of a credential makes. Its first use is noted, as a used credential is not replaced; the first
+ * use of one from a rotation ends the one before. What an older key verified gets the verifier of the newest. Null where
+ * nothing changes.
  */
-function firstUse(deps: AuthenticateDeps, { row: { deviceId, isNext }, verifier }: Found): Change {
-  if (isNext === 0) return { commands: markCredentialUsed(deviceId, verifier, deps.clock()) }
-  return {
-    commands: promoteNextCredential(deviceId, verifier, deps.clock()),
-    audit: {
-      action: 'credential.rotated',
-      actorKind: 'device',
-      actor: deviceId,
-      subjectKind: 'device',
-      subject: deviceId,
-    },
+function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest] }: Found): Change | null {
+  if (!equalSecrets(row.credentialVerifier, verifier)) {
+    return {
+      commands: promoteNextCredential(deps.keys, row, newest, deps.clock()),
+      audit: {
+        action: 'credential.rotated',
+        actorKind: 'device',
+        actor: row.id,
+        subjectKind: 'device',
+        subject: row.id,
+      },
+    }
   }
+  if (row.credentialUsedAt !== null && verifier === newest) return null
+  return { commands: markCredentialUsed(deps.keys, row, newest, deps.clock()) }
 }
 
-/** Notes the first use: a used credential is not replaced. Throws `credential_invalid` if it was replaced just now. */
-async function noteFirstUse(deps: AuthenticateDeps, found: Found): Promise<void> {
-  await commit(deps, firstUse(deps, found), async () => {
-    if ((await find(deps, found.verifiers)) === null) throw unknownCredential()
+/** Finds the caller and notes the use of the credential. Throws `credential_invalid`. */
+const recognise = (
+  deps: AuthenticateDeps,
+  verifiers: Verifiers,
+): Promise<{ readonly row: CallerRow; readonly hasChanged: boolean }> =>
+  onLatestRows(async () => {
+    const found = await find(deps, verifiers)
+    if (found === null) throw unknownCredential()
+    const change = changeOfUse(deps, found)
+    if (change !== null) await commit(deps, change)
+    return { row: found.row, hasChanged: change !== null }
   })
-}
 
 function requireDeviceCredential(token: string): void {
   if (token.startsWith('cb_dev_')) return
@@ -134,23 +139,15 @@ export function createAuthenticate(deps: AuthenticateDeps): (authorization: stri
   const noteSeen = async (known: Known): Promise<void> => {
     const day = seenDayOf(known.caller.deviceId, deps.clock())
     if (known.seenAt >= day) return
-    await deps.database.batch([markSeen(known.caller.deviceId, day)])
+    await deps.database.batch([markSeen(deps.keys, known.caller.deviceId, day)])
     known.seenAt = day
-  }
-
-  const useNewestKey = async ({ row, verifier, verifiers: [newest] }: Found): Promise<void> => {
-    if (verifier !== newest) await deps.database.batch([renewVerifier(row.deviceId, verifier, newest)])
   }
 
   const read = async (credential: string, token: string): Promise<Known> => {
     const { position } = remembered
-    const found = await find(deps, verifiersOf(deps.keys, 'devices.credential', token))
-    if (found === null) throw unknownCredential()
-    const { row } = found
-    const known = { credential, subscriber: row.subscriberId, caller: callerOf(row), seenAt: row.seenAt }
-    if (row.usedAt === null || row.isNext === 1) await noteFirstUse(deps, found)
-    else remembered.set(position, known)
-    await useNewestKey(found)
+    const { row, hasChanged } = await recognise(deps, verifiersOf(deps.keys, 'devices.credential', token))
+    const known = { credential, subscriber: row.subscriber, caller: callerOf(row), seenAt: row.seenAt }
+    if (!hasChanged) remembered.set(position, known)
     return known
   }
 

@@ -1,8 +1,9 @@
 import { commit } from '../audit/commit.ts'
-import { byService } from '../audit/entries.ts'
+import { byService, type AuditEvent } from '../audit/entries.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
-import { endDevicesWithoutMailbox, readActiveDevicesOf, readUnsettledDevices, settleDevice } from './device/store.ts'
+import { endDevice, readActiveDevicesOf, readUnsettledDevices, requireNoMailbox, settleDevice } from './device/store.ts'
 import { returnMilliseconds } from './mailbox/move.ts'
 import { readMailboxesOf, readUnsettledMailboxes, requireStillEnded, settleMailbox } from './mailbox/store.ts'
 
@@ -22,7 +23,20 @@ const rowsPerPage = 50
 /** More devices than anybody has. */
 const devicesOfOne = 200
 
-type ConsequenceDeps = Pick<RegistrationDeps, 'database' | 'clock' | 'audit'>
+type ConsequenceDeps = Pick<RegistrationDeps, 'database' | 'clock' | 'audit' | 'keys' | 'events'>
+
+interface EndedMailbox {
+  readonly id: string
+  readonly subscriber: string
+  readonly endedAt: number
+}
+
+const settlingOf = (mailbox: string): AuditEvent => ({
+  action: 'mailbox.settled',
+  ...byService,
+  subjectKind: 'mailbox',
+  subject: mailbox,
+})
 
 /** The answer to a broken guard: the part came back, or another process settled it. Nothing is left to do. */
 const nothingToSettle = (): void => undefined
@@ -39,22 +53,33 @@ async function settleEndedDevice(deps: ConsequenceDeps, id: string): Promise<voi
 }
 
 /** Settles a mailbox. If the subscriber has no mailbox left, and none that may come back, all devices end too. */
-async function settleEndedMailbox(
-  deps: ConsequenceDeps,
-  { id, subscriber, endedAt }: { id: string; subscriber: string; endedAt: number },
-): Promise<void> {
-  const others = (await readMailboxesOf(deps.database, subscriber)).filter((mailbox) => mailbox.id !== id)
-  const isLeft = others.some(
-    ({ endedAt: ended, endReason, settledAt }) => ended === null || (endReason === 'moved' && settledAt === null),
-  )
+const settleEndedMailbox = (deps: ConsequenceDeps, ended: EndedMailbox): Promise<void> =>
+  onLatestRows(async () => {
+    const others = (await readMailboxesOf(deps.database, ended.subscriber)).filter(({ id }) => id !== ended.id)
+    const isLeft = others.some(
+      ({ endedAt, endReason, settledAt }) => endedAt === null || (endReason === 'moved' && settledAt === null),
+    )
+    await (isLeft ? settleAlone(deps, ended) : settleWithDevices(deps, ended))
+  })
+
+const settleAlone = async (deps: ConsequenceDeps, { id, endedAt }: EndedMailbox): Promise<void> => {
+  await commit(deps, { commands: settleMailbox(id, endedAt, deps.clock()), audit: settlingOf(id) }, nothingToSettle)
+}
+
+async function settleWithDevices(deps: ConsequenceDeps, { id, subscriber, endedAt }: EndedMailbox): Promise<void> {
   const first = { at: Number.MAX_SAFE_INTEGER, id: '' }
-  const ending = isLeft ? [] : await readActiveDevicesOf(deps.database, subscriber, first, devicesOfOne)
+  const ending = await readActiveDevicesOf(deps, subscriber, first, devicesOfOne)
+  const now = deps.clock()
   await commit(
     deps,
     {
-      commands: [...settleMailbox(id, endedAt, deps.clock()), endDevicesWithoutMailbox(subscriber, deps.clock())],
+      commands: [
+        ...settleMailbox(id, endedAt, now),
+        ...ending.flatMap((device) => endDevice(deps.keys, device, now)),
+        requireNoMailbox(subscriber),
+      ],
       audit: [
-        { action: 'mailbox.settled', ...byService, subjectKind: 'mailbox', subject: id },
+        settlingOf(id),
         ...ending.map((device) => ({
           action: 'device.ended',
           ...byService,

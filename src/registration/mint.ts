@@ -2,6 +2,7 @@ import { verifiersOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import { openText, sealText } from '../ports/keys.ts'
 import { randomId, randomSecret } from '../ports/runtime.ts'
@@ -10,7 +11,7 @@ import { ended, stateOf } from './confirm.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { seenDayOf } from './device/seen.ts'
 import { factsOfRegistration } from './device-facts.ts'
-import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential } from './device/store.ts'
+import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential, type DeviceRow } from './device/store.ts'
 import { moveAwayCommands } from './mailbox/move.ts'
 import { insertMailbox, readHolder, renewProof, type MailboxRow } from './mailbox/store.ts'
 import { mailboxesOf, openMailbox } from './mailboxes.ts'
@@ -114,11 +115,12 @@ async function newDevice(
   const { id, subscriber } = to
   const place = { table: 'devices', column: 'facts_sealed', row: id }
   return [
-    insertDevice({
+    insertDevice(deps.keys, {
       id,
       subscriber,
       registration: row.id,
       credentialVerifier: verifiersOf(deps.keys, 'devices.credential', credential)[0],
+      credentialUsedAt: null,
       factsSealed: sealText(deps.keys.main, place, JSON.stringify(facts)),
       createdAt: now,
       seenAt: seenDayOf(id, now),
@@ -220,17 +222,16 @@ async function createSubscriber(
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
 }
 
-async function replaceCredential(
-  deps: RegistrationDeps,
-  row: RegistrationRow,
-  credential: string,
-): Promise<MintedCredential> {
-  const device = await readDeviceOfRegistration(deps.database, row.id)
-  if (device === null || device.endedAt !== null) throw ended()
-  await commit(
-    deps,
-    {
-      commands: replaceUnusedCredential(row.id, verifiersOf(deps.keys, 'devices.credential', credential)[0]),
+/** Gives a device another credential, as long as it has used none. Resolves to the device. */
+const replaceUnused = (deps: RegistrationDeps, registration: string, credential: string): Promise<DeviceRow> =>
+  onLatestRows(async () => {
+    const device = await readDeviceOfRegistration(deps, registration)
+    if (device === null || device.endedAt !== null) throw ended()
+    if (device.credentialUsedAt !== null) {
+      throw new DomainError('registration_completed', 'The credential of this registration is in use already.')
+    }
+    await commit(deps, {
+      commands: replaceUnusedCredential(deps.keys, device, verifiersOf(deps.keys, 'devices.credential', credential)[0]),
       audit: {
         action: 'credential.replaced',
         actorKind: 'device',
@@ -238,13 +239,16 @@ async function replaceCredential(
         subjectKind: 'device',
         subject: device.id,
       },
-    },
-    (cause) => {
-      throw new DomainError('registration_completed', 'The credential of this registration is in use already.', {
-        cause,
-      })
-    },
-  )
+    })
+    return device
+  })
+
+async function replaceCredential(
+  deps: RegistrationDeps,
+  row: RegistrationRow,
+  credential: string,
+): Promise<MintedCredential> {
+  const device = await replaceUnused(deps, row.id, credential)
   const mailboxes = await mailboxesOf(deps, device.subscriber)
   const own = mailboxes.find(({ addressIndex }) => equalSecrets(addressIndex, row.addressIndex))
   const mailbox = own?.address ?? addressOf(deps, row)

@@ -180,6 +180,8 @@ export const personalData: readonly TableDeclaration[] = [
       next_credential_verifier: impersonal('keyed hash of the credential that is to replace it'),
       seen_at: linked('the day on which it was last seen, of days that begin at a time of the device’s own'),
       ended_at: linked('when it was removed'),
+      seen_mac: impersonal('MAC of seen_at'),
+      authority_mac: impersonal('MAC of what lets the device in or keeps it out'),
       settled_at: linked('when its certificates were revoked for that'),
       facts_sealed: sealed('app version, device type, OS version, language, serial number (Android only)'),
       created_at: linked('time, UTC milliseconds'),

@@ -1,13 +1,14 @@
 import type { ClientConnection, DeviceCaller, Room } from '../api/room.ts'
 import type { MailParameters } from '../mail/content.ts'
 import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
+import { faultsOfAll } from '../ports/authority.ts'
 import type { Command, Outcome } from '../ports/database.ts'
 import { announcementCommands, type Announcement, type CertifiedMailbox } from './announcements.ts'
 import { createAuthenticate, membershipOf, type Caller, type Membership } from './authenticate.ts'
 import { endedParts, type EndedPart } from './consequences.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { deviceRoutes } from './device/routes.ts'
-import { deleteCallerChanges } from './device/store.ts'
+import { deleteCallerChanges, readDeviceFaults } from './device/store.ts'
 import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
 import { linkRoutes } from './link/routes.ts'
 import { challengeUnlessAsked, openChallenge, presentChallenge } from './mailbox/challenge.ts'
@@ -99,6 +100,11 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
       },
     ],
     personalData,
-    checks: [],
+    checks: [
+      {
+        name: 'nobody else has written devices',
+        run: () => faultsOfAll((after, limit) => readDeviceFaults(deps, after, limit)),
+      },
+    ],
   }
 }

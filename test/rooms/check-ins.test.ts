@@ -4,7 +4,17 @@ import { openText } from '../../src/ports/keys.ts'
 import type { Json } from '../support/api.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, deviceFacts, register, type Registered } from '../support/story.ts'
-import { Answered, countRows, day, expectProblem, findLeaks, hour, minute, race } from './support.ts'
+import {
+  Answered,
+  countRows,
+  day,
+  endDeviceElsewhere,
+  expectProblem,
+  findLeaks,
+  hour,
+  minute,
+  race,
+} from './support.ts'
 
 describe.each(engines)('check-ins on %s', (engine) => {
   let harness: RoomHarness
@@ -217,9 +227,7 @@ describe.each(engines)('check-ins on %s', (engine) => {
   test('a report goes the night after its device has ended, and 180 days unseen', async () => {
     const [ended, unseen, alive] = [await newcomer(), await newcomer(), await newcomer()]
     await race(3, (index) => checkIn([ended, unseen, alive][index] ?? alive))
-    await harness.main.batch([
-      command(`UPDATE devices SET ended_at = ? WHERE id = ?`, harness.clock.now, ended.deviceId),
-    ])
+    await endDeviceElsewhere(harness, ended.deviceId)
     await harness.runJob('check-ins-prune')
     expect([await kept(ended), (await kept(unseen)).length, (await kept(alive)).length]).toEqual([[], 1, 1])
     harness.clock.now += 179 * day

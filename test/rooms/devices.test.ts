@@ -14,7 +14,18 @@ import {
   startRegistration,
   type Registered,
 } from '../support/story.ts'
-import { Answered, countEverything, countRows, day, expectProblem, findLeaks, hour, minute, race } from './support.ts'
+import {
+  Answered,
+  countEverything,
+  countRows,
+  day,
+  endDeviceElsewhere,
+  expectProblem,
+  findLeaks,
+  hour,
+  minute,
+  race,
+} from './support.ts'
 
 describe.each(engines)('devices on %s', (engine) => {
   let harness: RoomHarness
@@ -366,22 +377,18 @@ describe.each(engines)('devices on %s', (engine) => {
     test('is known no longer as soon as its device has ended, whoever wrote that', async () => {
       const [alice, bob] = [await somebody(), await somebody()]
       for (const { credential } of [alice, bob, alice, bob]) expect(await works(credential)).toBe(true)
-      await harness.main.batch([command(`UPDATE devices SET ended_at = 1 WHERE id = ?`, alice.deviceId)])
+      await endDeviceElsewhere(harness, alice.deviceId)
       expect([await works(alice.credential), await works(bob.credential)]).toEqual([false, true])
-      await harness.main.batch([
-        command(`UPDATE devices SET ended_at = 1, settled_at = 1 WHERE id = ?`, bob.deviceId),
-        command(`DELETE FROM caller_changes`),
-      ])
+      await endDeviceElsewhere(harness, bob.deviceId)
+      await harness.main.batch([command(`DELETE FROM caller_changes`)])
       expect(await works(bob.credential)).toBe(false)
     })
 
     test('is known no longer also where the change was deleted before anybody read it', async () => {
       const [alice, bob] = [await somebody(), await somebody()]
       for (const { credential } of [alice, bob, alice, bob]) expect(await works(credential)).toBe(true)
-      await harness.main.batch([
-        command(`UPDATE devices SET ended_at = 1, settled_at = 1 WHERE id = ?`, alice.deviceId),
-        command(`UPDATE devices SET subscriber = subscriber WHERE id = ?`, bob.deviceId),
-      ])
+      await endDeviceElsewhere(harness, alice.deviceId)
+      await harness.main.batch([command(`UPDATE devices SET subscriber = subscriber WHERE id = ?`, bob.deviceId)])
       await harness.runJob('registrations-prune')
       expect(await countRows(harness.main, 'caller_changes')).toBe(1)
       expect([await works(alice.credential), await works(bob.credential)]).toEqual([false, true])

@@ -298,7 +298,7 @@ describe.each(engines)('the directory on %s', (engine) => {
         harness.clock.now += 1
         const { id } = await certify(alice)
         await publish(alice, id)
-        await moveToAnotherDevice(harness.main, alice.subscriberId)
+        await moveToAnotherDevice(harness, alice.subscriberId)
         ids.unshift(id)
         if (device === 9) expect(await given()).toEqual(ids)
       }

@@ -124,7 +124,7 @@ describe.each(engines)('the forms of a lookup on %s', (engine) => {
     beforeAll(async () => {
       pair = await register(harness.api, harness.mails, 'pair@example.com')
       await publish(pair, (await certify(pair)).id)
-      await moveToAnotherDevice(harness.main, pair.subscriberId)
+      await moveToAnotherDevice(harness, pair.subscriberId)
       harness.clock.now += 1
       await publish(pair, (await certify(pair)).id)
       published = (await answered.lookUp(bob, [pair.email]))[0].certificates

@@ -1,12 +1,15 @@
 import { sha256 } from '../../src/adapters/key-ring.ts'
 import type { AuditDeps } from '../../src/audit/entries.ts'
+import assert from 'node:assert/strict'
 import { expect } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { command, integer, query, text, type Database, type SqlValue } from '../../src/ports/database.ts'
+import { sealText } from '../../src/ports/keys.ts'
+import { endDevice, insertDevice, readDevice } from '../../src/registration/device/store.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { checkService, formsOf, type AnsweredLookup } from '../support/check-service.ts'
 import type { RoomHarness } from '../support/engines.ts'
-import { lookUp, type Registered } from '../support/story.ts'
+import { deviceFacts, lookUp, type Registered } from '../support/story.ts'
 
 export const minute = 60_000
 export const hour = 60 * minute
@@ -151,17 +154,20 @@ export class Answered {
 }
 
 /** Has a subscriber's certificates belong to a device that did not ask for them, so that the next supersedes none. */
-export async function moveToAnotherDevice(main: Database, subscriber: string): Promise<void> {
+export async function moveToAnotherDevice({ main, keys, clock }: RoomHarness, subscriber: string): Promise<void> {
   const id = crypto.randomUUID()
+  const facts = { table: 'devices', column: 'facts_sealed', row: id }
   await main.batch([
-    command(
-      `INSERT INTO devices (id, subscriber, registration, credential_verifier, facts_sealed, created_at, seen_at)
-       SELECT ?, subscriber, ?, ?, facts_sealed, created_at, seen_at FROM devices WHERE subscriber = ? LIMIT 1`,
+    insertDevice(keys, {
       id,
-      id,
-      new TextEncoder().encode(id),
       subscriber,
-    ),
+      registration: id,
+      credentialVerifier: new TextEncoder().encode(id),
+      credentialUsedAt: null,
+      factsSealed: sealText(keys.main, facts, JSON.stringify(deviceFacts)),
+      createdAt: clock.now,
+      seenAt: clock.now,
+    }),
     command(
       `UPDATE certificates SET device = ?
        WHERE subscriber = ? AND device IN (SELECT id FROM devices WHERE credential_used_at IS NOT NULL)`,
@@ -169,6 +175,16 @@ export async function moveToAnotherDevice(main: Database, subscriber: string): P
       subscriber,
     ),
   ])
+}
+
+/** Ends a device as another process of the service would. */
+export async function endDeviceElsewhere({ main, keys, clock }: RoomHarness, id: string): Promise<void> {
+  const device = await readDevice(
+    { database: main, keys, events: { authorityRefused: ({ table }) => assert.fail(table) } },
+    id,
+  )
+  assert.ok(device !== null)
+  await main.batch(endDevice(keys, device, clock.now))
 }
 
 /** Lets time pass for people who use their devices now and then, so that no credential of theirs expires. */

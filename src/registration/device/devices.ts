@@ -5,6 +5,7 @@ import { pageFrom, readCursor } from '../../api/paging.ts'
 import type { DeviceFacts, ownDevice } from '../../api/shapes.ts'
 import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
+import { onLatestRows } from '../../ports/authority.ts'
 import { randomSecret } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { lastSeenDay } from './seen.ts'
@@ -65,7 +66,7 @@ export async function devicesOf(
   caller: DeviceCaller,
   page: { limit: number; cursor?: string | undefined },
 ): Promise<{ items: OwnDevice[]; next: string | null }> {
-  const rows = await readActiveDevicesOf(deps.database, caller.subscriberId, readCursor(page.cursor), page.limit + 1)
+  const rows = await readActiveDevicesOf(deps, caller.subscriberId, readCursor(page.cursor), page.limit + 1)
   const { rows: devices, next } = pageFrom(rows, page.limit)
   const newcomers =
     page.cursor === undefined
@@ -108,7 +109,7 @@ export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller
 
 /** The answer to a repeated approval, after the device has joined. */
 async function joinedDevice(deps: RegistrationDeps, caller: DeviceCaller, registration: string): Promise<OwnDevice> {
-  const device = await readDeviceOfRegistration(deps.database, registration)
+  const device = await readDeviceOfRegistration(deps, registration)
   if (device?.subscriber !== caller.subscriberId || device.endedAt !== null) throw noSuchDevice()
   return presentDevice(deps, caller, device)
 }
@@ -124,20 +125,23 @@ async function waitingDevice(deps: RegistrationDeps, caller: DeviceCaller, id: s
  * Ends a device of the caller's subscriber together with its credential, or rejects a device that waits for approval. A
  * repeat changes nothing. Throws `not_found`, `mailbox_proof_required`.
  */
-export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
-  const device = await readDevice(deps.database, id)
+export const removeDevice = (deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> =>
+  onLatestRows(() => removeDeviceAsItIs(deps, caller, id))
+
+async function removeDeviceAsItIs(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  const device = await readDevice(deps, id)
   if (device === null) {
     await rejectNewcomer(deps, caller, id)
     return
   }
   if (device.subscriber !== caller.subscriberId) throw noSuchDevice()
   if (device.endedAt !== null) return
-  const removed = await commitAfterRecentProof(
+  await commitAfterRecentProof(
     deps,
     { caller, act: 'device_end' },
     {
       commands: [
-        ...endDevice(id, caller.subscriberId, deps.clock()),
+        ...endDevice(deps.keys, device, deps.clock()),
         // A device that is removed by another one is not trusted, so the devices that it approved are not either. A
         // device that removes itself may have made room for the one that it approved.
         ...(id === caller.deviceId ? [] : [voidApprovals(id, caller.subscriberId)]),
@@ -151,9 +155,7 @@ export async function removeDevice(deps: RegistrationDeps, caller: DeviceCaller,
         subject: id,
       },
     },
-    () => null,
   )
-  if (removed === null) return
   deps.events.deviceEnded({ device: id })
   deps.onConsequencesDue()
 }
@@ -186,10 +188,13 @@ async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: 
  */
 export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCaller): Promise<string> {
   const credential = randomSecret(deps.random, 'cb_dev_')
-  await commit(
-    deps,
-    {
-      commands: keepNextCredential(caller.deviceId, verifiersOf(deps.keys, 'devices.credential', credential)[0]),
+  await onLatestRows(async () => {
+    const device = await readDevice(deps, caller.deviceId)
+    if (device === null || device.endedAt !== null) {
+      throw new DomainError('credential_invalid', 'The device has ended. Register it again.')
+    }
+    await commit(deps, {
+      commands: keepNextCredential(deps.keys, device, verifiersOf(deps.keys, 'devices.credential', credential)[0]),
       audit: {
         action: 'credential.rotation_asked',
         actorKind: 'device',
@@ -197,10 +202,7 @@ export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCal
         subjectKind: 'device',
         subject: caller.deviceId,
       },
-    },
-    (cause) => {
-      throw new DomainError('credential_invalid', 'The device has ended. Register it again.', { cause })
-    },
-  )
+    })
+  })
   return credential
 }

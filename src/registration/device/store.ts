@@ -1,104 +1,158 @@
+import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
 import {
   blob,
   command,
   integer,
   nullable,
   query,
+  requireNoRow,
   requireOneChange,
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../../ports/database.ts'
 
-export const insertDevice = (row: {
-  id: string
-  subscriber: string
-  registration: string
-  credentialVerifier: Uint8Array
-  factsSealed: Uint8Array
-  createdAt: number
-  seenAt: number
-}): Command =>
+/** What reads devices. A device whose MAC does not fit counts as absent. */
+type ReadDeps = AuthorityDeps & { readonly database: Database }
+
+/** What of a device grants or ends authority. */
+const authority = authorityOf('devices', [
+  'id',
+  'subscriber',
+  'registration',
+  'credentialVerifier',
+  'nextCredentialVerifier',
+  'credentialUsedAt',
+  'endedAt',
+])
+/** The day on which a device was seen, which decides when its credential expires, changes daily: a MAC of its own. */
+const seenDay = authorityOf('devices.seen_at', ['id', 'seenAt'])
+
+export const insertDevice = (
+  keys: Macs,
+  row: {
+    id: string
+    subscriber: string
+    registration: string
+    credentialVerifier: Uint8Array
+    credentialUsedAt: number | null
+    factsSealed: Uint8Array
+    createdAt: number
+    seenAt: number
+  },
+): Command =>
   command(
-    `INSERT INTO devices (id, subscriber, registration, credential_verifier, facts_sealed, created_at, seen_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO devices
+       (id, subscriber, registration, credential_verifier, credential_used_at, facts_sealed, created_at, seen_at, seen_mac,
+        authority_mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.subscriber,
     row.registration,
     row.credentialVerifier,
+    row.credentialUsedAt,
     row.factsSealed,
     row.createdAt,
     row.seenAt,
+    seenDay.of(keys, row),
+    authority.of(keys, { ...row, nextCredentialVerifier: null, endedAt: null }),
   )
 
-/** Replaces the credential of a device. Guard: nobody has used the one before. */
-export const replaceUnusedCredential = (registration: string, credentialVerifier: Uint8Array): Command[] => [
-  command(
-    `UPDATE devices SET credential_verifier = ?
-     WHERE registration = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
-    credentialVerifier,
-    registration,
-  ),
-  requireOneChange('credential_used'),
-]
+/** Changes what a device may do. Guard `requireUnchanged`. */
+const changeDevice = (
+  keys: Macs,
+  row: DeviceRow,
+  change: Partial<Pick<DeviceRow, 'credentialVerifier' | 'nextCredentialVerifier' | 'credentialUsedAt' | 'endedAt'>>,
+): Command[] => {
+  const next = { ...row, ...change }
+  return [
+    command(
+      `UPDATE devices
+       SET credential_verifier = ?, next_credential_verifier = ?, credential_used_at = ?, ended_at = ?, authority_mac = ?
+       WHERE id = ? AND authority_mac = ?`,
+      next.credentialVerifier,
+      next.nextCredentialVerifier,
+      next.credentialUsedAt,
+      next.endedAt,
+      authority.after(keys, row, change),
+      row.id,
+      row.authorityMac,
+    ),
+    requireUnchanged(),
+  ]
+}
 
-/** Keeps the next credential, which takes effect at its first use. Guard: the device has not ended. */
-export const keepNextCredential = (device: string, nextVerifier: Uint8Array): Command[] => [
-  command(`UPDATE devices SET next_credential_verifier = ? WHERE id = ? AND ended_at IS NULL`, nextVerifier, device),
-  requireOneChange('device_ended'),
-]
+/** Replaces the credential of a device, which nobody has used. */
+export const replaceUnusedCredential = (keys: Macs, row: DeviceRow, credentialVerifier: Uint8Array): Command[] =>
+  changeDevice(keys, row, { credentialVerifier })
 
-/** Notes the first use of a credential. Guard: it was not used or replaced meanwhile. */
-export const markCredentialUsed = (device: string, credentialVerifier: Uint8Array, now: number): Command[] => [
+/** Keeps the next credential, which takes effect at its first use. */
+export const keepNextCredential = (keys: Macs, row: DeviceRow, nextCredentialVerifier: Uint8Array): Command[] =>
+  changeDevice(keys, row, { nextCredentialVerifier })
+
+/** Notes the first use of a credential, and keeps the verifier of the newest key. */
+export const markCredentialUsed = (keys: Macs, row: DeviceRow, verifier: Uint8Array, now: number): Command[] =>
+  changeDevice(keys, row, { credentialVerifier: verifier, credentialUsedAt: row.credentialUsedAt ?? now })
+
+/** Makes the next credential the present one, at its first use. */
+export const promoteNextCredential = (keys: Macs, row: DeviceRow, verifier: Uint8Array, now: number): Command[] =>
+  changeDevice(keys, row, { credentialVerifier: verifier, credentialUsedAt: now, nextCredentialVerifier: null })
+
+/** Ends a device and its credentials. */
+export const endDevice = (keys: Macs, row: DeviceRow, now: number): Command[] =>
+  changeDevice(keys, row, { endedAt: now, nextCredentialVerifier: null })
+
+export const markSeen = (keys: Macs, device: string, day: number): Command =>
   command(
-    `UPDATE devices SET credential_used_at = ?
-     WHERE id = ? AND credential_verifier = ? AND credential_used_at IS NULL AND ended_at IS NULL`,
-    now,
+    `UPDATE devices SET seen_at = ?, seen_mac = ? WHERE id = ? AND seen_at < ?`,
+    day,
+    seenDay.of(keys, { id: device, seenAt: day }),
     device,
-    credentialVerifier,
-  ),
-  requireOneChange('credential_used_or_replaced'),
-]
+    day,
+  )
 
-/** Keeps the verifier of a newer key in place of an older one of the same credential. */
-export const renewVerifier = (device: string, before: Uint8Array, after: Uint8Array): Command =>
-  command(`UPDATE devices SET credential_verifier = ? WHERE id = ? AND credential_verifier = ?`, after, device, before)
+const deviceColumns = {
+  id: text,
+  subscriber: text,
+  registration: text,
+  credentialVerifier: blob,
+  credentialUsedAt: nullable(integer),
+  nextCredentialVerifier: nullable(blob),
+  factsSealed: blob,
+  createdAt: integer,
+  seenAt: integer,
+  seenMac: blob,
+  endedAt: nullable(integer),
+  authorityMac: blob,
+}
+export type DeviceRow = RowOf<typeof deviceColumns>
 
-/** Makes the next credential the present one, at its first use. Guard: no other call did so before. */
-export const promoteNextCredential = (device: string, nextVerifier: Uint8Array, now: number): Command[] => [
-  command(
-    `UPDATE devices SET credential_verifier = next_credential_verifier, credential_used_at = ?, next_credential_verifier = NULL
-     WHERE id = ? AND next_credential_verifier = ? AND ended_at IS NULL`,
-    now,
-    device,
-    nextVerifier,
-  ),
-  requireOneChange('credential_used_or_replaced'),
-]
+const isTrusted = (deps: AuthorityDeps, row: DeviceRow): boolean =>
+  authority.trusted(deps, row) !== null && seenDay.trusted(deps, { ...row, authorityMac: row.seenMac }) !== null
 
-export const markSeen = (device: string, day: number): Command =>
-  command(`UPDATE devices SET seen_at = ? WHERE id = ? AND seen_at < ?`, day, device, day)
+const trusted = (deps: AuthorityDeps, row: DeviceRow | null): DeviceRow | null =>
+  row === null || !isTrusted(deps, row) ? null : row
 
 /**
  * The device of a credential, or of the one that is to replace it, unless it has ended; with its subscriber's oldest
  * active mailbox, whose columns are null where there is none.
  */
-export const readCaller = (database: Database, credentialVerifier: Uint8Array) =>
-  database.first(
+export const readCaller = async (deps: ReadDeps, credentialVerifier: Uint8Array) => {
+  const row = await deps.database.first(
     query(
       {
-        deviceId: text,
-        subscriberId: text,
-        usedAt: nullable(integer),
-        seenAt: integer,
-        isNext: integer,
+        ...deviceColumns,
         subscriberSince: integer,
         mailbox: nullable(text),
         addressSealed: nullable(blob),
         addressIndex: nullable(blob),
       },
-      `SELECT d.id AS deviceId, d.subscriber AS subscriberId, d.credential_used_at AS usedAt, d.seen_at AS seenAt,
-              d.credential_verifier <> ? AS isNext, s.created_at AS subscriberSince, m.id AS mailbox,
+      `SELECT d.id AS id, d.subscriber AS subscriber, d.registration AS registration,
+              d.credential_verifier AS credentialVerifier, d.credential_used_at AS credentialUsedAt,
+              d.next_credential_verifier AS nextCredentialVerifier, d.facts_sealed AS factsSealed,
+              d.created_at AS createdAt, d.seen_at AS seenAt, d.seen_mac AS seenMac, d.ended_at AS endedAt,
+              d.authority_mac AS authorityMac, s.created_at AS subscriberSince, m.id AS mailbox,
               m.address_sealed AS addressSealed, m.address_index AS addressIndex
        FROM devices d JOIN subscribers s ON s.id = d.subscriber
          LEFT JOIN mailboxes m ON m.id = (
@@ -112,9 +166,10 @@ export const readCaller = (database: Database, credentialVerifier: Uint8Array) =
          AND d.ended_at IS NULL`,
       credentialVerifier,
       credentialVerifier,
-      credentialVerifier,
     ),
   )
+  return row === null || !isTrusted(deps, row) ? null : row
+}
 export type CallerRow = NonNullable<Awaited<ReturnType<typeof readCaller>>>
 
 /** The number of the last change to what recognises callers; 0 where there was none. */
@@ -141,51 +196,49 @@ export const deleteCallerChanges = (rows: number): Command =>
     rows,
   )
 
-const deviceColumns = {
-  id: text,
-  subscriber: text,
-  registration: text,
-  factsSealed: blob,
-  createdAt: integer,
-  seenAt: integer,
-  endedAt: nullable(integer),
-}
-export type DeviceRow = NonNullable<Awaited<ReturnType<typeof readDevice>>>
-
-export const readDevice = (database: Database, id: string) =>
-  database.first(
-    query(
-      deviceColumns,
-      `SELECT id, subscriber, registration, facts_sealed AS factsSealed, created_at AS createdAt, seen_at AS seenAt,
-              ended_at AS endedAt
+export const readDevice = async (deps: ReadDeps, id: string) =>
+  trusted(
+    deps,
+    await deps.database.first(
+      query(
+        deviceColumns,
+        `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
+              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
+              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
        FROM devices WHERE id = ?`,
-      id,
+        id,
+      ),
     ),
   )
 
-export const readDeviceOfRegistration = (database: Database, registration: string) =>
-  database.first(
-    query(
-      deviceColumns,
-      `SELECT id, subscriber, registration, facts_sealed AS factsSealed, created_at AS createdAt, seen_at AS seenAt,
-              ended_at AS endedAt
+export const readDeviceOfRegistration = async (deps: ReadDeps, registration: string) =>
+  trusted(
+    deps,
+    await deps.database.first(
+      query(
+        deviceColumns,
+        `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
+              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
+              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
        FROM devices WHERE registration = ?`,
-      registration,
+        registration,
+      ),
     ),
   )
 
 /** One page of a subscriber's active devices, newest first, after a cursor of time and id. */
-export const readActiveDevicesOf = (
-  database: Database,
+export const readActiveDevicesOf = async (
+  deps: ReadDeps,
   subscriber: string,
   before: { at: number; id: string },
   limit: number,
-) =>
-  database.all(
+) => {
+  const rows = await deps.database.all(
     query(
       deviceColumns,
-      `SELECT id, subscriber, registration, facts_sealed AS factsSealed, created_at AS createdAt, seen_at AS seenAt,
-              ended_at AS endedAt
+      `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
+              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
+              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
        FROM devices
        WHERE subscriber = ? AND ended_at IS NULL AND (created_at, id) < (?, ?)
        ORDER BY created_at DESC, id DESC LIMIT ?`,
@@ -195,18 +248,8 @@ export const readActiveDevicesOf = (
       limit,
     ),
   )
-
-/** Ends a device and its credentials. Guard: it is an active device of the subscriber. */
-export const endDevice = (id: string, subscriber: string, now: number): Command[] => [
-  command(
-    `UPDATE devices SET ended_at = ?, next_credential_verifier = NULL
-     WHERE id = ? AND subscriber = ? AND ended_at IS NULL`,
-    now,
-    id,
-    subscriber,
-  ),
-  requireOneChange('device_not_active'),
-]
+  return rows.filter((row) => isTrusted(deps, row))
+}
 
 /** Ended devices whose consequences have not happened yet, oldest end first. */
 export const readUnsettledDevices = (database: Database, after: { at: number; id: string }, limit: number) =>
@@ -228,18 +271,16 @@ export const settleDevice = (id: string, now: number): Command[] => [
   requireOneChange('device_settled'),
 ]
 
-/** Ends the devices of a subscriber who has no mailbox left, and none that may come back. */
-export const endDevicesWithoutMailbox = (subscriber: string, now: number): Command =>
-  command(
-    `UPDATE devices SET ended_at = ?, next_credential_verifier = NULL
-     WHERE subscriber = ? AND ended_at IS NULL
-       AND NOT EXISTS (
-         SELECT 1 FROM mailboxes m
-         WHERE m.subscriber = devices.subscriber
-           AND (m.ended_at IS NULL OR (m.end_reason = 'moved' AND m.settled_at IS NULL))
-       )`,
-    now,
-    subscriber,
+/** Guard: a subscriber has no mailbox left, and none that may come back. */
+export const requireNoMailbox = (subscriber: string): Command =>
+  requireNoRow(
+    'mailbox_left',
+    query(
+      { id: text },
+      `SELECT id FROM mailboxes
+       WHERE subscriber = ? AND (ended_at IS NULL OR (end_reason = 'moved' AND settled_at IS NULL))`,
+      subscriber,
+    ),
   )
 
 /** All devices that a subscriber has or had, oldest first. */
@@ -263,3 +304,20 @@ export const countSubscribersAndDevices = (database: Database) =>
          (SELECT COUNT(*) FROM devices WHERE ended_at IS NULL) AS devices`,
     ),
   )
+
+/** One page of all devices, by id: in words, those whose MACs do not fit. */
+export const readDeviceFaults = async (deps: Pick<ReadDeps, 'database' | 'keys'>, after: string, limit: number) => {
+  const rows = await deps.database.all(
+    query(
+      deviceColumns,
+      `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
+              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
+              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+       FROM devices WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  const seen = rows.map((row) => ({ ...row, authorityMac: row.seenMac }))
+  return pageOfFaults(rows, [...authority.faults(deps.keys, rows), ...seenDay.faults(deps.keys, seen)])
+}

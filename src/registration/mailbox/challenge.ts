@@ -50,7 +50,7 @@ async function challengeCommands(
 ): Promise<{ commands: Command[]; mail: Command; started: StartedChallenge }> {
   const [subscriber, device] = await Promise.all([
     readSubscriber(deps.database, caller.subscriberId),
-    readDevice(deps.database, caller.deviceId),
+    readDevice(deps, caller.deviceId),
   ])
   if (subscriber === null || device === null) throw new DomainError('credential_invalid', 'The credential has ended.')
   const id = randomId(deps.random)

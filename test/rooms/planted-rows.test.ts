@@ -1,0 +1,140 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { verifiersOf } from '../../src/api/credentials.ts'
+import { command, type SqlValue } from '../../src/ports/database.ts'
+import { makeAdministrator } from '../support/administrators.ts'
+import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { joinDevice, proveMailbox, register, type Registered } from '../support/story.ts'
+import { day, expectProblem } from './support.ts'
+
+/** Somebody writes to the database, without the key ring. */
+describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) => {
+  let harness: RoomHarness
+  let alice: Registered
+  let mallory: Registered
+
+  beforeEach(async () => {
+    harness = await openRoomHarness(engine)
+    alice = await register(harness.api, harness.mails, 'alice@example.com')
+    mallory = await register(harness.api, harness.mails, 'mallory@example.net')
+    for (const { api } of [alice, mallory]) expect((await api.get('/v1/me')).status).toBe(200)
+    await harness.settled()
+    expect(await harness.service.check()).toEqual([])
+  })
+  afterEach(() => harness.close())
+
+  const write = async (statement: string, ...values: readonly SqlValue[]): Promise<void> => {
+    await harness.main.batch([command(statement, ...values)])
+  }
+
+  /** The check and the log name the rows, and no more than that. */
+  const expectFound = async (table: string, ...ids: readonly string[]): Promise<void> => {
+    const faults = await harness.service.check()
+    expect(faults.length, faults.join('\n')).toBe(ids.length)
+    for (const id of ids) expect(faults.join('\n')).toContain(`${table} ${id}: its MAC does not fit`)
+  }
+  const expectSaid = (table: string): void => {
+    const said = harness.log.filter((line) => line.includes('"event":"authority_refused"'))
+    expect(
+      said.some((line) => line.includes(`"table":"${table}"`)),
+      said.join('\n'),
+    ).toBe(true)
+  }
+
+  describe('devices', () => {
+    /** As good as one that the database holds elsewhere, and that somebody copies. */
+    const verifierOf = (credential: string) => verifiersOf(harness.keys, 'devices.credential', credential)[0]
+    const columns =
+      'subscriber, registration, credential_verifier, credential_used_at, facts_sealed, created_at, seen_at'
+
+    test('a planted one', async () => {
+      const credential = `cb_dev_${'A'.repeat(43)}`
+      await write(
+        `INSERT INTO devices (id, ${columns}, seen_mac, authority_mac)
+         SELECT 'planted', subscriber, 'planted', ?, credential_used_at, facts_sealed, created_at, seen_at, seen_mac,
+                authority_mac
+         FROM devices WHERE id = ?`,
+        verifierOf(credential),
+        alice.deviceId,
+      )
+      expectProblem(await harness.api.with(credential).get('/v1/me'), 401, 'credential_invalid')
+      expectSaid('devices')
+      const faults = await harness.service.check()
+      expect(faults.some((fault) => fault.includes('devices planted: its MAC does not fit'))).toBe(true)
+      const { items } = (await alice.api.get('/v1/me/devices')).body
+      expect(items.map(({ id }: { id: string }) => id)).toEqual([alice.deviceId])
+    })
+
+    test('one that was given to somebody else', async () => {
+      await write(`UPDATE devices SET subscriber = ? WHERE id = ?`, alice.subscriberId, mallory.deviceId)
+      expectProblem(await mallory.api.get('/v1/me'), 401, 'credential_invalid')
+      expectSaid('devices')
+      await expectFound('devices', mallory.deviceId)
+    })
+
+    test('one whose credential was exchanged', async () => {
+      const credential = `cb_dev_${'B'.repeat(43)}`
+      for (const column of ['credential_verifier', 'next_credential_verifier']) {
+        await write(
+          `UPDATE devices SET ${column} = ? WHERE id = ?`,
+          verifierOf(column === 'credential_verifier' ? `${credential}x` : credential),
+          alice.deviceId,
+        )
+      }
+      for (const tried of [credential, `${credential}x`]) {
+        expectProblem(await harness.api.with(tried).get('/v1/me'), 401, 'credential_invalid')
+      }
+      await expectFound('devices', alice.deviceId)
+    })
+
+    test('one that had ended', async () => {
+      const tablet = await joinDevice(harness.api, harness.mails, alice)
+      await proveMailbox(alice, harness.mails, { act: 'device_end' })
+      expect((await alice.api.delete(`/v1/me/devices/${tablet.deviceId}`)).status).toBe(204)
+      await write(`UPDATE devices SET ended_at = NULL, settled_at = NULL WHERE id = ?`, tablet.deviceId)
+      expectProblem(await tablet.api.get('/v1/me'), 401, 'credential_invalid')
+      await expectFound('devices', tablet.deviceId)
+    })
+
+    test('one whose credential had expired', async () => {
+      harness.clock.now += 182 * day
+      await write(`UPDATE devices SET seen_at = ? WHERE id = ?`, harness.clock.now, mallory.deviceId)
+      expectProblem(await mallory.api.get('/v1/me'), 401, 'credential_invalid')
+      expectSaid('devices.seen_at')
+      await expectFound('devices.seen_at', mallory.deviceId)
+    })
+  })
+
+  describe('administrators', () => {
+    test('a planted one', async () => {
+      const credential = `cb_adm_${'A'.repeat(43)}`
+      const real = await makeAdministrator(harness, 'owner')
+      await write(
+        `INSERT INTO administrators
+           (id, name_sealed, roles, credential_verifier, created_at, created_by, seen_at, seen_mac, authority_mac)
+         SELECT 'planted', name_sealed, '["owner"]', ?, created_at, created_by, seen_at, seen_mac, authority_mac
+         FROM administrators WHERE id = ?`,
+        verifiersOf(harness.keys, 'administrators.credential', credential)[0],
+        real.id,
+      )
+      expectProblem(await harness.api.with(credential).get('/v1/admin/me'), 401, 'credential_invalid')
+      expectSaid('administrators')
+      const faults = await harness.service.check()
+      expect(faults.some((fault) => fault.includes('administrators planted: its MAC does not fit'))).toBe(true)
+    })
+
+    test('one with another role', async () => {
+      const auditor = await makeAdministrator(harness, 'auditor')
+      await write(`UPDATE administrators SET roles = '["owner"]' WHERE id = ?`, auditor.id)
+      expectProblem(await auditor.api.get('/v1/admin/me'), 401, 'credential_invalid')
+      await expectFound('administrators', auditor.id)
+    })
+
+    test('one that had ended', async () => {
+      const [owner, ended] = [await makeAdministrator(harness, 'owner'), await makeAdministrator(harness, 'owner')]
+      expect((await owner.api.delete(`/v1/admin/administrators/${ended.id}`)).status).toBe(204)
+      await write(`UPDATE administrators SET ended_at = NULL WHERE id = ?`, ended.id)
+      expectProblem(await ended.api.get('/v1/admin/me'), 401, 'credential_invalid')
+      await expectFound('administrators', ended.id)
+    })
+  })
+})

@@ -11,5 +11,4 @@ export default testCommand({
   exclude: ['test/contract/backup.test.ts', 'test/client/package.test.ts'],
   engines: ['sqlite'],
   shareModules: true,
-  inMemory: true,
 })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DeliveryFailed, withoutTls } from '../../src/ports/mailer.ts'
+import { DeliveryFailed, withoutTls, type Mailer } from '../../src/ports/mailer.ts'
 import type { Json } from '../support/api.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { expectProblem, hour, minute } from './support.ts'
@@ -190,19 +190,25 @@ describe('/readyz warns', () => {
     return { email, accountType: 'imap', policyVersion: '2026-11', device }
   }
 
-  test('of mails that are held back rather than sent in clear, until they have gone', async () => {
-    let failure: DeliveryFailed | null = new DeliveryFailed(withoutTls, false)
+  /** Delivers nothing until `recover`. */
+  const failingMailer = (failure: DeliveryFailed): { mailer: Mailer; recover: () => void } => {
+    let fails = true
     const deliver = async (): Promise<void> => {
-      if (failure !== null) throw failure
+      if (fails) throw failure
     }
-    const harness = await openRoomHarness('sqlite', { mailer: { deliver } })
+    return { mailer: { deliver }, recover: () => (fails = false) }
+  }
+
+  test('of mails that are held back rather than sent in clear, until they have gone', async () => {
+    const { mailer, recover } = failingMailer(new DeliveryFailed(withoutTls, false))
+    const harness = await openRoomHarness('sqlite', { mailer })
     try {
       await harness.api.post('/v1/registrations', registration('alice@example.com'))
       await harness.settled()
       const { status, warnings } = await warningsOf(harness)
       expect(status).toBe(200)
       expect(warnings).toEqual([expect.stringContaining('Mails are held back (1)')])
-      failure = null
+      recover()
       harness.clock.now += 2 * minute
       await harness.runJob('mail-send')
       expect(await warningsOf(harness)).toEqual({ status: 200, warnings: [] })
@@ -212,11 +218,8 @@ describe('/readyz warns', () => {
   })
 
   test('of mails that the mail system refused, until it takes one', async () => {
-    let failure: DeliveryFailed | null = new DeliveryFailed('SMTP 550', true)
-    const deliver = async (): Promise<void> => {
-      if (failure !== null) throw failure
-    }
-    const harness = await openRoomHarness('sqlite', { mailer: { deliver } })
+    const { mailer, recover } = failingMailer(new DeliveryFailed('SMTP 550', true))
+    const harness = await openRoomHarness('sqlite', { mailer })
     try {
       await harness.api.post('/v1/registrations', registration('alice@example.com'))
       await harness.settled()
@@ -224,7 +227,7 @@ describe('/readyz warns', () => {
       expect(warnings).toEqual([
         expect.stringContaining('The mail system has refused mails, or not taken them in a day (1)'),
       ])
-      failure = null
+      recover()
       harness.clock.now += 1
       await harness.api.post('/v1/registrations', registration('bob@example.com'))
       await harness.settled()

@@ -1,5 +1,4 @@
-import { globSync, readFileSync, statfsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import type { Engine } from './engines.ts'
@@ -15,22 +14,6 @@ export const testsThatImport = (name: string, module: string): string[] => {
   )
 }
 
-const memory = '/dev/shm'
-const roomNeeded = 2 ** 31
-
-/**
- * The folder that Linux keeps in memory, where there is enough of it. What a test asks of a database does not depend on
- * the disk, as no test cuts the power.
- */
-const memoryRoot = (): string => {
-  try {
-    const { bavail, bsize } = statfsSync(memory)
-    return bavail * bsize > roomNeeded ? memory : tmpdir()
-  } catch {
-    return tmpdir()
-  }
-}
-
 /** The settings that all commands of the tests share. */
 export const testCommand = (which: {
   include: readonly string[]
@@ -38,8 +21,6 @@ export const testCommand = (which: {
   engines: readonly Engine[]
   /** See `thorough.ts`. */
   thorough?: boolean
-  /** The temporary folders of the tests are in memory, where there is enough of it. */
-  inMemory?: boolean
   /** Files share what they import in one process. It is for files that change nothing in it. */
   shareModules?: boolean
 }): ViteUserConfig =>
@@ -51,7 +32,6 @@ export const testCommand = (which: {
       env: {
         TEST_ENGINES: which.engines.join(','),
         TEST_THOROUGH: which.thorough === true ? 'yes' : 'no',
-        TMPDIR: which.inMemory === true ? memoryRoot() : tmpdir(),
         // Threads and processes that Node runs from TypeScript are compiled once, not at each start.
         NODE_COMPILE_CACHE: `${root}node_modules/.cache/node`,
       },

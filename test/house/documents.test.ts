@@ -43,6 +43,20 @@ test('the service starts with the same options of Node wherever it is started', 
   expect(starts[0]).toHaveLength(2)
 })
 
+test('what Node compiles is kept where the program is, which the service cannot change', () => {
+  const folder = '/opt/certbook/compiled'
+  expect(read('ops/systemd/certbook.service')).toContain(`\nEnvironment=NODE_COMPILE_CACHE=${folder}\n`)
+  const [filled, closed] = [`env NODE_COMPILE_CACHE=${folder} /usr/bin/node`, `chown -R root:root ${folder}`]
+  const steps = read('ops/README.md')
+  expect(steps.indexOf(filled)).toBeGreaterThan(0)
+  expect(steps.indexOf(closed)).toBeGreaterThan(steps.indexOf(filled))
+  const image = read('ops/Containerfile')
+  expect(image).toMatch(new RegExp(`^ENV .*NODE_COMPILE_CACHE=${folder}$`, 'm'))
+  expect(image).toMatch(
+    /USER node\n(?:#.*\n)?RUN node src\/cli\.ts --version\nUSER root\nRUN chown --recursive root:root compiled/,
+  )
+})
+
 test.each(['certbook.service', 'certbook-backup.service'])('%s gives the data key as a credential', (name) => {
   const unit = read(`ops/systemd/${name}`)
   expect(unit).toContain('\nLoadCredential=data-key:/etc/certbook/data-key\n')

@@ -28,6 +28,10 @@ export interface Config {
   readonly dataKey: Uint8Array | null
   /** A file that holds the data key instead. */
   readonly dataKeyFile: string | null
+  /** The folder for signed checkpoints of the audit log. */
+  readonly auditCheckpoints: string | null
+  /** The private key that signs them, as text. */
+  readonly auditNoteKey: string | null
   readonly caProfile: CaProfile
   readonly caKey: CaKeyChoice
   readonly caPolicyOid: string | null
@@ -159,6 +163,7 @@ const nodeOnlySettings = [
   ['DATA_DIR', 'its databases are the D1 bindings of wrangler.toml'],
   ['DATA_KEY_FILE', 'its secrets are variables: set DATA_KEY'],
   ['SMTP_URL', 'mail leaves by MAIL_HOOK_URL'],
+  ['AUDIT_CHECKPOINTS', 'it has no files; certbook audit checkpoint --url fetches one'],
   ['METRICS_TOKEN', 'it has no /metrics'],
 ] as const
 
@@ -268,6 +273,8 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     dataDir: settings.DATA_DIR,
     dataKey: settings.DATA_KEY ?? null,
     dataKeyFile: settings.DATA_KEY_FILE ?? null,
+    auditCheckpoints: settings.AUDIT_CHECKPOINTS ?? null,
+    auditNoteKey: settings.AUDIT_NOTE_KEY ?? null,
     caProfile: settings.CA_PROFILE,
     caKey: settings.CA_KEY,
     caPolicyOid: settings.CA_POLICY_OID ?? null,

@@ -116,6 +116,9 @@ const kinds = {
     'kind',
     'permanent',
   ),
+  /** `verifierKey`: verifies the checkpoints of the audit log. Keep it in another place. */
+  auditNoteKeyMade: info<Texts<'verifierKey'>>(),
+  auditCheckpointKept: info<{ size: number }>(),
   auditSealed: debug<{ seal: number; entries: number }>(),
   /** `of`: the kinds of budget that are used up. */
   lookupBudgetSpent: warn<Texts<'of'>>('lookups refused for a spent budget', 'of'),

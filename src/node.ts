@@ -1,6 +1,9 @@
 import type { Context } from 'hono'
+import { CheckpointFolder } from './adapters/checkpoint-folder.ts'
 import {
+  findNoteKey,
   holdsDatabase,
+  keepNoteKey,
   KeyRingFile,
   lockDataDirectory,
   openDataDirectory,
@@ -35,6 +38,7 @@ import { requireCurrentSchema } from './ports/schema.ts'
 import type { Mailer } from './ports/mailer.ts'
 import type { OutgoingHttps } from './ports/outgoing-https.ts'
 import type { Background, Clock } from './ports/runtime.ts'
+import { makeNoteKey, openNoteKey, writeVerifierKey, type NoteSigner } from './pki/signed-note.ts'
 import { problemResponse } from './problem.ts'
 import { createService, type Service } from './service.ts'
 
@@ -71,6 +75,8 @@ export interface NodeService {
   readonly journal: JournalThread
   readonly keys: KeyRing
   readonly metrics: PrometheusMetrics
+  /** The verifier key of a note key that was made just now. Null if there was one. */
+  readonly newVerifierKey: string | null
   /** Resolves when all background work has ended. */
   settled(): Promise<void>
   /** Stops background work, closes the files and frees the lock. */
@@ -95,6 +101,20 @@ const leavingOutgoing = (background: Background): Background => ({
   },
 })
 
+/** The configured note key, or the one in the folder. If there is none, a service that serves makes one there. */
+async function openNoteSigner(
+  directory: DataDirectory,
+  config: Config,
+  serves: boolean,
+): Promise<{ signer: NoteSigner | null; isNew: boolean }> {
+  const present = config.auditNoteKey ?? findNoteKey(directory)
+  if (present !== null) return { signer: await openNoteKey(crypto, present), isNew: false }
+  if (!serves) return { signer: null, isNew: false }
+  const made = await makeNoteKey(crypto, `${new URL(config.publicUrl).host}/audit-log`)
+  keepNoteKey(directory, made)
+  return { signer: await openNoteKey(crypto, made), isNew: true }
+}
+
 const restoreInterrupted =
   'a restore was interrupted while it put its files in place; "certbook serve" finishes it when it starts'
 
@@ -107,6 +127,9 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   const metrics = new PrometheusMetrics()
   const events = createEvents(options.writeLog ?? lineWriter(1), config.logLevel, clock, metrics)
   const directory = openDataDirectory(config.dataDir)
+  const serves = options.beside !== true && options.leaveOutgoing !== true
+  const checkpointKeeper =
+    serves && config.auditCheckpoints !== null ? new CheckpointFolder(config.auditCheckpoints, directory.path) : null
   const lock = options.beside === true ? { release: () => undefined } : lockDataDirectory(directory)
   // What to close, in reverse order. The journal's thread keeps the process alive until it is closed.
   const closing: (() => Promise<void> | void)[] = [() => lock.release()]
@@ -119,6 +142,9 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
     const dataKey = readDataKey(directory, config)
     const storage = new KeyRingFile(directory)
     const keys = await openKeyRing({ dataKey, storage, mayCreate: !holdsDatabase(directory) })
+    const { signer: noteSigner, isNew: isNewSigner } = await openNoteSigner(directory, config, serves)
+    const newVerifierKey = isNewSigner && noteSigner !== null ? writeVerifierKey(noteSigner.verifier) : null
+    if (newVerifierKey !== null) events.auditNoteKeyMade({ verifierKey: newVerifierKey })
     const mainConnection = openSqliteFile(directory.mainFile)
     const journalConnection = openSqliteFile(directory.journalFile)
     for (const [role, connection] of [['main', mainConnection] as const, ['journal', journalConnection] as const]) {
@@ -153,6 +179,8 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         crypto,
         brainpool: brainpoolCrypto,
         keyProver,
+        noteSigner,
+        checkpointKeeper,
         random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
         clock,
         background: options.leaveOutgoing === true ? leavingOutgoing(background) : background,
@@ -181,6 +209,7 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       journal,
       keys,
       metrics,
+      newVerifierKey,
       settled: () => background.settled(),
       close: async () => {
         await withinDeadline(background.settled(), shutdownMilliseconds)

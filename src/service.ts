@@ -23,6 +23,8 @@ import type { LookupLog } from './ports/lookup-log.ts'
 import type { KeyProver } from './ports/key-prover.ts'
 import type { Keys, Sha256 } from './ports/keys.ts'
 import type { Mailer } from './ports/mailer.ts'
+import type { CheckpointKeeper } from './ports/checkpoints.ts'
+import type { NoteSigner } from './pki/signed-note.ts'
 import type { OutgoingHttps } from './ports/outgoing-https.ts'
 import { singleGauge, type Exposition, type Gauge } from './ports/meter.ts'
 import type { TableDeclaration } from './ports/personal-data.ts'
@@ -48,6 +50,10 @@ export interface Adapters {
   /** Computes on brainpool curves, which Web Crypto does not have. Null if the runtime cannot. */
   readonly brainpool: Crypto | null
   readonly keyProver: KeyProver
+  /** Signs checkpoints of the audit log. Null if there is no note key. */
+  readonly noteSigner: NoteSigner | null
+  /** Keeps them outside of the data. Null if they are kept nowhere. */
+  readonly checkpointKeeper: CheckpointKeeper | null
   readonly random: Random
   readonly clock: Clock
   readonly background: Background
@@ -329,7 +335,7 @@ export async function createService(
     jobs: all.flatMap((room) => room.jobs),
     personalData: all.flatMap((room) => room.personalData),
     check: () => runChecks(all.flatMap((room) => room.checks)),
-    verifyAudit: (expectedHead) => audit.verify(expectedHead),
+    verifyAudit: (expectedHead, checkpoints) => audit.verify(expectedHead, checkpoints),
     namedPkiUrl: authorities.namedPkiUrl,
     warnings,
     resume: () => mail.resume(),

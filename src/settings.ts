@@ -98,6 +98,20 @@ export const environmentShape = z.object({
     .string()
     .optional()
     .describe('or: a file with DATA_KEY, such as a credential of systemd; its owner alone should be able to read it'),
+  AUDIT_CHECKPOINTS: z
+    .string()
+    .optional()
+    .describe(
+      'a folder outside of DATA_DIR in which a signed checkpoint of the audit log is kept every day, better on another machine',
+    ),
+  AUDIT_NOTE_KEY: z
+    .string()
+    .regex(/^PRIVATE\+KEY\+[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/u, 'must be a key that certbook audit note-key made')
+    .optional()
+    .meta({
+      description: 'the key that signs checkpoints (certbook audit note-key); made in DATA_DIR where unset',
+      secret: true,
+    }),
   CA_PROFILE: z.enum(['sbr-strict', 'private']).default('sbr-strict').describe('how certificates are shaped'),
   CA_KEY: z
     .enum(['p256', 'p384', 'rsa4096', 'rsa3072'])

@@ -15,6 +15,7 @@ import type { Connection } from './ports/connection.ts'
 import type { Database } from './ports/database.ts'
 import type { Background } from './ports/runtime.ts'
 import { isLoopbackHost, truncatedNetwork } from './ports/network.ts'
+import { openNoteKey } from './pki/signed-note.ts'
 import { problemResponse } from './problem.ts'
 import { requireCurrentSchema } from './ports/schema.ts'
 import { createLogInTables } from './query-log/budgets/log-in-tables.ts'
@@ -129,6 +130,8 @@ async function open(environment: Environment): Promise<{ service: Service; event
       outgoing: createOutgoingFetch(readDestinations(config.egressAllow)),
       crypto,
       brainpool: null,
+      noteSigner: config.auditNoteKey === null ? null : await openNoteKey(crypto, config.auditNoteKey),
+      checkpointKeeper: null,
       keyProver: proverHere({ crypto, brainpool: null }),
       random,
       clock,

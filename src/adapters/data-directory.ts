@@ -14,6 +14,7 @@ export interface DataDirectory {
   readonly journalFile: string
   readonly keyRingFile: string
   readonly dataKeyFile: string
+  readonly noteKeyFile: string
   readonly outbox: string
 }
 
@@ -42,6 +43,7 @@ export const dataDirectoryAt = (path: string): DataDirectory => ({
   journalFile: join(path, 'journal.db'),
   keyRingFile: join(path, 'key-ring'),
   dataKeyFile: join(path, 'data-key'),
+  noteKeyFile: join(path, 'audit-note-key'),
   outbox: join(path, 'outbox'),
 })
 
@@ -109,6 +111,13 @@ export function readDataKey(directory: DataDirectory, configured: ConfiguredKey)
   writeDurably(directory.dataKeyFile, `${key.toString('base64')}\n`)
   return new Uint8Array(key)
 }
+
+/** The note key in the folder, or null. */
+export const findNoteKey = (directory: DataDirectory): string | null =>
+  existsSync(directory.noteKeyFile) ? readFileSync(directory.noteKeyFile, 'utf8').trim() : null
+
+export const keepNoteKey = (directory: DataDirectory, key: string): void =>
+  writeDurably(directory.noteKeyFile, `${key}\n`)
 
 const ringFileShape = z.strictObject({
   version: z.literal(1),

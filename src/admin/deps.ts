@@ -13,7 +13,7 @@ export interface AdminDeps {
   readonly sha256: Sha256
   readonly random: Random
   readonly clock: Clock
-  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon' | 'verify'>
+  readonly audit: Pick<AuditRoom, 'record' | 'sealSoon' | 'verify' | 'checkpoint'>
   readonly queryLog: Pick<QueryLogRoom, 'search'>
   readonly adminRoute: AdminRoute
   /** Which of these certificates are published. */

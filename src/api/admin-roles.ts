@@ -55,6 +55,7 @@ export const routeRoles = {
   '/v1/admin/query-log/search': { post: ['privacy', 'auditor'] },
 
   '/v1/admin/audit-log': { get: ['owner', 'privacy', 'auditor'] },
+  '/v1/admin/audit-log/checkpoint': { get: ['owner', 'auditor'] },
   '/v1/admin/audit-log/verification': { get: ['owner', 'auditor'] },
   '/v1/admin/audit-log/{id}/reading': { post: ['privacy', 'auditor'] },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, readonly AdministratorRole[]>>>>

@@ -360,13 +360,31 @@ export const auditLogReading = auditLogEntry
   .extend({ values: z.record(z.string(), z.string().nullable()) })
   .meta({ id: 'AuditLogReading' })
 
-/** `head`: a head that was kept elsewhere. It must still be part of the chain. */
+/** How many checkpoints one verification takes. */
+export const checkpointsAtOnce = 100
+const checkpointPattern = '(?:0|[1-9][0-9]{0,14}):[0-9a-f]{64}'
+
+/**
+ * `head`: a head that was kept elsewhere. It must still be part of the chain. `checkpoints`: sizes of the tree over the
+ * seals, with its roots. It must have had them.
+ */
 export const auditVerificationQuery = z.strictObject({
   head: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits')
     .optional(),
+  checkpoints: z
+    .string()
+    .regex(
+      new RegExp(`^${checkpointPattern}(?:,${checkpointPattern}){0,${checkpointsAtOnce - 1}}$`),
+      `must be at most ${checkpointsAtOnce} of <size>:<root in lower-case hexadecimal>, separated by commas`,
+    )
+    .optional(),
 })
+/** A checkpoint of the log as it is, a signed note, and the key that verifies it. Both are null without a note key. */
+export const auditCheckpointAnswer = z
+  .object({ verifierKey: z.string().nullable(), checkpoint: z.string().nullable() })
+  .meta({ id: 'AuditCheckpointAnswer' })
 export const auditVerificationAnswer = z
   .object({
     entries: z.number(),

@@ -1,8 +1,8 @@
 import type { Room } from '../api/room.ts'
-import type { Events } from '../events.ts'
-import type { Database } from '../ports/database.ts'
 import { singleGauge } from '../ports/meter.ts'
 import type { Background } from '../ports/runtime.ts'
+import type { TreeHead } from '../pki/merkle-tree.ts'
+import { createCheckpoints, type CheckpointDeps, type SignedCheckpoint } from './checkpoints.ts'
 import {
   createEraseAuditValues,
   createRecordAudit,
@@ -20,16 +20,18 @@ export interface AuditRoom extends Room {
   readonly erase: EraseAuditValues
   /** Seals soon. Call it after the commit of a batch with an entry. */
   sealSoon(): void
-  verify(expectedHead: string | null): Promise<AuditVerification>
+  /** `expectedHead` and `checkpoints` were kept elsewhere, and must still fit. */
+  verify(expectedHead: string | null, checkpoints?: readonly TreeHead[]): Promise<AuditVerification>
+  /** Signs the log as it is. Null without a note key. */
+  checkpoint(): Promise<SignedCheckpoint | null>
 }
 
 /** The audit log: entries in the batch of each change, a sealer that chains them afterwards, and its verification. */
-export function createAuditRoom(
-  deps: AuditDeps & { readonly database: Database; readonly events: Events; readonly background: Background },
-): AuditRoom {
+export function createAuditRoom(deps: AuditDeps & CheckpointDeps & { readonly background: Background }): AuditRoom {
   let planned = false
   const seal = (): Promise<void> => sealEntries(deps)
-  const verify = (expectedHead: string | null): Promise<AuditVerification> => verifyAudit(deps, expectedHead)
+  const checkpoints = createCheckpoints(deps)
+  const verify: AuditRoom['verify'] = (head, kept = []) => verifyAudit(deps, { head, checkpoints: kept })
   return {
     record: createRecordAudit(deps),
     erase: createEraseAuditValues(deps),
@@ -42,8 +44,20 @@ export function createAuditRoom(
       })
     },
     verify,
+    checkpoint: () => checkpoints.sign(),
     routes: [],
-    jobs: [{ name: 'audit-seal', cron: '* * * * *', run: seal }],
+    jobs: [
+      { name: 'audit-seal', cron: '* * * * *', run: seal },
+      {
+        name: 'audit-checkpoint',
+        cron: '17 3 * * *',
+        run: async () => {
+          await seal()
+          await checkpoints.keep()
+        },
+      },
+    ],
+    warnings: async () => checkpoints.warnings(),
     personalData,
     gauges: [
       singleGauge('certbook_audit_entries_unsealed', 'audit entries that no seal covers yet', async () => {

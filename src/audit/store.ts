@@ -129,6 +129,17 @@ export const readSealsAfter = (database: Database, number: number, limit: number
     ),
   )
 
+/** The leaves of the tree, in order. */
+export const readSealHashesAfter = (database: Database, number: number, limit: number) =>
+  database.all(
+    query(
+      { number: integer, hash: text },
+      `SELECT number, hash FROM audit_seals WHERE number > ? ORDER BY number LIMIT ?`,
+      number,
+      limit,
+    ),
+  )
+
 const entryColumns = {
   position: integer,
   id: text,

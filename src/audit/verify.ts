@@ -1,7 +1,10 @@
 import { z } from 'zod'
+import { equalBytes } from '../pki/encoding.ts'
+import { MerkleTree, type TreeHead } from '../pki/merkle-tree.ts'
 import type { Database } from '../ports/database.ts'
 import { openText, SealBroken, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
+import { leafOf } from './checkpoints.ts'
 import { commitment, privatePlace } from './entries.ts'
 import { authenticEntry, authenticErasure, authenticHead, authenticSeal } from './macs.ts'
 import { entriesPerSeal, genesis, sealHash } from './seals.ts'
@@ -118,12 +121,27 @@ function headFaults(deps: VerifyDeps, head: AuditHeadRow | null, seals: number, 
   return [`the log was cut: it had ${head.seals} seals over ${head.lastPosition} entries, and has ${seals} seals`]
 }
 
-/**
- * Recomputes the whole log. `expectedHead`, a head that was kept elsewhere, must still be part of the chain. Returns
- * faults instead of throwing them.
- */
-export async function verifyAudit(deps: VerifyDeps, expectedHead: string | null): Promise<AuditVerification> {
+/** Compares checkpoints with the heads that the tree had. A size that it never had is missing. */
+const checkpointFaults = (checkpoints: readonly TreeHead[], roots: ReadonlyMap<number, Uint8Array>): string[] =>
+  checkpoints.flatMap(({ size, root }) => {
+    const found = roots.get(size)
+    if (found === undefined) return [`checkpoint of ${size} seals: the log has fewer now, so it was cut`]
+    return equalBytes(found, root) ? [] : [`checkpoint of ${size} seals: the log is another one, so it was rewritten`]
+  })
+
+/** What was kept elsewhere: a head that must still be part of the chain, and sizes with their roots. */
+export interface KeptElsewhere {
+  readonly head: string | null
+  readonly checkpoints: readonly TreeHead[]
+}
+
+/** Recomputes the whole log, and compares it with what was kept elsewhere. Returns faults instead of throwing them. */
+export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promise<AuditVerification> {
   const faults: string[] = []
+  const expectedHead = kept.head
+  const sizes = new Set(kept.checkpoints.map(({ size }) => size))
+  const tree = new MerkleTree(deps.sha256)
+  const roots = new Map([[0, tree.head().root]])
   const head = await readHead(deps.database)
   let previous: AuditSealRow | null = null
   let headSeal: AuditSealRow | null = null
@@ -140,12 +158,15 @@ export async function verifyAudit(deps: VerifyDeps, expectedHead: string | null)
       faults.push(...sealFaults(deps, seal, previous, entries), ...(await entryFaults(deps, entries)))
       if (seal.hash === expectedHead) expectedHeadSeen = true
       if (seal.number === head?.seals) headSeal = seal
+      tree.append(leafOf(seal.hash))
+      if (sizes.has(tree.size)) roots.set(tree.size, tree.head().root)
       previous = seal
     }
     if (seals.length === 0) break
   }
   faults.push(...headFaults(deps, head, previous?.number ?? 0, headSeal))
   if (!expectedHeadSeen) faults.push('the expected head is not part of the chain: the log was rewritten or cut')
+  faults.push(...checkpointFaults(kept.checkpoints, roots))
   const unsealed = await unsealedEntries(deps, previous?.lastPosition ?? 0)
   const overdue = unsealed.filter((entry) => entry.at < deps.clock() - unsealedAllowedMilliseconds)
   if (overdue.length > 0) faults.push(`${overdue.length} entries have not been sealed for over five minutes`)

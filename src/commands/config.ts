@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { CheckpointFolderUnusable, requireOutsideData } from '../adapters/checkpoint-folder.ts'
 import { readDataKeyFile } from '../adapters/data-directory.ts'
 import { KeyRingUnusable } from '../adapters/key-ring.ts'
 import { readTlsIdentity, TlsFilesUnusable } from '../adapters/tls-certificate.ts'
@@ -20,6 +21,19 @@ function keyFileFaults(): string[] {
   }
 }
 
+/** The faults of the folder for checkpoints. */
+function checkpointFaults(): string[] {
+  const { AUDIT_CHECKPOINTS: folder = '', DATA_DIR: dataDir = '' } = process.env
+  if (folder === '') return []
+  try {
+    requireOutsideData(folder, dataDir === '' ? './data' : dataDir)
+    return []
+  } catch (error) {
+    if (error instanceof CheckpointFolderUnusable) return [error.message]
+    throw error
+  }
+}
+
 /** The faults of the files of TLS. */
 async function tlsFileFaults(): Promise<string[]> {
   const { TLS_CERT_FILE: certificateFile = '', TLS_KEY_FILE: keyFile = '' } = process.env
@@ -35,7 +49,7 @@ async function tlsFileFaults(): Promise<string[]> {
 
 /** The settings, or all faults of the settings and of the files that they name. */
 async function readSettings(): Promise<Config | { faults: readonly string[] }> {
-  const faults = [...keyFileFaults(), ...(await tlsFileFaults())]
+  const faults = [...keyFileFaults(), ...checkpointFaults(), ...(await tlsFileFaults())]
   try {
     const config = readConfig(process.env, 'node')
     return faults.length === 0 ? config : { faults }
@@ -56,8 +70,8 @@ const inForce = ({ name, byDefault, secret }: (typeof settingDescriptions)[numbe
 
 /** The values of all settings. A secret is only said to be set. */
 const shownSettings = (config: Config): Record<string, unknown> => {
-  const { dataKey, smtpUrl, mailHookToken, metricsToken, ...shown } = config
-  const secrets = Object.entries({ dataKey, smtpUrl, mailHookToken, metricsToken })
+  const { dataKey, auditNoteKey, smtpUrl, mailHookToken, metricsToken, ...shown } = config
+  const secrets = Object.entries({ dataKey, auditNoteKey, smtpUrl, mailHookToken, metricsToken })
   return { ...shown, ...Object.fromEntries(secrets.map(([name, value]) => [name, value === null ? null : '(set)'])) }
 }
 

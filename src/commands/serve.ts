@@ -6,6 +6,7 @@ import { hint } from './terminal.ts'
 
 const hints = (server: RunningServer, config: Config, warnings: readonly string[]): string[] => {
   const { url, publicUrl } = server
+  const { newVerifierKey } = server.node
   const mailInFolder = config.smtpUrl === null && config.mailHookUrl === null
   const tryingOut = mailInFolder && isLoopbackHost(config.host) && isLoopbackHost(new URL(publicUrl).hostname)
   return [
@@ -15,6 +16,9 @@ const hints = (server: RunningServer, config: Config, warnings: readonly string[
     `  is it ready       ${publicUrl}/readyz`,
     ...(mailInFolder ? [`  mail (development) ${config.dataDir}/outbox/*.eml`] : []),
     `  data and keys     ${config.dataDir}   (certbook backup copies it; a lost key cannot be replaced)`,
+    ...(newVerifierKey === null
+      ? []
+      : [`  audit log         verifier key ${newVerifierKey}   (note it down elsewhere)`]),
     ...(tryingOut ? [`  next              the story in curl in README.md, or: npm run demo`] : []),
     ...warnings.map((warning) => `  warning           ${warning}`),
   ]

@@ -318,6 +318,7 @@ describe('on Workers', () => {
     ['DATA_KEY_FILE', '/data-key'],
     ['SMTP_URL', 'smtp://mail.example.com'],
     ['METRICS_TOKEN', 'sixteen-characters'],
+    ['AUDIT_CHECKPOINTS', '/checkpoints'],
   ])('%s would mislead, so it is a fault', (name, value) => {
     expect(faultsOf({ ...worker, [name]: value }, 'workers')).toContainEqual(
       expect.stringMatching(new RegExp(`^${name}: unset it; a Worker has no use for it`)),

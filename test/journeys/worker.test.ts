@@ -48,6 +48,8 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
         outgoing: fetchHere(),
         crypto,
         brainpool: null,
+        noteSigner: null,
+        checkpointKeeper: null,
         keyProver: proverHere({ crypto, brainpool: null }),
         random,
         clock: Date.now,

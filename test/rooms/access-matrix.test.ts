@@ -379,6 +379,7 @@ const operations: Readonly<Record<string, Operation>> = {
     body: { asker: (await alice).subscriberId, from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z', reason },
   })),
   'GET /v1/admin/audit-log': operation(['owner', 'privacy', 'auditor'], 200, at('/v1/admin/audit-log')),
+  'GET /v1/admin/audit-log/checkpoint': operation(['owner', 'auditor'], 200, at('/v1/admin/audit-log/checkpoint')),
   'GET /v1/admin/audit-log/verification': operation(['owner', 'auditor'], 200, at('/v1/admin/audit-log/verification')),
   'POST /v1/admin/audit-log/{id}/reading': operation(['privacy', 'auditor'], 200, async ({ auditEntry }) => ({
     path: `/v1/admin/audit-log/${await auditEntry}/reading`,

@@ -71,6 +71,7 @@ const mayCall: readonly (readonly [method: string, path: string, roles: string, 
     },
   ],
   ['GET', '/v1/admin/audit-log', 'w--pu', null],
+  ['GET', '/v1/admin/audit-log/checkpoint', 'w---u', null],
   ['GET', '/v1/admin/audit-log/verification', 'w---u', null],
   ['POST', '/v1/admin/audit-log/{entry}/reading', '---pu', { reason: 'a complaint of abuse' }],
 ]

@@ -17,6 +17,8 @@ import { createEvents } from '../../src/events.ts'
 import { proverHere } from '../../src/pki/private-keys/prove.ts'
 import type { KeyProver } from '../../src/ports/key-prover.ts'
 import type { Connection } from '../../src/ports/connection.ts'
+import type { CheckpointKeeper } from '../../src/ports/checkpoints.ts'
+import type { NoteSigner } from '../../src/pki/signed-note.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { Journal } from '../../src/ports/journal.ts'
 import type { Keys, Sha256 } from '../../src/ports/keys.ts'
@@ -245,6 +247,8 @@ export async function openRoomHarness(
     outgoing?: OutgoingHttps
     connection?: Partial<Connection>
     keyProver?: KeyProver
+    noteSigner?: NoteSigner
+    checkpointKeeper?: CheckpointKeeper
     /** How long who asks for a certificate is kept waiting for a slow CA. */
     patienceMilliseconds?: number
     /** Puts something around what the service works with, to watch it. */
@@ -276,6 +280,8 @@ export async function openRoomHarness(
       outgoing: options.outgoing ?? createOutgoingHttps(readDestinations(config.egressAllow)),
       crypto,
       brainpool: brainpoolCrypto,
+      noteSigner: options.noteSigner ?? null,
+      checkpointKeeper: options.checkpointKeeper ?? null,
       keyProver: options.keyProver ?? untimedProver,
       random,
       clock: () => clock.now,

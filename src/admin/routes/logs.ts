@@ -1,4 +1,5 @@
 import {
+  auditCheckpointAnswer,
   auditLogEntry,
   auditLogQuery,
   auditLogReading,
@@ -19,8 +20,17 @@ import { countRegistered } from '../../registration/describe.ts'
 import type { AdminDeps } from '../deps.ts'
 import { countRequests } from '../../requests/reading/read.ts'
 import { countValidCertificates } from '../../certificates/store.ts'
+import { fromHex } from '../../pki/hexadecimal.ts'
+import type { TreeHead } from '../../pki/merkle-tree.ts'
 import { noteLooks } from '../../audit/look.ts'
 import { searchQueryLog } from '../query-log.ts'
+
+/** The checkpoints of a query, which its shape has checked. */
+const treeHeadsOf = (checkpoints: string | undefined): TreeHead[] =>
+  (checkpoints?.split(',') ?? []).map((checkpoint) => {
+    const [size, root = ''] = checkpoint.split(':')
+    return { size: Number(size), root: fromHex(root) }
+  })
 
 /** The query log and the audit log. */
 export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
@@ -52,14 +62,24 @@ export function logRoutes(deps: AdminDeps, adminRoute: AdminRoute) {
   routes.openapi(
     adminRoute('get', '/v1/admin/audit-log/verification', {
       operationId: 'verifyAuditLog',
-      summary: 'Recompute the whole audit chain',
+      summary: 'Recompute the whole audit chain, and compare it with what was kept elsewhere',
       request: { query: auditVerificationQuery },
       responses: { 200: jsonAnswer('What was found; the log is whole without faults', auditVerificationAnswer) },
     }),
     async (context) => {
-      const found = await deps.audit.verify(context.req.valid('query').head ?? null)
+      const { head, checkpoints } = context.req.valid('query')
+      const found = await deps.audit.verify(head ?? null, treeHeadsOf(checkpoints))
       return context.json({ ...found, faults: [...found.faults] }, 200)
     },
+  )
+
+  routes.openapi(
+    adminRoute('get', '/v1/admin/audit-log/checkpoint', {
+      operationId: 'signAuditLog',
+      summary: 'A signed checkpoint of the audit log as it is, to be kept elsewhere, and the key that verifies it',
+      responses: { 200: jsonAnswer('The checkpoint', auditCheckpointAnswer) },
+    }),
+    async (context) => context.json((await deps.audit.checkpoint()) ?? { verifierKey: null, checkpoint: null }, 200),
   )
 
   routes.openapi(

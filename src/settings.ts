@@ -164,11 +164,13 @@ export const environmentShape = z.object({
     .describe('who may look up: members, or the public, who finds what was published to all'),
   LOOKUP_BUDGET_SUBSCRIBER: wholeNumber(1, 1_000_000)
     .default(500)
-    .describe('distinct addresses that a subscriber may look up on one UTC day'),
+    .describe('distinct addresses that a subscriber may look up on one UTC day; tags of one mailbox count together'),
   LOOKUP_BUDGET_NEW_SUBSCRIBER: wholeNumber(1, 1_000_000).default(50).describe('the same in the first 24 hours'),
   LOOKUP_BUDGET_DOMAIN: wholeNumber(1, 1_000_000)
     .default(2_000)
-    .describe('the same for all subscribers of one domain together; large mail providers are left out'),
+    .describe(
+      'the same for all subscribers of one domain together, and a quarter more for those who have asked for at most a hundredth of it; large mail providers are left out',
+    ),
   LOOKUP_BUDGET_NETWORK: wholeNumber(1, 1_000_000)
     .default(500)
     .describe('the same for anonymous askers at one address (/64 of IPv6); its /24 or /48 has four times as many'),

@@ -44,11 +44,14 @@ const registrableDomain = (domain: string): string =>
 export function createAskerOf(deps: AskerDeps): AskerOf {
   const { subscriber, newSubscriber, domain: domainLimit, network: networkLimit } = deps.lookupBudgets
 
-  // Registering a mailbox again makes a new subscriber each time. All of them share one budget on their first day.
-  const ownScopes = (subscriberId: string, addressIndex: Uint8Array, createdAt: number): LookupScope[] => {
+  // Registering a mailbox again, or with another tag, makes a new subscriber each time. All of them share one budget, and
+  // on their first day a small one.
+  const ownScopes = (accountIndex: Uint8Array, createdAt: number): LookupScope[] => {
     const kind = 'subscriber'
-    if (deps.clock() >= createdAt + firstDayMilliseconds) return [{ kind, name: subscriberId, limit: subscriber }]
-    return [subscriberId, `mailbox:${toHex(addressIndex)}`].map((name) => ({ kind, name, limit: newSubscriber }))
+    const account = toHex(accountIndex)
+    const whole = { kind, name: `account:${account}`, limit: subscriber } as const
+    if (deps.clock() >= createdAt + firstDayMilliseconds) return [whole]
+    return [{ kind, name: `mailbox:${account}`, limit: newSubscriber }, whole]
   }
 
   const domainScopes = (domain: string): LookupScope[] =>
@@ -66,7 +69,7 @@ export function createAskerOf(deps: AskerDeps): AskerOf {
       id: subscriberId,
       device: deviceId,
       audience: 'members',
-      scopes: [...ownScopes(subscriberId, mailbox.addressIndex, subscriberSince), ...domainScopes(mailbox.domain)],
+      scopes: [...ownScopes(mailbox.accountIndex, subscriberSince), ...domainScopes(mailbox.domain)],
     }
   }
 

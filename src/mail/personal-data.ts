@@ -22,7 +22,7 @@ export const personalData: readonly TableDeclaration[] = [
       id: impersonal('random id'),
       dedupe_key: impersonal('what the notice is about, so that it is queued once'),
       kind: impersonal('one of the closed list of notices'),
-      recipient_index: blindIndex('of the recipient, for the limits per address'),
+      recipient_index: blindIndex('of the recipient’s account (the address without a tag), for the limits per mailbox'),
       content_sealed: sealed('recipient, language and the values of the text'),
       created_at: impersonal('time, UTC milliseconds'),
       state: impersonal('queued, sent or given_up'),

@@ -1,6 +1,8 @@
 import MailComposer from 'nodemailer/lib/mail-composer/index.js'
 import type { Room } from '../api/room.ts'
 import type { Events } from '../events.ts'
+import { accountKey } from '../mailbox/account.ts'
+import { parseMailboxAddress } from '../mailbox/address.ts'
 import type { Command, Database } from '../ports/database.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
 import { DeliveryFailed, type Mailer } from '../ports/mailer.ts'
@@ -42,7 +44,6 @@ interface Notice<K extends MailKind> {
   /** A key is queued once, however often it is asked for. */
   readonly dedupeKey: string
   readonly recipient: string
-  readonly recipientIndex: Uint8Array
   readonly language: MailLanguage
   readonly parameters: MailParameters[K]
 }
@@ -168,7 +169,7 @@ export function createMailRoom(deps: MailDeps): MailRoom {
         id,
         dedupeKey: notice.dedupeKey,
         kind,
-        recipientIndex: notice.recipientIndex,
+        recipientIndex: deps.keys.blindIndex(accountKey(parseMailboxAddress(recipient))),
         contentSealed: sealText(deps.keys.main, contentPlace(id), JSON.stringify(content)),
         createdAt: deps.clock(),
       }

@@ -21,7 +21,7 @@ export interface LookupEntry {
   readonly device: string | null
   /**
    * The asker's own scope comes first. It counts the asker's distinct addresses of the day. Every other scope counts
-   * the sum of these over its askers.
+   * the sum of these over its askers, and has a share for each; see `isSharedBudgetSpent`.
    */
   readonly scopes: readonly LookupScope[]
   readonly addresses: readonly LookedUpAddress[]
@@ -62,6 +62,25 @@ export interface PackedLookup {
 
 /** How often a day an asker may name a budget's worth of addresses. Each time costs a row in the query log. */
 export const timesNamed = 20
+
+/**
+ * What a budget that askers share keeps for those who ask for little: a hundredth of it is the share of each. Where it is
+ * spent, they may take a quarter more of it together.
+ */
+export const sharesOf = (limit: number): { readonly each: number; readonly withShares: number } => ({
+  each: Math.max(1, Math.floor(limit / 100)),
+  withShares: limit + Math.floor(limit / 4),
+})
+
+/**
+ * Whether a call would pass a budget that askers share: so few cannot spend what others need. `used` and `ofAsker` are the
+ * counts of the budget and of the asker alone, with the call.
+ */
+export function isSharedBudgetSpent(limit: number, used: number, ofAsker: number): boolean {
+  if (used <= limit) return false
+  const { each, withShares } = sharesOf(limit)
+  return ofAsker > each || used > withShares
+}
 
 /** The lookup has more new addresses than these scopes have left today. */
 export class BudgetSpent extends Error {

@@ -1,4 +1,4 @@
-import { timesNamed } from '../ports/lookup-log.ts'
+import { isSharedBudgetSpent, timesNamed } from '../ports/lookup-log.ts'
 
 /**
  * Counts the addresses that were asked for on one UTC day, in memory: a set of the addresses of each asker, and a
@@ -249,11 +249,15 @@ export class Ledger {
   charge(payer: Payer, limits: readonly number[], keys: readonly Uint8Array[]): Charge | { spent: number[] } {
     const fresh = this.#freshOf(payer, keys)
     const spent: number[] = []
+    const counted = fresh.length / 2
+    const [own = 0] = payer.accounts
+    const ofAsker = this.#used.get(own) + counted
     payer.accounts.forEach((account, index) => {
       const limit = limits[index] ?? 0
       const namedTooOften = index === 0 && this.#named.get(account) + keys.length > timesNamed * limit
-      const counted = fresh.length / 2
-      if (namedTooOften || (counted > 0 && this.#used.get(account) + counted > limit)) spent.push(index)
+      const used = this.#used.get(account) + counted
+      const isSpent = index === 0 ? used > limit : isSharedBudgetSpent(limit, used, ofAsker)
+      if (namedTooOften || (counted > 0 && isSpent)) spent.push(index)
     })
     return spent.length > 0 ? { spent } : this.#book(payer, fresh, keys.length)
   }

@@ -8,7 +8,9 @@ const columns = {
   interface: impersonal('the way it was asked'),
   status: impersonal('what came back'),
   address_key: blindIndex('of the recipient address asked for, under the key of the month'),
-  payer: linked('number of who paid for it on that day: a subscriber, or an anonymous address, which is not kept'),
+  payer: linked(
+    'number of who paid for it on that day: the account of a subscriber’s mailbox, or an anonymous address, which is not kept',
+  ),
   address_sealed: sealed('the recipient address asked for'),
 }
 
@@ -72,7 +74,7 @@ export const personalData: readonly TableDeclaration[] = [
       day: impersonal('UTC days since 1970'),
       number: linked('of the payer on that day'),
       scopes: blindIndex(
-        'of the day with a subscriber, a mailbox, a domain, an anonymous address or a network around it, one after the other',
+        'of the day with the account of a mailbox, a domain, an anonymous address or a network around it, one after the other',
       ),
     },
   },
@@ -90,7 +92,7 @@ export const personalData: readonly TableDeclaration[] = [
     columns: {
       day: impersonal('UTC days since 1970'),
       scope: blindIndex(
-        'of the day with a subscriber, a mailbox, a domain, an anonymous address or a network around it',
+        'of the day with the account of a mailbox, a domain, an anonymous address or a network around it',
       ),
       used: linked('count'),
     },

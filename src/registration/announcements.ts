@@ -12,7 +12,6 @@ export type Announcement = Exclude<MailKind, 'challenge'>
 export interface AnnouncedTo {
   readonly subscriber: string
   readonly address: string
-  readonly addressIndex: Uint8Array
   /** The language tag of a new subscriber, whose row is not written yet. */
   readonly language?: string
 }
@@ -32,7 +31,6 @@ export async function announcementCommand<K extends Announcement>(
     kind,
     dedupeKey: `${kind}/${about}`,
     recipient: to.address,
-    recipientIndex: to.addressIndex,
     language: mailLanguageFor(language, deps.mailLanguage),
     parameters,
   })

@@ -3,6 +3,7 @@ import { bearerToken, type DeviceCaller } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
 import type { AuditRoom } from '../audit/room.ts'
 import { DomainError } from '../errors.ts'
+import { accountKey } from '../mailbox/account.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
 import { equalSecrets } from '../pki/encoding.ts'
 import { onLatestRows, type AuthorityDeps, type Macs } from '../ports/authority.ts'
@@ -40,16 +41,21 @@ interface SealedMailbox {
 
 /** By which mailbox somebody is a member. */
 export interface Membership {
-  /** The domain as lower-case A-labels; null where there is no active mailbox. */
-  readonly mailbox: { readonly domain: string; readonly addressIndex: Uint8Array } | null
+  /**
+   * The domain as lower-case A-labels, and the blind index of the account, by which budgets count; null where there is no
+   * active mailbox.
+   */
+  readonly mailbox: { readonly domain: string; readonly accountIndex: Uint8Array } | null
 }
 
 /** Opens the mailbox by which a caller is a member. */
 export function membershipOf(deps: { readonly keys: Keys }, { mailbox }: Caller): Membership {
   if (mailbox === null) return { mailbox: null }
   const place = { table: 'mailboxes', column: 'address_sealed', row: mailbox.id }
-  const { domain } = parseMailboxAddress(openText(deps.keys.main, place, mailbox.addressSealed))
-  return { mailbox: { domain, addressIndex: mailbox.addressIndex } }
+  const address = parseMailboxAddress(openText(deps.keys.main, place, mailbox.addressSealed))
+  const account = accountKey(address)
+  const accountIndex = account === address.matchingKey ? mailbox.addressIndex : deps.keys.blindIndex(account)
+  return { mailbox: { domain: address.domain, accountIndex } }
 }
 
 const mailboxOf = ({ mailbox, addressSealed, addressIndex }: CallerRow): SealedMailbox | null =>

@@ -128,7 +128,7 @@ async function newDevice(
     deps.consent.acknowledgeTerms({ subscriber, device: id }, row.policyVersion),
     await announcementCommand(
       deps,
-      { ...to, addressIndex: row.addressIndex },
+      to,
       { kind: 'new_device', about: id },
       {
         deviceType: facts.deviceType,

@@ -55,7 +55,6 @@ export async function startRegistration(
     kind: 'challenge',
     dedupeKey: `challenge/${id}`,
     recipient: mailbox.address,
-    recipientIndex: addressIndex,
     language: mailLanguageFor(device.language, deps.mailLanguage),
     parameters: {
       registration: id,

@@ -144,6 +144,22 @@ describe('what is counted', () => {
     }
   })
 
+  test('is the same after a start for shares: who asked for little may, and who asked for much may not', () => {
+    write(lookupOf('alice', 2, 'a', 'b'), lookupOf('bob', 2, 'a', 'b'))
+    const refusedBy = (asker: string, limit: number, ...names: readonly string[]) =>
+      write({ ...lookupOf(asker, 2, ...names), limits: [1_000, limit] })[0]
+    // Four are counted, and a quarter more is for shares of one.
+    expect(refusedBy('carol', 4, 'a')).toEqual([])
+    for (const again of [false, true]) {
+      if (again) lookups = startWriter()
+      expect(refusedBy('alice', 5, 'c')).toEqual([1])
+      expect(refusedBy('carol', 5, 'b')).toEqual([1])
+      expect(refusedBy('dave', 5, 'a', 'b')).toEqual([1])
+      expect(refusedBy('dave', 4, 'a')).toEqual([1])
+    }
+    expect(lookups.faults(at)).toEqual([])
+  })
+
   test('is given back where the transaction is not committed', () => {
     write(lookupOf('alice', 2, 'a'))
     const lost = Array.from({ length: 400 }, (_, index) => `lost ${index}`)

@@ -156,9 +156,12 @@ describe.each(engines)('anonymous lookups on %s', (engine) => {
     }
     moveTo(addresses[4] ?? '')
     // What a neighbour has asked for counts anew, so a refusal tells nothing about it.
-    for (const address of [shared, ...fresh(1)]) {
-      expectProblem(await ask(harness.api, [address]), 429, 'lookup_budget_spent')
+    for (const addresses of [[shared, ...fresh(1)], fresh(2)]) {
+      expectProblem(await ask(harness.api, addresses), 429, 'lookup_budget_spent')
     }
+    // Neighbours cannot spend the share of those who have asked for little.
+    await statusesOf(harness.api, [shared])
+    expectProblem(await ask(harness.api, fresh(1)), 429, 'lookup_budget_spent')
     moveTo(beside)
     await statusesOf(harness.api, fresh(1))
   })

@@ -14,6 +14,8 @@ import { Answered, countEverything, countRows, day, expectProblem, findLeaks, ho
 const newSubscriber = 5
 const subscriber = 8
 const domain = 12
+/** A quarter of the domain's budget is for those who have asked for a hundredth of it, or for one address. */
+const shares = 3
 const settings = {
   LOOKUP_BUDGET_NEW_SUBSCRIBER: String(newSubscriber),
   LOOKUP_BUDGET_SUBSCRIBER: String(subscriber),
@@ -133,6 +135,30 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       await answered.lookUp(again, fresh(subscriber))
     })
 
+    test.each([
+      ['a domain of their own', (tag: string) => `ann${tag}@tags.example`, 'bob+2@tags.example'],
+      ['a provider that ignores dots', (tag: string) => `a.n_n${tag}@gmail.com`, 'bob_@gmail.com'],
+    ])('are those of one account, whatever tags it is registered with, at %s', async (_where, address, other) => {
+      const forms = ['', '+1', '+2', '+3', '+work'].map(address)
+      if (other.endsWith('gmail.com')) forms.push('an_n@googlemail.com')
+      harness.clock.now = nextDay()
+      const askers: Registered[] = []
+      for (const [index, form] of forms.entries()) {
+        // The mails to one account are counted together too.
+        if (index === 3) harness.clock.now += hour
+        askers.push(await member(form))
+      }
+      const [first, ...others] = askers
+      if (first === undefined) throw new Error('nobody is registered')
+      await answered.lookUp(first, fresh(newSubscriber))
+      for (const same of others) expectSpent(await ask(same, fresh(1)))
+      await answered.lookUp(await member(other), fresh(1))
+      harness.clock.now += 2 * day
+      const last = others.at(-1) ?? first
+      await answered.lookUp(last, fresh(subscriber))
+      expectSpent(await ask(first, fresh(1)))
+    })
+
     test('are the same for every use', async () => {
       const alice = await alone()
       const known = fresh(newSubscriber)
@@ -175,13 +201,31 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       await answered.lookUp(third, fresh(2))
       const before = await countEverything(harness)
       expectSpent(await ask(third, fresh(1)))
-      expectSpent(await ask(fourth, fresh(1)))
+      expectSpent(await ask(fourth, fresh(2)))
       expect(await countEverything(harness)).toEqual(before)
       expect(harness.log.findLast((line) => line.includes('lookup_budget_spent'))).toContain('"of":"domain"')
       // What a colleague has asked for counts anew for who asks for it too; what one has asked for oneself does not.
-      expectSpent(await ask(fourth, known.slice(0, 1)))
+      expectSpent(await ask(fourth, known.slice(0, 2)))
       await answered.lookUp(first, known)
       await answered.lookUp(await alone(), fresh(1))
+    })
+
+    test('have a share for each that others cannot spend, up to what is kept for shares', async () => {
+      const [first, second, third, ...others] = await colleagues(['a', 'b', 'c', 'd', 'e', 'f', 'g'], newCompany())
+      if (!first || !second || !third) throw new Error('three are missing')
+      await answered.lookUp(first, fresh(newSubscriber))
+      await answered.lookUp(second, fresh(newSubscriber))
+      await answered.lookUp(third, fresh(domain - 2 * newSubscriber))
+      for (const colleague of others.slice(0, shares)) {
+        expectSpent(await ask(colleague, fresh(2)))
+        const [own = ''] = fresh(1)
+        await answered.lookUp(colleague, [own])
+        expectSpent(await ask(colleague, fresh(1)))
+        await answered.lookUp(colleague, [own])
+      }
+      const last = others[shares]
+      if (!last) throw new Error('one is missing')
+      expectSpent(await ask(last, fresh(1)))
     })
 
     test('are shared by what lies below it, and by nothing beside it', async () => {
@@ -220,12 +264,13 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
 
     test('let no call of many colleagues at once past their edge', async () => {
       const askers = await colleagues(['a', 'b', 'c', 'd', 'e'], newCompany())
+      for (const asker of askers) await answered.lookUp(asker, fresh(1))
       const answers = await race(20, (index) => {
         const asker = askers[index % askers.length]
         if (!asker) throw new Error('an asker is missing')
         return ask(asker, fresh(1))
       })
-      expect(answers.filter(({ status }) => status === 200)).toHaveLength(domain)
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(domain - askers.length)
       for (const answer of answers.filter(({ status }) => status !== 200)) expectSpent(answer)
       const ids = new Set(askers.map(({ subscriberId }) => subscriberId))
       const rows = await readLog(harness.journal.shards(), harness.keys)
@@ -238,7 +283,9 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
     const alice = await member(`alice@${company}`)
     const own = harness.journal.shard(alice.subscriberId)
     const mailbox = Buffer.from(harness.keys.blindIndex(alice.email)).toString('hex')
-    const elsewhere = [`domain:${company}`, `mailbox:${mailbox}`].map((name) => harness.journal.shard(name))
+    const elsewhere = [`domain:${company}`, `mailbox:${mailbox}`, `account:${mailbox}`].map((name) =>
+      harness.journal.shard(name),
+    )
     const counted = () =>
       Promise.all(harness.journal.shards().map((shard) => countRows(shard, 'lookup_budget_addresses')))
     const before = await counted()
@@ -330,7 +377,7 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
   test('the service is whole', () => answered.check(harness))
 })
 
-test('with the numbers as they are, one credential lists 500 a day and a domain 2000', async () => {
+test('with the numbers as they are, one credential lists 500 a day, a domain 2000, and with all shares 2500', async () => {
   const harness = await openRoomHarness('sqlite')
   try {
     const askers = await Promise.all(
@@ -347,9 +394,10 @@ test('with the numbers as they are, one credential lists 500 a day and a domain 
     harness.clock.now += day
     expect(await enumerate(first, 100)).toBe(500)
     const listed = await Promise.all([second, ...others].map((asker) => enumerate(asker, 20)))
-    expect(listed.reduce((sum, count) => sum + count, 500)).toBe(2_000)
+    // Each of the others asks for its share first: 75 of them while the domain has something left, 24 thereafter.
+    expect(listed.reduce((sum, count) => sum + count, 500)).toBe(2_000 + 24 * 20)
     const rows = await readLog(harness.journal.shards(), harness.keys)
-    expect(new Set(rows.map(({ address }) => address)).size).toBe(50 + 2_000)
+    expect(new Set(rows.map(({ address }) => address)).size).toBe(50 + 2_000 + 24 * 20)
   } finally {
     await harness.close()
   }

@@ -2,7 +2,15 @@ import { toHex } from '../../pki/encoding.ts'
 import { ConstraintFailed, GuardBroken, type Command, type Database } from '../../ports/database.ts'
 import type { Journal } from '../../ports/journal.ts'
 import { sealText, type Keys } from '../../ports/keys.ts'
-import { BudgetSpent, timesNamed, type LookupEntry, type LookupLog, type LookupScope } from '../../ports/lookup-log.ts'
+import {
+  BudgetSpent,
+  isSharedBudgetSpent,
+  sharesOf,
+  timesNamed,
+  type LookupEntry,
+  type LookupLog,
+  type LookupScope,
+} from '../../ports/lookup-log.ts'
 import type { Clock, Random } from '../../ports/runtime.ts'
 import { LogIds } from '../log-ids.ts'
 import { logPlace } from '../log-place.ts'
@@ -50,14 +58,26 @@ export function createLogInTables(deps: LogDeps): LookupLog {
     addressKeys: JSON.stringify(fresh.map((key) => toHex(keyOf(String(day), scope.name, own, key)))),
   })
 
-  /** The counts to which the call adds. Throws `BudgetSpent`. */
+  /**
+   * The counts to which the call adds, the asker's own first, each with the limit that its guard holds: where the call
+   * needs the asker's share of a spent budget, the asker's own count must stay within that share. Throws `BudgetSpent`.
+   */
   const growing = async (counts: readonly ShardedCount[]): Promise<ShardedCount[]> => {
     const states = await Promise.all(counts.map((count) => readCount(count.shard.reading('primary'), count)))
-    return counts.filter(({ kind, limit }, index) => {
-      const { used, fresh } = states[index] ?? { used: 0, fresh: 0 }
-      if (fresh > 0 && used + fresh > limit) throw new BudgetSpent([kind])
-      return fresh > 0
+    const after = states.map((state) => (state?.used ?? 0) + (state?.fresh ?? 0))
+    const [ofAsker = 0] = after
+    let ownLimit = counts[0]?.limit ?? 0
+    const limits = counts.map(({ kind, limit }, index) => {
+      const used = after[index] ?? 0
+      const isGrowing = (states[index]?.fresh ?? 0) > 0
+      if (!isGrowing || used <= limit) return limit
+      if (index === 0 || isSharedBudgetSpent(limit, used, ofAsker)) throw new BudgetSpent([kind])
+      ownLimit = Math.min(ownLimit, sharesOf(limit).each)
+      return sharesOf(limit).withShares
     })
+    return counts
+      .map((count, index) => ({ ...count, limit: index === 0 ? ownLimit : (limits[index] ?? 0) }))
+      .filter((_, index) => (states[index]?.fresh ?? 0) > 0)
   }
 
   /** Charges the scopes in other shards than the asker's. Resolves to the commands for the asker's own. */

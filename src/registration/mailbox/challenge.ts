@@ -65,7 +65,6 @@ async function challengeCommands(
     // mailbox can cause them, and a stolen one must not use up those by which another device removes it.
     dedupeKey: purpose === 'prove' ? `challenge-prove/${mailbox}/${caller.deviceId}/${id}` : `challenge-add/${id}`,
     recipient: address,
-    recipientIndex: addressIndex,
     language: mailLanguageFor(subscriber.language, deps.mailLanguage),
     parameters: {
       registration: id,

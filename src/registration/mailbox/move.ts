@@ -28,10 +28,10 @@ export async function moveAwayCommands(
   const mailboxes = await mailboxesOf(deps, holder.subscriber)
   const told = mailboxes.filter(({ state }) => state === 'active')
   const notices = await Promise.all(
-    told.map(({ id, address, addressIndex }) =>
+    told.map(({ id, address }) =>
       announcementCommand(
         deps,
-        { subscriber: holder.subscriber, address, addressIndex },
+        { subscriber: holder.subscriber, address },
         { kind: 'mailbox_moved', about: `${holder.id}/${at}/${id}` },
         { which: id === holder.id ? 'this' : 'another', at, until: at + returnMilliseconds },
       ),

@@ -177,7 +177,7 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
   await commit(rooms, {
     commands: [
       insertSubscriber({ id: subscriber, language: deviceFacts.language, createdAt: now }),
-      insertMailbox({ ...mailbox, subscriber, addressSealed: sealText(keys.main, addressPlace, address) }),
+      insertMailbox(keys, { ...mailbox, subscriber, addressSealed: sealText(keys.main, addressPlace, address) }),
       insertDevice(keys, {
         id: device,
         subscriber,

@@ -151,8 +151,11 @@ CREATE TABLE registrations (
   device TEXT,
   -- Who may join the subscriber of a mailbox: a device of that subscriber said so.
   approved_by TEXT,
-  approved_for TEXT
+  approved_for TEXT,
+  -- Over what it is good for, and for whom. src/ports/authority.ts
+  authority_mac BLOB NOT NULL
 ) STRICT;
+CREATE INDEX registrations_approved ON registrations (approved_by) WHERE approved_by IS NOT NULL;
 CREATE INDEX registrations_expiring ON registrations (expires_at);
 CREATE INDEX registrations_confirmed ON registrations (address_index, expires_at) WHERE state = 'confirmed';
 
@@ -177,6 +180,8 @@ CREATE TABLE mailboxes (
   end_reason TEXT CHECK (end_reason IN ('moved', 'removed')),
   -- When the consequences of the end were drawn: certificates revoked, devices without a mailbox ended.
   settled_at INTEGER,
+  -- Over whose it is. src/ports/authority.ts
+  authority_mac BLOB NOT NULL,
   CONSTRAINT mailboxes_reason_of_ended CHECK ((ended_at IS NULL) = (end_reason IS NULL)),
   CONSTRAINT mailboxes_settled_of_ended CHECK (settled_at IS NULL OR ended_at IS NOT NULL)
 ) STRICT;

@@ -1,4 +1,4 @@
-import { GuardBroken, requireOneChange, type Command, type SqlValue } from './database.ts'
+import { GuardBroken, requireNoRow, requireOneChange, type Command, type Query, type SqlValue } from './database.ts'
 import type { Events } from '../events.ts'
 import type { Keys } from './keys.ts'
 
@@ -72,6 +72,9 @@ const changedMeanwhile = 'authority_changed'
 
 /** The guard after a change that rests on a row as it was read: the MAC of the row is still the same. */
 export const requireUnchanged = (): Command => requireOneChange(changedMeanwhile)
+
+/** The guard after a change of all rows that were read: another call has made one more meanwhile. */
+export const requireNoneUnseen = (unseen: Query<unknown>): Command => requireNoRow(changedMeanwhile, unseen)
 
 export const isChangedMeanwhile = (error: unknown): boolean =>
   error instanceof GuardBroken && error.code === changedMeanwhile

@@ -44,7 +44,7 @@ export type CertifiedMailbox = AnnouncedTo | { readonly subscriber: string; read
  * mailbox does not exist.
  */
 export async function announcementCommands<K extends Announcement>(
-  deps: Pick<RegistrationDeps, 'database' | 'keys' | 'mail' | 'mailLanguage'>,
+  deps: Pick<RegistrationDeps, 'database' | 'keys' | 'events' | 'mail' | 'mailLanguage'>,
   of: CertifiedMailbox,
   notice: { readonly kind: K; readonly about: string },
   parameters: MailParameters[K],

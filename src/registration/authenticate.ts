@@ -11,7 +11,14 @@ import type { Database } from '../ports/database.ts'
 import { openText, type KeyedHashes, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { isExpired, seenDayOf } from './device/seen.ts'
-import { markCredentialUsed, markSeen, promoteNextCredential, readCaller, type CallerRow } from './device/store.ts'
+import {
+  mailboxOfCaller,
+  markCredentialUsed,
+  markSeen,
+  promoteNextCredential,
+  readCaller,
+  type CallerRow,
+} from './device/store.ts'
 import { RememberedCallers, type Remembered } from './remembered-callers.ts'
 
 const unknownCredential = (): DomainError =>
@@ -58,16 +65,11 @@ export function membershipOf(deps: { readonly keys: Keys }, { mailbox }: Caller)
   return { mailbox: { domain: address.domain, accountIndex } }
 }
 
-const mailboxOf = ({ mailbox, addressSealed, addressIndex }: CallerRow): SealedMailbox | null =>
-  mailbox === null || addressSealed === null || addressIndex === null
-    ? null
-    : { id: mailbox, addressSealed, addressIndex }
-
-const callerOf = (row: CallerRow): Caller => ({
+const callerOf = (deps: AuthorityDeps, row: CallerRow): Caller => ({
   deviceId: row.id,
   subscriberId: row.subscriber,
   subscriberSince: row.subscriberSince,
-  mailbox: mailboxOf(row),
+  mailbox: mailboxOfCaller(deps, row),
 })
 
 /** A caller's row with the verifier that it was found by, which is one of those of the credential. */
@@ -152,7 +154,7 @@ export function createAuthenticate(deps: AuthenticateDeps): (authorization: stri
   const read = async (credential: string, token: string): Promise<Known> => {
     const { position } = remembered
     const { row, hasChanged } = await recognise(deps, verifiersOf(deps.keys, 'devices.credential', token))
-    const known = { credential, subscriber: row.subscriber, caller: callerOf(row), seenAt: row.seenAt }
+    const known = { credential, subscriber: row.subscriber, caller: callerOf(deps, row), seenAt: row.seenAt }
     if (!hasChanged) remembered.set(position, known)
     return known
   }

@@ -1,6 +1,7 @@
 import { isSecretOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { confirmRegistration, readRegistration, type RegistrationRow } from './store.ts'
 import { countTry } from './wrong-tries.ts'
@@ -18,7 +19,7 @@ export async function requireRegistration(
   id: string,
   deviceSecret: string,
 ): Promise<RegistrationRow> {
-  const row = await readRegistration(deps.database, id)
+  const row = await readRegistration(deps, id)
   const given = { secret: deviceSecret, verifier: row?.deviceSecretVerifier ?? null }
   if (!isSecretOf(deps.keys, 'registrations.device_secret', given) || row === null) {
     throw new DomainError('credential_invalid', 'The device secret is not the one of this registration.')
@@ -54,10 +55,13 @@ export async function markConfirmed(
   by: 'mailed token' | 'link and code',
 ): Promise<void> {
   const now = deps.clock()
-  const confirmed = await commit(
-    deps,
-    {
-      commands: confirmRegistration(row.id, row.tokenVerifier, now),
+  const isFirst = await onLatestRows(async () => {
+    const latest = await readRegistration(deps, row.id)
+    const state = latest === null ? 'ended' : stateOf(latest, now)
+    if (latest === null || state === 'ended') throw ended()
+    if (state === 'confirmed') return false
+    await commit(deps, {
+      commands: confirmRegistration(deps.keys, latest, now),
       audit: {
         action: 'registration.confirmed',
         actorKind: 'anyone',
@@ -66,19 +70,15 @@ export async function markConfirmed(
         subject: row.id,
         facts: { by },
       },
-    },
-    async () => {
-      const again = await readRegistration(deps.database, row.id)
-      if (again === null || stateOf(again, now) !== 'confirmed') throw ended()
-      return null
-    },
-  )
-  if (confirmed !== null) deps.events.registrationConfirmed({ registration: row.id })
+    })
+    return true
+  })
+  if (isFirst) deps.events.registrationConfirmed({ registration: row.id })
 }
 
 async function refuseToken(deps: RegistrationDeps, row: RegistrationRow): Promise<never> {
   await countTry(deps, row.id)
-  const after = await readRegistration(deps.database, row.id)
+  const after = await readRegistration(deps, row.id)
   if (after?.state === 'ended') throw ended()
   throw new DomainError('token_wrong', 'Send the value of the Certbook-Token header of the newest mail.')
 }

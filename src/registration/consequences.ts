@@ -55,7 +55,7 @@ async function settleEndedDevice(deps: ConsequenceDeps, id: string): Promise<voi
 /** Settles a mailbox. If the subscriber has no mailbox left, and none that may come back, all devices end too. */
 const settleEndedMailbox = (deps: ConsequenceDeps, ended: EndedMailbox): Promise<void> =>
   onLatestRows(async () => {
-    const others = (await readMailboxesOf(deps.database, ended.subscriber)).filter(({ id }) => id !== ended.id)
+    const others = (await readMailboxesOf(deps, ended.subscriber)).filter(({ id }) => id !== ended.id)
     const isLeft = others.some(
       ({ endedAt, endReason, settledAt }) => endedAt === null || (endReason === 'moved' && settledAt === null),
     )

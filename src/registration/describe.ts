@@ -1,6 +1,7 @@
 import type { SubscriberReading } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
+import type { AuthorityDeps } from '../ports/authority.ts'
 import type { Database } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
@@ -8,13 +9,13 @@ import { factsOfDevice } from './device-facts.ts'
 import { lastSeenDay } from './device/seen.ts'
 import { countSubscribersAndDevices, readDevicesEver } from './device/store.ts'
 import { openMailbox } from './mailboxes.ts'
-import { readHolder, readMailboxesOf } from './mailbox/store.ts'
+import { readHolding, readMailboxesOf } from './mailbox/store.ts'
 import { readSubscriber } from './store.ts'
 
 /** The part of a subscriber's description that this room knows. */
 type RegistrationReading = Omit<SubscriberReading, 'certificates'>
 
-interface Deps {
+interface Deps extends AuthorityDeps {
   readonly database: Database
   readonly keys: Keys
   readonly clock: Clock
@@ -41,9 +42,9 @@ async function devicesOf({ database, keys, clock }: Deps, subscriber: string): P
   })
 }
 
-async function mailboxesOf({ database, keys }: Deps, subscriber: string): Promise<RegistrationReading['mailboxes']> {
-  return (await readMailboxesOf(database, subscriber)).map((row) => {
-    const { id, address, accountType, state, verifiedAt, createdAt } = openMailbox(keys, row)
+async function mailboxesOf(deps: Deps, subscriber: string): Promise<RegistrationReading['mailboxes']> {
+  return (await readMailboxesOf(deps, subscriber)).map((row) => {
+    const { id, address, accountType, state, verifiedAt, createdAt } = openMailbox(deps.keys, row)
     return {
       id,
       address,
@@ -57,9 +58,9 @@ async function mailboxesOf({ database, keys }: Deps, subscriber: string): Promis
 }
 
 /** The subscriber who has the mailbox of an address now, or null. Throws the refusals of addresses. */
-export async function holderOf({ database, keys }: Deps, address: string): Promise<string | null> {
-  const index = keys.blindIndex(parseMailboxAddress(address).matchingKey)
-  return (await readHolder(database, index))?.subscriber ?? null
+export async function holderOf(deps: Deps, address: string): Promise<string | null> {
+  const index = deps.keys.blindIndex(parseMailboxAddress(address).matchingKey)
+  return (await readHolding(deps, index)).holder?.subscriber ?? null
 }
 
 /** A subscriber as administrators see it, or null. */

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { DomainError } from '../errors.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
+import type { AuthorityDeps } from '../ports/authority.ts'
 import { timestamp } from '../api/room.ts'
 import type { ownMailbox } from '../api/shapes.ts'
 import type { Database } from '../ports/database.ts'
@@ -21,7 +22,7 @@ export interface OwnMailbox {
   readonly createdAt: number
 }
 
-interface MailboxDeps {
+interface MailboxDeps extends AuthorityDeps {
   readonly database: Database
   readonly keys: Keys
 }
@@ -40,7 +41,7 @@ export const openMailbox = (keys: Keys, row: MailboxRow): OwnMailbox => ({
 
 /** All mailboxes that a subscriber has or had, oldest first. Requests and certificates still name the ended ones. */
 export async function mailboxesOf(deps: MailboxDeps, subscriber: string): Promise<OwnMailbox[]> {
-  return (await readMailboxesOf(deps.database, subscriber)).map((row) => openMailbox(deps.keys, row))
+  return (await readMailboxesOf(deps, subscriber)).map((row) => openMailbox(deps.keys, row))
 }
 
 /** A mailbox as its subscriber sees it. A mailbox that cannot come back is left out. */

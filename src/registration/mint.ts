@@ -2,8 +2,8 @@ import { verifiersOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
-import { onLatestRows } from '../ports/authority.ts'
-import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
+import { isChangedMeanwhile, onLatestRows } from '../ports/authority.ts'
+import { ConstraintFailed, type Command } from '../ports/database.ts'
 import { openText, sealText } from '../ports/keys.ts'
 import { randomId, randomSecret } from '../ports/runtime.ts'
 import { announcementCommand } from './announcements.ts'
@@ -12,17 +12,10 @@ import type { RegistrationDeps } from './deps.ts'
 import { seenDayOf } from './device/seen.ts'
 import { factsOfRegistration } from './device-facts.ts'
 import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential, type DeviceRow } from './device/store.ts'
-import { moveAwayCommands } from './mailbox/move.ts'
-import { insertMailbox, readHolder, renewProof, type MailboxRow } from './mailbox/store.ts'
+import { moveAwayCommands, takeForgedAway } from './mailbox/move.ts'
+import { insertMailbox, readHolding, renewProof, type Holding, type MailboxRow } from './mailbox/store.ts'
 import { mailboxesOf, openMailbox } from './mailboxes.ts'
-import {
-  completeApproved,
-  completeRegistration,
-  completeUnapproved,
-  insertSubscriber,
-  readRegistration,
-  type RegistrationRow,
-} from './store.ts'
+import { completeRegistration, insertSubscriber, readRegistration, type RegistrationRow } from './store.ts'
 
 /** After how many seconds a device that waits for approval asks again. */
 const askAgainSeconds = 5
@@ -36,7 +29,7 @@ export interface MintedCredential {
 
 /** Another call has changed what the decision rests on. Decide again. */
 const isRaced = (error: unknown): boolean =>
-  (error instanceof GuardBroken && ['registration_not_confirmed', 'mailbox_changed'].includes(error.code)) ||
+  isChangedMeanwhile(error) ||
   (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /**
@@ -63,16 +56,16 @@ export async function mintCredential(
       throw new DomainError('registration_not_confirmed', 'Confirm the mailbox first, with the token that was mailed.')
     }
     if (row.state === 'completed') return replaceCredential(deps, row, credential)
-    const holder = await readHolder(deps.database, row.addressIndex)
+    const { holder, forged } = await readHolding(deps, row.addressIndex)
     try {
       if (holder !== null && row.approvedFor === holder.subscriber) return await join(deps, row, holder, credential)
       if (holder !== null && waitForApproval) throw approvalPending()
       if (holder !== null && !isNewerProof(row, holder)) throw outProved()
-      return await createSubscriber(deps, row, holder, credential)
+      return await createSubscriber(deps, row, { holder, forged }, credential)
     } catch (error) {
       if (!isRaced(error)) throw error
     }
-    const again = await readRegistration(deps.database, row.id)
+    const again = await readRegistration(deps, row.id)
     if (again === null) throw ended()
     row = again
   }
@@ -157,8 +150,8 @@ async function join(
   const deviceId = randomId(deps.random)
   await commit(deps, {
     commands: [
-      ...completeApproved(row.id, deviceId, subscriber, now),
-      ...renewProof(holder.id, subscriber, row.confirmedAt ?? now),
+      ...completeRegistration(deps.keys, row, deviceId),
+      ...renewProof(deps.keys, holder, row.confirmedAt ?? now),
       ...(await newDevice(deps, row, { id: deviceId, subscriber, address }, credential)),
     ],
     audit: {
@@ -178,7 +171,7 @@ async function join(
 async function createSubscriber(
   deps: RegistrationDeps,
   row: RegistrationRow,
-  holder: MailboxRow | null,
+  { holder, forged }: Holding,
   credential: string,
 ): Promise<MintedCredential> {
   const now = deps.clock()
@@ -190,14 +183,11 @@ async function createSubscriber(
   const place = { table: 'mailboxes', column: 'address_sealed', row: mailboxId }
   await commit(deps, {
     commands: [
-      ...(holder === null
-        ? completeRegistration(row.id, deviceId, now)
-        : [
-            ...completeUnapproved(row.id, deviceId, holder.subscriber, now),
-            ...(await moveAwayCommands(deps, holder, deviceId, row.confirmedAt ?? now)),
-          ]),
+      ...completeRegistration(deps.keys, row, deviceId),
+      ...(holder === null ? [] : await moveAwayCommands(deps, holder, deviceId)),
+      ...(forged === null ? [] : takeForgedAway(deps, forged)),
       insertSubscriber({ id: subscriber, language, createdAt: now }),
-      insertMailbox({
+      insertMailbox(deps.keys, {
         id: mailboxId,
         subscriber,
         addressSealed: sealText(deps.keys.main, place, address),

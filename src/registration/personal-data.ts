@@ -37,6 +37,7 @@ export const personalData: readonly TableDeclaration[] = [
       device: linked('id of the device that it became'),
       approved_by: linked('id of the device that let it in'),
       approved_for: linked('id of the subscriber that it was let in to'),
+      authority_mac: impersonal('MAC of what it is good for'),
     },
   },
   {
@@ -90,6 +91,7 @@ export const personalData: readonly TableDeclaration[] = [
       ended_at: linked('when it moved away or was removed'),
       end_reason: linked('moved or removed'),
       settled_at: linked('when its certificates were revoked for that'),
+      authority_mac: impersonal('MAC of whose it is'),
     },
   },
   {

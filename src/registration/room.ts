@@ -13,11 +13,11 @@ import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
 import { linkRoutes } from './link/routes.ts'
 import { challengeUnlessAsked, openChallenge, presentChallenge } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
-import { deleteMailboxChallengesExpiredBefore } from './mailbox/store.ts'
+import { deleteMailboxChallengesExpiredBefore, readMailboxFaults } from './mailbox/store.ts'
 import { hoursSince1970, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
 import { registrationRoutes } from './routes.ts'
-import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore } from './store.ts'
+import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore, readRegistrationFaults } from './store.ts'
 
 export interface RegistrationRoom extends Room {
   /** See `createAuthenticate`. */
@@ -104,6 +104,14 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
       {
         name: 'nobody else has written devices',
         run: () => faultsOfAll((after, limit) => readDeviceFaults(deps, after, limit)),
+      },
+      {
+        name: 'nobody else has written mailboxes',
+        run: () => faultsOfAll((after, limit) => readMailboxFaults(deps, after, limit)),
+      },
+      {
+        name: 'nobody else has written registrations',
+        run: () => faultsOfAll((after, limit) => readRegistrationFaults(deps, after, limit)),
       },
     ],
   }

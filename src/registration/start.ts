@@ -66,7 +66,7 @@ export async function startRegistration(
     },
   })
   const begun: Command[] = [
-    insertRegistration({
+    insertRegistration(deps.keys, {
       id,
       addressSealed: seal('address_sealed', mailbox.address),
       addressIndex,

@@ -1,4 +1,12 @@
 import {
+  authorityOf,
+  pageOfFaults,
+  requireNoneUnseen,
+  requireUnchanged,
+  type AuthorityDeps,
+  type Macs,
+} from '../ports/authority.ts'
+import {
   blob,
   command,
   integer,
@@ -6,9 +14,11 @@ import {
   oneOf,
   query,
   requireOneChange,
+  requireRow,
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../ports/database.ts'
 import type { AccountType } from '../api/shapes.ts'
 
@@ -26,12 +36,30 @@ export interface NewRegistration {
   readonly expiresAt: number
 }
 
-export const insertRegistration = (row: NewRegistration): Command =>
+/** What reads registrations. One whose MAC does not fit counts as absent. */
+type ReadDeps = AuthorityDeps & { readonly database: Database }
+
+/** What of a registration grants or ends authority. */
+const authority = authorityOf('registrations', [
+  'id',
+  'state',
+  'addressIndex',
+  'accountType',
+  'deviceSecretVerifier',
+  'tokenVerifier',
+  'expiresAt',
+  'confirmedAt',
+  'device',
+  'approvedBy',
+  'approvedFor',
+])
+
+export const insertRegistration = (keys: Macs, row: NewRegistration): Command =>
   command(
     `INSERT INTO registrations
        (id, state, address_sealed, address_index, account_type, policy_version, device_sealed, device_secret_verifier,
-        token_verifier, user_code_sealed, wrong_tries, created_at, expires_at)
-     VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`,
+        token_verifier, user_code_sealed, wrong_tries, created_at, expires_at, authority_mac)
+     VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`,
     row.id,
     row.addressSealed,
     row.addressIndex,
@@ -43,170 +71,200 @@ export const insertRegistration = (row: NewRegistration): Command =>
     row.userCodeSealed,
     row.createdAt,
     row.expiresAt,
+    authority.of(keys, {
+      ...row,
+      state: 'pending',
+      confirmedAt: null,
+      device: null,
+      approvedBy: null,
+      approvedFor: null,
+    }),
   )
 
-export const readRegistration = (database: Database, id: string) =>
-  database.first(
+const columns = {
+  id: text,
+  state: oneOf('pending', 'confirmed', 'completed', 'ended'),
+  addressSealed: blob,
+  addressIndex: blob,
+  accountType: oneOf('imap', 'exchange'),
+  policyVersion: text,
+  deviceSealed: blob,
+  deviceSecretVerifier: blob,
+  tokenVerifier: blob,
+  userCodeSealed: blob,
+  wrongTries: integer,
+  createdAt: integer,
+  expiresAt: integer,
+  confirmedAt: nullable(integer),
+  device: nullable(text),
+  approvedBy: nullable(text),
+  approvedFor: nullable(text),
+  authorityMac: blob,
+}
+export type RegistrationRow = RowOf<typeof columns>
+
+export const readRegistration = async (deps: ReadDeps, id: string) =>
+  authority.trusted(
+    deps,
+    await deps.database.first(
+      query(
+        columns,
+        `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
+              policy_version AS policyVersion, device_sealed AS deviceSealed,
+              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
+              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
+              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
+              approved_for AS approvedFor, authority_mac AS authorityMac
+         FROM registrations WHERE id = ?`,
+        id,
+      ),
+    ),
+  )
+
+/** One page of all registrations, by id: in words, those whose MAC does not fit. */
+export const readRegistrationFaults = async (
+  deps: Pick<ReadDeps, 'database' | 'keys'>,
+  after: string,
+  limit: number,
+) => {
+  const rows = await deps.database.all(
     query(
-      {
-        id: text,
-        state: oneOf('pending', 'confirmed', 'completed', 'ended'),
-        addressSealed: blob,
-        addressIndex: blob,
-        accountType: oneOf('imap', 'exchange'),
-        policyVersion: text,
-        deviceSealed: blob,
-        deviceSecretVerifier: blob,
-        tokenVerifier: blob,
-        userCodeSealed: blob,
-        wrongTries: integer,
-        createdAt: integer,
-        expiresAt: integer,
-        confirmedAt: nullable(integer),
-        device: nullable(text),
-        approvedBy: nullable(text),
-        approvedFor: nullable(text),
-      },
+      columns,
       `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
               policy_version AS policyVersion, device_sealed AS deviceSealed,
               device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
               user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
               expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
-              approved_for AS approvedFor
-       FROM registrations WHERE id = ?`,
-      id,
+              approved_for AS approvedFor, authority_mac AS authorityMac
+       FROM registrations WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
     ),
   )
-export type RegistrationRow = NonNullable<Awaited<ReturnType<typeof readRegistration>>>
+  return pageOfFaults(rows, authority.faults(deps.keys, rows))
+}
 
-/** Uses up the token and confirms the registration. Guard: of several calls that race, one passes. */
-export const confirmRegistration = (id: string, tokenVerifier: Uint8Array, now: number): Command[] => [
-  command(
-    `UPDATE registrations SET state = 'confirmed', confirmed_at = ?
-     WHERE id = ? AND state = 'pending' AND token_verifier = ? AND expires_at > ?`,
-    now,
-    id,
-    tokenVerifier,
-    now,
-  ),
-  requireOneChange('registration_not_pending'),
-]
+/** Changes what a registration is good for. Guard `requireUnchanged`. */
+const changeRegistration = (
+  keys: Macs,
+  row: RegistrationRow,
+  change: Partial<Pick<RegistrationRow, 'state' | 'confirmedAt' | 'device' | 'approvedBy' | 'approvedFor'>>,
+): Command[] => {
+  const next = { ...row, ...change }
+  return [
+    command(
+      `UPDATE registrations
+       SET state = ?, confirmed_at = ?, device = ?, approved_by = ?, approved_for = ?, authority_mac = ?
+       WHERE id = ? AND authority_mac = ?`,
+      next.state,
+      next.confirmedAt,
+      next.device,
+      next.approvedBy,
+      next.approvedFor,
+      authority.after(keys, row, change),
+      row.id,
+      row.authorityMac,
+    ),
+    requireUnchanged(),
+  ]
+}
 
-/** Counts a wrong try; the fifth ends the registration. Guard: `before` tries were counted so far. */
-export const countWrongTry = (id: string, before: number): Command[] => [
+/** Confirms a pending registration, and so uses up its token. */
+export const confirmRegistration = (keys: Macs, row: RegistrationRow, now: number): Command[] =>
+  changeRegistration(keys, row, { state: 'confirmed', confirmedAt: now })
+
+/** Counts a wrong try of a pending registration; `ends`: it was the last one. Guard: no other try was counted since. */
+export const countWrongTry = (keys: Macs, row: RegistrationRow, ends: boolean): Command[] => [
   command(
-    `UPDATE registrations
-     SET wrong_tries = wrong_tries + 1, state = CASE WHEN wrong_tries >= 4 THEN 'ended' ELSE state END
-     WHERE id = ? AND state = 'pending' AND wrong_tries = ?`,
-    id,
-    before,
+    `UPDATE registrations SET wrong_tries = wrong_tries + 1
+     WHERE id = ? AND authority_mac = ? AND wrong_tries = ?`,
+    row.id,
+    row.authorityMac,
+    row.wrongTries,
   ),
   requireOneChange('another_try'),
+  ...(ends ? endRegistration(keys, row) : []),
 ]
 
-/** Ties a confirmed registration to its new device. Guard: it is confirmed and nobody has completed it. */
-export const completeRegistration = (id: string, device: string, now: number): Command[] => [
-  command(
-    `UPDATE registrations SET state = 'completed', device = ?
-     WHERE id = ? AND state = 'confirmed' AND expires_at > ?`,
-    device,
-    id,
-    now,
-  ),
-  requireOneChange('registration_not_confirmed'),
-]
+/** Ties a confirmed registration to its new device. */
+export const completeRegistration = (keys: Macs, row: RegistrationRow, device: string): Command[] =>
+  changeRegistration(keys, row, { state: 'completed', device })
+
+/** Ends a registration of which no device has come. */
+export const endRegistration = (keys: Macs, row: RegistrationRow): Command[] =>
+  changeRegistration(keys, row, { state: 'ended' })
 
 /**
- * Does what `completeRegistration` does, for a device that joins. Guard: a device of the subscriber has approved it.
- */
-export const completeApproved = (id: string, device: string, subscriber: string, now: number): Command[] => [
-  command(
-    `UPDATE registrations SET state = 'completed', device = ?
-     WHERE id = ? AND state = 'confirmed' AND expires_at > ? AND approved_for = ?`,
-    device,
-    id,
-    now,
-    subscriber,
-  ),
-  requireOneChange('registration_not_confirmed'),
-]
-
-/**
- * Does what `completeRegistration` does, for a mailbox that leaves a subscriber. Guard: no device of theirs has
- * approved the new one meanwhile.
- */
-export const completeUnapproved = (id: string, device: string, holder: string, now: number): Command[] => [
-  command(
-    `UPDATE registrations SET state = 'completed', device = ?
-     WHERE id = ? AND state = 'confirmed' AND expires_at > ? AND approved_for IS NOT ?`,
-    device,
-    id,
-    now,
-    holder,
-  ),
-  requireOneChange('registration_not_confirmed'),
-]
-
-/**
- * Approves a device that waits. Guard: it proved an active mailbox of the subscriber, and the approving device is
+ * Guard: a device waits, as it proved an active mailbox of the subscriber of another device, and that other device is
  * active.
  */
-export const approveRegistration = (
+export const requireNewcomer = (
   id: string,
-  by: { subscriberId: string; deviceId: string },
+  by: { readonly subscriberId: string; readonly deviceId: string },
   now: number,
-): Command[] => [
-  command(
-    `UPDATE registrations SET approved_by = ?, approved_for = ?
-     WHERE id = ? AND state = 'confirmed' AND expires_at > ?
-       AND EXISTS (
-         SELECT 1 FROM mailboxes m
-         WHERE m.address_index = registrations.address_index AND m.subscriber = ? AND m.ended_at IS NULL
-       )
-       AND EXISTS (SELECT 1 FROM devices d WHERE d.id = ? AND d.subscriber = ? AND d.ended_at IS NULL)`,
-    by.deviceId,
-    by.subscriberId,
-    id,
-    now,
-    by.subscriberId,
-    by.deviceId,
-    by.subscriberId,
-  ),
-  requireOneChange('newcomer_not_waiting'),
-]
-
-/** Rejects a device that waits. Guard: it waits at an active mailbox of the subscriber. */
-export const rejectRegistration = (id: string, subscriber: string, now: number): Command[] => [
-  command(
-    `UPDATE registrations SET state = 'ended'
-     WHERE id = ? AND state = 'confirmed' AND expires_at > ?
-       AND EXISTS (
-         SELECT 1 FROM mailboxes m
-         WHERE m.address_index = registrations.address_index AND m.subscriber = ? AND m.ended_at IS NULL
-       )`,
-    id,
-    now,
-    subscriber,
-  ),
-  requireOneChange('newcomer_not_waiting'),
-]
-
-/** Takes back the unused approvals of a device that another device removed. */
-export const voidApprovals = (device: string, subscriber: string): Command =>
-  command(
-    `UPDATE registrations SET approved_by = NULL, approved_for = NULL
-     WHERE state = 'confirmed' AND approved_by = ?
-       AND address_index IN (SELECT m.address_index FROM mailboxes m WHERE m.subscriber = ?)`,
-    device,
-    subscriber,
+): Command =>
+  requireRow(
+    'newcomer_not_waiting',
+    query(
+      { id: text },
+      `SELECT r.id AS id FROM registrations r
+         JOIN mailboxes m ON m.address_index = r.address_index AND m.ended_at IS NULL
+         JOIN devices d ON d.subscriber = m.subscriber
+       WHERE r.id = ? AND r.state = 'confirmed' AND r.expires_at > ? AND m.subscriber = ? AND d.id = ?
+         AND d.ended_at IS NULL`,
+      id,
+      now,
+      by.subscriberId,
+      by.deviceId,
+    ),
   )
 
-/** Devices that have proved an active mailbox of a subscriber and wait for approval, oldest first. */
-export const readNewcomers = (database: Database, subscriber: string, now: number, limit: number) =>
+/** Approves a device that waits. */
+export const approveRegistration = (
+  keys: Macs,
+  row: RegistrationRow,
+  by: { readonly subscriberId: string; readonly deviceId: string },
+): Command[] => changeRegistration(keys, row, { approvedBy: by.deviceId, approvedFor: by.subscriberId })
+
+/** The waiting registrations that a device has approved, also forged ones. */
+export const readApprovedBy = (database: Database, device: string) =>
   database.all(
     query(
-      { id: text, deviceSealed: blob, createdAt: integer },
-      `SELECT r.id AS id, r.device_sealed AS deviceSealed, r.created_at AS createdAt
+      columns,
+      `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
+              policy_version AS policyVersion, device_sealed AS deviceSealed,
+              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
+              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
+              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
+              approved_for AS approvedFor, authority_mac AS authorityMac
+       FROM registrations WHERE approved_by = ? AND state = 'confirmed'`,
+      device,
+    ),
+  )
+
+/** Takes back the unused approvals of a device that another device removed. Guard: there are no others. */
+export const voidApprovals = (keys: Macs, device: string, approved: readonly RegistrationRow[]): Command[] => [
+  ...approved.flatMap((row) =>
+    authority.fits(keys, row)
+      ? changeRegistration(keys, row, { approvedBy: null, approvedFor: null })
+      : [command(`UPDATE registrations SET approved_by = NULL, approved_for = NULL WHERE id = ?`, row.id)],
+  ),
+  requireNoneUnseen(
+    query({ id: text }, `SELECT id FROM registrations WHERE approved_by = ? AND state = 'confirmed'`, device),
+  ),
+]
+
+/** Devices that have proved an active mailbox of a subscriber and wait for approval, oldest first. */
+export const readNewcomers = async (deps: ReadDeps, subscriber: string, now: number, limit: number) => {
+  const rows = await deps.database.all(
+    query(
+      columns,
+      `SELECT r.id AS id, r.state AS state, r.address_sealed AS addressSealed, r.address_index AS addressIndex,
+              r.account_type AS accountType, r.policy_version AS policyVersion, r.device_sealed AS deviceSealed,
+              r.device_secret_verifier AS deviceSecretVerifier, r.token_verifier AS tokenVerifier,
+              r.user_code_sealed AS userCodeSealed, r.wrong_tries AS wrongTries, r.created_at AS createdAt,
+              r.expires_at AS expiresAt, r.confirmed_at AS confirmedAt, r.device AS device,
+              r.approved_by AS approvedBy, r.approved_for AS approvedFor, r.authority_mac AS authorityMac
        FROM mailboxes m JOIN registrations r ON r.address_index = m.address_index
        WHERE m.subscriber = ? AND m.ended_at IS NULL AND r.state = 'confirmed' AND r.expires_at > ?
        ORDER BY r.created_at, r.id LIMIT ?`,
@@ -215,6 +273,8 @@ export const readNewcomers = (database: Database, subscriber: string, now: numbe
       limit,
     ),
   )
+  return rows.filter((row) => authority.trusted(deps, row) !== null)
+}
 
 export const deleteRegistrationsExpiredBefore = (before: number): Command =>
   command(`DELETE FROM registrations WHERE expires_at < ?`, before)

@@ -1,5 +1,6 @@
 import { commit } from '../audit/commit.ts'
 import type { AuditEvent } from '../audit/entries.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { countWrongTry, readRegistration } from './store.ts'
 
@@ -22,21 +23,21 @@ const endOf = (id: string): AuditEvent => ({
  * ends it.
  */
 export async function countTry(deps: RegistrationDeps, id: string): Promise<void> {
-  for (;;) {
-    const row = await readRegistration(deps.database, id)
-    const before = row?.wrongTries ?? 0
-    const last = before === triesBeforeTheLast
-    const counted = await commit(
-      deps,
-      { commands: countWrongTry(id, before), audit: last ? [endOf(id)] : [] },
-      () => null,
-    )
-    if (counted !== null) {
-      if (last) deps.events.registrationEnded({ registration: id, reason })
-      return
+  await onLatestRows(async () => {
+    for (;;) {
+      const row = await readRegistration(deps, id)
+      if (row?.state !== 'pending') return
+      const last = row.wrongTries >= triesBeforeTheLast
+      const counted = await commit(
+        deps,
+        { commands: countWrongTry(deps.keys, row, last), audit: last ? [endOf(id)] : [] },
+        () => null,
+      )
+      if (counted !== null) {
+        if (last) deps.events.registrationEnded({ registration: id, reason })
+        return
+      }
+      // Another try was counted meanwhile, so this one is counted after it.
     }
-    const again = await readRegistration(deps.database, id)
-    // Another try was counted meanwhile, so this one is counted after it. Nothing is counted for an ended registration.
-    if (again?.state !== 'pending' || again.wrongTries === before) return
-  }
+  })
 }

@@ -9,7 +9,18 @@ import { engines, openRoomHarness, type RoomHarness } from '../support/engines.t
 import { MailPool } from '../support/mail.ts'
 import { temporaryFolder, testConfig } from '../support/node-process.ts'
 import { register, type Registered } from '../support/story.ts'
-import { Answered, countEverything, countRows, day, expectProblem, findLeaks, hour, race } from './support.ts'
+import { moveMailbox } from '../../src/registration/mailbox/store.ts'
+import {
+  changeMailboxesElsewhere,
+  Answered,
+  countEverything,
+  countRows,
+  day,
+  expectProblem,
+  findLeaks,
+  hour,
+  race,
+} from './support.ts'
 
 const newSubscriber = 5
 const subscriber = 8
@@ -307,13 +318,7 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
   test('who has no mailbox any more is told so, and looks nothing up', async () => {
     const alice = await alone()
     await answered.lookUp(alice, fresh(1))
-    await harness.main.batch([
-      command(
-        `UPDATE mailboxes SET ended_at = ?, end_reason = 'moved' WHERE subscriber = ?`,
-        harness.clock.now,
-        alice.subscriberId,
-      ),
-    ])
+    await changeMailboxesElsewhere(harness, alice.subscriberId, moveMailbox)
     const before = await countEverything(harness)
     expectProblem(await ask(alice, fresh(1)), 403, 'mailbox_moved')
     expect(await countEverything(harness)).toEqual(before)

@@ -5,7 +5,17 @@ import { engines, openRoomHarness, type RoomHarness } from '../support/engines.t
 import { holdKey, prove as proveKey } from '../support/key-holder.ts'
 import { tokenIn } from '../support/mail.ts'
 import { certify, joinDevice, proveMailbox, register, type Registered } from '../support/story.ts'
-import { Answered, countEverything, countRows, day, expectProblem, hour, race } from './support.ts'
+import { renewProof } from '../../src/registration/mailbox/store.ts'
+import {
+  changeMailboxesElsewhere,
+  Answered,
+  countEverything,
+  countRows,
+  day,
+  expectProblem,
+  hour,
+  race,
+} from './support.ts'
 
 const thirtyDays = 30 * day
 
@@ -94,11 +104,7 @@ describe.each(engines)('requests for a mailbox whose proof is old, on %s', (engi
   test('the job takes it on too, where the process died after the proof', async () => {
     const alice = await somebodyOld()
     const asked = await request(alice)
-    const waiting = {
-      text: `UPDATE mailboxes SET verified_at = ? WHERE id = ?`,
-      values: [harness.clock.now, await mailboxOf(alice)],
-    }
-    await harness.main.batch([waiting])
+    await changeMailboxesElsewhere(harness, alice.subscriberId, renewProof)
     expect((await read(alice, asked.body.id)).state).toBe('awaiting_mailbox_proof')
     await harness.runJob('requests-proved')
     expect((await read(alice, asked.body.id)).state).toBe('issued')

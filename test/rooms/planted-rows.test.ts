@@ -1,9 +1,23 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { verifiersOf } from '../../src/api/credentials.ts'
-import { command, type SqlValue } from '../../src/ports/database.ts'
+import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { command, query, text, type SqlValue } from '../../src/ports/database.ts'
+import type { Json } from '../support/api.ts'
+import { makeCsr } from '../support/csr.ts'
+import { tokenIn } from '../support/mail.ts'
 import { makeAdministrator } from '../support/administrators.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
-import { joinDevice, proveMailbox, register, type Registered } from '../support/story.ts'
+import {
+  certify,
+  confirmRegistration,
+  joinDevice,
+  lookUp,
+  proveMailbox,
+  publish,
+  register,
+  startRegistration,
+  type Registered,
+} from '../support/story.ts'
 import { day, expectProblem } from './support.ts'
 
 /** Somebody writes to the database, without the key ring. */
@@ -101,6 +115,84 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       expectProblem(await mallory.api.get('/v1/me'), 401, 'credential_invalid')
       expectSaid('devices.seen_at')
       await expectFound('devices.seen_at', mallory.deviceId)
+    })
+  })
+
+  describe('mailboxes', () => {
+    const idsOf = async ({ subscriberId }: Registered): Promise<string[]> => {
+      const rows = await harness.main.all(
+        query({ id: text }, `SELECT id FROM mailboxes WHERE subscriber = ?`, subscriberId),
+      )
+      return rows.map(({ id }) => id)
+    }
+
+    test('one that was given to somebody else', async () => {
+      const own = await certify(alice)
+      await publish(alice, own.id)
+      const bob = await register(harness.api, harness.mails, 'bob@example.org')
+      const [id = ''] = await idsOf(alice)
+      await write(`UPDATE mailboxes SET subscriber = ? WHERE id = ?`, mallory.subscriberId, id)
+      const asked = { csr: await makeCsr(), use: 'dual', mailbox: alice.email }
+      expectProblem(await mallory.api.post('/v1/certificate-requests', asked), 403, 'mailbox_not_yours')
+      expectSaid('mailboxes')
+      await expectFound('mailboxes', id)
+      // A lookup goes on, and who proves the mailbox has it again.
+      expect((await lookUp(bob, [alice.email]))[0].status).toBe('found')
+      const again = await register(harness.api, harness.mails, alice.email)
+      expect((await certify(again)).id).toEqual(expect.any(String))
+      await expectFound('mailboxes', id)
+    })
+
+    test('one that had moved away', async () => {
+      const second = await register(harness.api, harness.mails, alice.email)
+      const [[lost = ''], [taken = '']] = [await idsOf(alice), await idsOf(second)]
+      await write(`UPDATE mailboxes SET ended_at = 1, end_reason = 'removed' WHERE id = ?`, taken)
+      await write(`UPDATE mailboxes SET ended_at = NULL, end_reason = NULL WHERE id = ?`, lost)
+      const asked = { csr: await makeCsr(), use: 'dual' }
+      expectProblem(await alice.api.post('/v1/certificate-requests', asked), 403, 'mailbox_moved')
+      await expectFound('mailboxes', lost, taken)
+    })
+  })
+
+  describe('registrations', () => {
+    const mint = (started: Json) =>
+      harness.api.with(started.deviceSecret).post(`/v1/registrations/${started.id}/credential`)
+
+    test('one that nobody has confirmed', async () => {
+      const started = await startRegistration(harness.api, alice.email)
+      await write(
+        `UPDATE registrations SET state = 'confirmed', confirmed_at = ? WHERE id = ?`,
+        harness.clock.now,
+        started.id,
+      )
+      expectProblem(await mint(started), 401, 'credential_invalid')
+      expectSaid('registrations')
+      await expectFound('registrations', started.id)
+    })
+
+    test('one of their own that was pointed at an address of somebody else', async () => {
+      const started = await startRegistration(harness.api, 'mallory@example.org')
+      const index = harness.keys.blindIndex(parseMailboxAddress(alice.email).matchingKey)
+      await write(`UPDATE registrations SET address_index = ? WHERE id = ?`, index, started.id)
+      const token = tokenIn(await harness.mails.challengeOf(started.id))
+      const confirmed = await harness.api
+        .with(started.deviceSecret)
+        .post(`/v1/registrations/${started.id}/confirmation`, { token })
+      expectProblem(confirmed, 401, 'credential_invalid')
+      await expectFound('registrations', started.id)
+    })
+
+    test('one that no device has let in', async () => {
+      const started = await startRegistration(harness.api, alice.email)
+      await confirmRegistration(harness.api, harness.mails, started)
+      await write(
+        `UPDATE registrations SET approved_by = ?, approved_for = ? WHERE id = ?`,
+        alice.deviceId,
+        alice.subscriberId,
+        started.id,
+      )
+      expectProblem(await mint(started), 401, 'credential_invalid')
+      await expectFound('registrations', started.id)
     })
   })
 

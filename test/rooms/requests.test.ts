@@ -2,6 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { command, query, text } from '../../src/ports/database.ts'
 import { sealText } from '../../src/ports/keys.ts'
+import { insertMailbox } from '../../src/registration/mailbox/store.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { makeCsr, makeKeys } from '../support/csr.ts'
@@ -269,16 +270,15 @@ describe.each(engines)('requests on %s', (engine) => {
     const second = 'Second.Mailbox@example.com'
     const id = `second-${engine}`
     await harness.main.batch([
-      command(
-        `INSERT INTO mailboxes (id, subscriber, address_sealed, address_index, account_type, verified_at, created_at)
-         VALUES (?, ?, ?, ?, 'exchange', ?, ?)`,
+      insertMailbox(harness.keys, {
         id,
-        alice.subscriberId,
-        sealText(harness.keys.main, { table: 'mailboxes', column: 'address_sealed', row: id }, second),
-        harness.keys.blindIndex(parseMailboxAddress(second).matchingKey),
-        harness.clock.now,
-        harness.clock.now,
-      ),
+        subscriber: alice.subscriberId,
+        addressSealed: sealText(harness.keys.main, { table: 'mailboxes', column: 'address_sealed', row: id }, second),
+        addressIndex: harness.keys.blindIndex(parseMailboxAddress(second).matchingKey),
+        accountType: 'exchange',
+        verifiedAt: harness.clock.now,
+        createdAt: harness.clock.now,
+      }),
     ])
     const csr = await makeCsr()
     expectProblem(await ask(alice, csr), 422, 'mailbox_required')

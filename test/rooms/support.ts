@@ -3,9 +3,10 @@ import type { AuditDeps } from '../../src/audit/entries.ts'
 import assert from 'node:assert/strict'
 import { expect } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
-import { command, integer, query, text, type Database, type SqlValue } from '../../src/ports/database.ts'
+import { command, integer, query, text, type Command, type Database, type SqlValue } from '../../src/ports/database.ts'
 import { sealText } from '../../src/ports/keys.ts'
 import { endDevice, insertDevice, readDevice } from '../../src/registration/device/store.ts'
+import { readMailboxesOf, type MailboxRow } from '../../src/registration/mailbox/store.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { checkService, formsOf, type AnsweredLookup } from '../support/check-service.ts'
 import type { RoomHarness } from '../support/engines.ts'
@@ -177,14 +178,28 @@ export async function moveToAnotherDevice({ main, keys, clock }: RoomHarness, su
   ])
 }
 
+/** What another process of the service reads with. All that it reads was written by the service. */
+export const readingElsewhere = ({ main, keys }: RoomHarness) => ({
+  database: main,
+  keys,
+  events: { authorityRefused: ({ table }: { table: string }) => assert.fail(table) },
+})
+
 /** Ends a device as another process of the service would. */
-export async function endDeviceElsewhere({ main, keys, clock }: RoomHarness, id: string): Promise<void> {
-  const device = await readDevice(
-    { database: main, keys, events: { authorityRefused: ({ table }) => assert.fail(table) } },
-    id,
-  )
+export async function endDeviceElsewhere(harness: RoomHarness, id: string): Promise<void> {
+  const device = await readDevice(readingElsewhere(harness), id)
   assert.ok(device !== null)
-  await main.batch(endDevice(keys, device, clock.now))
+  await harness.main.batch(endDevice(harness.keys, device, harness.clock.now))
+}
+
+/** Changes all mailboxes of a subscriber as another process of the service would. */
+export async function changeMailboxesElsewhere(
+  harness: RoomHarness,
+  subscriber: string,
+  change: (keys: RoomHarness['keys'], row: MailboxRow, now: number) => Command[],
+): Promise<void> {
+  const rows = await readMailboxesOf(readingElsewhere(harness), subscriber)
+  await harness.main.batch(rows.flatMap((row) => change(harness.keys, row, harness.clock.now)))
 }
 
 /** Lets time pass for people who use their devices now and then, so that no credential of theirs expires. */

@@ -11,7 +11,15 @@ import type { RegistrationDeps } from '../deps.ts'
 import { lastSeenDay } from './seen.ts'
 import { factsOfDevice, factsOfRegistration } from '../device-facts.ts'
 import { commitAfterRecentProof } from '../recent-proof.ts'
-import { approveRegistration, readNewcomers, readRegistration, rejectRegistration, voidApprovals } from '../store.ts'
+import {
+  approveRegistration,
+  endRegistration,
+  readApprovedBy,
+  readNewcomers,
+  readRegistration,
+  requireNewcomer,
+  voidApprovals,
+} from '../store.ts'
 import {
   endDevice,
   keepNextCredential,
@@ -69,9 +77,7 @@ export async function devicesOf(
   const rows = await readActiveDevicesOf(deps, caller.subscriberId, readCursor(page.cursor), page.limit + 1)
   const { rows: devices, next } = pageFrom(rows, page.limit)
   const newcomers =
-    page.cursor === undefined
-      ? await readNewcomers(deps.database, caller.subscriberId, deps.clock(), newcomersShown)
-      : []
+    page.cursor === undefined ? await readNewcomers(deps, caller.subscriberId, deps.clock(), newcomersShown) : []
   const items = [
     ...newcomers.map((row) => presentNewcomer(deps, row)),
     ...devices.map((row) => presentDevice(deps, caller, row)),
@@ -83,29 +89,30 @@ export async function devicesOf(
  * Approves a device that has proved one of the caller's mailboxes. It becomes a device of the subscriber when it asks
  * for its credential. A repeat changes nothing. Throws `not_found`, `mailbox_proof_required`.
  */
-export async function approveDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<OwnDevice> {
-  const row = await readRegistration(deps.database, id)
-  if (row === null) throw noSuchDevice()
-  if (row.state === 'completed') return joinedDevice(deps, caller, id)
-  if (row.approvedFor === caller.subscriberId) return waitingDevice(deps, caller, id)
-  const approved = await commitAfterRecentProof(
-    deps,
-    { caller, act: 'device_approve' },
-    {
-      commands: approveRegistration(id, caller, deps.clock()),
-      audit: {
-        action: 'device.approved',
-        actorKind: 'device',
-        actor: caller.deviceId,
-        subjectKind: 'registration',
-        subject: id,
-        facts: { subscriber: caller.subscriberId },
+export const approveDevice = (deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<OwnDevice> =>
+  onLatestRows(async () => {
+    const row = await readRegistration(deps, id)
+    if (row === null) throw noSuchDevice()
+    if (row.state === 'completed') return joinedDevice(deps, caller, id)
+    if (row.approvedFor === caller.subscriberId) return waitingDevice(deps, caller, id)
+    const approved = await commitAfterRecentProof(
+      deps,
+      { caller, act: 'device_approve' },
+      {
+        commands: [requireNewcomer(id, caller, deps.clock()), ...approveRegistration(deps.keys, row, caller)],
+        audit: {
+          action: 'device.approved',
+          actorKind: 'device',
+          actor: caller.deviceId,
+          subjectKind: 'registration',
+          subject: id,
+          facts: { subscriber: caller.subscriberId },
+        },
       },
-    },
-    () => null,
-  )
-  return approved === null ? joinedDevice(deps, caller, id) : presentNewcomer(deps, row)
-}
+      () => null,
+    )
+    return approved === null ? joinedDevice(deps, caller, id) : presentNewcomer(deps, row)
+  })
 
 /** The answer to a repeated approval, after the device has joined. */
 async function joinedDevice(deps: RegistrationDeps, caller: DeviceCaller, registration: string): Promise<OwnDevice> {
@@ -115,7 +122,7 @@ async function joinedDevice(deps: RegistrationDeps, caller: DeviceCaller, regist
 }
 
 async function waitingDevice(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<OwnDevice> {
-  const newcomers = await readNewcomers(deps.database, caller.subscriberId, deps.clock(), newcomersShown)
+  const newcomers = await readNewcomers(deps, caller.subscriberId, deps.clock(), newcomersShown)
   const found = newcomers.find((newcomer) => newcomer.id === id)
   if (found === undefined) throw noSuchDevice()
   return presentNewcomer(deps, found)
@@ -136,15 +143,16 @@ async function removeDeviceAsItIs(deps: RegistrationDeps, caller: DeviceCaller, 
   }
   if (device.subscriber !== caller.subscriberId) throw noSuchDevice()
   if (device.endedAt !== null) return
+  // A device that is removed by another one is not trusted, so the devices that it approved are not either. A device
+  // that removes itself may have made room for the one that it approved.
+  const approved = id === caller.deviceId ? [] : await readApprovedBy(deps.database, id)
   await commitAfterRecentProof(
     deps,
     { caller, act: 'device_end' },
     {
       commands: [
         ...endDevice(deps.keys, device, deps.clock()),
-        // A device that is removed by another one is not trusted, so the devices that it approved are not either. A
-        // device that removes itself may have made room for the one that it approved.
-        ...(id === caller.deviceId ? [] : [voidApprovals(id, caller.subscriberId)]),
+        ...(id === caller.deviceId ? [] : voidApprovals(deps.keys, id, approved)),
         ...deps.onDeviceEnded(id),
       ],
       audit: {
@@ -161,11 +169,12 @@ async function removeDeviceAsItIs(deps: RegistrationDeps, caller: DeviceCaller, 
 }
 
 async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
+  const row = await readRegistration(deps, id)
   await commitAfterRecentProof(
     deps,
     { caller, act: 'device_end' },
     {
-      commands: rejectRegistration(id, caller.subscriberId, deps.clock()),
+      commands: [requireNewcomer(id, caller, deps.clock()), ...(row === null ? [] : endRegistration(deps.keys, row))],
       audit: {
         action: 'device.rejected',
         actorKind: 'device',

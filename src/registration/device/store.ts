@@ -1,4 +1,5 @@
 import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
+import { isTrustedMailbox } from '../mailbox/store.ts'
 import {
   blob,
   command,
@@ -147,13 +148,17 @@ export const readCaller = async (deps: ReadDeps, credentialVerifier: Uint8Array)
         mailbox: nullable(text),
         addressSealed: nullable(blob),
         addressIndex: nullable(blob),
+        accountType: nullable(text),
+        verifiedAt: nullable(integer),
+        mailboxMac: nullable(blob),
       },
       `SELECT d.id AS id, d.subscriber AS subscriber, d.registration AS registration,
               d.credential_verifier AS credentialVerifier, d.credential_used_at AS credentialUsedAt,
               d.next_credential_verifier AS nextCredentialVerifier, d.facts_sealed AS factsSealed,
               d.created_at AS createdAt, d.seen_at AS seenAt, d.seen_mac AS seenMac, d.ended_at AS endedAt,
               d.authority_mac AS authorityMac, s.created_at AS subscriberSince, m.id AS mailbox,
-              m.address_sealed AS addressSealed, m.address_index AS addressIndex
+              m.address_sealed AS addressSealed, m.address_index AS addressIndex, m.account_type AS accountType,
+              m.verified_at AS verifiedAt, m.authority_mac AS mailboxMac
        FROM devices d JOIN subscribers s ON s.id = d.subscriber
          LEFT JOIN mailboxes m ON m.id = (
            SELECT o.id FROM mailboxes o
@@ -171,6 +176,18 @@ export const readCaller = async (deps: ReadDeps, credentialVerifier: Uint8Array)
   return row === null || !isTrusted(deps, row) ? null : row
 }
 export type CallerRow = NonNullable<Awaited<ReturnType<typeof readCaller>>>
+
+/** The mailbox of a caller. Null where there is none, or nobody here wrote it. */
+export const mailboxOfCaller = (
+  deps: AuthorityDeps,
+  { subscriber, mailbox, addressSealed, addressIndex, accountType, verifiedAt, mailboxMac }: CallerRow,
+): { readonly id: string; readonly addressSealed: Uint8Array; readonly addressIndex: Uint8Array } | null => {
+  if (mailbox === null || addressSealed === null || addressIndex === null || mailboxMac === null) return null
+  const active = { id: mailbox, subscriber, addressIndex, accountType, verifiedAt, endedAt: null, endReason: null }
+  return isTrustedMailbox(deps, { ...active, authorityMac: mailboxMac })
+    ? { id: mailbox, addressSealed, addressIndex }
+    : null
+}
 
 /** The number of the last change to what recognises callers; 0 where there was none. */
 export const readLastCallerChange = (database: Database) =>

@@ -2,13 +2,13 @@ import { hashSecret, isSecretOf } from '../../api/credentials.ts'
 import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
+import { onLatestRows } from '../../ports/authority.ts'
 import { openText } from '../../ports/keys.ts'
 import { ended, markConfirmed, stateOf } from '../confirm.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { factsOfRegistration } from '../device-facts.ts'
-import { readRegistration, type RegistrationRow } from '../store.ts'
+import { endRegistration, readRegistration, type RegistrationRow } from '../store.ts'
 import { countTry } from '../wrong-tries.ts'
-import { refuseRegistration } from './store.ts'
 
 /** What the page shows of the device that started the registration. */
 interface ShownFacts {
@@ -27,7 +27,7 @@ const codeWrong = (): DomainError =>
 
 /** Finds the registration of a link. Null for an unknown id and for a wrong token alike. */
 async function readLinked(deps: RegistrationDeps, id: string, token: string): Promise<RegistrationRow | null> {
-  const row = await readRegistration(deps.database, id)
+  const row = await readRegistration(deps, id)
   const rightToken = isSecretOf(deps.keys, 'registrations.token', {
     secret: token,
     verifier: row?.tokenVerifier ?? null,
@@ -98,7 +98,7 @@ export async function confirmByLink(
 
 async function refuseCode(deps: RegistrationDeps, row: RegistrationRow): Promise<never> {
   await countTry(deps, row.id)
-  const after = await readRegistration(deps.database, row.id)
+  const after = await readRegistration(deps, row.id)
   if (after === null || stateOf(after, deps.clock()) === 'ended') throw ended()
   throw codeWrong()
 }
@@ -108,11 +108,17 @@ async function refuseCode(deps: RegistrationDeps, row: RegistrationRow): Promise
  * throws `registration_completed` if the device is a subscriber's device already.
  */
 export async function refuseByLink(deps: RegistrationDeps, id: string, token: string): Promise<void> {
-  await requireLinked(deps, id, token)
-  const refused = await commit(
-    deps,
-    {
-      commands: refuseRegistration(id),
+  const hasEnded = await onLatestRows(async () => {
+    const row = await requireLinked(deps, id, token)
+    if (row.state === 'completed') {
+      throw new DomainError(
+        'registration_completed',
+        'The device is registered already. Remove it with another device, and change the password of the mailbox.',
+      )
+    }
+    if (row.state === 'ended') return false
+    await commit(deps, {
+      commands: endRegistration(deps.keys, row),
       audit: {
         action: 'registration.refused',
         actorKind: 'anyone',
@@ -120,17 +126,8 @@ export async function refuseByLink(deps: RegistrationDeps, id: string, token: st
         subjectKind: 'registration',
         subject: id,
       },
-    },
-    async (cause) => {
-      const again = await readRegistration(deps.database, id)
-      if (again?.state !== 'completed') return null
-      throw new DomainError(
-        'registration_completed',
-        'The device is registered already. Remove it with another device, and change the password of the mailbox.',
-        { cause },
-      )
-    },
-  )
-  if (refused === null) return
-  deps.events.registrationEnded({ registration: id, reason: 'refused by the mailbox' })
+    })
+    return true
+  })
+  if (hasEnded) deps.events.registrationEnded({ registration: id, reason: 'refused by the mailbox' })
 }

@@ -3,6 +3,7 @@ import type { AccountType, GuardedAct } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import { parseMailboxAddress } from '../../mailbox/address.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
+import { onLatestRows } from '../../ports/authority.ts'
 import { openText } from '../../ports/keys.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
@@ -10,7 +11,7 @@ import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
 import { commitAfterRecentProof } from '../recent-proof.ts'
 import { challengeMailbox, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
 import { challengeEnded, noSuchMailbox } from './prove.ts'
-import { endChallenges, readChallenges, removeMailbox } from './store.ts'
+import { endChallenges, readChallenges, readMailboxesOf, removeMailbox } from './store.ts'
 
 const isProvable = (mailbox: OwnMailbox): boolean => mailbox.state !== 'removed' && !mailbox.settled
 
@@ -86,36 +87,31 @@ async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: stri
  * nothing. Throws `not_found`, `mailbox_moved`, `mailbox_is_last`, `mailbox_proof_required`.
  */
 export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
-  const find = async (): Promise<OwnMailbox> => {
-    const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === id)
+  const hasEnded = await onLatestRows(async () => {
+    const own = (await readMailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === id)
     if (own === undefined) throw noSuchMailbox()
-    if (own.state === 'moved') {
+    if (own.endReason === 'moved') {
       throw new DomainError('mailbox_moved', 'This mailbox is registered elsewhere now: nothing is left to remove.')
     }
-    return own
-  }
-  if ((await find()).state === 'removed') return
-  const removed = await commitAfterRecentProof(
-    deps,
-    { caller, act: 'mailbox_end' },
-    {
-      commands: [
-        ...removeMailbox(id, caller.subscriberId, deps.clock()),
-        endChallenges(id),
-        ...deps.onMailboxEnded(id),
-      ],
-      audit: {
-        action: 'mailbox.removed',
-        actorKind: 'device',
-        actor: caller.deviceId,
-        subjectKind: 'mailbox',
-        subject: id,
+    if (own.endReason === 'removed') return false
+    await commitAfterRecentProof(
+      deps,
+      { caller, act: 'mailbox_end' },
+      {
+        commands: [...removeMailbox(deps.keys, own, deps.clock()), endChallenges(id), ...deps.onMailboxEnded(id)],
+        audit: {
+          action: 'mailbox.removed',
+          actorKind: 'device',
+          actor: caller.deviceId,
+          subjectKind: 'mailbox',
+          subject: id,
+        },
       },
-    },
-    async (cause) => {
-      if ((await find()).state === 'removed') return null
-      throw new DomainError('mailbox_is_last', 'This is your only mailbox: add another one first.', { cause })
-    },
-  )
-  if (removed !== null) deps.onConsequencesDue()
+      (cause) => {
+        throw new DomainError('mailbox_is_last', 'This is your only mailbox: add another one first.', { cause })
+      },
+    )
+    return true
+  })
+  if (hasEnded) deps.onConsequencesDue()
 }

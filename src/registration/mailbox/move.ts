@@ -2,28 +2,22 @@ import type { Command } from '../../ports/database.ts'
 import { announcementCommand } from '../announcements.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf } from '../mailboxes.ts'
-import { endChallenges, moveMailbox, type MailboxRow } from './store.ts'
+import { endChallenges, endForgedMailbox, moveMailbox, type MailboxRow } from './store.ts'
 
 /** How long the old devices can prove a moved mailbox again, before its certificates are revoked. */
 export const returnMilliseconds = 7 * 86_400_000
 
 type MoveDeps = Pick<
   RegistrationDeps,
-  'database' | 'keys' | 'clock' | 'audit' | 'mail' | 'mailLanguage' | 'onMailboxEnded'
+  'database' | 'keys' | 'events' | 'clock' | 'audit' | 'mail' | 'mailLanguage' | 'onMailboxEnded'
 >
 
 /**
  * Makes the commands that take a mailbox from its subscriber, for the batch that gives it to another one. The mailbox
  * ends, its certificates leave the directory, and the old subscriber is told at this and all other mailboxes of theirs.
- * `provedAt` (UTC milliseconds) is when the new owner proved the mailbox. Guard `mailbox_changed`: the mailbox has not
- * ended, and was not proved after `provedAt`. Call `deps.mail.sendSoon()` after the commit.
+ * Guard `requireUnchanged`: it has not ended, and was not proved since it was read. Call `deps.mail.sendSoon()` after the commit.
  */
-export async function moveAwayCommands(
-  deps: MoveDeps,
-  holder: MailboxRow,
-  by: string,
-  provedAt: number,
-): Promise<Command[]> {
+export async function moveAwayCommands(deps: MoveDeps, holder: MailboxRow, by: string): Promise<Command[]> {
   const at = deps.clock()
   const mailboxes = await mailboxesOf(deps, holder.subscriber)
   const told = mailboxes.filter(({ state }) => state === 'active')
@@ -38,7 +32,7 @@ export async function moveAwayCommands(
     ),
   )
   return [
-    ...moveMailbox(holder.id, at, provedAt),
+    ...moveMailbox(deps.keys, holder, at),
     endChallenges(holder.id),
     ...deps.onMailboxEnded(holder.id),
     ...notices,
@@ -51,3 +45,13 @@ export async function moveAwayCommands(
     }),
   ]
 }
+
+/**
+ * Makes the commands that take an address from a mailbox that nobody here wrote, for the batch that gives it to whoever
+ * has proved it. Nobody is told, as nobody knows whose it was.
+ */
+export const takeForgedAway = (deps: Pick<MoveDeps, 'clock' | 'onMailboxEnded'>, forged: string): Command[] => [
+  ...endForgedMailbox(forged, deps.clock()),
+  endChallenges(forged),
+  ...deps.onMailboxEnded(forged),
+]

@@ -4,18 +4,20 @@ import { commit } from '../../audit/commit.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
+import { isChangedMeanwhile } from '../../ports/authority.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
 import { openText, sealText } from '../../ports/keys.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
 import { recentMilliseconds } from '../recent-proof.ts'
 import { triesBeforeTheLast } from '../wrong-tries.ts'
-import { moveAwayCommands } from './move.ts'
+import { moveAwayCommands, takeForgedAway } from './move.ts'
 import {
   countWrongProof,
   insertMailbox,
   readChallenges,
-  readHolder,
+  readHolding,
+  readMailboxesOf,
   renewProof,
   returnMailbox,
   useMailboxChallenge,
@@ -29,7 +31,8 @@ export const challengeEnded = (): DomainError =>
 export const noSuchMailbox = (): DomainError => new DomainError('not_found', 'You have no such mailbox.')
 
 const isRaced = (error: unknown): boolean =>
-  (error instanceof GuardBroken && ['challenge_used', 'mailbox_changed'].includes(error.code)) ||
+  (error instanceof GuardBroken && error.code === 'challenge_used') ||
+  isChangedMeanwhile(error) ||
   (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /**
@@ -130,19 +133,18 @@ async function provedMailbox(
 /** Uses up the challenge and gives the mailbox its new state, in one batch. */
 async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge: MailboxChallengeRow): Promise<void> {
   const now = deps.clock()
-  const holder = await readHolder(deps.database, challenge.addressIndex)
+  const { holder, forged } = await readHolding(deps, challenge.addressIndex)
   const losing = holder?.subscriber === caller.subscriberId ? null : holder
   const mailbox = losing === null && holder !== null ? holder.id : challenge.mailbox
   const change =
-    mailbox === holder?.id
-      ? { action: 'mailbox.proved', commands: renewProof(mailbox, caller.subscriberId, now) }
+    holder !== null && mailbox === holder.id
+      ? { action: 'mailbox.proved', commands: renewProof(deps.keys, holder, now) }
       : await gainMailbox(deps, caller, challenge)
   await commit(deps, {
     commands: [
       ...useMailboxChallenge(challenge, caller.subscriberId, now, now + recentMilliseconds),
-      ...(losing === null
-        ? []
-        : await moveAwayCommands(deps, losing, caller.deviceId, Math.max(now, losing.verifiedAt))),
+      ...(losing === null ? [] : await moveAwayCommands(deps, losing, caller.deviceId)),
+      ...(forged === null ? [] : takeForgedAway(deps, forged)),
       ...change.commands,
     ],
     audit: {
@@ -170,21 +172,19 @@ async function gainMailbox(
   challenge: MailboxChallengeRow,
 ): Promise<{ action: string; commands: Command[] }> {
   const now = deps.clock()
-  const own = (await mailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === challenge.mailbox)
+  const own = (await readMailboxesOf(deps, caller.subscriberId)).find((mailbox) => mailbox.id === challenge.mailbox)
   // Another call with this token has brought the mailbox meanwhile. The guard of the batch then finds the challenge
   // used.
-  if (own?.state === 'active') {
-    return { action: 'mailbox.proved', commands: renewProof(own.id, caller.subscriberId, now) }
-  }
+  if (own?.endedAt === null) return { action: 'mailbox.proved', commands: renewProof(deps.keys, own, now) }
   if (own !== undefined) {
-    if (own.state !== 'moved' || own.settled) throw challengeEnded()
-    return { action: 'mailbox.returned', commands: returnMailbox(own.id, caller.subscriberId, now) }
+    if (own.endReason !== 'moved' || own.settledAt !== null) throw challengeEnded()
+    return { action: 'mailbox.returned', commands: returnMailbox(deps.keys, own, now) }
   }
   if (challenge.purpose !== 'add') throw challengeEnded()
   const sealedPlace = { table: 'mailbox_challenges', column: 'address_sealed', row: challenge.id }
   const address = openText(deps.keys.main, sealedPlace, challenge.addressSealed)
   const place = { table: 'mailboxes', column: 'address_sealed', row: challenge.mailbox }
-  const insert = insertMailbox({
+  const insert = insertMailbox(deps.keys, {
     id: challenge.mailbox,
     subscriber: caller.subscriberId,
     addressSealed: sealText(deps.keys.main, place, address),

@@ -1,3 +1,4 @@
+import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
 import {
   blob,
   command,
@@ -6,24 +7,48 @@ import {
   oneOf,
   query,
   requireOneChange,
+  requireRow,
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../../ports/database.ts'
 import { guardedAct, type AccountType, type GuardedAct } from '../../api/shapes.ts'
 
-export const insertMailbox = (row: {
-  id: string
-  subscriber: string
-  addressSealed: Uint8Array
-  addressIndex: Uint8Array
-  accountType: AccountType
-  verifiedAt: number
-  createdAt: number
-}): Command =>
+/** What reads mailboxes. A mailbox whose MAC does not fit counts as absent. */
+type ReadDeps = AuthorityDeps & { readonly database: Database }
+
+/** What of a mailbox grants or ends authority. */
+const authority = authorityOf('mailboxes', [
+  'id',
+  'subscriber',
+  'addressIndex',
+  'accountType',
+  'verifiedAt',
+  'endedAt',
+  'endReason',
+])
+
+/** Whether the MAC of a mailbox fits; an event says so where it does not. */
+export const isTrustedMailbox = (deps: AuthorityDeps, row: Parameters<typeof authority.fits>[1]): boolean =>
+  authority.trusted(deps, row) !== null
+
+export const insertMailbox = (
+  keys: Macs,
+  row: {
+    id: string
+    subscriber: string
+    addressSealed: Uint8Array
+    addressIndex: Uint8Array
+    accountType: AccountType
+    verifiedAt: number
+    createdAt: number
+  },
+): Command =>
   command(
-    `INSERT INTO mailboxes (id, subscriber, address_sealed, address_index, account_type, verified_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO mailboxes
+       (id, subscriber, address_sealed, address_index, account_type, verified_at, created_at, authority_mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.subscriber,
     row.addressSealed,
@@ -31,6 +56,7 @@ export const insertMailbox = (row: {
     row.accountType,
     row.verifiedAt,
     row.createdAt,
+    authority.of(keys, { ...row, endedAt: null, endReason: null }),
   )
 
 const mailboxColumns = {
@@ -44,86 +70,109 @@ const mailboxColumns = {
   endedAt: nullable(integer),
   endReason: nullable(oneOf('moved', 'removed')),
   settledAt: nullable(integer),
+  authorityMac: blob,
 }
-export type MailboxRow = Awaited<ReturnType<typeof readMailboxesOf>>[number]
+export type MailboxRow = RowOf<typeof mailboxColumns>
 
 /** All mailboxes that a subscriber has or had, oldest first. */
-export const readMailboxesOf = (database: Database, subscriber: string) =>
-  database.all(
+export const readMailboxesOf = async (deps: ReadDeps, subscriber: string) => {
+  const rows = await deps.database.all(
     query(
       mailboxColumns,
       `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
               account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt,
-              end_reason AS endReason, settled_at AS settledAt
+              end_reason AS endReason, settled_at AS settledAt, authority_mac AS authorityMac
        FROM mailboxes WHERE subscriber = ? ORDER BY created_at, id`,
       subscriber,
     ),
   )
+  return rows.filter((row) => isTrustedMailbox(deps, row))
+}
 
-/** The active mailbox of an address, and so its subscriber. */
-export const readHolder = (database: Database, addressIndex: Uint8Array) =>
-  database.first(
+/** Who has an address: its active mailbox; or the id of one that nobody here wrote, which keeps its place in the index. */
+export interface Holding {
+  readonly holder: MailboxRow | null
+  readonly forged: string | null
+}
+
+export const readHolding = async (deps: ReadDeps, addressIndex: Uint8Array): Promise<Holding> => {
+  const row = await deps.database.first(
     query(
       mailboxColumns,
       `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
               account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt,
-              end_reason AS endReason, settled_at AS settledAt
+              end_reason AS endReason, settled_at AS settledAt, authority_mac AS authorityMac
        FROM mailboxes WHERE address_index = ? AND ended_at IS NULL`,
       addressIndex,
     ),
   )
+  const holder = authority.trusted(deps, row)
+  return { holder, forged: holder === null ? (row?.id ?? null) : null }
+}
 
-/** Notes that a mailbox was proved. An older proof changes nothing. Guard: the subscriber still has the mailbox. */
-export const renewProof = (id: string, subscriber: string, verifiedAt: number): Command[] => [
-  command(
-    `UPDATE mailboxes SET verified_at = MAX(verified_at, ?) WHERE id = ? AND subscriber = ? AND ended_at IS NULL`,
-    verifiedAt,
-    id,
-    subscriber,
-  ),
-  requireOneChange('mailbox_changed'),
-]
+/** One page of all mailboxes, by id: in words, those whose MAC does not fit. */
+export const readMailboxFaults = async (deps: Pick<ReadDeps, 'database' | 'keys'>, after: string, limit: number) => {
+  const rows = await deps.database.all(
+    query(
+      mailboxColumns,
+      `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
+              account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt,
+              end_reason AS endReason, settled_at AS settledAt, authority_mac AS authorityMac
+       FROM mailboxes WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, authority.faults(deps.keys, rows))
+}
 
-/**
- * Takes an active mailbox from its subscriber, because another one proved it at `provedAt`. Guard: it was not proved
- * later.
- */
-export const moveMailbox = (id: string, now: number, provedAt: number): Command[] => [
-  command(
-    `UPDATE mailboxes SET ended_at = ?, end_reason = 'moved', settled_at = NULL
-     WHERE id = ? AND ended_at IS NULL AND verified_at <= ?`,
-    now,
-    id,
-    provedAt,
-  ),
-  requireOneChange('mailbox_changed'),
-]
+/** Changes who has a mailbox. Guard `requireUnchanged`, also for one whose end has had its consequences. */
+const changeMailbox = (
+  keys: Macs,
+  row: MailboxRow,
+  change: Partial<Pick<MailboxRow, 'verifiedAt' | 'endedAt' | 'endReason'>>,
+): Command[] => {
+  const next = { ...row, ...change }
+  return [
+    command(
+      `UPDATE mailboxes SET verified_at = ?, ended_at = ?, end_reason = ?, authority_mac = ?
+       WHERE id = ? AND authority_mac = ? AND settled_at IS NULL`,
+      next.verifiedAt,
+      next.endedAt,
+      next.endReason,
+      authority.after(keys, row, change),
+      row.id,
+      row.authorityMac,
+    ),
+    requireUnchanged(),
+  ]
+}
+
+/** Notes that an active mailbox was proved. An older proof changes nothing. */
+export const renewProof = (keys: Macs, row: MailboxRow, verifiedAt: number): Command[] =>
+  changeMailbox(keys, row, { verifiedAt: Math.max(row.verifiedAt, verifiedAt) })
+
+/** Takes an active mailbox from its subscriber, because another one proved it. */
+export const moveMailbox = (keys: Macs, row: MailboxRow, now: number): Command[] =>
+  changeMailbox(keys, row, { endedAt: now, endReason: 'moved' })
 
 /** Gives a moved mailbox back to its subscriber. Guard: the consequences of the move have not happened yet. */
-export const returnMailbox = (id: string, subscriber: string, now: number): Command[] => [
-  command(
-    `UPDATE mailboxes SET ended_at = NULL, end_reason = NULL, verified_at = ?
-     WHERE id = ? AND subscriber = ? AND end_reason = 'moved' AND settled_at IS NULL`,
-    now,
-    id,
-    subscriber,
+export const returnMailbox = (keys: Macs, row: MailboxRow, now: number): Command[] =>
+  changeMailbox(keys, row, { endedAt: null, endReason: null, verifiedAt: now })
+
+/** Removes an active mailbox from its subscriber. Guard: it is not the last active one. */
+export const removeMailbox = (keys: Macs, row: MailboxRow, now: number): Command[] => [
+  ...changeMailbox(keys, row, { endedAt: now, endReason: 'removed' }),
+  requireRow(
+    'mailbox_is_last',
+    query({ id: text }, `SELECT id FROM mailboxes WHERE subscriber = ? AND ended_at IS NULL`, row.subscriber),
   ),
-  requireOneChange('mailbox_changed'),
 ]
 
-/** Removes a mailbox from its subscriber. Guard: it is active, and not the last active one. */
-export const removeMailbox = (id: string, subscriber: string, now: number): Command[] => [
-  command(
-    `UPDATE mailboxes SET ended_at = ?, end_reason = 'removed'
-     WHERE id = ? AND subscriber = ? AND ended_at IS NULL
-       AND EXISTS (SELECT 1 FROM mailboxes o WHERE o.subscriber = ? AND o.id <> ? AND o.ended_at IS NULL)`,
-    now,
-    id,
-    subscriber,
-    subscriber,
-    id,
-  ),
-  requireOneChange('mailbox_is_last'),
+/** Takes its place from a mailbox that nobody here wrote. Its MAC goes on not to fit. Guard: nobody did so before. */
+export const endForgedMailbox = (id: string, now: number): Command[] => [
+  command(`UPDATE mailboxes SET ended_at = ?, end_reason = 'removed' WHERE id = ? AND ended_at IS NULL`, now, id),
+  requireUnchanged(),
 ]
 
 /** Finds a device that was registered by a proof after a time, if its subscriber still has a mailbox. */

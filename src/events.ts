@@ -40,6 +40,8 @@ const kinds = {
   pkiUrlChanged: warn<Texts<'from' | 'to'>>(),
   /** Over the limits of a listener: connections that were closed at once, and readers that took too long. */
   clientsCut: warn<{ listener: string; connections: number; readers: number }>(),
+  /** Since the last such event, because too many waited or the service was slow. */
+  requestsShed: warn<{ work: string; requests: number }>('requests turned away unread, by what they asked for', 'work'),
   stopping: info<Texts<'reason'>>(),
   stopped: info(),
   /** Of answers of 503 only the first with a cause in each minute. */
@@ -216,8 +218,9 @@ export function createEvents(
   }
   const logged = eventFunctions((name, kind, facts) => {
     const { counted, level: at } = kind
-    // An event that tells of rows counts for each of them.
-    const amount = typeof facts['rows'] === 'number' ? facts['rows'] : 1
+    // An event that tells of rows or requests counts for each of them.
+    const several = facts['rows'] ?? facts['requests']
+    const amount = typeof several === 'number' ? several : 1
     if (counted !== null) meter?.count(name, labelsOf(counted, facts), amount)
     log(at, name, facts)
   })

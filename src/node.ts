@@ -16,7 +16,7 @@ import { brainpoolCrypto } from './adapters/brainpool.ts'
 import { chooseMailer } from './adapters/choose-mailer.ts'
 import { readDestinations } from './adapters/destinations.ts'
 import { withinDeadline } from './adapters/deadline.ts'
-import { AddressRanges, connectionOf } from './adapters/declared-proxies.ts'
+import { AddressRanges, connectionOf, networkBehind } from './adapters/declared-proxies.ts'
 import { defaultLimits, type ListenerBindings, type ListenerLimits } from './adapters/http-listener.ts'
 import { JournalThread } from './adapters/journal-thread.ts'
 import { openKeyRing, sha256, type KeyRing } from './adapters/key-ring.ts'
@@ -30,6 +30,7 @@ import { createOutgoingHttps } from './adapters/outgoing-https.ts'
 import { Scheduler } from './adapters/scheduler.ts'
 import { openSqliteFile, Sqlite, type SqliteConnection } from './adapters/sqlite.ts'
 import { certificateWarnings, TlsCertificateFiles } from './adapters/tls-certificate.ts'
+import { defaultTurnLimits } from './adapters/turns.ts'
 import { configWarnings, type Config } from './config.ts'
 import { createEvents, type Events } from './events.ts'
 import type { Connection } from './ports/connection.ts'
@@ -265,6 +266,8 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
       ...options.limits,
     },
     isProxy: (peer) => proxies.includes(peer),
+    networkBehind: (peer, header) => networkBehind(peer, header, proxies),
+    turnLimits: defaultTurnLimits,
     problemOf: problemResponse,
   })
   const bound = withBoundPorts(config, listeners.service.port, listeners.pki?.port ?? null)
@@ -288,7 +291,7 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
     throw error
   }
   const { service, events } = node
-  listeners.answerWith(service.fetch)
+  listeners.answerWith(service.fetch, service.workOf)
   const stopWatching = listeners.watchCertificate(events, options.tlsLookMilliseconds ?? tlsLookMilliseconds)
   const cutJob = {
     name: 'clients-cut',

@@ -246,7 +246,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'Log unavailable',
     'the lookup cannot be logged, so it is not answered; or a check-in cannot be stored',
   ),
-  overloaded: kind(503, 'Overloaded', 'too many keys are reported at the same moment; try again soon'),
+  overloaded: kind(
+    503,
+    'Overloaded',
+    'there is too much to do at the moment, or too many keys are reported; nothing was done, try again soon',
+  ),
   internal_error: kind(500, 'Internal error', 'the fault is in the service; only its log has the cause'),
 }
 

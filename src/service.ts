@@ -4,6 +4,7 @@ import { admissionOfAdministrators, createAdminRoute, type AuthenticateAdministr
 import { createApp, type Admission, type ConnectionOf } from './app.ts'
 import type { AuthenticateDevice, Check, Job, Room } from './api/room.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
+import { workOfRoutes } from './api/work.ts'
 import type { Config } from './config.ts'
 import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
@@ -30,6 +31,7 @@ import { singleGauge, type Exposition, type Gauge } from './ports/meter.ts'
 import type { TableDeclaration } from './ports/personal-data.ts'
 import type { DatabaseRole } from './ports/schema.ts'
 import type { Background, Clock, Random } from './ports/runtime.ts'
+import type { DeclaredWork } from './ports/work.ts'
 import { createPrivacyRoom } from './privacy/room.ts'
 import { createQueryLogRoom } from './query-log/room.ts'
 import { createRegistrationRoom } from './registration/room.ts'
@@ -79,6 +81,8 @@ interface AfterRestore {
 /** The service on any runtime: one HTTP face, jobs, declarations and invariants. */
 export interface Service {
   readonly fetch: (request: Request, env?: object) => Response | Promise<Response>
+  /** What a request asks for, by its method and path: by it, a runtime turns requests away where there are too many. */
+  readonly workOf: (method: string, path: string) => DeclaredWork
   readonly jobs: readonly Job[]
   readonly personalData: readonly TableDeclaration[]
   /** Resolves to every broken invariant, in words. Empty if all hold. */
@@ -332,6 +336,7 @@ export async function createService(
   })
   return {
     fetch: (request, env) => app.fetch(request, env),
+    workOf: workOfRoutes(app),
     jobs: all.flatMap((room) => room.jobs),
     personalData: all.flatMap((room) => room.personalData),
     check: () => runChecks(all.flatMap((room) => room.checks)),

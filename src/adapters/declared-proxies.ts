@@ -44,11 +44,18 @@ const withoutPort = (entry: string): string =>
 /**
  * The last entry of X-Forwarded-For that is not a declared proxy. The client may have invented the entries before it.
  */
-const clientOf = (reached: Reached, proxies: AddressRanges): string => {
+const clientOf = (reached: Pick<Reached, 'peer' | 'header'>, proxies: AddressRanges): string => {
   const entries = reached.header('X-Forwarded-For')?.split(',') ?? []
   const addresses = [reached.peer, ...entries.map((entry) => withoutPort(entry.trim())).toReversed()]
   return addresses.find((address, index) => index > 0 && !proxies.includes(address)) ?? addresses.at(-1) ?? ''
 }
+
+/** The network of the client for whom a proxy speaks; that of the proxy itself where it names nobody. */
+export const networkBehind = (
+  peer: string,
+  header: (name: string) => string | undefined,
+  proxies: AddressRanges,
+): string => truncatedNetwork(clientOf({ peer, header }, proxies))
 
 /** Each proxy may have added a word. All of them must have been reached by TLS. */
 const cameByTls = (reached: Reached): boolean => {

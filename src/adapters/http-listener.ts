@@ -5,9 +5,13 @@ import type { Duplex } from 'node:stream'
 import type { SecureContextOptions, TLSSocket } from 'node:tls'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { DomainError } from '../errors.ts'
+import { truncatedNetwork } from '../ports/network.ts'
+import { workClassOf, type DeclaredWork, type WorkClass } from '../ports/work.ts'
+import { BodySeats } from './body-seats.ts'
 import { ConnectionQuotas, type ConnectionLimits } from './connection-quotas.ts'
 import { OpenAnswers } from './open-answers.ts'
-import { refusalOfParserError, refuseSocket, type ProblemOf } from './socket-refusals.ts'
+import { refusalOfParserError, refuseSocket, turnAway, type ProblemOf } from './socket-refusals.ts'
+import type { Turn, Turns } from './turns.ts'
 
 /** How much of a listener one client may use, and how long. */
 export interface ListenerLimits extends ConnectionLimits {
@@ -49,7 +53,12 @@ export interface ListenerBindings {
 
 type Answer = (request: Request, bindings: ListenerBindings) => Response | Promise<Response>
 
-interface ListenerOptions {
+type NodeAnswer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
+
+/** What a request asks for, by its method and the path that was sent. */
+type WorkOf = (method: string, path: string) => DeclaredWork
+
+export interface ListenerOptions {
   readonly host: string
   readonly port: number
   /** The setting of the port, for messages. */
@@ -61,14 +70,33 @@ interface ListenerOptions {
   readonly limits: ListenerLimits
   /** Whether a peer is a declared proxy. */
   readonly isProxy: (peer: string) => boolean
+  /** The network of the client for which a declared proxy speaks, by the header fields that the proxy sent. */
+  readonly networkBehind: (peer: string, header: (name: string) => string | undefined) => string
+  /** Shared by all listeners of a process. */
+  readonly turns: Turns
   readonly problemOf: ProblemOf
+}
+
+/** A request in its turn. */
+interface Asking {
+  turn: Turn | null
+  /** The service works on it, also where its client has left. */
+  isAnswering: boolean
 }
 
 /** A connection that was admitted. */
 interface Held {
   readonly bindings: ListenerBindings
+  /** Null for a proxy: each request has its own. */
+  readonly network: string | null
+  /** Whether a valid credential came by it. With a proxy it says nothing, since many share the connection. */
+  isRecognised(): boolean
   takes(incoming: IncomingMessage): void
   answered(incoming: IncomingMessage): void
+  /** The request that waits or is being answered. A connection has one at a time. */
+  asking: Asking | null
+  /** Requests that were sent behind it, before its answer came. */
+  readonly behind: [IncomingMessage, ServerResponse][]
 }
 
 /** Tells the connections of a listener apart. With TLS, both sockets of one have the same. */
@@ -105,7 +133,9 @@ export class HttpListener {
   readonly #speaking = new WeakSet<Duplex>()
   readonly #refused = new WeakSet<Duplex>()
   readonly #look: NodeJS.Timeout
-  #answer: ((incoming: IncomingMessage, outgoing: ServerResponse) => void) | null = null
+  readonly #bodies = new BodySeats()
+  #answer: NodeAnswer | null = null
+  #workOf: WorkOf = () => 'member'
   /** Requests that came before the service was ready. */
   #early: [IncomingMessage, ServerResponse][] = []
   #dropped = 0
@@ -163,16 +193,26 @@ export class HttpListener {
     return refused
   }
 
-  /** Answers all requests, including those that have already come. */
-  answerWith(answer: Answer): void {
+  /** Answers all requests, including those that have already come, each in its turn. */
+  answerWith(answer: Answer, workOf: WorkOf): void {
     const { hostname, problemOf } = this.#options
     const listener = getRequestListener(
-      (request, { incoming }) => answer(request, this.#of(incoming.socket).bindings),
+      async (request, { incoming }) => {
+        const { bindings, asking } = this.#of(incoming.socket)
+        if (asking !== null) asking.isAnswering = true
+        try {
+          return await answer(request, bindings)
+        } finally {
+          // From here on it waits for its reader only, who may be slow.
+          asking?.turn?.over()
+        }
+      },
       {
         hostname,
         errorHandler: (error) => problemOf(toRefusal(error), '/'),
       },
     )
+    this.#workOf = workOf
     this.#answer = (incoming, outgoing) => void listener(incoming, outgoing)
     for (const [incoming, outgoing] of this.#early.splice(0)) this.#take(incoming, outgoing)
   }
@@ -240,7 +280,9 @@ export class HttpListener {
     const { isProxy, portSetting, tls } = this.#options
     const peer = socket.remoteAddress ?? ''
     let newest: IncomingMessage | null = null
-    const seat = this.#quotas.admit(peer, isProxy(peer), {
+    let recognised = false
+    const speaksForMany = isProxy(peer)
+    const seat = this.#quotas.admit(peer, speaksForMany, {
       isBeingAnswered: () => newest?.complete === true,
       close: () => {
         this.#dropped += 1
@@ -257,8 +299,15 @@ export class HttpListener {
         peer,
         encrypted: tls !== null,
         pkiOnly: portSetting === 'PKI_PORT',
-        recognised: () => seat.recognised(),
+        recognised: () => {
+          recognised = true
+          seat.recognised()
+        },
       },
+      network: speaksForMany ? null : truncatedNetwork(peer),
+      isRecognised: () => recognised && !speaksForMany,
+      asking: null,
+      behind: [],
       takes: (incoming) => (newest = incoming),
       answered: (incoming) => {
         if (newest === incoming) newest = null
@@ -301,8 +350,61 @@ export class HttpListener {
       return
     }
     const held = this.#of(incoming.socket)
+    if (held.asking !== null) {
+      // Its client sent it before the answer to the one before. What comes further is not even read.
+      held.behind.push([incoming, outgoing])
+      incoming.socket.pause()
+      return
+    }
     held.takes(incoming)
-    this.#answers.handle(incoming, outgoing, answer, () => held.answered(incoming))
+    this.#answers.handle(
+      incoming,
+      outgoing,
+      () => this.#takeTurn(held, incoming, outgoing, answer),
+      () => this.#ended(held, incoming),
+    )
+  }
+
+  #ended(held: Held, incoming: IncomingMessage): void {
+    // Work that goes on without a reader still takes its turn.
+    if (held.asking?.isAnswering === false) held.asking.turn?.over()
+    held.asking = null
+    held.answered(incoming)
+    const next = held.behind.shift()
+    if (next === undefined) return
+    if (held.behind.length === 0) incoming.socket.resume()
+    this.#take(...next)
+  }
+
+  /** A request whose body has not come must not take the turn of others. */
+  #takeTurn(held: Held, incoming: IncomingMessage, outgoing: ServerResponse, answer: NodeAnswer): void {
+    const network = held.network ?? this.#options.networkBehind(held.bindings.peer, (name) => headerOf(incoming, name))
+    const asking: Asking = { turn: null, isAnswering: false }
+    held.asking = asking
+    const begin = (): void => answer(incoming, outgoing)
+    const enter = (): Turn =>
+      this.#options.turns.enter({
+        network,
+        work: () => this.#classOf(held, incoming),
+        begin,
+        shed: () => void turnAway(outgoing, this.#options.problemOf),
+      })
+    if (!hasBody(incoming)) {
+      asking.turn = enter()
+      return
+    }
+    // The rest of what was read with the header fields is looked at first.
+    process.nextTick(() => {
+      if (outgoing.closed) return
+      asking.turn = incoming.complete ? enter() : this.#bodies.enter(incoming, network, { begin, whenComplete: enter })
+    })
+  }
+
+  #classOf(held: Held, { method = '', url = '', headers }: IncomingMessage): WorkClass {
+    return workClassOf(this.#workOf(method, url.replace(/[?#].*$/s, '')), {
+      namesCredential: headers.authorization !== undefined,
+      recognised: held.isRecognised(),
+    })
   }
 
   /** Answers a client whose bytes are no request, or came too late (RFC 9112, 9.5). */
@@ -316,6 +418,14 @@ export class HttpListener {
     else void refuseSocket(socket, refusalOfParserError(error.code), this.#options.problemOf)
   }
 }
+
+const headerOf = ({ headers }: IncomingMessage, name: string): string | undefined => {
+  const value = headers[name.toLowerCase()]
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 
 /** Node shows only the first one among the parsed fields. */
 const countHosts = ({ rawHeaders }: IncomingMessage): number => {

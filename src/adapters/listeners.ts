@@ -1,7 +1,10 @@
 import type { Events } from '../events.ts'
-import { HttpListener, type ListenerBindings, type ListenerLimits } from './http-listener.ts'
+import { workClasses } from '../ports/work.ts'
+import { HttpListener, type ListenerLimits, type ListenerOptions } from './http-listener.ts'
 import type { ProblemOf } from './socket-refusals.ts'
 import type { TlsCertificateFiles, TlsIdentity } from './tls-certificate.ts'
+import { turnClock } from './turn-clock.ts'
+import { Turns, type TurnLimits } from './turns.ts'
 
 interface ListenersOptions {
   readonly host: string
@@ -15,6 +18,8 @@ interface ListenersOptions {
   readonly limits: ListenerLimits
   /** Whether a peer is a declared proxy. */
   readonly isProxy: (peer: string) => boolean
+  readonly networkBehind: ListenerOptions['networkBehind']
+  readonly turnLimits: TurnLimits
   readonly problemOf: ProblemOf
 }
 
@@ -23,22 +28,29 @@ export class Listeners {
   readonly service: HttpListener
   readonly pki: HttpListener | null
   readonly #certificate: TlsCertificateFiles | null
+  readonly #turns: Turns
 
-  private constructor(service: HttpListener, pki: HttpListener | null, certificate: TlsCertificateFiles | null) {
+  private constructor(
+    service: HttpListener,
+    pki: HttpListener | null,
+    more: Pick<ListenersOptions, 'certificate'> & { readonly turns: Turns },
+  ) {
     this.service = service
     this.pki = pki
-    this.#certificate = certificate
+    this.#certificate = more.certificate
+    this.#turns = more.turns
   }
 
   /** Binds the ports. If one is taken, binds none, and rejects with what to set. */
   static async open(options: ListenersOptions): Promise<Listeners> {
     const { certificate, pkiPort } = options
     const tls = certificate?.identity.options ?? null
-    const service = await HttpListener.open({ ...options, portSetting: 'PORT', tls })
-    if (pkiPort === null) return new Listeners(service, null, certificate)
+    const turns = new Turns(options.turnLimits, turnClock())
+    const service = await HttpListener.open({ ...options, turns, portSetting: 'PORT', tls })
+    if (pkiPort === null) return new Listeners(service, null, { certificate, turns })
     try {
-      const pki = await HttpListener.open({ ...options, port: pkiPort, portSetting: 'PKI_PORT', tls: null })
-      return new Listeners(service, pki, certificate)
+      const pki = await HttpListener.open({ ...options, turns, port: pkiPort, portSetting: 'PKI_PORT', tls: null })
+      return new Listeners(service, pki, { certificate, turns })
     } catch (error) {
       await service.abandon()
       throw error
@@ -50,8 +62,8 @@ export class Listeners {
   }
 
   /** Answers all requests, including those that have already come. */
-  answerWith(answer: (request: Request, bindings: ListenerBindings) => Response | Promise<Response>): void {
-    for (const listener of this.#all()) listener.answerWith(answer)
+  answerWith(...answering: Parameters<HttpListener['answerWith']>): void {
+    for (const listener of this.#all()) listener.answerWith(...answering)
   }
 
   /** Uses a changed certificate, or reports why the old one stays. Resolves to a function that stops watching. */
@@ -80,6 +92,8 @@ export class Listeners {
       const { connections, readers } = listener.takeRefused()
       if (connections + readers > 0) events.clientsCut({ listener: listener.url, connections, readers })
     }
+    const shed = this.#turns.takeShed()
+    for (const work of workClasses) if (shed[work] > 0) events.requestsShed({ work, requests: shed[work] })
   }
 
   /** Stops accepting. Resolves when every connection has ended, or was cut after `withinMilliseconds`. */

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { DomainError } from '../errors.ts'
 
@@ -22,6 +22,9 @@ export const refusalOfParserError = (code: string | undefined): DomainError => {
   return new DomainError('malformed_http', 'Send one HTTP/1.1 request as RFC 9112 has it.')
 }
 
+/** When somebody who was turned away may ask again. */
+const turnedAwaySeconds = 2
+
 /** Writes an answer to a socket that has no request, and ends the connection. */
 export async function refuseSocket(socket: Duplex, error: DomainError, problemOf: ProblemOf): Promise<void> {
   const answer = problemOf(error, '/')
@@ -38,4 +41,18 @@ export async function refuseSocket(socket: Duplex, error: DomainError, problemOf
   socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]))
   const cut = setTimeout(() => socket.destroy(), lingerMilliseconds)
   socket.once('close', () => clearTimeout(cut))
+}
+
+/** Answers a request that is not processed now. Its client keeps the connection, and may ask again. */
+export async function turnAway(outgoing: ServerResponse, problemOf: ProblemOf): Promise<void> {
+  const answer = problemOf(
+    new DomainError('overloaded', 'The service has too much to do at the moment. Ask again.', {
+      retryAfterSeconds: turnedAwaySeconds,
+    }),
+    '/',
+  )
+  const body = Buffer.from(await answer.arrayBuffer())
+  if (outgoing.closed) return
+  outgoing.writeHead(answer.status, { ...Object.fromEntries(answer.headers), 'Content-Length': String(body.length) })
+  outgoing.end(body)
 }

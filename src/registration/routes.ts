@@ -27,6 +27,7 @@ import {
   subscriberAnswer,
   subscriberChange,
 } from '../api/shapes.ts'
+import { workName } from '../api/work.ts'
 import { DomainError } from '../errors.ts'
 import { confirm, requireRegistration, stateOf } from './confirm.ts'
 import type { RegistrationDeps } from './deps.ts'
@@ -35,6 +36,7 @@ import { startRegistration } from './start.ts'
 import { changeSubscriber, presentSubscriber } from './subscriber.ts'
 
 const startRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'startRegistration',
   tags: ['Registration'],
   method: 'post',
@@ -53,6 +55,7 @@ const startRoute = createRoute({
 })
 
 const confirmRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'confirmRegistration',
   tags: ['Registration'],
   method: 'post',
@@ -69,6 +72,7 @@ const confirmRoute = createRoute({
 })
 
 const stateRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'getRegistration',
   tags: ['Registration'],
   method: 'get',
@@ -80,6 +84,7 @@ const stateRoute = createRoute({
 })
 
 const credentialRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'mintCredential',
   tags: ['Registration'],
   method: 'post',

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect as connectSecurely, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { defaultLimits, HttpListener, type ListenerLimits } from '../../src/adapters/http-listener.ts'
-import { problemResponse } from '../../src/problem.ts'
+import { HttpListener, type ListenerLimits, type ListenerOptions } from '../../src/adapters/http-listener.ts'
+import { listenerOptions } from '../support/listener.ts'
 import { lastAnswer, RawClient } from '../support/raw-client.ts'
 import { fetchTrusting, makeTlsPair, shownName } from '../support/tls.ts'
 
@@ -19,21 +19,11 @@ const impatient = { headersMilliseconds: 150, requestMilliseconds: 300, answerMi
 const open = async (
   answer: Answer,
   limits: Partial<ListenerLimits> = {},
-  more: Partial<Parameters<typeof HttpListener.open>[0]> = {},
+  more: Partial<ListenerOptions> = {},
 ): Promise<HttpListener> => {
-  const listener = await HttpListener.open({
-    host: '127.0.0.1',
-    port: 0,
-    portSetting: 'PORT',
-    hostname: 'pki.example.com',
-    tls: null,
-    limits: { ...defaultLimits, ...limits },
-    isProxy: () => false,
-    problemOf: problemResponse,
-    ...more,
-  })
+  const listener = await HttpListener.open(listenerOptions(limits, more))
   opened.push(() => listener.abandon())
-  listener.answerWith(answer)
+  listener.answerWith(answer, () => 'anonymous')
   return listener
 }
 
@@ -185,21 +175,15 @@ test('a client that takes its time within the limits is answered', async () => {
 })
 
 test('what comes before the service is ready is answered once it is', async () => {
-  const listener = await HttpListener.open({
-    host: '127.0.0.1',
-    port: 0,
-    portSetting: 'PORT',
-    hostname: 'pki.example.com',
-    tls: null,
-    limits: defaultLimits,
-    isProxy: () => false,
-    problemOf: problemResponse,
-  })
+  const listener = await HttpListener.open(listenerOptions())
   opened.push(() => listener.abandon())
   const early = fetch(listener.url)
   const connected = await client(listener)
   connected.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-  listener.answerWith(() => new Response('ready'))
+  listener.answerWith(
+    () => new Response('ready'),
+    () => 'anonymous',
+  )
   expect(await (await early).text()).toBe('ready')
   expect(await connected.ended()).toContain('ready')
 })

@@ -1,5 +1,6 @@
 import { bodyBytes } from '../../api/body-bytes.ts'
 import { createRoute, createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
+import { workName } from '../../api/work.ts'
 import { keyBlockedAnswer, keyChallengeAnswer, keyCompromiseRequest, proofRequest } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import { sha256Hex } from '../../pki/encoding.ts'
@@ -60,6 +61,7 @@ export function createDisclosedKeys(deps: CertificateDeps): BlockDisclosedKey {
 }
 
 const reportRoute = createRoute({
+  [workName]: 'dear',
   operationId: 'reportKey',
   tags: ['Key compromise'],
   method: 'post',
@@ -78,6 +80,7 @@ const reportRoute = createRoute({
 })
 
 const reportProofRoute = createRoute({
+  [workName]: 'dear',
   operationId: 'proveReportedKey',
   tags: ['Key compromise'],
   method: 'post',

@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import { accepts } from 'hono/accepts'
 import { createRoute, createRoutes, idInPath, jsonAnswer, jsonBody, problemAnswer, timestamp } from '../../api/room.ts'
 import { confirmationAnswer, linkConfirmationRequest, linkFactsAnswer, linkFactsRequest } from '../../api/shapes.ts'
+import { workName } from '../../api/work.ts'
 import type { MailLanguage } from '../../mail/content.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
 import type { RegistrationDeps } from '../deps.ts'
@@ -13,6 +14,7 @@ const wrong = problemAnswer('The token or the code is wrong')
 const gone = problemAnswer('The registration has ended')
 
 const pageRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'getLinkPage',
   tags: ['Registration'],
   method: 'get',
@@ -23,6 +25,7 @@ const pageRoute = createRoute({
 })
 
 const factsRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'getLinkFacts',
   tags: ['Registration'],
   method: 'post',
@@ -33,6 +36,7 @@ const factsRoute = createRoute({
 })
 
 const confirmRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'confirmByLink',
   tags: ['Registration'],
   method: 'post',
@@ -43,6 +47,7 @@ const confirmRoute = createRoute({
 })
 
 const refuseRoute = createRoute({
+  [workName]: 'enrolment',
   operationId: 'refuseByLink',
   tags: ['Registration'],
   method: 'post',

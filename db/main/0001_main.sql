@@ -377,7 +377,7 @@ CREATE TABLE certificate_requests (
   device TEXT NOT NULL REFERENCES devices (id),
   mailbox TEXT NOT NULL REFERENCES mailboxes (id),
   usage TEXT NOT NULL CHECK (usage IN ('sign', 'encrypt', 'dual')),
-  spki_sha256 TEXT NOT NULL,
+  key_index TEXT NOT NULL,
   proved_by TEXT NOT NULL CHECK (proved_by IN ('csr', 'public_key')),
   csr_sealed BLOB NOT NULL,
   state TEXT NOT NULL CHECK (
@@ -412,9 +412,9 @@ CREATE TABLE certificate_requests (
   updated_at INTEGER NOT NULL
 ) STRICT;
 -- One key, device, mailbox and use: one request that is open or whose certificate is valid.
-CREATE UNIQUE INDEX certificate_requests_live ON certificate_requests (spki_sha256, device, mailbox, usage)
+CREATE UNIQUE INDEX certificate_requests_live ON certificate_requests (key_index, device, mailbox, usage)
   WHERE state NOT IN ('rejected', 'failed', 'cancelled', 'ended');
-CREATE INDEX certificate_requests_by_key ON certificate_requests (spki_sha256);
+CREATE INDEX certificate_requests_by_key ON certificate_requests (key_index);
 CREATE INDEX certificate_requests_by_subscriber ON certificate_requests (subscriber, created_at, id);
 CREATE INDEX certificate_requests_by_device ON certificate_requests (device);
 CREATE INDEX certificate_requests_by_mailbox ON certificate_requests (mailbox);
@@ -449,30 +449,31 @@ CREATE TABLE certificates (
   connection TEXT NOT NULL REFERENCES ca_connections (id),
   requested_at INTEGER NOT NULL,
   authority TEXT NOT NULL REFERENCES certificate_authorities (id),
-  serial_number TEXT NOT NULL,
-  spki_sha256 TEXT NOT NULL,
-  fingerprint_sha256 TEXT NOT NULL,
+  serial_index TEXT NOT NULL,
+  key_index TEXT NOT NULL,
+  fingerprint_index TEXT NOT NULL,
   facts_sealed BLOB NOT NULL,
   certificate_sealed BLOB NOT NULL,
   not_before INTEGER NOT NULL,
   not_after INTEGER NOT NULL,
   -- When the holder is told next that it runs out; NULL once that has been said twice, or where it has ended.
   remind_at INTEGER,
-  revoked_at INTEGER,
+  -- When and why it was revoked.
+  revocation_sealed BLOB,
   created_at INTEGER NOT NULL,
-  UNIQUE (authority, serial_number)
+  UNIQUE (authority, serial_index)
 ) STRICT;
 CREATE INDEX certificates_by_subscriber ON certificates (subscriber, created_at, id);
 -- A device has one valid certificate per mailbox and use: the next one supersedes it.
 CREATE UNIQUE INDEX certificates_live ON certificates (device, mailbox, usage) WHERE state = 'valid';
 CREATE INDEX certificates_by_device ON certificates (device);
 CREATE INDEX certificates_by_mailbox ON certificates (mailbox);
-CREATE INDEX certificates_by_key ON certificates (spki_sha256);
+CREATE INDEX certificates_by_key ON certificates (key_index);
 CREATE INDEX certificates_running_out ON certificates (not_after) WHERE state = 'valid';
 CREATE INDEX certificates_to_remind ON certificates (remind_at) WHERE remind_at IS NOT NULL AND state = 'valid';
 -- What administrators read certificates by.
-CREATE INDEX certificates_by_fingerprint ON certificates (fingerprint_sha256);
-CREATE INDEX certificates_by_serial_number ON certificates (serial_number);
+CREATE INDEX certificates_by_fingerprint ON certificates (fingerprint_index);
+CREATE INDEX certificates_by_serial_number ON certificates (serial_index);
 
 -- What is due for renewal is remembered beside a caller.
 CREATE TRIGGER certificates_made AFTER INSERT ON certificates
@@ -493,7 +494,7 @@ CREATE TABLE ca_revocations (
   id TEXT PRIMARY KEY,
   connection TEXT NOT NULL REFERENCES ca_connections (id),
   request TEXT NOT NULL REFERENCES certificate_requests (id),
-  certificate_sha256 TEXT NOT NULL UNIQUE,
+  fingerprint_index TEXT NOT NULL UNIQUE,
   certificate_sealed BLOB NOT NULL,
   reason TEXT CHECK (
     reason IN ('keyCompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn')
@@ -528,13 +529,14 @@ CREATE TABLE fetched_revocation_lists (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fetched_revocation_lists_due ON fetched_revocation_lists (due_at);
 
--- Keys that no certificate may be issued for: by SHA-256 of the SPKI, or as Debian lists its weak RSA moduli.
+-- Keys that no certificate may be issued for: by a keyed hash of the SHA-256 of the SPKI, or of what Debian lists of its
+-- weak RSA moduli.
 CREATE TABLE blocked_keys (
   kind TEXT NOT NULL CHECK (kind IN ('spki-sha256', 'debian-modulus')),
-  fingerprint TEXT NOT NULL,
+  key_index TEXT NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('reported', 'disclosed', 'revocation', 'imported')),
   added_at INTEGER NOT NULL,
-  PRIMARY KEY (kind, fingerprint)
+  PRIMARY KEY (kind, key_index)
 ) STRICT, WITHOUT ROWID;
 
 -- Challenges to the holder of a bare public key: to have it certified, or to report it compromised.
@@ -546,7 +548,7 @@ CREATE TABLE key_challenges (
   mailbox TEXT,
   usage TEXT CHECK (usage IN ('sign', 'encrypt', 'dual')),
   method TEXT NOT NULL CHECK (method IN ('sign', 'decrypt')),
-  spki BLOB NOT NULL,
+  spki_sealed BLOB NOT NULL,
   expected_sha256 BLOB,
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,

@@ -7,6 +7,8 @@ import { verifySignature } from '../pki/signature.ts'
 import { GuardBroken, type Command } from '../ports/database.ts'
 import { readCertificateBySerialNumber, revokeCertificateRow } from './store.ts'
 import type { CertificateDeps } from './deps.ts'
+import { serialNumberIndex } from './fingerprints.ts'
+import { sealRevocation } from './present.ts'
 import { blockKey } from './keys/store.ts'
 import { insertStatus, keepRevocationList, revokeStatus } from '../cas/inside/store.ts'
 
@@ -26,7 +28,7 @@ export interface AdoptedList {
   readonly unknown: number
 }
 
-type AdoptDeps = Pick<CertificateDeps, 'database' | 'crypto' | 'audit' | 'authorities' | 'onCertificatesEnded'>
+type AdoptDeps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto' | 'audit' | 'authorities' | 'onCertificatesEnded'>
 
 /** How long a serial number that nobody knows is kept as revoked: longer than any certificate from here is valid. */
 const unknownKeptMilliseconds = 400 * 86_400_000
@@ -51,7 +53,7 @@ async function readOwnList(deps: AdoptDeps, der: Uint8Array): Promise<Revocation
 async function revocation(deps: AdoptDeps, authority: string, entry: CrlEntry, keepUntil: number) {
   const { serialNumber, reason } = entry
   const at = entry.revokedAt.getTime()
-  const row = await readCertificateBySerialNumber(deps.database, authority, serialNumber)
+  const row = await readCertificateBySerialNumber(deps.database, authority, serialNumberIndex(deps.keys, serialNumber))
   const status = revokeStatus({ authority, serialNumber }, at, reason)
   const audited = (subjectKind: string, subject: string): Command[] =>
     deps.audit.record({
@@ -66,8 +68,11 @@ async function revocation(deps: AdoptDeps, authority: string, entry: CrlEntry, k
     const known = insertStatus({ authority, serialNumber, notAfter: keepUntil })
     return { kind: 'unknown', commands: [known, ...status, ...audited('serial number', serialNumber)] } as const
   }
-  const ended = row.state === 'valid' || row.state === 'superseded' ? revokeCertificateRow(row.id, at) : []
-  const blocked = reason === 'keyCompromise' ? [blockKey('spki-sha256', row.spkiSha256, 'revocation', at)] : []
+  const ended =
+    row.state === 'valid' || row.state === 'superseded'
+      ? revokeCertificateRow(row.id, sealRevocation(deps.keys, row.id, { at, reason }), at)
+      : []
+  const blocked = reason === 'keyCompromise' ? [blockKey('spki-sha256', row.keyIndex, 'revocation', at)] : []
   const commands = [...status, ...ended, ...deps.onCertificatesEnded([row.id]), ...blocked]
   return { kind: 'revoked', commands: [...commands, ...audited('certificate', row.id)] } as const
 }

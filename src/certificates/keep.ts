@@ -5,6 +5,7 @@ import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.t
 import { randomId } from '../ports/runtime.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import type { CertificateDeps } from './deps.ts'
+import { fingerprintIndex, serialNumberIndex } from './fingerprints.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { firstReminder } from './renewal/remind.ts'
 import { endCertificate, endLateCertificate, insertCertificate, readValidCertificateId } from './store.ts'
@@ -19,7 +20,7 @@ export interface OrderedFor {
   readonly address: string
   readonly addressIndex: Uint8Array
   readonly use: CertificateUse
-  readonly spkiSha256: string
+  readonly keyIndex: string
   readonly connection: string
   readonly requestedAt: number
 }
@@ -100,7 +101,7 @@ const isConstraint = (error: unknown, columns: string): boolean =>
   error instanceof ConstraintFailed && error.constraint.includes(columns)
 
 const isSerialNumberReused = (error: unknown): boolean =>
-  isGuard(error, 'serial_number_reused') || isConstraint(error, 'certificates.serial_number')
+  isGuard(error, 'serial_number_reused') || isConstraint(error, 'certificates.serial_index')
 
 /** Whether another certificate of the same use was kept, or ended, since it was looked for. */
 const isOvertaken = (error: unknown): boolean =>
@@ -180,9 +181,9 @@ const inserted = (
     connection: ordered.connection,
     requestedAt: ordered.requestedAt,
     authority,
-    serialNumber: facts.serialNumber,
-    spkiSha256: ordered.spkiSha256,
-    fingerprintSha256: facts.fingerprintSha256,
+    serialNumberIndex: serialNumberIndex(deps.keys, facts.serialNumber),
+    keyIndex: ordered.keyIndex,
+    fingerprintIndex: fingerprintIndex(deps.keys, facts.fingerprintSha256),
     factsSealed: sealFacts(deps.keys, id, facts),
     certificateSealed: sealCertificate(deps.keys, id, certificate),
     notBefore,

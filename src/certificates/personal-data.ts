@@ -1,4 +1,4 @@
-import { impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
+import { blindIndex, impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
 
 export const untilErased = 'until the subscriber is erased'
 export const theCa = 'the certificate authority that certifies the address'
@@ -32,15 +32,15 @@ export const personalData: readonly TableDeclaration[] = [
       connection: linked('id of the CA connection that it came through'),
       requested_at: linked('when it was asked for, UTC milliseconds'),
       authority: impersonal('id of the CA that issued it'),
-      serial_number: linked('its serial number'),
-      spki_sha256: linked('hash of the public key'),
-      fingerprint_sha256: linked('hash of the certificate'),
+      serial_index: blindIndex('of its serial number'),
+      key_index: blindIndex('of the public key'),
+      fingerprint_index: blindIndex('of the certificate'),
       facts_sealed: sealed('mailbox, serial number, fingerprint, issuer'),
       certificate_sealed: sealed('the certificate, DER'),
       not_before: linked('time, UTC milliseconds'),
       not_after: linked('time, UTC milliseconds'),
       created_at: linked('time, UTC milliseconds'),
-      revoked_at: linked('time, UTC milliseconds'),
+      revocation_sealed: sealed('when and why it was revoked'),
       remind_at: linked('when the holder is told next that it runs out, UTC milliseconds'),
     },
   },
@@ -62,7 +62,7 @@ export const personalData: readonly TableDeclaration[] = [
     },
     columns: {
       kind: impersonal('what the fingerprint is taken of'),
-      fingerprint: linked('hash of the public key'),
+      key_index: blindIndex('of the public key'),
       source: impersonal('reported, disclosed, revocation or imported'),
       added_at: impersonal('time, UTC milliseconds'),
     },
@@ -92,7 +92,7 @@ export const personalData: readonly TableDeclaration[] = [
       mailbox: linked('id of the mailbox'),
       usage: linked('sign, encrypt or dual'),
       method: impersonal('sign or decrypt'),
-      spki: linked('the public key'),
+      spki_sealed: sealed('the public key'),
       expected_sha256: impersonal('hash of the proof that is expected'),
       created_at: linked('time, UTC milliseconds'),
       expires_at: impersonal('time, UTC milliseconds'),
@@ -119,7 +119,7 @@ export const personalData: readonly TableDeclaration[] = [
       id: impersonal('random id'),
       connection: impersonal('id of the CA connection'),
       request: linked('id of the request that the certificate was issued for'),
-      certificate_sha256: linked('hash of the certificate'),
+      fingerprint_index: blindIndex('of the certificate'),
       certificate_sealed: sealed('the certificate, DER'),
       reason: linked('why it is revoked'),
       state: linked('waiting, by_hand or confirmed'),

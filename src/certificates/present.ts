@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { DirectoryCertificate } from '../api/shapes.ts'
+import { revocationReason, type DirectoryCertificate } from '../api/shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { toBase64 } from '../pki/encoding.ts'
 import { openText, sealText, type Keys } from '../ports/keys.ts'
@@ -22,6 +22,18 @@ export const sealFacts = (keys: Keys, id: string, facts: StoredFacts): Uint8Arra
 
 export const sealCertificate = (keys: Keys, id: string, der: Uint8Array): Uint8Array =>
   keys.main.seal(certificatePlace(id), der)
+
+const revocationShape = z.strictObject({ at: z.int(), reason: revocationReason.exclude(['unspecified']).nullable() })
+/** When a certificate was revoked, UTC milliseconds, and why. */
+export type StoredRevocation = z.infer<typeof revocationShape>
+
+const revocationPlace = (id: string) => ({ table: 'certificates', column: 'revocation_sealed', row: id })
+
+export const sealRevocation = (keys: Keys, id: string, revocation: StoredRevocation): Uint8Array =>
+  sealText(keys.main, revocationPlace(id), JSON.stringify(revocation))
+
+export const openRevocation = (keys: Keys, row: { id: string; revocationSealed: Uint8Array }): StoredRevocation =>
+  revocationShape.parse(JSON.parse(openText(keys.main, revocationPlace(row.id), row.revocationSealed)))
 
 /** The part of a certificate's row that is needed to show it. */
 export type ShownCertificate = Pick<

@@ -1,7 +1,8 @@
 import type { CertificateReading, CertificateSearch, SubscriberReading } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
 import type { CertificateDeps } from './deps.ts'
-import { openFacts } from './present.ts'
+import { fingerprintIndex, serialNumberIndex } from './fingerprints.ts'
+import { openFacts, openRevocation } from './present.ts'
 import {
   readByFingerprint,
   readBySerialNumber,
@@ -19,6 +20,15 @@ const certificatesShown = 200
 /** Two CAs that give the same serial number are an accident. More than that are of no use to anyone. */
 const foundAtMost = 20
 
+function revocationOf(
+  { keys }: Pick<ReadingDeps, 'keys'>,
+  { id, revocationSealed }: CertificateWithoutBytes,
+): Pick<CertificateReading, 'revokedAt' | 'revocationReason'> {
+  if (revocationSealed === null) return { revokedAt: null, revocationReason: null }
+  const { at, reason } = openRevocation(keys, { id, revocationSealed })
+  return { revokedAt: timestamp(at), revocationReason: reason }
+}
+
 async function readingsOf(deps: ReadingDeps, rows: readonly CertificateWithoutBytes[]): Promise<OpenedReading[]> {
   const published = await deps.publishedAmong(rows.map(({ id }) => id))
   return rows.map((row) => ({
@@ -33,8 +43,7 @@ async function readingsOf(deps: ReadingDeps, rows: readonly CertificateWithoutBy
     notBefore: timestamp(row.notBefore),
     notAfter: timestamp(row.notAfter),
     createdAt: timestamp(row.createdAt),
-    revokedAt: row.revokedAt === null ? null : timestamp(row.revokedAt),
-    revocationReason: row.revocationReason,
+    ...revocationOf(deps, row),
     connectionId: row.connection,
     caRevocation:
       row.caRevocation === null || row.caRevocationState === null
@@ -55,8 +64,8 @@ export async function searchCertificates(deps: ReadingDeps, by: CertificateSearc
   return readingsOf(
     deps,
     'serialNumber' in by
-      ? await readBySerialNumber(deps.database, by.serialNumber, foundAtMost)
-      : await readByFingerprint(deps.database, by.fingerprintSha256, foundAtMost),
+      ? await readBySerialNumber(deps.database, serialNumberIndex(deps.keys, by.serialNumber), foundAtMost)
+      : await readByFingerprint(deps.database, fingerprintIndex(deps.keys, by.fingerprintSha256), foundAtMost),
   )
 }
 

@@ -1,10 +1,14 @@
+import { parseCertificate } from '../pki/certificate.ts'
+import { sha256Hex } from '../pki/encoding.ts'
 import type { RevocationReason } from '../pki/revocation-reason.ts'
 import { requireOneChange, type Command } from '../ports/database.ts'
 import { commit } from '../audit/commit.ts'
 import type { AuditActor, AuditEvent } from '../audit/entries.ts'
 import { blockKey } from './keys/store.ts'
 import type { CertificateDeps } from './deps.ts'
+import { keyIndex } from './fingerprints.ts'
 import { queueRevocationAtIssuer } from './forwarding/queue.ts'
+import { openCertificate, openFacts, sealRevocation } from './present.ts'
 import { readCertificate, readCertificatesWithKey, revokeCertificateRow, type CertificateRow } from './store.ts'
 import { revokeStatus } from '../cas/inside/store.ts'
 
@@ -12,6 +16,7 @@ type RevokeDeps = Pick<
   CertificateDeps,
   | 'database'
   | 'keys'
+  | 'crypto'
   | 'random'
   | 'clock'
   | 'audit'
@@ -39,12 +44,13 @@ async function revocationCommands(
   { onlyWhile = [] }: Circumstances,
 ): Promise<Command[]> {
   const now = deps.clock()
+  const { serialNumber } = openFacts(deps.keys, row)
   return [
     ...onlyWhile,
-    ...revokeCertificateRow(row.id, now),
-    ...revokeStatus({ authority: row.authority, serialNumber: row.serialNumber }, now, reason),
+    ...revokeCertificateRow(row.id, sealRevocation(deps.keys, row.id, { at: now, reason }), now),
+    ...revokeStatus({ authority: row.authority, serialNumber }, now, reason),
     ...deps.onCertificatesEnded([row.id]),
-    ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', row.spkiSha256, 'revocation', now)] : []),
+    ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', row.keyIndex, 'revocation', now)] : []),
     ...(await deps.registration.announcementCommands(row, 'revocation', row.id, { reason, at: now })),
   ]
 }
@@ -105,7 +111,9 @@ async function revoke(
   const row = await readCertificate(deps.database, id)
   if (row === null) return
   if (row.state === 'valid' || row.state === 'superseded') await revokeOne(deps, row, reason, circumstances)
-  if (reason === 'keyCompromise') await revokeKey(deps, row.spkiSha256, 'revocation', circumstances.by)
+  if (reason !== 'keyCompromise') return
+  const { spki } = parseCertificate(openCertificate(deps.keys, row).certificate)
+  await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'revocation', circumstances.by)
 }
 
 /**
@@ -119,7 +127,7 @@ export async function revokeKey(
   by: AuditActor,
 ): Promise<void> {
   await blockKeyOnce(deps, spkiSha256, source, by)
-  for (const row of await readCertificatesWithKey(deps.database, spkiSha256)) {
+  for (const row of await readCertificatesWithKey(deps.database, keyIndex(deps.keys, spkiSha256))) {
     await revokeOne(deps, row, 'keyCompromise', { by })
   }
 }
@@ -131,7 +139,8 @@ async function blockKeyOnce(
   source: 'reported' | 'disclosed' | 'revocation',
   by: AuditActor,
 ): Promise<void> {
-  const commands = [blockKey('spki-sha256', spkiSha256, source, deps.clock()), requireOneChange('key_blocked_already')]
+  const index = keyIndex(deps.keys, spkiSha256)
+  const commands = [blockKey('spki-sha256', index, source, deps.clock()), requireOneChange('key_blocked_already')]
   const audit: AuditEvent = {
     action: 'key.blocked',
     ...by,

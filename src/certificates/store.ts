@@ -11,7 +11,6 @@ import {
   type Database,
 } from '../ports/database.ts'
 import type { CertificateUse } from '../api/shapes.ts'
-import { reason } from '../cas/inside/store.ts'
 import { caRevocationState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
 
@@ -27,9 +26,9 @@ export interface NewCertificate {
   readonly connection: string
   readonly requestedAt: number
   readonly authority: string
-  readonly serialNumber: string
-  readonly spkiSha256: string
-  readonly fingerprintSha256: string
+  readonly serialNumberIndex: string
+  readonly keyIndex: string
+  readonly fingerprintIndex: string
   readonly factsSealed: Uint8Array
   readonly certificateSealed: Uint8Array
   readonly notBefore: number
@@ -44,8 +43,8 @@ export interface NewCertificate {
 export const insertCertificate = (row: NewCertificate): Command =>
   command(
     `INSERT INTO certificates
-       (id, request, subscriber, device, mailbox, usage, state, connection, requested_at, authority, serial_number,
-        spki_sha256, fingerprint_sha256, facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
+       (id, request, subscriber, device, mailbox, usage, state, connection, requested_at, authority, serial_index,
+        key_index, fingerprint_index, facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
@@ -57,9 +56,9 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.connection,
     row.requestedAt,
     row.authority,
-    row.serialNumber,
-    row.spkiSha256,
-    row.fingerprintSha256,
+    row.serialNumberIndex,
+    row.keyIndex,
+    row.fingerprintIndex,
     row.factsSealed,
     row.certificateSealed,
     row.notBefore,
@@ -113,8 +112,7 @@ const certificateColumns = {
   state: certificateState,
   connection: text,
   authority: text,
-  serialNumber: text,
-  spkiSha256: text,
+  keyIndex: text,
   factsSealed: blob,
   certificateSealed: blob,
   notBefore: integer,
@@ -127,7 +125,7 @@ export const readCertificate = (database: Database, id: string) =>
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              key_index AS keyIndex, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
        FROM certificates WHERE id = ?`,
@@ -137,14 +135,14 @@ export const readCertificate = (database: Database, id: string) =>
 export type CertificateRow = NonNullable<Awaited<ReturnType<typeof readCertificate>>>
 
 /** What revoking needs of the certificate that an authority gave this serial number. */
-export const readCertificateBySerialNumber = (database: Database, authority: string, serialNumber: string) =>
+export const readCertificateBySerialNumber = (database: Database, authority: string, serialNumberIndex: string) =>
   database.first(
     query(
-      { id: text, request: text, state: certificateState, spkiSha256: text },
-      `SELECT id, request, state, spki_sha256 AS spkiSha256
-       FROM certificates WHERE authority = ? AND serial_number = ?`,
+      { id: text, request: text, state: certificateState, keyIndex: text },
+      `SELECT id, request, state, key_index AS keyIndex
+       FROM certificates WHERE authority = ? AND serial_index = ?`,
       authority,
-      serialNumber,
+      serialNumberIndex,
     ),
   )
 
@@ -153,7 +151,7 @@ export const readCertificateOfRequest = (database: Database, request: string) =>
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              key_index AS keyIndex, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
        FROM certificates WHERE request = ?`,
@@ -171,7 +169,7 @@ export const readCertificatesOf = (
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              key_index AS keyIndex, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
        FROM certificates
@@ -184,16 +182,16 @@ export const readCertificatesOf = (
   )
 
 /** The certificates on a key that can still be revoked, whoever's they are. */
-export const readCertificatesWithKey = (database: Database, spkiSha256: string) =>
+export const readCertificatesWithKey = (database: Database, keyIndex: string) =>
   database.all(
     query(
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              serial_number AS serialNumber, spki_sha256 AS spkiSha256, facts_sealed AS factsSealed,
+              key_index AS keyIndex, facts_sealed AS factsSealed,
               certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
               created_at AS createdAt
-       FROM certificates WHERE spki_sha256 = ? AND state IN ('valid', 'superseded')`,
-      spkiSha256,
+       FROM certificates WHERE key_index = ? AND state IN ('valid', 'superseded')`,
+      keyIndex,
     ),
   )
 
@@ -222,11 +220,11 @@ export const readRevocableOf = (
   )
 
 /** Revokes a certificate. Guard `certificate_ended`: it was revoked before, or its term is over. */
-export const revokeCertificateRow = (id: string, now: number): Command[] => [
+export const revokeCertificateRow = (id: string, revocationSealed: Uint8Array, now: number): Command[] => [
   command(
-    `UPDATE certificates SET state = 'revoked', revoked_at = ?, remind_at = NULL
+    `UPDATE certificates SET state = 'revoked', revocation_sealed = ?, remind_at = NULL
      WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
-    now,
+    revocationSealed,
     id,
     now,
   ),
@@ -249,15 +247,15 @@ export const countValid = (database: Database) =>
     query({ certificates: integer }, `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid'`),
   )
 
-/** The certificates of an authority that can still be revoked, among these serial numbers. */
-export const readRevocableAmong = (database: Database, authority: string, serialNumbers: readonly string[]) =>
+/** The certificates of an authority that can still be revoked, among those with these serial numbers. */
+export const readRevocableAmong = (database: Database, authority: string, serialNumberIndexes: readonly string[]) =>
   database.all(
     query(
-      { id: text, serialNumber: text },
-      `SELECT c.id AS id, c.serial_number AS serialNumber
-       FROM json_each(?) l CROSS JOIN certificates c ON c.authority = ? AND c.serial_number = l.value
+      { id: text, serialNumberIndex: text },
+      `SELECT c.id AS id, c.serial_index AS serialNumberIndex
+       FROM json_each(?) l CROSS JOIN certificates c ON c.authority = ? AND c.serial_index = l.value
        WHERE c.state IN ('valid', 'superseded')`,
-      JSON.stringify(serialNumbers),
+      JSON.stringify(serialNumberIndexes),
       authority,
     ),
   )
@@ -289,8 +287,7 @@ const readingColumns = {
   notBefore: integer,
   notAfter: integer,
   createdAt: integer,
-  revokedAt: nullable(integer),
-  revocationReason: nullable(reason),
+  revocationSealed: nullable(blob),
   caRevocation: nullable(text),
   caRevocationState: nullable(oneOf(...caRevocationState.options)),
 }
@@ -298,11 +295,10 @@ const readingColumns = {
 /** What administrators read of certificates, with the revocation and what the CA was told of it. */
 const readings = `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
   c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
-  c.created_at AS createdAt, c.revoked_at AS revokedAt, s.reason AS revocationReason,
+  c.created_at AS createdAt, c.revocation_sealed AS revocationSealed,
   v.id AS caRevocation, v.state AS caRevocationState
   FROM certificates c
-  LEFT JOIN certificate_statuses s ON s.authority = c.authority AND s.serial_number = c.serial_number
-  LEFT JOIN ca_revocations v ON v.certificate_sha256 = c.fingerprint_sha256`
+  LEFT JOIN ca_revocations v ON v.fingerprint_index = c.fingerprint_index`
 
 export const readCertificateWithoutBytes = (database: Database, id: string) =>
   database.first(
@@ -316,24 +312,24 @@ export const readCertificateWithoutBytes = (database: Database, id: string) =>
 export type CertificateWithoutBytes = NonNullable<Awaited<ReturnType<typeof readCertificateWithoutBytes>>>
 
 /** A serial number is unique for one authority: several may have given the same. */
-export const readBySerialNumber = (database: Database, serialNumber: string, limit: number) =>
+export const readBySerialNumber = (database: Database, serialNumberIndex: string, limit: number) =>
   database.all(
     query(
       readingColumns,
       `${readings}
-       WHERE c.serial_number = ? LIMIT ?`,
-      serialNumber,
+       WHERE c.serial_index = ? LIMIT ?`,
+      serialNumberIndex,
       limit,
     ),
   )
 
-export const readByFingerprint = (database: Database, fingerprintSha256: string, limit: number) =>
+export const readByFingerprint = (database: Database, fingerprintIndex: string, limit: number) =>
   database.all(
     query(
       readingColumns,
       `${readings}
-       WHERE c.fingerprint_sha256 = ? LIMIT ?`,
-      fingerprintSha256,
+       WHERE c.fingerprint_index = ? LIMIT ?`,
+      fingerprintIndex,
       limit,
     ),
   )

@@ -4,6 +4,7 @@ import { commit } from '../audit/commit.ts'
 import type { AuditEvent } from '../audit/entries.ts'
 import type { Route } from '../cas/contract.ts'
 import { readSendability } from '../cas/circuit/circuit.ts'
+import { keyIndex } from '../certificates/fingerprints.ts'
 import { requireNotBlocked } from '../certificates/keys/blocklist.ts'
 import { DomainError } from '../errors.ts'
 import { readCertificateRequest } from '../pki/certificate-request.ts'
@@ -67,7 +68,12 @@ export async function requestCertificate(deps: IntakeDeps, engine: Engine, asked
  */
 export async function certifyKey(deps: IntakeDeps, engine: Engine, asked: AskedForKey): Promise<IntakeResult> {
   const { caller, mailbox, use, proved } = asked
-  const identity = { spkiSha256: proved.spkiSha256, device: caller.deviceId, mailbox: mailbox.id, use }
+  const identity = {
+    keyIndex: keyIndex(deps.keys, proved.spkiSha256),
+    device: caller.deviceId,
+    mailbox: mailbox.id,
+    use,
+  }
   const isProved = mailbox.verifiedAt > provedAfter(deps.clock())
   const repeated = (row: RequestRow): IntakeResult => ({
     row,
@@ -153,7 +159,7 @@ function newRequest(
     device: caller.deviceId,
     mailbox: mailbox.id,
     use,
-    spkiSha256: proved.spkiSha256,
+    keyIndex: keyIndex(deps.keys, proved.spkiSha256),
     provedBy: proved.provedBy,
     csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, proved.content),
     state,
@@ -189,7 +195,7 @@ const requestedEntry = (row: NewRequest): AuditEvent => ({
  * for, or the key is blocked, belongs to another subscriber, or had a certificate before (policy rule 9).
  */
 async function refusalOf(
-  deps: Pick<RequestDeps, 'database' | 'clock' | 'crypto' | 'connections'>,
+  deps: Pick<RequestDeps, 'database' | 'keys' | 'clock' | 'crypto' | 'connections'>,
   proved: ProvedKey,
   row: NewRequest,
   cause: GuardBroken,
@@ -205,7 +211,7 @@ async function refusalOf(
   const beyond = await beyondLimits(deps, row, cause)
   if (beyond !== null) return beyond
   await requireNotBlocked(deps, proved)
-  const foreign = await readForeignUse(deps.database, proved.spkiSha256, row.subscriber)
+  const foreign = await readForeignUse(deps.database, row.keyIndex, row.subscriber)
   return foreign === null
     ? new DomainError(
         'key_already_used',

@@ -1,5 +1,5 @@
 import { theCa, untilErased } from '../certificates/personal-data.ts'
-import { impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
+import { blindIndex, impersonal, linked, sealed, type TableDeclaration } from '../ports/personal-data.ts'
 
 const contract = 'Art. 6(1)(b)'
 
@@ -26,7 +26,7 @@ export const personalData: readonly TableDeclaration[] = [
       device: linked('id of the device'),
       mailbox: linked('id of the mailbox'),
       usage: linked('sign, encrypt or dual'),
-      spki_sha256: linked('hash of the public key'),
+      key_index: blindIndex('of the public key'),
       proved_by: linked('csr or public_key'),
       csr_sealed: sealed('the request as the device signed it, or the public key'),
       state: linked('how far it is'),

@@ -30,7 +30,7 @@ export interface Purpose {
   readonly use: CertificateUse
 }
 
-type CheckDeps = Pick<RequestDeps, 'crypto' | 'brainpool' | 'database'>
+type CheckDeps = Pick<RequestDeps, 'keys' | 'crypto' | 'brainpool' | 'database'>
 type RouteDeps = Pick<RequestDeps, 'connections'>
 
 /** Where a request with such a key goes. Throws the refusals of `Connections.route`. */

@@ -50,7 +50,7 @@ const requestColumns = {
   device: text,
   mailbox: text,
   use,
-  spkiSha256: text,
+  keyIndex: text,
   provedBy: oneOf('csr', 'public_key'),
   csrSealed: blob,
   state,
@@ -73,20 +73,20 @@ export type RequestRow = NonNullable<Awaited<ReturnType<typeof readRequest>>>
 
 export const readLiveRequest = (
   database: Database,
-  of: { spkiSha256: string; device: string; mailbox: string; use: CertificateUse },
+  of: { keyIndex: string; device: string; mailbox: string; use: CertificateUse },
 ) =>
   database.first(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
+      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
               csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
               approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
               open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
               explanation_sealed AS explanationSealed, created_at AS createdAt
        FROM certificate_requests
-       WHERE spki_sha256 = ? AND device = ? AND mailbox = ? AND usage = ?
+       WHERE key_index = ? AND device = ? AND mailbox = ? AND usage = ?
          AND state NOT IN ('rejected', 'failed', 'cancelled', 'ended')`,
-      of.spkiSha256,
+      of.keyIndex,
       of.device,
       of.mailbox,
       of.use,
@@ -97,7 +97,7 @@ export const readRequest = (database: Database, id: string) =>
   database.first(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
+      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
               csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
               approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
               open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
@@ -111,18 +111,18 @@ export const readRequest = (database: Database, id: string) =>
  * A request of another subscriber with this key, unless it was for a mailbox that has moved to this subscriber since. It
  * explains a broken guard.
  */
-export const readForeignUse = (database: Database, spkiSha256: string, subscriber: string) =>
+export const readForeignUse = (database: Database, keyIndex: string, subscriber: string) =>
   database.first(
     query(
       { id: text },
       `SELECT r.id AS id FROM certificate_requests r
-       WHERE r.spki_sha256 = ? AND r.subscriber <> ? AND r.state NOT IN ('rejected', 'failed', 'cancelled')
+       WHERE r.key_index = ? AND r.subscriber <> ? AND r.state NOT IN ('rejected', 'failed', 'cancelled')
          AND NOT EXISTS (
            SELECT 1 FROM mailboxes o JOIN mailboxes n ON n.address_index = o.address_index
            WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = ? AND n.ended_at IS NULL
          )
        LIMIT 1`,
-      spkiSha256,
+      keyIndex,
       subscriber,
       subscriber,
     ),
@@ -138,7 +138,7 @@ export const readRequestsOf = (
   database.all(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, spki_sha256 AS spkiSha256, proved_by AS provedBy,
+      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
               csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
               approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
               open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,

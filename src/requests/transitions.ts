@@ -44,7 +44,7 @@ export const isDeviceEnded = `EXISTS (
 
 /** The key of the request must not be certified. */
 export const isKeyBlocked = `EXISTS (
-  SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = certificate_requests.spki_sha256
+  SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.key_index = certificate_requests.key_index
 )`
 
 // --- a request begins -----------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ export interface NewRequest {
   readonly device: string
   readonly mailbox: string
   readonly use: CertificateUse
-  readonly spkiSha256: string
+  readonly keyIndex: string
   readonly provedBy: 'csr' | 'public_key'
   readonly csrSealed: Uint8Array
   readonly state: 'received' | 'submitting' | 'awaiting_mailbox_proof' | 'awaiting_approval'
@@ -91,7 +91,7 @@ export interface RequestLimits {
 export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[] => [
   command(
     `INSERT INTO certificate_requests
-       (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, connection, ca_profile, rule,
+       (id, subscriber, device, mailbox, usage, key_index, proved_by, csr_sealed, state, connection, ca_profile, rule,
         rule_author, approvals_needed, claim, due_at, submitted_at, open_at_ca, created_at, updated_at)
      SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
      WHERE EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = +? AND m.subscriber = +? AND m.ended_at IS NULL)
@@ -99,14 +99,14 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
        AND EXISTS (SELECT 1 FROM ca_connections k WHERE k.id = +? AND k.state <> 'removed')
        AND NOT EXISTS (
          SELECT 1 FROM certificate_requests r
-         WHERE r.spki_sha256 = ? AND (r.device <> ? OR r.state = 'ended')
+         WHERE r.key_index = ? AND (r.device <> ? OR r.state = 'ended')
            AND r.state NOT IN ('rejected', 'failed', 'cancelled')
            AND NOT EXISTS (
              SELECT 1 FROM mailboxes o JOIN mailboxes n ON n.address_index = o.address_index
              WHERE o.id = r.mailbox AND o.end_reason = 'moved' AND n.subscriber = +? AND n.ended_at IS NULL
            )
        )
-       AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.fingerprint = ?)
+       AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.key_index = ?)
        AND ? > (SELECT COUNT(*) FROM certificate_requests o WHERE o.device = ? AND ${isOpen})
        AND ? > (SELECT COUNT(*) FROM certificate_requests n WHERE n.subscriber = ? AND n.created_at > ?)`,
     row.id,
@@ -114,7 +114,7 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
     row.device,
     row.mailbox,
     row.use,
-    row.spkiSha256,
+    row.keyIndex,
     row.provedBy,
     row.csrSealed,
     row.state,
@@ -134,10 +134,10 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
     row.device,
     row.subscriber,
     row.connection,
-    row.spkiSha256,
+    row.keyIndex,
     row.device,
     row.subscriber,
-    row.spkiSha256,
+    row.keyIndex,
     limits.openPerDevice,
     row.device,
     limits.perSubscriber,
@@ -407,17 +407,17 @@ export const toReceivedAbsent = (id: string, claim: string, now: number): Comman
  * outcome or waits for somebody here; its mailbox or its device has ended; its key is blocked; or the CA is to revoke
  * this very certificate, which it may give out again for the same CSR.
  */
-export const toIssued = (id: string, certificateSha256: string, now: number): Command[] => [
+export const toIssued = (id: string, fingerprint: string, now: number): Command[] => [
   command(
     `UPDATE certificate_requests
      SET state = 'issued', reason = NULL, due_at = NULL, claim = NULL, open_at_ca = 0, waits_for = NULL,
          last_failure = NULL, ca_state_sealed = NULL, ca_said_sealed = NULL, updated_at = ?
      WHERE id = ? AND state IN ('received', 'submitting', 'pending', 'outcome_unknown')
        AND NOT ${isKeyBlocked} AND NOT ${isMailboxEnded} AND NOT ${isDeviceEnded}
-       AND NOT EXISTS (SELECT 1 FROM ca_revocations v WHERE v.certificate_sha256 = ?)`,
+       AND NOT EXISTS (SELECT 1 FROM ca_revocations v WHERE v.fingerprint_index = ?)`,
     now,
     id,
-    certificateSha256,
+    fingerprint,
   ),
   requireOneChange('request_finished'),
 ]

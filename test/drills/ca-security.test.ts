@@ -27,7 +27,7 @@ const insertRequests = (
     command(
       `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
        INSERT INTO certificate_requests
-         (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, created_at, updated_at,
+         (id, subscriber, device, mailbox, usage, key_index, proved_by, csr_sealed, state, created_at, updated_at,
           connection, approvals_needed, open_at_ca)
        SELECT 'made-' || ? || '-' || n, m.subscriber, ?, m.id, 'sign', 'key-' || ? || '-' || n, 'csr', x'00', ?, ? + n,
               ? + n, 'embedded', 0, 0

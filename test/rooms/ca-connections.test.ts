@@ -102,7 +102,7 @@ describe.each(engines)('CA connections on %s', (engine) => {
     await harness.main.batch([
       command(
         `INSERT INTO certificate_requests
-           (id, subscriber, device, mailbox, usage, spki_sha256, proved_by, csr_sealed, state, created_at, updated_at,
+           (id, subscriber, device, mailbox, usage, key_index, proved_by, csr_sealed, state, created_at, updated_at,
             connection, approvals_needed, open_at_ca, submitted_at)
          SELECT ?, d.subscriber, d.id, m.id, 'sign', ?, 'csr', x'00', ?, 0, 0, ?, 0, ?, ?
          FROM devices d JOIN mailboxes m ON m.subscriber = d.subscriber LIMIT 1`,
@@ -123,7 +123,7 @@ describe.each(engines)('CA connections on %s', (engine) => {
     harness.main.batch([
       command(
         `INSERT INTO ca_revocations
-           (id, connection, request, certificate_sha256, certificate_sealed, state, due_at, requested_at)
+           (id, connection, request, fingerprint_index, certificate_sealed, state, due_at, requested_at)
          VALUES ('revocation', ?, ?, 'hash', x'00', ?, ?, 0)`,
         connection,
         request,

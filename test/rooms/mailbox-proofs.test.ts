@@ -154,8 +154,8 @@ describe.each(engines)('requests for a mailbox whose proof is old, on %s', (engi
     const asked = await request(alice)
     await harness.main.batch([
       {
-        text: `INSERT INTO blocked_keys (kind, fingerprint, source, added_at)
-               SELECT 'spki-sha256', spki_sha256, 'reported', 1 FROM certificate_requests WHERE id = ?`,
+        text: `INSERT INTO blocked_keys (kind, key_index, source, added_at)
+               SELECT 'spki-sha256', key_index, 'reported', 1 FROM certificate_requests WHERE id = ?`,
         values: [asked.body.id],
       },
     ])

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { keyIndex } from '../../src/certificates/fingerprints.ts'
 import { integer, query } from '../../src/ports/database.ts'
 import { checkService } from '../support/check-service.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
@@ -23,9 +24,9 @@ const entrancesOf = async (harness: RoomHarness): Promise<{ method: string; path
 const mayGrow = new Set(['blocked_keys', 'audit_entries', 'audit_private', 'audit_seals', 'audit_head'])
 
 const isBlocked = async (harness: RoomHarness, key: string): Promise<boolean> => {
-  const fingerprint = createHash('sha256').update(publicKeyOf(key)).digest('hex')
+  const index = keyIndex(harness.keys, createHash('sha256').update(publicKeyOf(key)).digest('hex'))
   const blocked = await harness.main.first(
-    query({ rows: integer }, `SELECT COUNT(*) AS rows FROM blocked_keys WHERE fingerprint = ?`, fingerprint),
+    query({ rows: integer }, `SELECT COUNT(*) AS rows FROM blocked_keys WHERE key_index = ?`, index),
   )
   return blocked?.rows === 1
 }

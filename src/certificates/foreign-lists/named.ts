@@ -4,6 +4,7 @@ import { equalBytes } from '../../pki/encoding.ts'
 import type { ForeignEntry, ForeignList } from '../../pki/read-foreign-crl.ts'
 import type { RevocationReason } from '../../pki/revocation-reason.ts'
 import type { CertificateDeps } from '../deps.ts'
+import { serialNumberIndex } from '../fingerprints.ts'
 import { revocationPlace } from '../forwarding/queue.ts'
 import { readOpen } from '../forwarding/store.ts'
 import { readRevocableAmong } from '../store.ts'
@@ -54,10 +55,12 @@ export async function findNamed(
   const revocations: string[] = []
 
   const look = async (entries: readonly ForeignEntry[]): Promise<void> => {
-    const reasons = new Map(entries.map(({ serialNumber, reason }) => [serialNumber, reason]))
+    const reasons = new Map(
+      entries.map(({ serialNumber, reason }) => [serialNumberIndex(deps.keys, serialNumber), reason]),
+    )
     for (const authority of authorities) {
       const known = await readRevocableAmong(deps.database, authority, [...reasons.keys()])
-      for (const { id, serialNumber } of known) certificates.set(id, reasons.get(serialNumber) ?? null)
+      for (const found of known) certificates.set(found.id, reasons.get(found.serialNumberIndex) ?? null)
     }
   }
 

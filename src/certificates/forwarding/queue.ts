@@ -4,6 +4,7 @@ import { randomId } from '../../ports/runtime.ts'
 import type { CertificateRow } from '../store.ts'
 import { embeddedConnection, type OpenConnection } from '../../cas/contract.ts'
 import type { CertificateDeps } from '../deps.ts'
+import { fingerprintIndex } from '../fingerprints.ts'
 import { openCertificate } from '../present.ts'
 import { insertCaRevocation } from './store.ts'
 
@@ -39,7 +40,7 @@ function queued(deps: QueueDeps, connection: string, state: 'waiting' | 'by_hand
     id,
     connection,
     request: of.request,
-    certificateSha256: of.certificateSha256,
+    fingerprintIndex: fingerprintIndex(deps.keys, of.certificateSha256),
     certificateSealed: deps.keys.main.seal(revocationPlace(id), of.certificate),
     reason: of.reason,
     state,

@@ -22,7 +22,7 @@ export interface NewCaRevocation {
   readonly id: string
   readonly connection: string
   readonly request: string
-  readonly certificateSha256: string
+  readonly fingerprintIndex: string
   readonly certificateSealed: Uint8Array
   readonly reason: RevocationReason | null
   /** `by_hand` for CAs that cannot be told by a call. */
@@ -34,13 +34,13 @@ export interface NewCaRevocation {
 export const insertCaRevocation = (row: NewCaRevocation): Command =>
   command(
     `INSERT INTO ca_revocations
-       (id, connection, request, certificate_sha256, certificate_sealed, reason, state, due_at, requested_at)
+       (id, connection, request, fingerprint_index, certificate_sealed, reason, state, due_at, requested_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (certificate_sha256) DO NOTHING`,
+     ON CONFLICT (fingerprint_index) DO NOTHING`,
     row.id,
     row.connection,
     row.request,
-    row.certificateSha256,
+    row.fingerprintIndex,
     row.certificateSealed,
     row.reason,
     row.state,
@@ -49,8 +49,8 @@ export const insertCaRevocation = (row: NewCaRevocation): Command =>
   )
 
 /** Whether the CA of a certificate is to revoke it, or has. */
-export const readRevocationOf = (database: Database, certificateSha256: string) =>
-  database.first(query({ id: text }, `SELECT id FROM ca_revocations WHERE certificate_sha256 = ?`, certificateSha256))
+export const readRevocationOf = (database: Database, fingerprintIndex: string) =>
+  database.first(query({ id: text }, `SELECT id FROM ca_revocations WHERE fingerprint_index = ?`, fingerprintIndex))
 
 /**
  * The connections whose CA is to be told of something now. One whose circuit is open waits until a look at its CA goes
@@ -160,7 +160,7 @@ export const readRevocations = (database: Database, before: Below, limit: number
       `SELECT v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
               v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt,
               v.confirmed_at AS confirmedAt
-       FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_sha256 = v.certificate_sha256
+       FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_index = v.fingerprint_index
        WHERE (v.requested_at, v.id) < (?, ?) ORDER BY v.requested_at DESC, v.id DESC LIMIT ?`,
       before.at,
       before.id,
@@ -177,7 +177,7 @@ export const readRevocationsInState = (database: Database, of: CaRevocationState
       `SELECT v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
               v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt,
               v.confirmed_at AS confirmedAt
-       FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_sha256 = v.certificate_sha256
+       FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_index = v.fingerprint_index
        WHERE v.state = ? AND (v.requested_at, v.id) < (?, ?) ORDER BY v.requested_at DESC, v.id DESC LIMIT ?`,
       of,
       before.at,
@@ -193,7 +193,7 @@ export const readRevocation = (database: Database, id: string) =>
       `SELECT v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
               v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt,
               v.confirmed_at AS confirmedAt
-       FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_sha256 = v.certificate_sha256
+       FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_index = v.fingerprint_index
        WHERE v.id = ?`,
       id,
     ),

@@ -2,9 +2,11 @@ import { commit } from '../../audit/commit.ts'
 import type { AuditRoom } from '../../audit/room.ts'
 import { DomainError } from '../../errors.ts'
 import type { Database } from '../../ports/database.ts'
+import type { Keys } from '../../ports/keys.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { debianModulusFingerprint } from '../../pki/debian-weak-keys.ts'
 import { isPublishedTestKey } from '../../pki/published-test-keys.ts'
+import { debianModulusIndex, keyIndex } from '../fingerprints.ts'
 import { blockKeys, readBlocked, type BlockedKeyKind } from './store.ts'
 
 /**
@@ -13,13 +15,14 @@ import { blockKeys, readBlocked, type BlockedKeyKind } from './store.ts'
  * this side. Throws `key_blocked`.
  */
 export async function requireNotBlocked(
-  deps: { readonly database: Database; readonly crypto: Crypto },
+  deps: { readonly database: Database; readonly keys: Keys; readonly crypto: Crypto },
   key: { readonly spki: Uint8Array; readonly spkiSha256: string },
 ): Promise<void> {
   const debian = await debianModulusFingerprint(deps.crypto, key.spki)
-  const blocked =
-    isPublishedTestKey(key.spkiSha256) || (await readBlocked(deps.database, key.spkiSha256, debian)) !== null
-  if (!blocked) return
+  const modulusIndex = debian === null ? null : debianModulusIndex(deps.keys, debian)
+  const isListed = async (): Promise<boolean> =>
+    (await readBlocked(deps.database, keyIndex(deps.keys, key.spkiSha256), modulusIndex)) !== null
+  if (!isPublishedTestKey(key.spkiSha256) && !(await isListed())) return
   throw new DomainError('key_blocked', 'This key is known to others and must not be used. Make a new key.')
 }
 
@@ -31,6 +34,7 @@ const kindOf = (fingerprint: string): BlockedKeyKind | null => {
 
 interface ImportDeps {
   readonly database: Database
+  readonly keys: Keys
   readonly clock: Clock
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
 }
@@ -43,7 +47,12 @@ export async function blockImported(deps: ImportDeps, fingerprints: readonly str
   const now = deps.clock()
   const blocking = [...Map.groupBy(fingerprints, kindOf)].map(([kind, of]) => {
     if (kind === null) throw new TypeError('not the fingerprint of a key')
-    return blockKeys(kind, of, now)
+    const index = kind === 'spki-sha256' ? keyIndex : debianModulusIndex
+    return blockKeys(
+      kind,
+      of.map((fingerprint) => index(deps.keys, fingerprint)),
+      now,
+    )
   })
   const outcomes = await commit(deps, {
     commands: blocking,

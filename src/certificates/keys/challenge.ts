@@ -6,7 +6,7 @@ import { createDecryptionChallenge } from '../../pki/proof/decryption-proof.ts'
 import { verifySignatureProof } from '../../pki/proof/signature-proof.ts'
 import { proofLabels, proofText, type ProofPurpose } from '../../pki/proof/text.ts'
 import { GuardBroken, type Command, type Database } from '../../ports/database.ts'
-import type { Sha256 } from '../../ports/keys.ts'
+import type { Keys, Sha256 } from '../../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import { insertChallenge, readChallenge, useChallenge, type ChallengeRow } from './store.ts'
 
@@ -16,6 +16,7 @@ export interface ChallengeDeps {
   readonly crypto: Crypto
   /** What computes on brainpool curves; null where the runtime has nothing. */
   readonly brainpool: Crypto | null
+  readonly keys: Keys
   readonly sha256: Sha256
   readonly random: Random
   readonly clock: Clock
@@ -40,6 +41,8 @@ export interface ChallengeBinding {
   readonly mailbox: string | null
   readonly use: CertificateUse | null
 }
+
+const spkiPlace = (id: string) => ({ table: 'key_challenges', column: 'spki_sealed', row: id })
 
 /** Policy rule 14: single use, ten minutes. */
 const challengeMilliseconds = 10 * 60_000
@@ -80,7 +83,7 @@ export async function challengeKey(
       id,
       ...binding,
       method,
-      spki: bareKey.spki,
+      spkiSealed: deps.keys.main.seal(spkiPlace(id), bareKey.spki),
       expectedSha256: envelope === null ? null : deps.sha256(envelope.expectedProof),
       createdAt,
       expiresAt,
@@ -96,7 +99,10 @@ export async function challengeKey(
   }
 }
 
-const isProof = async (deps: ChallengeDeps, row: ChallengeRow, proof: Uint8Array): Promise<boolean> => {
+/** A challenge with its key. */
+type OpenedChallenge = ChallengeRow & { readonly spki: Uint8Array }
+
+const isProof = async (deps: ChallengeDeps, row: OpenedChallenge, proof: Uint8Array): Promise<boolean> => {
   if (row.method === 'decrypt') {
     return row.expectedSha256 !== null && equalSecrets(row.expectedSha256, deps.sha256(proof))
   }
@@ -116,7 +122,7 @@ export async function takeProof(
   id: string,
   belongs: (row: ChallengeRow) => boolean,
   proof: Uint8Array,
-): Promise<ChallengeRow> {
+): Promise<OpenedChallenge> {
   const row = await readChallenge(deps.database, id)
   if (row === null || !belongs(row)) throw ended()
   try {
@@ -125,6 +131,7 @@ export async function takeProof(
     if (error instanceof GuardBroken) throw ended()
     throw error
   }
-  if (await isProof(deps, row, proof)) return row
+  const opened = { ...row, spki: deps.keys.main.open(spkiPlace(id), row.spkiSealed) }
+  if (await isProof(deps, opened, proof)) return opened
   throw new DomainError('proof_wrong', 'The proof does not answer this challenge. Ask for a new one.')
 }

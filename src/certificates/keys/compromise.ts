@@ -8,6 +8,7 @@ import { checkPublicKey } from '../../pki/key-policy.ts'
 import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/detect.ts'
 import { claimedPublicKey } from '../../pki/private-keys/claimed.ts'
 import type { CertificateDeps } from '../deps.ts'
+import { keyIndex } from '../fingerprints.ts'
 import { revokeKey } from '../revoke.ts'
 import { challengeKey, takeProof } from './challenge.ts'
 import { readProof, readPublicKey } from './read.ts'
@@ -40,7 +41,8 @@ export function createDisclosedKeys(deps: CertificateDeps): BlockDisclosedKey {
     for (const candidate of candidates) {
       const spki = claimedPublicKey(candidate)
       if (spki === null) continue
-      const known = await readCertificatesWithKey(deps.database, await sha256Hex(deps.crypto, spki))
+      const index = keyIndex(deps.keys, await sha256Hex(deps.crypto, spki))
+      const known = await readCertificatesWithKey(deps.database, index)
       if (known.length > 0) return true
     }
     return false

@@ -16,37 +16,37 @@ export type BlockedKeyKind = 'spki-sha256' | 'debian-modulus'
 export type BlockSource = 'reported' | 'disclosed' | 'revocation' | 'imported'
 
 /** Blocks a key; one that is blocked stays as it is. */
-export const blockKey = (kind: BlockedKeyKind, fingerprint: string, source: BlockSource, addedAt: number): Command =>
+export const blockKey = (kind: BlockedKeyKind, index: string, source: BlockSource, addedAt: number): Command =>
   command(
-    `INSERT INTO blocked_keys (kind, fingerprint, source, added_at) VALUES (?, ?, ?, ?)
-     ON CONFLICT (kind, fingerprint) DO NOTHING`,
+    `INSERT INTO blocked_keys (kind, key_index, source, added_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (kind, key_index) DO NOTHING`,
     kind,
-    fingerprint,
+    index,
     source,
     addedAt,
   )
 
 /** Blocks many keys of an imported list with one statement. */
-export const blockKeys = (kind: BlockedKeyKind, fingerprints: readonly string[], addedAt: number): Command =>
+export const blockKeys = (kind: BlockedKeyKind, indexes: readonly string[], addedAt: number): Command =>
   command(
-    `INSERT INTO blocked_keys (kind, fingerprint, source, added_at)
+    `INSERT INTO blocked_keys (kind, key_index, source, added_at)
      SELECT ?, value, 'imported', ? FROM json_each(?) WHERE true
-     ON CONFLICT (kind, fingerprint) DO NOTHING`,
+     ON CONFLICT (kind, key_index) DO NOTHING`,
     kind,
     addedAt,
-    JSON.stringify(fingerprints),
+    JSON.stringify(indexes),
   )
 
-/** Whether a key is blocked by either of its fingerprints. */
-export const readBlocked = (database: Database, spkiSha256: string, debianModulus: string | null) =>
+/** Whether a key is blocked by either of its indexes. */
+export const readBlocked = (database: Database, index: string, debianModulusIndex: string | null) =>
   database.first(
     query(
       { kind: oneOf('spki-sha256', 'debian-modulus') },
-      `SELECT kind FROM blocked_keys WHERE kind = 'spki-sha256' AND fingerprint = ?
-       UNION ALL SELECT kind FROM blocked_keys WHERE kind = 'debian-modulus' AND fingerprint = ?
+      `SELECT kind FROM blocked_keys WHERE kind = 'spki-sha256' AND key_index = ?
+       UNION ALL SELECT kind FROM blocked_keys WHERE kind = 'debian-modulus' AND key_index = ?
        LIMIT 1`,
-      spkiSha256,
-      debianModulus,
+      index,
+      debianModulusIndex,
     ),
   )
 
@@ -58,7 +58,7 @@ export interface NewChallenge {
   readonly mailbox: string | null
   readonly use: CertificateUse | null
   readonly method: 'sign' | 'decrypt'
-  readonly spki: Uint8Array
+  readonly spkiSealed: Uint8Array
   /** SHA-256 of the proof that answers a decryption challenge. */
   readonly expectedSha256: Uint8Array | null
   readonly createdAt: number
@@ -68,7 +68,7 @@ export interface NewChallenge {
 export const insertChallenge = (row: NewChallenge): Command =>
   command(
     `INSERT INTO key_challenges
-       (id, purpose, subscriber, device, mailbox, usage, method, spki, expected_sha256, created_at, expires_at)
+       (id, purpose, subscriber, device, mailbox, usage, method, spki_sealed, expected_sha256, created_at, expires_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.purpose,
@@ -77,7 +77,7 @@ export const insertChallenge = (row: NewChallenge): Command =>
     row.mailbox,
     row.use,
     row.method,
-    row.spki,
+    row.spkiSealed,
     row.expectedSha256,
     row.createdAt,
     row.expiresAt,
@@ -94,13 +94,13 @@ export const readChallenge = (database: Database, id: string) =>
         mailbox: nullable(text),
         use: nullable(oneOf('sign', 'encrypt', 'dual')),
         method: oneOf('sign', 'decrypt'),
-        spki: blob,
+        spkiSealed: blob,
         expectedSha256: nullable(blob),
         expiresAt: integer,
         usedAt: nullable(integer),
       },
-      `SELECT id, purpose, subscriber, device, mailbox, usage AS use, method, spki, expected_sha256 AS expectedSha256,
-              expires_at AS expiresAt, used_at AS usedAt
+      `SELECT id, purpose, subscriber, device, mailbox, usage AS use, method, spki_sealed AS spkiSealed,
+              expected_sha256 AS expectedSha256, expires_at AS expiresAt, used_at AS usedAt
        FROM key_challenges WHERE id = ?`,
       id,
     ),

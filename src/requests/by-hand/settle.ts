@@ -1,6 +1,7 @@
 import type { RequestCsr } from '../../api/ca-shapes.ts'
 import { commit } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
+import { sha256Hex } from '../../pki/encoding.ts'
 import { toPem } from '../../pki/pem.ts'
 import type { Command } from '../../ports/database.ts'
 import type { CommitDeps, RequestDeps } from '../deps.ts'
@@ -20,7 +21,10 @@ export async function requireRequest({ database }: Pick<RequestDeps, 'database'>
  * The CSR of a request that its CA has, for an operator who takes it there or looks for it there. Throws `not_found`,
  * `request_not_in_that_state`.
  */
-export async function csrOfRequest(deps: OrderDeps & Pick<RequestDeps, 'database'>, id: string): Promise<RequestCsr> {
+export async function csrOfRequest(
+  deps: OrderDeps & Pick<RequestDeps, 'database' | 'crypto'>,
+  id: string,
+): Promise<RequestCsr> {
   const row = await requireRequest(deps, id)
   const isAtCa = row.state === 'pending' || row.state === 'outcome_unknown'
   if (!isAtCa || row.provedBy !== 'csr') {
@@ -35,7 +39,7 @@ export async function csrOfRequest(deps: OrderDeps & Pick<RequestDeps, 'database
     mailbox: mailbox.address,
     use: row.use,
     profile: row.caProfile,
-    spkiSha256: row.spkiSha256,
+    spkiSha256: await sha256Hex(deps.crypto, order.spki),
   }
 }
 

@@ -1,6 +1,7 @@
 import { commit } from '../../audit/commit.ts'
 import { byService, type AuditActor } from '../../audit/entries.ts'
 import { readSerialNumberUse } from '../../cas/inside/store.ts'
+import { fingerprintIndex } from '../../certificates/fingerprints.ts'
 import { queueCaRevocation } from '../../certificates/forwarding/queue.ts'
 import { readRevocationOf } from '../../certificates/forwarding/store.ts'
 import { keepCertificate } from '../../certificates/keep.ts'
@@ -115,7 +116,7 @@ async function keepVerified(
   const { row, mailbox } = request
   const { address, addressIndex } = mailbox
   const ordered = { ...row, request: row.id, address, addressIndex, requestedAt: row.createdAt }
-  const issued = toIssued(row.id, verified.facts.fingerprintSha256, deps.clock())
+  const issued = toIssued(row.id, fingerprintIndex(deps.keys, verified.facts.fingerprintSha256), deps.clock())
   const kept = await keepCertificate(deps, ordered, { verified, by }, [...noted, ...issued])
   if (kept.kind === 'not_taken') return keepUnwanted(deps, request, verified, by)
   if (kept.kind === 'serial_number_reused') return refuseReused(deps, request, verified, by)
@@ -164,7 +165,7 @@ const takesCertificate: ReadonlySet<RequestState> = new Set(['received', 'submit
 
 /** Why a certificate is not kept: the request has an end, mailbox or device has ended, or the key is blocked. */
 async function whyUnwanted(
-  { database }: Pick<RequestDeps, 'database'>,
+  { database, keys }: Pick<RequestDeps, 'database' | 'keys'>,
   row: RequestRow,
   certificateSha256: string,
 ): Promise<string> {
@@ -172,5 +173,7 @@ async function whyUnwanted(
   const ends = await readEnds(database, row)
   if (ends === null || ends.mailboxEnd !== null) return 'mailbox_ended'
   if (ends.deviceEndedAt !== null) return 'device_ended'
-  return (await readRevocationOf(database, certificateSha256)) === null ? 'key_blocked' : 'revoked_at_ca'
+  return (await readRevocationOf(database, fingerprintIndex(keys, certificateSha256))) === null
+    ? 'key_blocked'
+    : 'revoked_at_ca'
 }

@@ -3,6 +3,7 @@ import type { RequestStanding } from '../../api/ca-shapes.ts'
 import { pageFrom, readCursor } from '../../api/paging.ts'
 import { timestamp } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
+import { sha256Hex } from '../../pki/encoding.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
 import { toPem } from '../../pki/pem.ts'
 import { openText, type Keys } from '../../ports/keys.ts'
@@ -83,10 +84,13 @@ type Background = Pick<
 >
 
 /** Throws where there is no such request. */
-async function backgroundOf(deps: Pick<RequestDeps, 'database' | 'keys'>, request: string): Promise<Background> {
+async function backgroundOf(
+  deps: Pick<RequestDeps, 'database' | 'keys' | 'crypto'>,
+  request: string,
+): Promise<Background> {
   const row = await readBackground(deps.database, request)
   if (row === null) throw new Error('a request that was there is gone')
-  const content = contentOf(deps, row)
+  const { spki, key } = keyOf(contentOf(deps, row), row.provedBy)
   return {
     accountType: row.accountType,
     mailboxProvedAt: timestamp(row.mailboxProvedAt),
@@ -94,8 +98,8 @@ async function backgroundOf(deps: Pick<RequestDeps, 'database' | 'keys'>, reques
     deviceSince: timestamp(row.deviceSince),
     rule: ruleOf(row),
     key: {
-      algorithm: inWords(keyOf(content, row.provedBy).key),
-      spkiSha256: row.spkiSha256,
+      algorithm: inWords(key),
+      spkiSha256: await sha256Hex(deps.crypto, spki),
     },
   }
 }
@@ -104,7 +108,7 @@ const noSuchRequest = (): DomainError => new DomainError('not_found', 'There is 
 
 /** One request with everything that is stored of it, also what names a person. Throws `not_found`. */
 export async function readRequestInFull(
-  deps: Pick<RequestDeps, 'database' | 'keys' | 'registration'>,
+  deps: Pick<RequestDeps, 'database' | 'keys' | 'crypto' | 'registration'>,
   id: string,
 ): Promise<RequestReading> {
   const { database, keys, registration } = deps

@@ -116,7 +116,6 @@ export const readBackground = (database: Database, request: string) =>
         createdAt: integer,
         provedBy: oneOf('csr', 'public_key'),
         csrSealed: blob,
-        spkiSha256: text,
         accountType: oneOf('imap', 'exchange'),
         mailboxProvedAt: integer,
         subscriberSince: integer,
@@ -127,9 +126,8 @@ export const readBackground = (database: Database, request: string) =>
         ruleChangedAt: nullable(integer),
       },
       `SELECT r.id, r.created_at AS createdAt, r.proved_by AS provedBy, r.csr_sealed AS csrSealed,
-              r.spki_sha256 AS spkiSha256, m.account_type AS accountType, m.verified_at AS mailboxProvedAt,
-              s.created_at AS subscriberSince, d.created_at AS deviceSince, r.rule,
-              r.rule_author AS ruleAuthor, u.position AS rulePosition, u.changed_at AS ruleChangedAt
+              m.account_type AS accountType, m.verified_at AS mailboxProvedAt, s.created_at AS subscriberSince,
+              d.created_at AS deviceSince, r.rule, r.rule_author AS ruleAuthor, u.position AS rulePosition, u.changed_at AS ruleChangedAt
        FROM certificate_requests r
        JOIN mailboxes m ON m.id = r.mailbox JOIN subscribers s ON s.id = r.subscriber JOIN devices d ON d.id = r.device
        LEFT JOIN routing_rules u ON u.id = r.rule

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseCertificate } from '../../src/pki/certificate.ts'
+import { text, query } from '../../src/ports/database.ts'
+import { localOperator } from '../support/administrators.ts'
+import { makeCsr } from '../support/csr.ts'
+import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { certify, publish, register } from '../support/story.ts'
+import { minute } from './support.ts'
+
+const sha256 = (bytes: Uint8Array | string): Buffer => createHash('sha256').update(bytes).digest()
+
+/** Every row of every table, as a line of its values; bytes as hexadecimal. */
+async function rowsOf(harness: RoomHarness): Promise<{ table: string; row: string }[]> {
+  const rows: { table: string; row: string }[] = []
+  for (const database of [harness.main, ...harness.journal.shards()]) {
+    const tables = await database.all(
+      query(
+        { name: text },
+        `SELECT name FROM sqlite_schema
+         WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 4) <> '_cf_'`,
+      ),
+    )
+    for (const { name } of tables) {
+      const columns = await database.all(query({ name: text }, `SELECT name FROM pragma_table_info(?)`, name))
+      const values = columns.map((column) => `quote("${column.name}")`).join(` || ' ' || `)
+      const found = await database.all(query({ row: text }, `SELECT ${values} AS "row" FROM "${name}"`))
+      rows.push(...found.map(({ row }) => ({ table: name, row: row.toLowerCase() })))
+    }
+  }
+  return rows
+}
+
+/**
+ * Somebody has a copy of the databases without the key ring, and a signed mail: the certificate of its signer. The two
+ * must not join, or the copy would tell what else is known of a person whose mail one has.
+ */
+describe.each(engines)('a stolen database and a signed mail on %s', (engine) => {
+  let harness: RoomHarness
+
+  beforeAll(async () => {
+    harness = await openRoomHarness(engine)
+  })
+  afterAll(() => harness.close())
+
+  test('no row has a value of the certificate, but the status that its revocation lists need', async () => {
+    const alice = await register(harness.api, harness.mails, 'alice@example.com')
+    harness.clock.now += 7 * minute
+    const { certificate: base64, id } = await certify(alice, { csr: await makeCsr() })
+    await publish(alice, id)
+    const { body: challenge } = await alice.api.post('/v1/key-compromise', {
+      publicKey: Buffer.from(parseCertificate(Buffer.from(base64, 'base64')).spki).toString('base64'),
+    })
+    expect(challenge.id).toBeTypeOf('string')
+    await harness.settled()
+    const der = Buffer.from(base64, 'base64')
+    const { serialNumber, spki } = parseCertificate(der)
+    const serial = Buffer.from(serialNumber).toString('hex')
+    const hashes = [sha256(der), sha256(spki), sha256(serial)].map((hash) => hash.toString('hex'))
+    const publicValues = [serial, ...hashes, Buffer.from(spki).subarray(-32).toString('hex')]
+    const rows = await rowsOf(harness)
+    const joined = rows.filter(({ row }) => publicValues.some((value) => row.includes(value)))
+    expect(joined.map(({ table }) => table)).toEqual(['certificate_statuses'])
+  })
+
+  test('administrators find it by both all the same, and read when and why it was revoked', async () => {
+    const bob = await register(harness.api, harness.mails, 'bob@example.com')
+    const { certificate: base64, id } = await certify(bob)
+    const revoked = await bob.api.post(`/v1/certificates/${id}/revocation`, { reason: 'superseded' })
+    expect(revoked.status).toBeLessThan(300)
+    const der = Buffer.from(base64, 'base64')
+    const administrator = localOperator(harness)
+    const searches = [
+      { fingerprintSha256: sha256(der).toString('hex') },
+      { serialNumber: Buffer.from(parseCertificate(der).serialNumber).toString('hex') },
+    ]
+    for (const search of searches) {
+      const { body } = await administrator.post('/v1/admin/certificates/search', search)
+      expect(body.items).toMatchObject([
+        { id, revocationReason: 'superseded', revokedAt: new Date(harness.clock.now).toISOString() },
+      ])
+    }
+  })
+})

@@ -7,7 +7,7 @@ import { toBase64, toHex } from '../../src/pki/encoding.ts'
 import { findPrivateKey, searchForPrivateKey } from '../../src/pki/private-keys/detect.ts'
 import { privateKeyFormNames } from '../../src/pki/private-keys/form.ts'
 import { recoverPublicKey } from '../../src/pki/private-keys/recover.ts'
-import { privateKeyForms, publicKeyOf } from './private-key-forms.ts'
+import { harmlessBodies, privateKeyForms, publicKeyOf } from './private-key-forms.ts'
 import { toPem } from '../support/pem.ts'
 import { runs } from '../support/thorough.ts'
 
@@ -37,9 +37,9 @@ describe('private keys are found, whatever they are wrapped in', () => {
     expect(findPrivateKey(body)?.form).toBe(form)
   })
 
-  // One layer is looked through, or two where the outer one holds a label; these have one already, or are a mere label.
+  // These have layers already, or are a mere label.
   const encoded = /base64|hex|other-label|beside-csr|label-alone/
-  const plain = privateKeyForms.filter(({ name }) => !encoded.test(name))
+  const plain = privateKeyForms.filter(({ name, disguised }) => !disguised && !encoded.test(name))
 
   it.each(plain.map(({ name, body }) => [name, body] as const))(
     '%s, through a layer more and beside text',
@@ -123,6 +123,10 @@ describe('what holds no private key is let through', () => {
       expect(findPrivateKey(json({ csr: text, mailbox: 'alice@example.com', use: 'dual' }))).toBeNull()
       expect(findPrivateKey(new Uint8Array(Buffer.from(text, 'utf16le')))).toBeNull()
     }
+  })
+
+  it.each(harmlessBodies.map(({ name, body }) => [name, body] as const))('%s', (_name, body) => {
+    expect(findPrivateKey(body)).toBeNull()
   })
 
   const publicKeys = ['rsa', 'p256', 'p384', 'p521', 'ed25519', 'x25519', 'brainpool'].map(publicKeyOf)

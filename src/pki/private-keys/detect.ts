@@ -1,13 +1,16 @@
 import type { Candidate, PrivateKeyForm } from './form.ts'
+import { eachBase64Run, eachReading, fewestSextetsOfKey, type Base64Run } from './base64.ts'
+import { eachDump } from './dumps.ts'
 import { endOf, scanBinary } from './forms/binary.ts'
 import { isKeyTypeAt, scanJwk } from './forms/jwk.ts'
+import { reportNamedBase64, reportNamedHex } from './forms/named.ts'
 import { isPrivateAt, isPuttyLine, labelledFormAt } from './forms/pem.ts'
+import { eachListOfBytes } from './numbers.ts'
+import { unpackAt } from './unpack.ts'
 import {
-  base64Between,
   eachHexRun,
   holds,
-  sextetKind,
-  sextets,
+  isAllHex,
   survey,
   withoutEscapes,
   withoutNuls,
@@ -32,13 +35,23 @@ const mostEscapes = 3
 /** Plain text has none of these bytes. Every key that is not text has some. */
 const notText = holds.nul | holds.control | holds.high
 
-/** The shortest private key to find is a bare EC key of 32 bytes, which has 52 characters. */
-const fewestSextets = 48
+/** How many encodings around a key are looked through. One more is, where a label is inside of them. */
+const mostLayers = 2
+
+/** How many bytes are decoded for each byte of a body. Only a body that is made for it has more. */
+const decodedForEachByte = 8
+
+/** A small body may have this many. */
+const fewestDecoded = 4_096
+
+/** How many compressed things are looked into. */
+const mostPacked = 4
 
 /**
- * Finds private keys in a body, in all forms of `privateKeyFormNames`: as they are, or through one layer of base64 or
- * hexadecimal, and through one more where a CSR is around them. In UTF-8, UTF-16 or UTF-32; beside or inside other
- * content; escaped for JSON or not. Null if there are none. Takes time linear in the size. Never throws.
+ * Finds private keys in a body, in all forms of `privateKeyFormNames`: as they are, or through two layers of base64,
+ * hexadecimal, a dump, a list of numbers, gzip or ZIP. A CSR around the key is no layer. In UTF-8, UTF-16 or UTF-32;
+ * beside or inside other content; escaped for JSON or not. Null if there are none. Takes time linear in the size. Never
+ * throws.
  */
 export function findPrivateKey(body: Uint8Array): PrivateKeyFinding | null {
   return searchForPrivateKey(body).finding
@@ -46,7 +59,7 @@ export function findPrivateKey(body: Uint8Array): PrivateKeyFinding | null {
 
 /** Does what `findPrivateKey` does, and also returns how many bytes were looked at, each look counted. */
 export function searchForPrivateKey(body: Uint8Array): { finding: PrivateKeyFinding | null; steps: number } {
-  const search = new Search()
+  const search = new Search(decodedForEachByte * body.length + fewestDecoded)
   search.inspect(body, 0)
   const { form, candidates, steps } = search
   return { finding: form === null ? null : { form, candidates }, steps }
@@ -56,29 +69,53 @@ class Search {
   form: PrivateKeyForm | null = null
   readonly candidates: Candidate[] = []
   steps = 0
-  /** Whether an armoured text inside base64 or hexadecimal was already searched. One is allowed. */
+  /** How many bytes may still be decoded. */
+  #left: number
+  #packed = 0
+  /** Whether an armoured text inside the last layer was already searched. One is allowed. */
   #armour = false
+
+  constructor(decoded: number) {
+    this.#left = decoded
+  }
 
   readonly #report = (form: PrivateKeyForm, bytes?: Uint8Array): void => {
     this.form ??= form
     if (bytes !== undefined && this.candidates.length < mostCandidates) this.candidates.push({ form, bytes })
   }
 
-  /**
-   * Searches bytes of unknown content. `layer` is the number of encodings around them. `whole`: they are one DER
-   * structure, such as a CSR, whose attributes may hold text of their own.
-   */
-  inspect(view: Uint8Array, layer: 0 | 1 | 2, whole = false): void {
+  /** Searches bytes of unknown content. `layers` is the number of encodings around them. */
+  inspect(view: Uint8Array, layers: number): void {
     const held = survey(view)
     this.steps += view.length
-    if ((held & notText) !== 0) this.steps += scanBinary(view, this.#report)
+    if ((held & notText) !== 0) this.#inspectBinary(view, layers)
     // What was encoded and is not text has no escapes either.
-    const binary = layer > 0 && (held & holds.manyControls) !== 0
-    this.#inspectText(this.#plainText(view, binary ? held & holds.nul : held), layer, whole)
+    const binary = layers > 0 && (held & holds.manyControls) !== 0
+    // A structure such as a CSR has text of its own in its attributes.
+    const inner = isWholeSequence(view) ? layers - 1 : layers
+    this.#inspectText(this.#plainText(view, layers, binary ? held & holds.nul : held), inner)
+  }
+
+  #inspectBinary(view: Uint8Array, layers: number): void {
+    const steps = scanBinary(view, this.#report, (from, at) => {
+      if (this.#packed >= mostPacked || layers >= mostLayers) return
+      this.#packed++
+      const bytes = unpackAt(from, at, this.#left)
+      this.steps += bytes.length
+      this.#inspectDecoded(bytes, layers)
+    })
+    this.steps += steps
+  }
+
+  /** Searches what was decoded out of `layers`, as far as so much may still be. */
+  #inspectDecoded(bytes: Uint8Array, layers: number): void {
+    if (bytes.length > this.#left) return
+    this.#left -= bytes.length
+    this.inspect(bytes, layers + 1)
   }
 
   /** The text without what may stand between its ASCII characters: the zeros of UTF-16, escapes, percent signs. */
-  #plainText(view: Uint8Array, held: number): Uint8Array {
+  #plainText(view: Uint8Array, layers: number, held: number): Uint8Array {
     let text = view
     const take = (next: Uint8Array): void => {
       this.steps += text.length
@@ -94,20 +131,33 @@ class Search {
     // Binary keys are broken without their zeros. They were searched before, as they came.
     if (text.length !== view.length && (held & holds.nul) === 0) {
       this.steps += text.length
-      if ((survey(text) & notText) !== 0) this.steps += scanBinary(text, this.#report)
+      if ((survey(text) & notText) !== 0) this.#inspectBinary(text, layers)
     }
     return text
   }
 
-  #inspectText(text: Uint8Array, layer: 0 | 1 | 2, whole: boolean): void {
+  #inspectText(text: Uint8Array, layers: number): void {
     this.steps += text.length
     const { labels, keyTypes } = this.#scanText(text)
     if (keyTypes) this.steps += scanJwk(text, this.#report)
-    if (layer === 2 || (layer === 1 && !whole && (!labels || this.#armour))) return
-    if (layer === 1 && !whole) this.#armour = true
-    const inner = layer === 0 ? 1 : 2
-    this.#eachBase64Run(text, (bytes, phase) => this.inspect(bytes, inner, phase === 0 && isWholeSequence(bytes)))
-    if (layer === 0 || whole) this.steps += eachHexRun(text, (bytes) => this.inspect(bytes, inner))
+    const deeper = layers < mostLayers || (labels && !this.#armour)
+    if (layers >= mostLayers && deeper) this.#armour = true
+    const inspect = (bytes: Uint8Array): void => {
+      if (deeper) this.#inspectDecoded(bytes, layers)
+    }
+    let steps = eachBase64Run(text, (run) => this.#inspectBase64(text, run, inspect, deeper))
+    steps += eachHexRun(text, inspect, (start) => reportNamedHex(text, start, this.#report))
+    if (deeper) steps += eachListOfBytes(text, inspect) + eachDump(text, inspect)
+    this.steps += steps
+  }
+
+  #inspectBase64(text: Uint8Array, run: Base64Run, inspect: (bytes: Uint8Array) => void, deeper: boolean): void {
+    reportNamedBase64(text, run.start, run.end, this.#report)
+    if (!deeper || run.count < fewestSextetsOfKey || run.count > this.#left || isAllHex(text, run.start, run.end))
+      return
+    this.#left -= run.count
+    const steps = eachReading(text, run, inspect)
+    this.steps += steps
   }
 
   /** Searches text for labels and names that mark a key. */
@@ -130,33 +180,6 @@ class Search {
       else if (form !== null) this.#report(form)
     }
     return { labels, keyTypes }
-  }
-
-  /**
-   * Hands over the bytes of every long run of base64. White space may interrupt a run. It may begin with other words
-   * or a prefix, so it is decoded from each of the four places at which a group of four can begin.
-   */
-  #eachBase64Run(text: Uint8Array, found: (bytes: Uint8Array, phase: number) => void): void {
-    this.steps += text.length
-    let start = 0
-    let count = 0
-    for (let at = 0; at <= text.length; at++) {
-      const byte = at < text.length ? (text[at] ?? 0) : 0
-      const kind = sextets[byte] ?? sextetKind.other
-      const dashes = byte === 0x2d && text[at + 1] === 0x2d && text[at + 2] === 0x2d
-      if (kind < 64 && !dashes) {
-        count++
-      } else if (kind !== sextetKind.space) {
-        const phases = count < fewestSextets ? 0 : 4
-        for (let phase = 0; phase < phases; phase++) {
-          this.steps += at - start
-          found(base64Between(text, start, at, phase), phase)
-        }
-        if (dashes) while (text[at + 1] === 0x2d) at++
-        start = at + 1
-        count = 0
-      }
-    }
   }
 }
 

@@ -17,6 +17,9 @@ export const privateKeyFormNames = [
   'ms-blob',
   'ms-cng-blob',
   'jwk',
+  'rsa-xml',
+  'bind',
+  'openssl-text',
   'other-pem',
 ] as const
 

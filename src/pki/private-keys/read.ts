@@ -1,10 +1,11 @@
 import { MalformedDer, readFirstElement, readObjectIdentifier, tag } from '../der.ts'
-import { curveByIdentifier, curveByName } from './curves.ts'
+import { curveByIdentifier, curveByName, curveBySize } from './curves.ts'
 import type { Candidate } from './form.ts'
 import { pgpSecretKeyAt } from './forms/pgp.ts'
 import { toInteger } from '../integers.ts'
 import { fromBase64Url } from './integers.ts'
 import { pkcs1Parts, pkcs8Parts, sec1Parts, type KeyParts } from './parts.ts'
+import { readBind, readNetXml, readOpensslText, typeOfUntypedJwk } from './read-named.ts'
 import type { PrivateValues } from './values.ts'
 
 /** Something is cut off, or does not fit its form. */
@@ -33,6 +34,12 @@ export function readPrivateValues({ form, bytes }: Candidate): PrivateValues | n
         return readPgp(bytes)
       case 'jwk':
         return readJwk(JSON.parse(new TextDecoder().decode(bytes)))
+      case 'rsa-xml':
+        return readNetXml(latin1(bytes))
+      case 'bind':
+        return readBind(latin1(bytes))
+      case 'openssl-text':
+        return readOpensslText(latin1(bytes))
       case 'encrypted-pkcs8':
       case 'dsa':
       case 'pkcs12':
@@ -201,15 +208,16 @@ function readJwk(jwk: unknown): PrivateValues | null {
   }
   const d = member('d')
   if (d === null) return null
-  if (name('kty') === 'OKP') {
+  const type = name('kty') || typeOfUntypedJwk((own) => member(own) !== null, name('crv'))
+  if (type === 'OKP') {
     const crv = name('crv')
     return crv === 'Ed25519' || crv === 'X25519' ? { kind: crv, seed: d } : null
   }
-  if (name('kty') === 'EC') {
-    const curve = curveByName(name('crv'))
+  if (type === 'EC') {
+    const curve = name('crv') === '' ? curveBySize(d.length) : curveByName(name('crv'))
     return curve === null ? null : { kind: 'ec', curve, d: toInteger(d) }
   }
-  if (name('kty') !== 'RSA') return null
+  if (type !== 'RSA') return null
   const [n, e, p, q] = ['n', 'e', 'p', 'q'].map(member)
   if (p && q) return { kind: 'rsa', d: toInteger(d), p: toInteger(p), q: toInteger(q) }
   return n && e ? { kind: 'rsa-without-primes', n: toInteger(n), e: toInteger(e), d: toInteger(d) } : null

@@ -106,46 +106,11 @@ export function withoutPercents(view: Uint8Array): Uint8Array {
   return out.subarray(0, length)
 }
 
-/** What a character means in a search for base64: its six bits, or one of these. */
-export const sextetKind = { space: 64, other: 65 } as const
-
-/** The six bits of each character of RFC 4648 sections 4 and 5, or one of `sextetKind`. */
-export const sextets = new Uint8Array(256).fill(sextetKind.other)
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-for (let value = 0; value < 64; value++) sextets[alphabet.charCodeAt(value)] = value
-sextets['-'.charCodeAt(0)] = 62
-sextets['_'.charCodeAt(0)] = 63
-for (const space of ' \t\r\n') sextets[space.charCodeAt(0)] = sextetKind.space
-
-/** Decodes the base64 between two places, without its first `skipped` characters. */
-export function base64Between(view: Uint8Array, start: number, end: number, skipped: number): Uint8Array {
-  const out = new Uint8Array(Math.ceil(((end - start) * 3) / 4))
-  let length = 0
-  let bits = 0
-  let count = 0
-  let left = skipped
-  for (let at = start; at < end; at++) {
-    const value = sextets[view[at] ?? 0] ?? sextetKind.other
-    if (value > 63) continue
-    if (left > 0) {
-      left--
-      continue
-    }
-    bits = (bits << 6) | value
-    if (++count < 4) continue
-    out[length++] = bits >> 16
-    out[length++] = bits >> 8
-    out[length++] = bits
-    bits = 0
-    count = 0
-  }
-  if (count > 1) out[length++] = count === 2 ? bits >> 4 : bits >> 10
-  if (count > 2) out[length++] = bits >> 2
-  return out.subarray(0, length)
-}
-
 /** The shortest private key to find is a bare EC key of 32 bytes, which has 39 bytes. */
 const fewestHexDigits = 78
+
+/** A private value with its name is a seed of 32 bytes, and its digits are separated. */
+const fewestNamedHexDigits = 64
 
 const separates = new Uint8Array(256)
 for (const separator of ' \t\r\n:-,;.xX') separates[separator.charCodeAt(0)] = 1
@@ -157,10 +122,14 @@ const inHexRun = (byte: number | undefined): boolean =>
   byte !== undefined && (separates[byte] === 1 || digit[byte] !== notADigit)
 
 /**
- * Hands over the bytes of every long run of hexadecimal digits, with or without separators. Returns the number of
- * steps.
+ * Hands over the bytes of every long run of hexadecimal digits, with or without separators. `begun` gets the places
+ * where runs begin that may be values with names. Returns the number of steps.
  */
-export function eachHexRun(view: Uint8Array, found: (bytes: Uint8Array) => void): number {
+export function eachHexRun(
+  view: Uint8Array,
+  found: (bytes: Uint8Array) => void,
+  begun: (start: number) => void,
+): number {
   let steps = 0
   let behind = 0
   // A long run covers at least one of these places.
@@ -172,14 +141,16 @@ export function eachHexRun(view: Uint8Array, found: (bytes: Uint8Array) => void)
     while (inHexRun(view[end])) end++
     behind = end
     steps += 2 * (end - start)
-    const phases = hexPhases(view, start, end)
+    const { phases, count } = hexPhases(view, start, end)
+    if (count >= fewestNamedHexDigits) begun(start)
+    if (count < fewestHexDigits) continue
     for (const phase of [0, 1]) if ((phases & (1 << phase)) !== 0) found(hexBetween(view, start, end, phase))
   }
   return steps + Math.ceil(view.length / fewestHexDigits)
 }
 
-/** Whether groups of digits begin at an even place (1), at an odd place (2), or both (3). 0 if there are too few. */
-function hexPhases(view: Uint8Array, start: number, end: number): number {
+/** How many digits there are, and whether groups of them begin at an even place (1), at an odd place (2), or both (3). */
+function hexPhases(view: Uint8Array, start: number, end: number): { phases: number; count: number } {
   let phases = 0
   let count = 0
   let fresh = true
@@ -189,7 +160,7 @@ function hexPhases(view: Uint8Array, start: number, end: number): number {
     if (digits) count++
     fresh = !digits
   }
-  return count < fewestHexDigits ? 0 : phases
+  return { phases, count }
 }
 
 function hexBetween(view: Uint8Array, start: number, end: number, skipped: number): Uint8Array {
@@ -208,4 +179,13 @@ function hexBetween(view: Uint8Array, start: number, end: number, skipped: numbe
     }
   }
   return out.subarray(0, length)
+}
+
+/** Whether a run has only hexadecimal digits and white space. In base64 of a key other letters occur. */
+export function isAllHex(view: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = view[at] ?? 0
+    if ((digit[byte] ?? notADigit) === notADigit && byte > 0x20) return false
+  }
+  return true
 }

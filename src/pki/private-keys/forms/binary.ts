@@ -27,27 +27,42 @@ const magics: readonly { readonly form: PrivateKeyForm; readonly bytes: readonly
 
 const cngRsa = ascii('RSA')
 
-const begins = { nothing: 0, magic: 1, der: 2, pgp: 3, cngRsa: 4 } as const
+const begins = { nothing: 0, magic: 1, der: 2, pgp: 3, cngRsa: 4, packed: 5 } as const
 
-const beginnings = new Uint8Array(256)
-for (const { bytes } of magics) beginnings[bytes[0] ?? 0] = begins.magic
-beginnings[0x30] = begins.der
-beginnings[0x52] = begins.cngRsa
+/** What may begin with two bytes, by their number. */
+const beginnings = new Uint8Array(65_536)
+
+function mark(first: number, from: number, to: number, kind: number): void {
+  beginnings.fill(kind, first * 256 + from, first * 256 + to + 1)
+}
+for (const { bytes } of magics) mark(bytes[0] ?? 0, bytes[1] ?? 0, bytes[1] ?? 0, begins.magic)
+mark(0x30, 0, 0x84, begins.der)
+mark(0x52, 0x53, 0x53, begins.cngRsa)
+// RFC 1952 section 2.3.1, and the local file header of PKWARE's APPNOTE.TXT section 4.3.7
+mark(0x1f, 0x8b, 0x8b, begins.packed)
+mark(0x50, 0x4b, 0x4b, begins.packed)
 // RFC 9580 section 4.2: packet types 5 and 7, in the older format with any length type, and in the newer one
-for (const byte of [0x94, 0x95, 0x96, 0x97, 0x9c, 0x9d, 0x9e, 0x9f, 0xc5, 0xc7]) beginnings[byte] = begins.pgp
+for (const byte of [0x94, 0x9c, 0xc5, 0xc7]) mark(byte, 0, 255, begins.pgp)
+for (const byte of [0x95, 0x9d]) mark(byte, 0, 0x7f, begins.pgp)
+for (const byte of [0x96, 0x9e]) mark(byte, 0, 0, begins.pgp)
+for (const byte of [0x97, 0x9f]) mark(byte, 2, 6, begins.pgp)
 
 /** One look at one place never reads more bytes than this. */
 const stepsPerPlace = 64
 
+/** Called where something compressed may begin. */
+export type Unpack = (view: Uint8Array, at: number) => void
+
 /** Finds binary forms wherever they begin. Returns the number of steps, which is linear in the size. */
-export function scanBinary(view: Uint8Array, report: Report): number {
+export function scanBinary(view: Uint8Array, report: Report, unpack: Unpack): number {
   let steps = view.length
-  for (let at = 0; at < view.length; at++) {
-    const kind = beginnings[view[at] ?? 0]
-    if (kind === begins.nothing) continue
-    const form = formAt(view, at, kind ?? begins.nothing)
-    if (form === null) continue
+  for (let at = 0; at + 1 < view.length; at++) {
+    const kind = beginnings[((view[at] ?? 0) << 8) | (view[at + 1] ?? 0)] ?? begins.nothing
+    if (kind === begins.nothing || !mayBegin(view, 0, at, kind)) continue
     steps += stepsPerPlace
+    const form = formAt(view, at, kind)
+    if (kind === begins.packed) unpack(view, at)
+    if (form === null) continue
     report(form, view.subarray(at))
     // What stands inside the form is not reported again. But a key store may hold keys that can be read.
     if (form === 'pkcs8' || form === 'pkcs1' || form === 'sec1') at = Math.max(at, endOf(view, at) - 1)
@@ -55,11 +70,101 @@ export function scanBinary(view: Uint8Array, report: Report): number {
   return steps
 }
 
+/**
+ * In which of four readings something binary may begin: from the first bit, or without the first two, four or six bits.
+ * Returns one bit for each (1, 2, 4, 8). Looks at every place of all four without making them.
+ */
+export function beginningsIn(bytes: Uint8Array): number {
+  let found = 0
+  let bits = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
+  const last = bytes.length
+  for (let next = 2; next < last; next++) {
+    bits = ((bits << 8) | (bytes[next] ?? 0)) & 0xff_ffff
+    const whole = beginnings[bits >> 8] ?? 0
+    const two = beginnings[(bits >> 6) & 0xffff] ?? 0
+    const four = beginnings[(bits >> 4) & 0xffff] ?? 0
+    const six = beginnings[(bits >> 2) & 0xffff] ?? 0
+    if ((whole | two | four | six) === 0) continue
+    if (whole !== 0 && (found & 1) === 0 && mayBegin(bytes, 0, next - 2, whole)) found |= 1
+    if (two !== 0 && (found & 2) === 0 && mayBegin(bytes, 2, next - 2, two)) found |= 2
+    if (four !== 0 && (found & 4) === 0 && mayBegin(bytes, 4, next - 2, four)) found |= 4
+    if (six !== 0 && (found & 8) === 0 && mayBegin(bytes, 6, next - 2, six)) found |= 8
+  }
+  return found
+}
+
+/** The byte at a place of the reading without the first `skipped` bits. 0 behind the end. */
+function byteAt(bytes: Uint8Array, skipped: number, at: number): number {
+  if (at >= bytes.length) return 0
+  const next = at + 1 < bytes.length ? (bytes[at + 1] ?? 0) : 0
+  return ((((bytes[at] ?? 0) << 8) | next) >> (8 - skipped)) & 0xff
+}
+
+/** Whether the next few bytes fit what begins with the two at `at`. Cheap; `formAt` reads on. */
+function mayBegin(bytes: Uint8Array, skipped: number, at: number, kind: number): boolean {
+  if (kind === begins.packed) return isPacked(bytes, skipped, at)
+  if (kind === begins.pgp) return isPgpHead(bytes, skipped, at)
+  if (kind === begins.magic) return magicAt(bytes, skipped, at) !== null
+  if (kind === begins.cngRsa)
+    return byteAt(bytes, skipped, at + 2) === 0x41 && (byteAt(bytes, skipped, at + 3) & 0xfe) === 0x32
+  const content = behindLength(bytes, skipped, at)
+  const type = byteAt(bytes, skipped, content)
+  if (type === 0x30) return byteAt(bytes, skipped, behindLength(bytes, skipped, content)) === 0x06
+  const version = byteAt(bytes, skipped, content + 2)
+  return type === 0x02 && byteAt(bytes, skipped, content + 1) === 1 && version <= 3
+}
+
+function behindLength(bytes: Uint8Array, skipped: number, at: number): number {
+  const first = byteAt(bytes, skipped, at + 1)
+  return at + 2 + (first > 0x80 ? first & 7 : 0)
+}
+
+function isPacked(bytes: Uint8Array, skipped: number, at: number): boolean {
+  const [third, fourth] = [byteAt(bytes, skipped, at + 2), byteAt(bytes, skipped, at + 3)]
+  return byteAt(bytes, skipped, at) === 0x1f ? third === 8 && fourth < 0x20 : third === 3 && fourth === 4
+}
+
+/** Whether the head of a key stands behind the header at `at`: its version, its algorithm, and how its values begin. */
+function isPgpHead(bytes: Uint8Array, skipped: number, at: number): boolean {
+  const header = byteAt(bytes, skipped, at)
+  const one = byteAt(bytes, skipped, at + 1)
+  const size = (header & 0x40) === 0 ? (olderSizes[header & 3] ?? 0) : one < 192 ? 1 : one < 255 ? 2 : 5
+  const start = at + 1 + size
+  const version = byteAt(bytes, skipped, start)
+  if (version < 2 || version > 6) return false
+  const place = start + (version < 4 ? 7 : 5)
+  const algorithm = byteAt(bytes, skipped, place)
+  const values = place + (version < 5 ? 1 : 5)
+  const first = byteAt(bytes, skipped, values)
+  const second = byteAt(bytes, skipped, values + 1)
+  if (algorithm >= 25 && algorithm <= 28) {
+    const protection = byteAt(bytes, skipped, values + (nativeSizes[algorithm - 25] ?? 0))
+    return (version === 4 && (protection === 0 || protection > 252)) || version === 6
+  }
+  if (algorithm === 18 || algorithm === 19 || algorithm === 22) {
+    return first >= 3 && first <= 16 && (second === 0x2a || second === 0x2b)
+  }
+  if (algorithm !== 16 && algorithm !== 17 && (algorithm < 1 || algorithm > 3)) return false
+  const octet = byteAt(bytes, skipped, values + 2)
+  return first >= 2 && first <= 64 && 32 - Math.clz32(octet) === ((second - 1) & 7) + 1
+}
+
+const olderSizes = [1, 2, 4, 0]
+const nativeSizes = [32, 56, 32, 57]
+
 function formAt(view: Uint8Array, at: number, kind: number): PrivateKeyForm | null {
+  if (kind === begins.packed) return null
   if (kind === begins.der) return derFormAt(view, at)
   if (kind === begins.pgp) return pgpSecretKeyAt(view, at) === null ? null : 'pgp'
   if (kind === begins.cngRsa) return isCngRsa(view, at) ? 'ms-cng-blob' : null
-  for (const { form, bytes } of magics) if (hasAt(view, at, bytes)) return form
+  return magicAt(view, 0, at)
+}
+
+/** The form whose first bytes stand at a place of the reading without the first `skipped` bits. */
+function magicAt(view: Uint8Array, skipped: number, at: number): PrivateKeyForm | null {
+  for (const { form, bytes } of magics) {
+    if (bytes.every((byte, index) => byte === null || byteAt(view, skipped, at + index) === byte)) return form
+  }
   return null
 }
 

@@ -16,16 +16,33 @@ function isWordAt(view: Uint8Array, at: number, word: string): boolean {
   return true
 }
 
-/** Whether an end of BEGIN, END or SSH stands before `at`, as far back as a label goes. Cheaper than to read the words. */
-function mayBeLabel(view: Uint8Array, at: number): boolean {
-  for (let place = at - 1; place > 0 && place >= at - longestLabel; place--) {
-    const before = (view[place - 1] ?? 0) | 0x20
-    const last = (view[place] ?? 0) | 0x20
-    if (before === 0x6e && last === 0x64) return true
-    if (before === 0x69 && last === 0x6e) return true
-    if (before === 0x73 && last === 0x68) return true
+/** What a label has between BEGIN or END and "private". */
+const inLabel = new Uint8Array(256)
+for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 \t_+.-')
+  inLabel[letter.charCodeAt(0)] = 1
+
+/** Where BEGIN or END, in any case, stands last before `end`, with nothing but letters of a label between. -1 if not. */
+function beginOfLabel(view: Uint8Array, end: number): number {
+  const first = Math.max(0, end - longestLabel)
+  for (let at = end - 1; at >= first; at--) {
+    const byte = view[at] ?? 0
+    if (inLabel[byte] === 0) return -1
+    const letter = byte | 0x20
+    if (letter === 0x65 && at + 3 <= end && isWordAt(view, at, 'end')) return at
+    if (letter === 0x62 && at + 5 <= end && isWordAt(view, at, 'begin')) return at
   }
-  return false
+  return -1
+}
+
+/** Whether two dashes stand before `at`. Spaces and plus signs between do not count. */
+function isDashed(view: Uint8Array, at: number): boolean {
+  let dashes = 0
+  for (let place = at - 1; place >= 0 && place >= at - longestLabel && dashes < 2; place--) {
+    const byte = view[place]
+    if (byte === 0x2d) dashes++
+    else if (byte !== 0x20 && byte !== 0x09 && byte !== 0x2b) return false
+  }
+  return dashes === 2
 }
 
 /** Whether "private", in any case, stands around the letter V at `at`. */
@@ -48,24 +65,23 @@ export function labelledFormAt(view: Uint8Array, at: number): PrivateKeyForm | n
   if (isPuttyLine(view, at)) return 'putty'
   let key = at + 4
   while (key < at + 12 && isSpace(view[key] ?? 0)) key++
-  if (!isWordAt(view, key, 'key') || !mayBeLabel(view, at - 3)) return null
-  const words = letters(view, at - 3, at + 4) + letters(view, key, key + 3)
-  if (words.toUpperCase() !== 'PRIVATEKEY') return null
-  const before = letters(view, at - 3 - longestLabel, at - 3)
-  if (words === 'PRIVATEKEY' && /(^|[^A-Z])SSH $/.test(before)) return 'ssh1'
-  const capitals = before.toUpperCase()
-  const begin = capitals.lastIndexOf('BEGIN')
-  const start = Math.max(begin, capitals.lastIndexOf('END'))
+  if (!isWordAt(view, key, 'key')) return null
+  const word = at - 3
+  const loud = letters(view, word, at + 4) === 'PRIVATE' && letters(view, key, key + 3) === 'KEY'
+  if (loud && letters(view, word - 4, word) === 'SSH ' && !isCapital(view[word - 5])) return 'ssh1'
+  const start = beginOfLabel(view, word)
   if (start < 0) return null
-  const label = capitals.slice(start + (start === begin ? 5 : 3))
-  if (!/^[A-Z0-9 \t_+.-]*$/.test(label)) return null
-  const dashed = before
-    .slice(0, start)
-    .replaceAll(/[ \t+]/g, '')
-    .endsWith('--')
-  const shouted = start === begin && words === 'PRIVATEKEY' && before.startsWith('BEGIN', start)
-  return dashed || shouted ? formOfLabel(label.split(/[^A-Z0-9]+/)) : null
+  const begin = isWordAt(view, start, 'begin')
+  const shouted = loud && begin && letters(view, start, start + 5) === 'BEGIN'
+  if (!shouted && !isDashed(view, start)) return null
+  return formOfLabel(
+    letters(view, start + (begin ? 5 : 3), word)
+      .toUpperCase()
+      .split(/[^A-Z0-9]+/),
+  )
 }
+
+const isCapital = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x41 && byte <= 0x5a
 
 function formOfLabel(words: readonly string[]): PrivateKeyForm {
   if (words.includes('SSH2')) return 'ssh2'

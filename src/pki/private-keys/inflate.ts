@@ -1,0 +1,166 @@
+/** RFC 1951 section 3.2.5: lengths and distances, and how many more bits they have. */
+const lengthBases = [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258] // prettier-ignore
+const lengthBits = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0]
+const distanceBases = Array.from({ length: 30 }, (_, code) =>
+  code < 4 ? code + 1 : 2 ** ((code >> 1) - 1) * (2 + (code & 1)) + 1,
+)
+const distanceBits = distanceBases.map((_, code) => Math.max(0, (code >> 1) - 1))
+
+/** Section 3.2.7: the order in which the lengths of the codes for lengths come. */
+const orderOfLengths = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
+
+const longestCode = 15
+
+/** Something compressed has no more blocks than this, and one more for so many bytes. Otherwise it was made to cost. */
+const fewBlocks = 16
+const bytesForEachBlock = 128
+
+/** The data end, or do not fit the standard. */
+class Damaged extends Error {}
+
+/** A Huffman code of section 3.2.2: how many codes have each length, and the symbols in the order of their codes. */
+interface Code {
+  readonly counts: Uint16Array
+  readonly symbols: Uint16Array
+}
+
+function codeOf(lengths: readonly number[]): Code {
+  const counts = new Uint16Array(longestCode + 1)
+  for (const length of lengths) counts[length] = (counts[length] ?? 0) + 1
+  counts[0] = 0
+  const next = new Uint16Array(longestCode + 2)
+  for (let length = 1; length <= longestCode; length++) next[length + 1] = (next[length] ?? 0) + (counts[length] ?? 0)
+  const symbols = new Uint16Array(lengths.length)
+  for (const [symbol, length] of lengths.entries()) {
+    if (length === 0) continue
+    const place = next[length] ?? 0
+    symbols[place] = symbol
+    next[length] = place + 1
+  }
+  return { counts, symbols }
+}
+
+const repeat = (length: number, times: number): number[] => Array.from({ length: times }, () => length)
+
+/** Section 3.2.6. */
+const fixed = {
+  literals: codeOf([...repeat(8, 144), ...repeat(9, 112), ...repeat(7, 24), ...repeat(8, 8)]),
+  distances: codeOf(repeat(5, 30)),
+}
+
+/**
+ * What was compressed by DEFLATE (RFC 1951), and no more than `most` bytes of it. If the data are damaged: what stands
+ * before the damage. Every bit is looked at once.
+ */
+export function inflate(packed: Uint8Array, most: number): Uint8Array {
+  const inflating = new Inflating(packed, most)
+  try {
+    inflating.run()
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error
+  }
+  return inflating.out
+}
+
+class Inflating {
+  readonly #packed: Uint8Array
+  readonly #out: Uint8Array
+  #place = 0
+  #bits = 0
+  #held = 0
+  #length = 0
+
+  constructor(packed: Uint8Array, most: number) {
+    this.#packed = packed
+    this.#out = new Uint8Array(most)
+  }
+
+  get out(): Uint8Array {
+    return this.#out.subarray(0, this.#length)
+  }
+
+  run(): void {
+    const blocks = fewBlocks + this.#packed.length / bytesForEachBlock
+    for (let block = 0, last = 0; last === 0 && block < blocks && this.#length < this.#out.length; block++) {
+      last = this.#take(1)
+      const kind = this.#take(2)
+      if (kind === 0) this.#stored()
+      else if (kind === 1) this.#compressed(fixed.literals, fixed.distances)
+      else if (kind === 2) this.#dynamic()
+      else throw new Damaged()
+    }
+  }
+
+  #take(count: number): number {
+    while (this.#held < count) {
+      if (this.#place >= this.#packed.length) throw new Damaged()
+      this.#bits |= (this.#packed[this.#place++] ?? 0) << this.#held
+      this.#held += 8
+    }
+    const value = this.#bits & ((1 << count) - 1)
+    this.#bits >>>= count
+    this.#held -= count
+    return value
+  }
+
+  #symbol({ counts, symbols }: Code): number {
+    let code = 0
+    let first = 0
+    let index = 0
+    for (let length = 1; length <= longestCode; length++) {
+      code |= this.#take(1)
+      const count = counts[length] ?? 0
+      if (code - count < first) return symbols[index + code - first] ?? 0
+      index += count
+      first = (first + count) << 1
+      code <<= 1
+    }
+    throw new Damaged()
+  }
+
+  #stored(): void {
+    this.#bits = 0
+    this.#held = 0
+    const at = this.#place + 4
+    const size = (this.#packed[at - 4] ?? 0) + (this.#packed[at - 3] ?? 0) * 256
+    const bytes = this.#packed.subarray(at, at + Math.min(size, this.#out.length - this.#length))
+    this.#out.set(bytes, this.#length)
+    this.#length += bytes.length
+    this.#place = at + size
+  }
+
+  #dynamic(): void {
+    const literals = this.#take(5) + 257
+    const distances = this.#take(5) + 1
+    const count = this.#take(4) + 4
+    const first = repeat(0, orderOfLengths.length)
+    for (const place of orderOfLengths.slice(0, count)) first[place] = this.#take(3)
+    const code = codeOf(first)
+    const lengths: number[] = []
+    while (lengths.length < literals + distances) {
+      const symbol = this.#symbol(code)
+      if (symbol < 16) lengths.push(symbol)
+      else if (symbol === 16) lengths.push(...repeat(lengths.at(-1) ?? 0, 3 + this.#take(2)))
+      else lengths.push(...repeat(0, symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7)))
+    }
+    this.#compressed(codeOf(lengths.slice(0, literals)), codeOf(lengths.slice(literals, literals + distances)))
+  }
+
+  #compressed(literals: Code, distances: Code): void {
+    const out = this.#out
+    while (this.#length < out.length) {
+      const symbol = this.#symbol(literals)
+      if (symbol === 256) return
+      if (symbol < 256) {
+        out[this.#length++] = symbol
+        continue
+      }
+      const length = (lengthBases[symbol - 257] ?? 0) + this.#take(lengthBits[symbol - 257] ?? 0)
+      const code = this.#symbol(distances)
+      const distance = (distanceBases[code] ?? 0) + this.#take(distanceBits[code] ?? 0)
+      if (distance > this.#length) throw new Damaged()
+      const end = Math.min(out.length, this.#length + length)
+      for (; this.#length < end; this.#length++) out[this.#length] = out[this.#length - distance] ?? 0
+    }
+  }
+}

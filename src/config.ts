@@ -26,6 +26,8 @@ export interface Config {
   readonly pkiUrl: string
   readonly dataDir: string
   readonly dataKey: Uint8Array | null
+  /** The data key that `dataKey` replaces. Workers only. */
+  readonly dataKeyPrevious: Uint8Array | null
   /** A file that holds the data key instead. */
   readonly dataKeyFile: string | null
   /** The folder for signed checkpoints of the audit log. */
@@ -235,6 +237,9 @@ const faultsTogether = (given: Given, settings: Readable, runtime: 'node' | 'wor
   if (given['DATA_KEY'] !== undefined && given['DATA_KEY_FILE'] !== undefined) {
     faults.push('DATA_KEY_FILE: unset it or DATA_KEY; there is one key')
   }
+  if (runtime === 'node' && given['DATA_KEY_PREVIOUS'] !== undefined) {
+    faults.push('DATA_KEY_PREVIOUS: unset it; "certbook keys rotate --data-key" replaces the key of files')
+  }
   return [...faults, ...mailFaults(settings)]
 }
 
@@ -272,6 +277,7 @@ export function readConfig(environment: Environment, runtime: 'node' | 'workers'
     pkiUrl: pkiUrlOf(settings),
     dataDir: settings.DATA_DIR,
     dataKey: settings.DATA_KEY ?? null,
+    dataKeyPrevious: settings.DATA_KEY_PREVIOUS ?? null,
     dataKeyFile: settings.DATA_KEY_FILE ?? null,
     auditCheckpoints: settings.AUDIT_CHECKPOINTS ?? null,
     auditNoteKey: settings.AUDIT_NOTE_KEY ?? null,

@@ -2,12 +2,12 @@ import type { Context } from 'hono'
 import { CheckpointFolder } from './adapters/checkpoint-folder.ts'
 import {
   findNoteKey,
+  finishDataKey,
   holdsDatabase,
   keepNoteKey,
-  KeyRingFile,
   lockDataDirectory,
   openDataDirectory,
-  readDataKey,
+  openKeyRingIn,
   type DataDirectory,
 } from './adapters/data-directory.ts'
 import { ProcessBackground } from './adapters/background.ts'
@@ -19,7 +19,7 @@ import { withinDeadline } from './adapters/deadline.ts'
 import { AddressRanges, connectionOf, networkBehind } from './adapters/declared-proxies.ts'
 import { defaultLimits, type ListenerBindings, type ListenerLimits } from './adapters/http-listener.ts'
 import { JournalThread } from './adapters/journal-thread.ts'
-import { openKeyRing, sha256, type KeyRing } from './adapters/key-ring.ts'
+import { sha256, type KeyRing } from './adapters/key-ring.ts'
 import { KeyThreads } from './adapters/key-threads.ts'
 import { lineWriter } from './adapters/line-writer.ts'
 import { Listeners } from './adapters/listeners.ts'
@@ -116,6 +116,10 @@ async function openNoteSigner(
   return { signer: await openNoteKey(crypto, made), isNew: true }
 }
 
+const dataKeyReplaced =
+  'The data key was replaced, and the new one is not where this service read the old one: put it there (DATA_KEY_FILE), ' +
+  'or start the service again with it, before the month ends. Until then all goes on.'
+
 const restoreInterrupted =
   'a restore was interrupted while it put its files in place; "certbook serve" finishes it when it starts'
 
@@ -140,9 +144,8 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
   try {
     if (options.beside !== true) settleRestore(directory)
     else if (isHalfRestored(directory)) throw new Error(restoreInterrupted)
-    const dataKey = readDataKey(directory, config)
-    const storage = new KeyRingFile(directory)
-    const keys = await openKeyRing({ dataKey, storage, mayCreate: !holdsDatabase(directory) })
+    const keys = await openKeyRingIn(directory, config, { mayCreate: !holdsDatabase(directory), clock })
+    if (options.beside !== true) await finishDataKey(directory, keys)
     const { signer: noteSigner, isNew: isNewSigner } = await openNoteSigner(directory, config, serves)
     const newVerifierKey = isNewSigner && noteSigner !== null ? writeVerifierKey(noteSigner.verifier) : null
     if (newVerifierKey !== null) events.auditNoteKeyMade({ verifierKey: newVerifierKey })
@@ -188,7 +191,11 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
         events,
         connectionOf: reachedThrough(config.trustedProxies),
         otherDatabases: [],
-        warnings: () => [...configWarnings(config), ...(options.warnings?.() ?? [])],
+        warnings: () => [
+          ...configWarnings(config),
+          ...(keys.isOutdated ? [dataKeyReplaced] : []),
+          ...(options.warnings?.() ?? []),
+        ],
         exposition: metrics,
         gauges: () => [
           databaseSizes({ main: directory.mainFile, journal: directory.journalFile }),
@@ -202,8 +209,9 @@ export async function openNodeService(config: Config, options: NodeOptions = {})
       cron: '* * * * *' as const,
       run: () => folder.removeOlderThan(clock() - outboxKeptMilliseconds),
     }
+    const ringJob = { name: 'key-ring-read', cron: '* * * * *' as const, run: () => keys.refresh() }
     return {
-      service: { ...service, jobs: [...service.jobs, outboxJob] },
+      service: { ...service, jobs: [...service.jobs, outboxJob, ringJob] },
       events,
       directory,
       main,

@@ -94,6 +94,11 @@ export const environmentShape = z.object({
     description: '32 bytes in base64 that wrap the key ring (openssl rand -base64 32); made in DATA_DIR where unset',
     secret: true,
   }),
+  DATA_KEY_PREVIOUS: dataKey.optional().meta({
+    description:
+      'on Workers: the key that DATA_KEY replaces; the key ring is then wrapped with DATA_KEY; unset it afterwards',
+    secret: true,
+  }),
   DATA_KEY_FILE: z
     .string()
     .optional()

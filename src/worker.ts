@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import { D1, type D1Binding } from './adapters/d1.ts'
 import { readDestinations } from './adapters/destinations.ts'
 import { JournalShards } from './adapters/journal-d1.ts'
-import { openKeyRing, sha256 } from './adapters/key-ring.ts'
+import { openKeyRing, sha256, type KeyRing } from './adapters/key-ring.ts'
 import { KeyRingDatabase } from './adapters/key-ring-d1.ts'
 import { MailHook } from './adapters/mail-hook.ts'
 import { createOutgoingFetch } from './adapters/outgoing-fetch.ts'
@@ -95,7 +95,13 @@ const connectionOf =
     }
   }
 
-async function open(environment: Environment): Promise<{ service: Service; events: Events }> {
+interface Opened {
+  readonly service: Service
+  readonly events: Events
+  readonly keys: KeyRing
+}
+
+async function open(environment: Environment): Promise<Opened> {
   const config = readConfig(variables(environment), 'workers')
   const clock = Date.now
   const events = createEvents((line) => console.log(line), config.logLevel, clock)
@@ -108,10 +114,13 @@ async function open(environment: Environment): Promise<{ service: Service; event
   if (config.dataKey === null || config.mailHookUrl === null) throw new Error('DATA_KEY and MAIL_HOOK_URL must be set')
   const keys = await openKeyRing({
     dataKey: config.dataKey,
-    storage: new KeyRingDatabase(keysDatabase, clock),
+    clock,
+    otherKeys: () => (config.dataKeyPrevious === null ? [] : [config.dataKeyPrevious]),
+    storage: new KeyRingDatabase(keysDatabase),
     // Without a CA, the database has never served anybody, so nothing in it is sealed yet.
     mayCreate: (await readAuthorities(main)).length === 0,
   })
+  if (config.dataKeyPrevious !== null) await keys.wrapWith(config.dataKey)
   const journal = new JournalShards(shards, sha256)
   const random = { bytes: (length: number) => crypto.getRandomValues(new Uint8Array(length)) }
   const service = await createService(
@@ -148,18 +157,25 @@ async function open(environment: Environment): Promise<{ service: Service; event
   events.started({ url: config.publicUrl, runtime: 'workers', listening: [] })
   const { namedPkiUrl } = service
   if (namedPkiUrl !== config.pkiUrl) events.pkiUrlChanged({ from: namedPkiUrl, to: config.pkiUrl })
-  return { service, events }
+  return { service, events, keys }
 }
 
-let opened: { service: Service; events: Events } | null = null
+let opened: Opened | null = null
+
+/** What is known of the ring goes on working where it cannot be read again. */
+const readRingAgain = ({ keys, events }: Opened): Promise<void> =>
+  keys.refresh().catch((error: unknown) => events.jobFailed({ job: 'key-ring-read', error }))
 
 /**
  * Opens one service for each isolate, and keeps it once it is open. The promise of opening is not kept: it belongs to
  * one request, and never settles if that request is cancelled. Two requests may both open the service; that does no
  * harm.
  */
-const openOnce = async (environment: Environment): Promise<{ service: Service; events: Events }> => {
-  if (opened !== null) return opened
+const openOnce = async (environment: Environment): Promise<Opened> => {
+  if (opened !== null) {
+    await readRingAgain(opened)
+    return opened
+  }
   const fresh = await open(environment)
   opened ??= fresh
   return opened

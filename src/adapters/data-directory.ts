@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import SqliteDatabase from 'better-sqlite3'
 import { z } from 'zod'
-import { writeDurably } from './durable-files.ts'
+import type { Clock } from '../ports/runtime.ts'
+import { moveDurably, writeDurably } from './durable-files.ts'
 import { takeFileLock } from './file-lock.ts'
-import { KeyRingUnusable, type RingEntry, type RingStorage } from './key-ring.ts'
+import { KeyRingUnusable, openKeyRing, type KeyRing, type RingEntry, type RingStorage } from './key-ring.ts'
 
 /** The files of one Node installation, all under `DATA_DIR`. */
 export interface DataDirectory {
@@ -15,6 +16,8 @@ export interface DataDirectory {
   readonly keyRingFile: string
   readonly dataKeyFile: string
   readonly noteKeyFile: string
+  /** The data key that is about to replace it. The ring may be wrapped with either. */
+  readonly nextDataKeyFile: string
   readonly outbox: string
 }
 
@@ -44,6 +47,7 @@ export const dataDirectoryAt = (path: string): DataDirectory => ({
   keyRingFile: join(path, 'key-ring'),
   dataKeyFile: join(path, 'data-key'),
   noteKeyFile: join(path, 'audit-note-key'),
+  nextDataKeyFile: join(path, 'data-key-next'),
   outbox: join(path, 'outbox'),
 })
 
@@ -72,18 +76,24 @@ export interface ConfiguredKey {
   readonly dataKeyFile: string | null
 }
 
-/** Reads 32 bytes in base64, with or without the end of a line. Throws `KeyRingUnusable`. */
+/** A data key: 32 bytes in base64, with or without the end of a line. Null for anything else. */
+export const dataKeyIn = (content: string): Uint8Array | null => {
+  const key = new Uint8Array(Buffer.from(content.trim(), 'base64'))
+  return key.length === 32 ? key : null
+}
+
+/** Reads a data key. Throws `KeyRingUnusable`. */
 export function readDataKeyFile(path: string): Uint8Array {
   let content: string
   try {
-    content = readFileSync(path, 'utf8').trim()
+    content = readFileSync(path, 'utf8')
   } catch (cause) {
     throw new KeyRingUnusable(`the data key cannot be read from ${path}: put the key there, or name its file`, {
       cause,
     })
   }
-  const key = new Uint8Array(Buffer.from(content, 'base64'))
-  if (key.length === 32) return key
+  const key = dataKeyIn(content)
+  if (key !== null) return key
   throw new KeyRingUnusable(`${path} holds no data key: it must be 32 bytes in base64 (openssl rand -base64 32)`)
 }
 
@@ -107,9 +117,9 @@ export function readDataKey(directory: DataDirectory, configured: ConfiguredKey)
         'without it the data cannot be read',
     )
   }
-  const key = randomBytes(32)
-  writeDurably(directory.dataKeyFile, `${key.toString('base64')}\n`)
-  return new Uint8Array(key)
+  const key = new Uint8Array(randomBytes(32))
+  writeDurably(directory.dataKeyFile, dataKeyFileOf(key))
+  return key
 }
 
 /** The note key in the folder, or null. */
@@ -119,9 +129,11 @@ export const findNoteKey = (directory: DataDirectory): string | null =>
 export const keepNoteKey = (directory: DataDirectory, key: string): void =>
   writeDurably(directory.noteKeyFile, `${key}\n`)
 
+const dataKeyFileOf = (key: Uint8Array): string => `${Buffer.from(key).toString('base64')}\n`
+
 const ringFileShape = z.strictObject({
   version: z.literal(1),
-  entries: z.array(z.strictObject({ id: z.string(), wrapped: z.base64() })),
+  entries: z.array(z.strictObject({ id: z.string(), wrapped: z.base64(), createdAt: z.int() })),
 })
 
 /** Undefined if it is not JSON. */
@@ -139,10 +151,18 @@ export function readRingFile(path: string): RingEntry[] {
   const parsed = ringFileShape.safeParse(jsonOf(readFileSync(path, 'utf8')))
   if (!parsed.success) throw new KeyRingUnusable(`${path} is not a key ring`)
   return parsed.data.entries.map((entry) => ({
-    id: entry.id,
+    ...entry,
     wrapped: new Uint8Array(Buffer.from(entry.wrapped, 'base64')),
   }))
 }
+
+const ringFileOf = (entries: readonly RingEntry[]): string => {
+  const written = entries.map((entry) => ({ ...entry, wrapped: Buffer.from(entry.wrapped).toString('base64') }))
+  return `${JSON.stringify({ version: 1, entries: written })}\n`
+}
+
+const isSameEntry = (a: RingEntry, b: RingEntry | undefined): boolean =>
+  a.id === b?.id && Buffer.from(a.wrapped).equals(b.wrapped)
 
 /**
  * Runs `change` while no other process changes the ring. Otherwise two processes could both read the file, and the
@@ -167,24 +187,85 @@ export class KeyRingFile implements RingStorage {
   }
 
   async load(): Promise<RingEntry[]> {
-    return this.#read()
+    return this.loadNow()
   }
 
-  async add(entry: RingEntry): Promise<RingEntry> {
-    return whileRingIsLocked(this.#directory, () => {
-      const entries = this.#read()
-      const present = entries.find((candidate) => candidate.id === entry.id)
-      if (present !== undefined) return present
-      const all = [...entries, entry].map(({ id, wrapped }) => ({
-        id,
-        wrapped: Buffer.from(wrapped).toString('base64'),
-      }))
-      writeDurably(this.#directory.keyRingFile, `${JSON.stringify({ version: 1, entries: all })}\n`)
-      return entry
+  loadNow(): RingEntry[] {
+    return readRingFile(this.#directory.keyRingFile)
+  }
+
+  async add(entry: RingEntry, beside: RingEntry | null): Promise<void> {
+    whileRingIsLocked(this.#directory, () => {
+      const entries = this.loadNow()
+      const isThere = entries.some(({ id }) => id === entry.id)
+      const isWrappedAnew = beside !== null && !entries.some((present) => isSameEntry(present, beside))
+      if (!isThere && !isWrappedAnew) this.#write([...entries, entry])
     })
   }
 
-  #read(): RingEntry[] {
-    return readRingFile(this.#directory.keyRingFile)
+  async replace(from: readonly RingEntry[], to: readonly RingEntry[]): Promise<boolean> {
+    return whileRingIsLocked(this.#directory, () => {
+      const entries = this.loadNow()
+      const isAsRead = entries.length === from.length && entries.every((entry, at) => isSameEntry(entry, from[at]))
+      if (isAsRead) this.#write(to)
+      return isAsRead
+    })
   }
+
+  #write(entries: readonly RingEntry[]): void {
+    writeDurably(this.#directory.keyRingFile, ringFileOf(entries))
+  }
+}
+
+/** The data keys that may open the ring once a rotation has begun, read again. Empty where `DATA_KEY` is a setting. */
+function dataKeysNow(directory: DataDirectory, configured: ConfiguredKey): Uint8Array[] {
+  if (configured.dataKey !== null) return []
+  const files =
+    configured.dataKeyFile === null ? [directory.dataKeyFile, directory.nextDataKeyFile] : [configured.dataKeyFile]
+  return files.filter((file) => existsSync(file)).map(readDataKeyFile)
+}
+
+/** Opens the ring of a folder with its data key. Throws `KeyRingUnusable`. */
+export const openKeyRingIn = (
+  directory: DataDirectory,
+  configured: ConfiguredKey,
+  options: { readonly mayCreate: boolean; readonly clock?: Clock },
+): Promise<KeyRing> =>
+  openKeyRing({
+    ...options,
+    dataKey: readDataKey(directory, configured),
+    otherKeys: () => dataKeysNow(directory, configured),
+    storage: new KeyRingFile(directory),
+  })
+
+/**
+ * Wraps the ring of a folder with `dataKey`, and puts that key in the place of the old one, where the folder has the key.
+ * A process that is killed at any point leaves a folder that opens. `written`: the folder has the key. Throws
+ * `KeyRingUnusable`, also where another process does the same.
+ */
+export async function replaceDataKey(
+  directory: DataDirectory,
+  configured: ConfiguredKey,
+  dataKey: Uint8Array,
+): Promise<{ replaced: boolean; written: boolean }> {
+  const lock = takeFileLock(`${directory.keyRingFile}-rotation`)
+  if (lock === null) throw new KeyRingUnusable('another process is replacing the data key: wait for it')
+  try {
+    const ring = await openKeyRingIn(directory, configured, { mayCreate: false })
+    const written = configured.dataKey === null && configured.dataKeyFile === null
+    if (written) await finishDataKey(directory, ring)
+    if (written) writeDurably(directory.nextDataKeyFile, dataKeyFileOf(dataKey))
+    const replaced = await ring.wrapWith(dataKey)
+    if (written) await finishDataKey(directory, ring)
+    return { replaced, written }
+  } finally {
+    lock.release()
+  }
+}
+
+/** Ends what a killed process has begun: the next data key takes its place, if the ring is wrapped with it. */
+export async function finishDataKey(directory: DataDirectory, ring: KeyRing): Promise<void> {
+  if (!existsSync(directory.nextDataKeyFile)) return
+  const next = readDataKeyFile(directory.nextDataKeyFile)
+  if (await ring.isWrappedWith(next)) moveDurably(directory.nextDataKeyFile, directory.dataKeyFile)
 }

@@ -1,17 +1,19 @@
 import { Buffer } from 'node:buffer'
-import { createSecretKey, hash, hkdfSync, randomFillSync, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { hash, randomFillSync, type KeyObject } from 'node:crypto'
 import {
   SealBroken,
   type IndexedColumn,
   type JournalSeals,
-  type KeyedHashes,
   type Keys,
   type Place,
   type Sealer,
   type Sha256,
 } from '../ports/keys.ts'
+import type { Clock } from '../ports/runtime.ts'
 import { indexLength, KeyedIndex, type JournalKeys } from './day-keys.ts'
+import { derive, DerivedKeys } from './derived-keys.ts'
 import { keyIdOf, openWith, sealWith } from './envelope.ts'
+import { firstMain, mainId, mainNumber, MainSecrets, type MainSecretState } from './main-secrets.ts'
 
 /**
  * The key ring. `DATA_KEY` wraps the secrets of the main database and one for each month of the journal. Every key in
@@ -24,13 +26,22 @@ export interface RingEntry {
   /** `main`, later also `main-2`, `main-3` and so on; or `journal-2026-11`. */
   readonly id: string
   readonly wrapped: Uint8Array
+  /** UTC milliseconds. */
+  readonly createdAt: number
 }
 
-/** The storage of the ring: a file on Node, a database of its own on Workers. */
+/** The storage of the ring: a file on Node, a database of its own on Workers. Each write is atomic. */
 export interface RingStorage {
   load(): Promise<readonly RingEntry[]>
-  /** Adds an entry unless its id exists. Returns the entry that is stored afterwards. */
-  add(entry: RingEntry): Promise<RingEntry>
+  /** The same at once, where the storage can do that. */
+  loadNow?(): readonly RingEntry[]
+  /**
+   * Adds an entry. Adds nothing if its id exists, or if `beside` is not stored as it was read: then the ring was wrapped
+   * with another key meanwhile, which `entry` is not.
+   */
+  add(entry: RingEntry, beside: RingEntry | null): Promise<void>
+  /** Replaces all entries. False, and nothing is changed, if the ring is not `from` any more. */
+  replace(from: readonly RingEntry[], to: readonly RingEntry[]): Promise<boolean>
 }
 
 /** The ring cannot be opened: it belongs to another `DATA_KEY`, or is damaged. */
@@ -42,157 +53,6 @@ export class KeyRingUnusable extends Error {
 }
 
 const secretLength = 32
-/** The length of a whole SHA-256. */
-const blindIndexLength = 32
-
-const derive = (secret: Uint8Array, purpose: string): KeyObject =>
-  createSecretKey(Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), Buffer.from(`certbook-v1/${purpose}`), 32)))
-
-/** Derived keys by purpose. Purposes are tables of the schema, or a writer and a day, so their number is bounded. */
-class DerivedKeys {
-  readonly #secret: Uint8Array
-  readonly #byPurpose = new Map<string, KeyObject>()
-
-  constructor(secret: Uint8Array) {
-    this.#secret = secret
-  }
-
-  get(purpose: string): KeyObject {
-    let key = this.#byPurpose.get(purpose)
-    if (key === undefined) {
-      if (this.#byPurpose.size >= 2_000) this.#byPurpose.clear()
-      key = derive(this.#secret, purpose)
-      this.#byPurpose.set(purpose, key)
-    }
-    return key
-  }
-}
-
-const firstMain = 'main'
-
-/** The number of a main secret: 1 for `main`, 2 for `main-2`. Null for other entries. */
-const mainNumber = (id: string): number | null => {
-  if (id === firstMain) return 1
-  const digits = /^main-([1-9]\d{0,4})$/.exec(id)?.[1]
-  const number = Number(digits)
-  return digits !== undefined && number > 1 && number <= largestMainNumber ? number : null
-}
-
-/** A keyed hash names its secret in two bytes. */
-const largestMainNumber = 0xffff
-const numberLength = 2
-const macLength = 16
-const verifierLength = 32
-
-const numbered = (number: number, hashed: Uint8Array): Uint8Array => {
-  const whole = new Uint8Array(numberLength + hashed.length)
-  whole[0] = number >> 8
-  whole[1] = number & 0xff
-  whole.set(hashed, numberLength)
-  return whole
-}
-
-/** One secret of the main database, with the keys that are derived from it. */
-class MainSecret {
-  readonly id: string
-  readonly #number: number
-  readonly #keys: DerivedKeys
-  readonly #hashes = new Map<string, KeyedIndex>()
-
-  constructor(id: string, number: number, keys: DerivedKeys) {
-    this.id = id
-    this.#number = number
-    this.#keys = keys
-  }
-
-  sealingKey(table: string): KeyObject {
-    return this.#keys.get(`seal/${table}`)
-  }
-
-  blindIndex(matchingKey: string): Uint8Array {
-    return this.#hash('blind-index', blindIndexLength).of(matchingKey)
-  }
-
-  mac(purpose: string, bytes: Uint8Array | string): Uint8Array {
-    return numbered(this.#number, this.#hash(`mac/${purpose}`, macLength).of(bytes))
-  }
-
-  verifier(purpose: string, bytes: Uint8Array | string): Uint8Array {
-    return numbered(this.#number, this.#hash(`verifier/${purpose}`, verifierLength).of(bytes))
-  }
-
-  #hash(purpose: string, length: number): KeyedIndex {
-    const known = this.#hashes.get(purpose)
-    if (known !== undefined) return known
-    const made = new KeyedIndex(this.#keys.get(purpose).export(), length)
-    this.#hashes.set(purpose, made)
-    return made
-  }
-}
-
-/** The secrets of the main database. There is always at least one. */
-class MainSecrets implements Sealer, KeyedHashes {
-  readonly #byNumber = new Map<number, MainSecret>()
-  #newestFirst: [MainSecret, ...MainSecret[]]
-
-  constructor(ring: ReadonlyMap<string, DerivedKeys>) {
-    for (const [id, keys] of ring) this.#add(id, keys)
-    this.#newestFirst = this.#sorted()
-  }
-
-  /** Takes one more secret. Entries that are none of the main database are left alone. */
-  keep(id: string, keys: DerivedKeys): void {
-    this.#add(id, keys)
-    this.#newestFirst = this.#sorted()
-  }
-
-  seal(place: Place, plaintext: Uint8Array | string): Uint8Array {
-    const [newest] = this.#newestFirst
-    return sealWith(newest.sealingKey(place.table), newest.id, place, plaintext)
-  }
-
-  open(place: Place, envelope: Uint8Array): Uint8Array {
-    const keyId = keyIdOf(place, envelope)
-    const secret = this.#byNumber.get(mainNumber(keyId) ?? 0)
-    if (secret === undefined) throw new SealBroken(place, `no key ${keyId}`)
-    return openWith(secret.sealingKey(place.table), keyId, place, envelope)
-  }
-
-  blindIndex(matchingKey: string): Uint8Array {
-    return this.#oldest().blindIndex(matchingKey)
-  }
-
-  mac(purpose: string, bytes: Uint8Array | string): Uint8Array {
-    return this.#newestFirst[0].mac(purpose, bytes)
-  }
-
-  macFits(purpose: string, bytes: Uint8Array | string, mac: Uint8Array): boolean {
-    if (mac.length !== numberLength + macLength) return false
-    const secret = this.#byNumber.get(((mac[0] ?? 0) << 8) | (mac[1] ?? 0))
-    return secret !== undefined && timingSafeEqual(Buffer.from(secret.mac(purpose, bytes)), Buffer.from(mac))
-  }
-
-  verifiers(purpose: string, bytes: Uint8Array | string): [Uint8Array, ...Uint8Array[]] {
-    const [newest, ...older] = this.#newestFirst
-    return [newest.verifier(purpose, bytes), ...older.map((secret) => secret.verifier(purpose, bytes))]
-  }
-
-  #oldest(): MainSecret {
-    return this.#newestFirst.at(-1) ?? this.#newestFirst[0]
-  }
-
-  #add(id: string, keys: DerivedKeys): void {
-    const number = mainNumber(id)
-    if (number !== null) this.#byNumber.set(number, new MainSecret(id, number, keys))
-  }
-
-  #sorted(): [MainSecret, ...MainSecret[]] {
-    const [newest, ...older] = [...this.#byNumber].toSorted(([a], [b]) => b - a).map(([, secret]) => secret)
-    if (newest === undefined) throw new KeyRingUnusable('the key ring has no entry for the main database')
-    return [newest, ...older]
-  }
-}
-
 const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
 const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
 
@@ -262,19 +122,39 @@ class JournalSealer implements JournalSeals {
   }
 }
 
+interface RingParts {
+  readonly dataKey: Uint8Array
+  readonly storage: RingStorage
+  readonly clock: Clock
+  readonly otherKeys: () => readonly Uint8Array[]
+}
+
+/** How often a write to the ring is tried when others write to it too. */
+const attempts = 5
+
+/** How long a ring may be used before it is read again. It is asked each minute, or at each request. */
+const freshMilliseconds = 30_000
+
 /** The opened ring. Make it with `openKeyRing`. */
 export class KeyRing implements Keys {
   readonly journal: JournalSealer
-  readonly #wrappingKey: KeyObject
   readonly #storage: RingStorage
-  readonly #derived: Map<string, DerivedKeys>
+  readonly #clock: Clock
+  readonly #otherKeys: () => readonly Uint8Array[]
+  readonly #derived = new Map<string, DerivedKeys>()
   readonly #main: MainSecrets
+  #wrappingKey: KeyObject
+  #readAt: number
+  #isOutdated = false
 
-  constructor(wrappingKey: KeyObject, storage: RingStorage, secrets: ReadonlyMap<string, Uint8Array>) {
-    this.#wrappingKey = wrappingKey
+  constructor({ dataKey, storage, clock, otherKeys }: RingParts, entries: readonly RingEntry[]) {
+    this.#wrappingKey = wrappingKeyOf(dataKey)
     this.#storage = storage
-    this.#derived = new Map([...secrets].map(([id, secret]) => [id, new DerivedKeys(secret)]))
-    this.#main = new MainSecrets(this.#derived)
+    this.#clock = clock
+    this.#otherKeys = otherKeys
+    this.#main = new MainSecrets(clock, () => this.#readNow())
+    this.#readAt = clock()
+    this.#take(entries)
     const writer = Buffer.from(randomFillSync(new Uint8Array(6))).toString('base64url')
     this.journal = new JournalSealer(this, writer)
   }
@@ -318,29 +198,133 @@ export class KeyRing implements Keys {
       .toSorted()
   }
 
+  /** The secrets of the main database, the newest first. */
+  mainSecrets(): MainSecretState[] {
+    return this.#main.states()
+  }
+
+  /** Whether the stored ring was wrapped with a data key that is not to be had here. What is known here still works. */
+  get isOutdated(): boolean {
+    return this.#isOutdated
+  }
+
   /**
    * Makes the secret of an entry if there is none, here or with another writer. The ring is read again first: if an
    * entry is missing here, other writers may have made it and more.
    */
   async ensure(id: string): Promise<void> {
     if (this.#derived.has(id)) return
-    for (const entry of await this.#storage.load()) this.#keep(entry)
-    if (!this.#derived.has(id)) this.#keep(await this.#storage.add(wrapNewSecret(this.#wrappingKey, id)))
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const [first] = await this.#read()
+      if (this.#derived.has(id)) return
+      await this.#storage.add(wrapNewSecret(this.#wrappingKey, id, this.#clock()), first ?? null)
+    }
+    await this.#read()
+    if (!this.#derived.has(id)) throw new KeyRingUnusable(`the key ring did not take the entry ${id}`)
   }
 
-  #keep(entry: RingEntry): void {
-    if (this.#derived.has(entry.id)) return
-    const keys = new DerivedKeys(unwrap(this.#wrappingKey, entry))
-    this.#derived.set(entry.id, keys)
-    this.#main.keep(entry.id, keys)
+  /** Reads the ring again, if that was not done just now. Another process may have rotated a key. */
+  async refresh(): Promise<void> {
+    if (this.#clock() - this.#readAt >= freshMilliseconds) await this.#read()
+  }
+
+  /**
+   * Makes one more secret for the main database. It seals in five minutes, when every process has read the ring again.
+   * Those that are there go on opening. Two calls at once make one secret.
+   */
+  async rotateMain(): Promise<MainSecretState> {
+    await this.#read()
+    const numbers = Array.from(this.#derived.keys(), (id) => mainNumber(id) ?? 0)
+    const id = mainId(Math.max(...numbers) + 1)
+    await this.ensure(id)
+    const made = this.mainSecrets().find((secret) => secret.id === id)
+    if (made === undefined) throw new KeyRingUnusable(`the key ring has no room for ${id}`)
+    return made
+  }
+
+  /**
+   * Wraps all secrets with another data key, in one write. From then on the present one opens nothing. False if the ring
+   * was wrapped with that key already. Throws `KeyRingUnusable`.
+   */
+  async wrapWith(dataKey: Uint8Array): Promise<boolean> {
+    const wrappingKey = wrappingKeyOf(dataKey)
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      if (await this.isWrappedWith(dataKey)) return false
+      const from = await this.#read()
+      const to = from.map((entry) => ({ ...entry, wrapped: wrap(wrappingKey, entry.id, this.#unwrap(entry)) }))
+      if (await this.#storage.replace(from, to)) {
+        this.#wrappingKey = wrappingKey
+        return true
+      }
+    }
+    throw new KeyRingUnusable('the key ring changes all the time: try again')
+  }
+
+  /** Whether that data key opens the stored ring. */
+  async isWrappedWith(dataKey: Uint8Array): Promise<boolean> {
+    const wrappingKey = wrappingKeyOf(dataKey)
+    return (await this.#read()).every((entry) => opens(wrappingKey, entry))
+  }
+
+  async #read(): Promise<readonly RingEntry[]> {
+    const entries = await this.#storage.load()
+    this.#take(entries)
+    this.#readAt = this.#clock()
+    return entries
+  }
+
+  /** What cannot be read again is unknown, as it was before. */
+  #readNow(): void {
+    try {
+      this.#take(this.#storage.loadNow?.() ?? [])
+    } catch (error) {
+      if (!(error instanceof KeyRingUnusable)) throw error
+    }
+  }
+
+  #take(entries: readonly RingEntry[]): void {
+    this.#followDataKey(entries)
+    for (const entry of entries) {
+      if (this.#derived.has(entry.id)) continue
+      const keys = new DerivedKeys(this.#unwrap(entry))
+      this.#derived.set(entry.id, keys)
+      this.#main.keep(entry.id, entry.createdAt, keys)
+    }
+  }
+
+  /** If the ring was wrapped with another data key, looks for that key where this one came from. */
+  #followDataKey(entries: readonly RingEntry[]): void {
+    const fits = (key: KeyObject): boolean => entries.length === 0 || entries.some((entry) => opens(key, entry))
+    const key = fits(this.#wrappingKey) ? this.#wrappingKey : this.#otherKeys().map(wrappingKeyOf).find(fits)
+    this.#isOutdated = key === undefined
+    if (key === undefined) {
+      throw new KeyRingUnusable(
+        'DATA_KEY does not open the key ring: it is neither the key that made it nor the one that replaced that',
+      )
+    }
+    this.#wrappingKey = key
+  }
+
+  #unwrap(entry: RingEntry): Uint8Array {
+    return unwrap(this.#wrappingKey, entry)
   }
 }
 
 const wrappingPlace = (id: string): Place => ({ table: 'key_ring', column: 'wrapped', row: id })
 
-const wrapNewSecret = (wrappingKey: KeyObject, id: string): RingEntry => ({
+/** Throws `KeyRingUnusable` for a key of another length. */
+const wrappingKeyOf = (dataKey: Uint8Array): KeyObject => {
+  if (dataKey.length !== secretLength) throw new KeyRingUnusable('DATA_KEY is not 32 bytes long')
+  return derive(dataKey, 'wrap')
+}
+
+const wrap = (wrappingKey: KeyObject, id: string, secret: Uint8Array): Uint8Array =>
+  sealWith(wrappingKey, 'data-key', wrappingPlace(id), secret)
+
+const wrapNewSecret = (wrappingKey: KeyObject, id: string, createdAt: number): RingEntry => ({
   id,
-  wrapped: sealWith(wrappingKey, 'data-key', wrappingPlace(id), randomFillSync(new Uint8Array(secretLength))),
+  wrapped: wrap(wrappingKey, id, randomFillSync(new Uint8Array(secretLength))),
+  createdAt,
 })
 
 const unwrap = (wrappingKey: KeyObject, entry: RingEntry): Uint8Array => {
@@ -349,35 +333,46 @@ const unwrap = (wrappingKey: KeyObject, entry: RingEntry): Uint8Array => {
   } catch (cause) {
     throw new KeyRingUnusable(
       `DATA_KEY does not open the key ring (entry ${entry.id}): it is not the key that made it`,
-      {
-        cause,
-      },
+      { cause },
     )
+  }
+}
+
+const opens = (wrappingKey: KeyObject, entry: RingEntry): boolean => {
+  try {
+    unwrap(wrappingKey, entry)
+    return true
+  } catch (error) {
+    if (error instanceof KeyRingUnusable) return false
+    throw error
   }
 }
 
 /**
  * Opens the ring with `dataKey` (32 bytes). `mayCreate`: no database exists yet, so an empty ring may be filled. A new
- * ring beside old data would make the data unreadable for good. Throws `KeyRingUnusable`.
+ * ring beside old data would make the data unreadable for good. `otherKeys` reads again where the data key stands: after
+ * a rotation one of them may open the ring, now or later. Throws `KeyRingUnusable`.
  */
 export async function openKeyRing(options: {
   dataKey: Uint8Array
   storage: RingStorage
   mayCreate: boolean
+  otherKeys?: () => readonly Uint8Array[]
+  clock?: Clock
 }): Promise<KeyRing> {
-  if (options.dataKey.length !== secretLength) throw new KeyRingUnusable('DATA_KEY is not 32 bytes long')
-  const wrappingKey = derive(options.dataKey, 'wrap')
-  let entries = await options.storage.load()
+  const { dataKey, storage, otherKeys = () => [], clock = Date.now } = options
+  const wrappingKey = wrappingKeyOf(dataKey)
+  let entries = await storage.load()
   if (!entries.some((entry) => mainNumber(entry.id) !== null)) {
     if (!options.mayCreate) {
       throw new KeyRingUnusable(
         'the key ring is missing although a database exists: put the ring back from a backup; without it the data cannot be read',
       )
     }
-    entries = [...entries, await options.storage.add(wrapNewSecret(wrappingKey, firstMain))]
+    await storage.add(wrapNewSecret(wrappingKey, firstMain, clock()), entries[0] ?? null)
+    entries = await storage.load()
   }
-  const secrets = new Map(entries.map((entry) => [entry.id, unwrap(wrappingKey, entry)]))
-  return new KeyRing(wrappingKey, options.storage, secrets)
+  return new KeyRing({ dataKey, storage, clock, otherKeys }, entries)
 }
 
 export const sha256: Sha256 = (bytes) => new Uint8Array(hash('sha256', bytes, 'buffer'))

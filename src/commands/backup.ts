@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { takeBackup, type TakenBackup } from '../adapters/backup.ts'
-import { KeyRingFile, readDataKey } from '../adapters/data-directory.ts'
-import { openKeyRing } from '../adapters/key-ring.ts'
+import { openKeyRingIn } from '../adapters/data-directory.ts'
 import { readAuditHead } from '../audit/seals.ts'
 import { commandConfig, requireData } from './files.ts'
 import { filesOnly, jsonOption, progressOption } from './options.ts'
@@ -22,11 +21,7 @@ const described = (taken: TakenBackup): string[] => [
 async function backup(folder: string, options: ProgressOptions & { keep?: number }): Promise<void> {
   const config = commandConfig()
   const directory = requireData(config)
-  const keys = await openKeyRing({
-    dataKey: readDataKey(directory, config),
-    storage: new KeyRingFile(directory),
-    mayCreate: false,
-  })
+  const keys = await openKeyRingIn(directory, config, { mayCreate: false })
   const progress = createProgress(options)
   const taken = await takeBackup({
     directory,

@@ -70,8 +70,15 @@ const inForce = ({ name, byDefault, secret }: (typeof settingDescriptions)[numbe
 
 /** The values of all settings. A secret is only said to be set. */
 const shownSettings = (config: Config): Record<string, unknown> => {
-  const { dataKey, auditNoteKey, smtpUrl, mailHookToken, metricsToken, ...shown } = config
-  const secrets = Object.entries({ dataKey, auditNoteKey, smtpUrl, mailHookToken, metricsToken })
+  const { dataKey, dataKeyPrevious, auditNoteKey, smtpUrl, mailHookToken, metricsToken, ...shown } = config
+  const secrets = Object.entries({
+    dataKey,
+    dataKeyPrevious,
+    auditNoteKey,
+    smtpUrl,
+    mailHookToken,
+    metricsToken,
+  })
   return { ...shown, ...Object.fromEntries(secrets.map(([name, value]) => [name, value === null ? null : '(set)'])) }
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../src/adapters/data-directory.ts'
 import { KeyRingDatabase } from '../../src/adapters/key-ring-d1.ts'
 import { KeyRingUnusable, openKeyRing, sha256, type KeyRing, type RingStorage } from '../../src/adapters/key-ring.ts'
+import { settleMilliseconds } from '../../src/adapters/main-secrets.ts'
 import { openSqliteFile } from '../../src/adapters/sqlite.ts'
 import { command, type Database } from '../../src/ports/database.ts'
 import { openText, SealBroken, sealText, type Place, type Sealer } from '../../src/ports/keys.ts'
@@ -43,7 +44,7 @@ interface RingPlace {
 
 const ringFile = async (): Promise<RingPlace> => {
   const directory = newDirectory()
-  type Entry = { id: string; wrapped: string }
+  type Entry = { id: string; wrapped: string; createdAt: number }
   const rewrite = (change: (entries: Entry[]) => Entry[]): void => {
     const ring = JSON.parse(readFileSync(directory.keyRingFile, 'utf8')) as { entries: Entry[] }
     writeFileSync(directory.keyRingFile, JSON.stringify({ ...ring, entries: change(ring.entries) }))
@@ -57,7 +58,7 @@ const ringFile = async (): Promise<RingPlace> => {
           if (entry.id !== id) return entry
           const wrapped = Buffer.from(entry.wrapped, 'base64')
           wrapped.writeUInt8(wrapped.readUInt8(40) ^ 1, 40)
-          return { id, wrapped: wrapped.toString('base64') }
+          return { ...entry, wrapped: wrapped.toString('base64') }
         }),
       ),
   }
@@ -66,10 +67,10 @@ const ringFile = async (): Promise<RingPlace> => {
 const ringIn = async (keysDatabase: Database): Promise<RingPlace> => {
   await keysDatabase.batch([command('DELETE FROM key_ring')])
   return {
-    storage: () => new KeyRingDatabase(keysDatabase, Date.now),
+    storage: () => new KeyRingDatabase(keysDatabase),
     drop: async (id) => void (await keysDatabase.batch([command('DELETE FROM key_ring WHERE id = ?', id)])),
     damage: async (id) => {
-      const entry = (await new KeyRingDatabase(keysDatabase, Date.now).load()).find((candidate) => candidate.id === id)
+      const entry = (await new KeyRingDatabase(keysDatabase).load()).find((candidate) => candidate.id === id)
       const wrapped = Uint8Array.from(entry?.wrapped ?? expect.unreachable())
       wrapped[40] = (wrapped[40] ?? 0) ^ 1
       await keysDatabase.batch([command('UPDATE key_ring SET wrapped = ? WHERE id = ?', wrapped, id)])
@@ -110,8 +111,11 @@ describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (w
   let opened: RingPlaces
   let ringPlace: RingPlace
   let dataKey: Uint8Array
-  const open = (options: { mayCreate?: boolean; dataKey?: Uint8Array } = {}): Promise<KeyRing> =>
-    openKeyRing({ dataKey, storage: ringPlace.storage(), mayCreate: false, ...options })
+  let now: number
+  const open = (
+    options: { mayCreate?: boolean; dataKey?: Uint8Array; otherKeys?: () => readonly Uint8Array[] } = {},
+  ): Promise<KeyRing> =>
+    openKeyRing({ dataKey, storage: ringPlace.storage(), mayCreate: false, clock: () => now, ...options })
   let ring: KeyRing
 
   beforeAll(async () => {
@@ -121,6 +125,7 @@ describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (w
   beforeEach(async () => {
     ringPlace = await opened.next()
     dataKey = new Uint8Array(randomBytes(32))
+    now = november
     ring = await open({ mayCreate: true })
     await ring.journal.prepare(november)
   })
@@ -292,48 +297,85 @@ describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (w
   })
 
   describe('with a second main secret', () => {
-    const addSecond = (): Promise<void> => ring.ensure('main-2')
+    /** Rotates, and lets the time pass that the new secret waits. */
+    const rotate = async (): Promise<void> => {
+      await ring.rotateMain()
+      now += settleMilliseconds
+    }
 
-    test('the newest seals, and both open, also after a restart', async () => {
+    test('it opens at once and seals in five minutes, and the first one goes on opening', async () => {
       const before = sealText(ring.main, place, address)
-      await addSecond()
+      expect(await ring.rotateMain()).toEqual({ id: 'main-2', does: 'waits', since: november + settleMilliseconds })
+      expect(keyIdOf(sealText(ring.main, place, address))).toBe('main')
+      now += settleMilliseconds - 1
+      expect(keyIdOf(sealText(ring.main, place, address))).toBe('main')
+      now += 1
       const after = sealText(ring.main, place, address)
-      expect([before, after].map(keyIdOf)).toEqual(['main', 'main-2'])
+      expect(keyIdOf(after)).toBe('main-2')
       for (const each of [ring, await open()]) {
         expect([before, after].map((envelope) => openText(each.main, place, envelope))).toEqual([address, address])
         expect(keyIdOf(sealText(each.main, place, address))).toBe('main-2')
         expect(each.sealerOf(place, after)).toEqual({ sealer: each.main, month: null })
+        expect(each.mainSecrets()).toEqual([
+          { id: 'main-2', does: 'seals', since: november + settleMilliseconds },
+          { id: 'main', does: 'opens', since: null },
+        ])
       }
     })
 
-    test('the tenth is newer than the second', async () => {
-      await ring.ensure('main-10')
-      await addSecond()
-      expect(keyIdOf(sealText(ring.main, place, address))).toBe('main-10')
-      expect(keyIdOf(sealText((await open()).main, place, address))).toBe('main-10')
+    test('another process knows it before it is used, if it reads the ring in time', async () => {
+      const other = await open()
+      await ring.rotateMain()
+      now += settleMilliseconds - 1
+      await other.refresh()
+      now += 1
+      expect(keyIdOf(sealText(other.main, place, address))).toBe('main-2')
+      expect(openText(other.main, place, sealText(ring.main, place, address))).toBe(address)
+      expect(other.verifiers('credential', address)).toStrictEqual(ring.verifiers('credential', address))
+      expect(other.macFits('devices', address, ring.mac('devices', address))).toBe(true)
+    })
+
+    test('twelve rotations: the newest by number seals, and all open', async () => {
+      const envelopes = [sealText(ring.main, place, address)]
+      for (let rotation = 0; rotation < 12; rotation += 1) {
+        await rotate()
+        envelopes.push(sealText(ring.main, place, address))
+      }
+      expect(envelopes.map(keyIdOf).slice(-4)).toEqual(['main-10', 'main-11', 'main-12', 'main-13'])
+      const reopened = await open()
+      for (const envelope of envelopes) expect(openText(reopened.main, place, envelope)).toBe(address)
+      expect(keyIdOf(sealText(reopened.main, place, address))).toBe('main-13')
     })
 
     test('the newest makes MACs, and those of both fit', async () => {
       const before = ring.mac('devices', address)
-      await addSecond()
+      await rotate()
       const after = ring.mac('devices', address)
       expect(after).not.toEqual(before)
       const reopened = await open()
       expect([before, after].map((mac) => reopened.macFits('devices', address, mac))).toEqual([true, true])
     })
 
-    test('a value is looked up under both, the newest first', async () => {
-      const before = ring.verifiers('credential', address)
-      await addSecond()
-      const after = ring.verifiers('credential', address)
-      expect(after).toHaveLength(2)
-      expect(after.slice(1)).toStrictEqual(before)
-      expect((await open()).verifiers('credential', address)).toStrictEqual(after)
+    test('a value is looked up under both at once; the one to write comes first', async () => {
+      const [old] = ring.verifiers('credential', address)
+      await ring.rotateMain()
+      const waiting = ring.verifiers('credential', address)
+      expect(waiting[0]).toStrictEqual(old)
+      now += settleMilliseconds
+      expect(ring.verifiers('credential', address)).toStrictEqual(waiting.toReversed())
+      expect((await open()).verifiers('credential', address)).toStrictEqual(waiting.toReversed())
+    })
+
+    test('blind indexes stay, as rows are found by them', async () => {
+      const before = ring.blindIndex(address)
+      await rotate()
+      expect(ring.blindIndex(address)).toStrictEqual(before)
+      expect((await open()).blindIndex(address)).toStrictEqual(before)
     })
 
     test('what names a secret that is gone neither opens nor fits', async () => {
       const [sealed, mac] = [sealText(ring.main, place, address), ring.mac('devices', address)]
-      await addSecond()
+      await rotate()
       await ringPlace.drop('main')
       const reopened = await open()
       expect(() => openText(reopened.main, place, sealed)).toThrow(SealBroken)
@@ -341,10 +383,94 @@ describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (w
       expect(reopened.verifiers('credential', address)).toHaveLength(1)
     })
 
+    test('two that rotate at once make one', async () => {
+      const other = await open()
+      const made = await Promise.all([ring.rotateMain(), other.rotateMain()])
+      expect(made.map(({ id }) => id)).toEqual(['main-2', 'main-2'])
+      now += settleMilliseconds
+      expect(openText(other.main, place, sealText(ring.main, place, address))).toBe(address)
+    })
+
     test.each(['main-1', 'main-02', 'main-65536', 'main-', 'mains'])('%s is the name of none', async (id) => {
       await ring.ensure(id)
+      now += settleMilliseconds
       expect(keyIdOf(sealText(ring.main, place, address))).toBe('main')
       expect((await open()).verifiers('credential', address)).toHaveLength(1)
+    })
+  })
+
+  describe('wrapped with another data key', () => {
+    let next: Uint8Array
+    beforeEach(() => {
+      next = new Uint8Array(randomBytes(32))
+    })
+
+    test('opens with that key and no more with the old one', async () => {
+      const [sealed, logged] = [sealText(ring.main, place, address), sealText(ring.journal, logPlace, address)]
+      expect(await ring.wrapWith(next)).toBe(true)
+      await expect(open()).rejects.toThrow('DATA_KEY does not open the key ring')
+      const reopened = await open({ dataKey: next })
+      expect(openText(reopened.main, place, sealed)).toBe(address)
+      expect(openText(reopened.journal, logPlace, logged)).toBe(address)
+      expect(reopened.blindIndex(address)).toStrictEqual(ring.blindIndex(address))
+      expect(await reopened.wrapWith(next)).toBe(false)
+    })
+
+    test('goes on in the process that did it, and in one that finds the new key', async () => {
+      const follower = await open({ otherKeys: () => [dataKey, next] })
+      await ring.wrapWith(next)
+      for (const each of [ring, follower]) await each.journal.prepare(december)
+      await ring.rotateMain()
+      now += settleMilliseconds
+      await follower.refresh()
+      expect(follower.isOutdated).toBe(false)
+      expect(openText(follower.main, place, sealText(ring.main, place, address))).toBe(address)
+      const reopened = await open({ dataKey: next })
+      expect(openText(reopened.journal, logPlace, sealText(follower.journal, logPlace, address))).toBe(address)
+    })
+
+    test('a process that has only the old key goes on with what it knows, says so, and spoils nothing', async () => {
+      const left = await open()
+      await ring.wrapWith(next)
+      now += settleMilliseconds
+      await expect(left.refresh()).rejects.toThrow('DATA_KEY does not open the key ring')
+      expect(left.isOutdated).toBe(true)
+      expect(openText(left.main, place, sealText(ring.main, place, address))).toBe(address)
+      await expect(left.journal.prepare(december)).rejects.toThrow(KeyRingUnusable)
+      await expect(left.rotateMain()).rejects.toThrow(KeyRingUnusable)
+      const ids = (await ringPlace.storage().load()).map(({ id }) => id)
+      expect(ids.toSorted()).toEqual(['journal-2026-11', 'main'])
+      await open({ dataKey: next })
+    })
+
+    test('takes no secret that was wrapped with the old key meanwhile', async () => {
+      const storage = ringPlace.storage()
+      const [read] = await storage.load()
+      const late = { ...(read ?? expect.unreachable()), id: 'journal-2026-12' }
+      await ring.wrapWith(next)
+      await storage.add(late, read ?? null)
+      expect((await storage.load()).map(({ id }) => id)).not.toContain('journal-2026-12')
+    })
+
+    test('is not written over what was added meanwhile', async () => {
+      const storage = ringPlace.storage()
+      const read = await storage.load()
+      await ring.journal.prepare(december)
+      expect(await storage.replace(read, read)).toBe(false)
+      expect(await storage.load()).toHaveLength(3)
+    })
+
+    test('loses nothing of what another process adds at the same time', async () => {
+      const other = await open({ otherKeys: () => [next] })
+      await Promise.all([ring.wrapWith(next), other.journal.prepare(december), other.rotateMain()])
+      const ids = (await ringPlace.storage().load()).map(({ id }) => id)
+      expect(ids.toSorted()).toEqual(['journal-2026-11', 'journal-2026-12', 'main', 'main-2'])
+      await open({ dataKey: next })
+    })
+
+    test('with a key of another length is refused, and stays as it was', async () => {
+      await expect(ring.wrapWith(new Uint8Array(16))).rejects.toThrow(KeyRingUnusable)
+      await open()
     })
   })
 
@@ -554,6 +680,22 @@ describe('a key ring in a file', () => {
     expect(await storage().load()).toHaveLength(1 + 24)
   })
 
+  test('is read again for a secret that is not known here', async () => {
+    const storage = new KeyRingFile(newDirectory())
+    const dataKey = new Uint8Array(randomBytes(32))
+    let now = november
+    const open = (mayCreate: boolean): Promise<KeyRing> =>
+      openKeyRing({ dataKey, storage, mayCreate, clock: () => now })
+    const [ring, asleep] = [await open(true), await open(false)]
+    await ring.rotateMain()
+    now += settleMilliseconds
+    const mac = ring.mac('devices', address)
+    expect(openText(asleep.main, place, sealText(ring.main, place, address))).toBe(address)
+    expect((await open(false)).macFits('devices', address, mac)).toBe(true)
+    // One that nobody has is still none.
+    expect(asleep.macFits('devices', address, mac.with(1, 9))).toBe(false)
+  })
+
   test.each(['{}', '{"version":2,"entries":[]}', '{"version":1,"entries":[{"id":"main"}]}'])(
     'that is something else is refused: %s',
     async (content) => {
@@ -561,7 +703,9 @@ describe('a key ring in a file', () => {
       writeFileSync(directory.keyRingFile, content)
       const storage = new KeyRingFile(directory)
       await expect(storage.load()).rejects.toThrow(KeyRingUnusable)
-      await expect(storage.add({ id: 'main', wrapped: Uint8Array.of(1) })).rejects.toThrow(KeyRingUnusable)
+      await expect(storage.add({ id: 'main', wrapped: Uint8Array.of(1), createdAt: 0 }, null)).rejects.toThrow(
+        KeyRingUnusable,
+      )
       expect(readFileSync(directory.keyRingFile, 'utf8')).toBe(content)
     },
   )

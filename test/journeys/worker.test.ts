@@ -31,7 +31,7 @@ async function checkLeftBehind(worker: WorkerProcess, travelled: Travelled): Pro
     const shards = [database('DB_JOURNAL_0'), database('DB_JOURNAL_1')]
     const keys = await openKeyRing({
       dataKey: worker.dataKey,
-      storage: new KeyRingDatabase(keysDatabase, Date.now),
+      storage: new KeyRingDatabase(keysDatabase),
       mayCreate: false,
     })
     const journal = new JournalShards(shards, sha256)

@@ -6,7 +6,7 @@ import { D1, type D1Binding } from '../../src/adapters/d1.ts'
 import { JournalShards } from '../../src/adapters/journal-d1.ts'
 import { JournalThread } from '../../src/adapters/journal-thread.ts'
 import { readDestinations } from '../../src/adapters/destinations.ts'
-import { openKeyRing, sha256, type KeyRing, type RingEntry } from '../../src/adapters/key-ring.ts'
+import { openKeyRing, sha256, type KeyRing, type RingEntry, type RingStorage } from '../../src/adapters/key-ring.ts'
 import { PrometheusMetrics } from '../../src/adapters/metrics.ts'
 import { migrate } from '../../src/adapters/migrations.ts'
 import { createOutgoingHttps } from '../../src/adapters/outgoing-https.ts'
@@ -191,22 +191,30 @@ async function openSqlite(options: DatabaseOptions): Promise<Databases> {
 const openDatabases = (engine: Engine, options: DatabaseOptions): Promise<Databases> =>
   engine === 'd1' ? openD1(options) : openSqlite(options)
 
+/** The storage of a key ring in memory. */
+const memoryRing = (): RingStorage => {
+  let entries: readonly RingEntry[] = []
+  return {
+    load: async () => entries,
+    add: async (entry) => {
+      if (!entries.some(({ id }) => id === entry.id)) entries = [...entries, entry]
+    },
+    replace: async (from, to) => {
+      const isAsRead = from === entries
+      if (isAsRead) entries = to
+      return isAsRead
+    },
+  }
+}
+
 /** A key ring that lives in memory only. */
-export async function memoryKeyRing(): Promise<KeyRing> {
-  const entries: RingEntry[] = []
-  return openKeyRing({
+export const memoryKeyRing = (clock?: Clock): Promise<KeyRing> =>
+  openKeyRing({
     dataKey: new Uint8Array(randomBytes(32)),
     mayCreate: true,
-    storage: {
-      load: async () => [...entries],
-      add: async (entry) => {
-        const present = entries.find(({ id }) => id === entry.id)
-        if (present === undefined) entries.push(entry)
-        return present ?? entry
-      },
-    },
+    storage: memoryRing(),
+    ...(clock === undefined ? {} : { clock }),
   })
-}
 
 /** A service on one engine, asked without a socket, its time and its mail in the test's hands. */
 export interface RoomHarness extends Databases {
@@ -266,7 +274,7 @@ export async function openRoomHarness(
     metrics,
   )
   const background = new ProcessBackground(events)
-  const keys = await memoryKeyRing()
+  const keys = await memoryKeyRing(() => clock.now)
   const databases = await openDatabases(engine, { keys, clock: () => clock.now })
   const mails = new MailPool()
   const toPool: Mailer = { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) }

@@ -140,7 +140,7 @@ export class KeyRing implements Keys {
   readonly journal: JournalSealer
   readonly #storage: RingStorage
   readonly #clock: Clock
-  readonly #otherKeys: () => readonly Uint8Array[]
+  readonly #dataKeys: () => readonly Uint8Array[]
   readonly #derived = new Map<string, DerivedKeys>()
   readonly #main: MainSecrets
   #wrappingKey: KeyObject
@@ -151,7 +151,8 @@ export class KeyRing implements Keys {
     this.#wrappingKey = wrappingKeyOf(dataKey)
     this.#storage = storage
     this.#clock = clock
-    this.#otherKeys = otherKeys
+    // The key of the settings may be the one that another isolate is wrapping the ring with.
+    this.#dataKeys = () => [dataKey, ...otherKeys()]
     this.#main = new MainSecrets(clock, () => this.#readNow())
     this.#readAt = clock()
     this.#take(entries)
@@ -295,7 +296,7 @@ export class KeyRing implements Keys {
   /** If the ring was wrapped with another data key, looks for that key where this one came from. */
   #followDataKey(entries: readonly RingEntry[]): void {
     const fits = (key: KeyObject): boolean => entries.length === 0 || entries.some((entry) => opens(key, entry))
-    const key = fits(this.#wrappingKey) ? this.#wrappingKey : this.#otherKeys().map(wrappingKeyOf).find(fits)
+    const key = fits(this.#wrappingKey) ? this.#wrappingKey : this.#dataKeys().map(wrappingKeyOf).find(fits)
     this.#isOutdated = key === undefined
     if (key === undefined) {
       throw new KeyRingUnusable(

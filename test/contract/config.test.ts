@@ -261,6 +261,13 @@ describe('the data key', () => {
     })
   })
 
+  test('that is replaced is named on Workers only', () => {
+    expect(faultsOf({ DATA_KEY_PREVIOUS: DATA_KEY })).toEqual([
+      expect.stringContaining('certbook keys rotate --data-key'),
+    ])
+    expect(readConfig({}, 'node').dataKeyPrevious).toBeNull()
+  })
+
   test('comes one way', () => {
     expect(faultsOf({ DATA_KEY, DATA_KEY_FILE: '/run/credentials/data-key' })).toEqual([
       expect.stringContaining('DATA_KEY_FILE: unset it or DATA_KEY'),

@@ -452,6 +452,16 @@ describe.each(engines.map((engine) => places[engine]))('a key ring in $name', (w
       expect((await storage.load()).map(({ id }) => id)).not.toContain('journal-2026-12')
     })
 
+    test('opens with the key that is about to be replaced, as an isolate with both does, and ends with the new one', async () => {
+      const sealed = sealText(ring.main, place, address)
+      const both = { dataKey: next, otherKeys: () => [dataKey] }
+      const isolates = await Promise.all([open(both), open(both)])
+      await Promise.all(isolates.map((isolate) => isolate.wrapWith(next)))
+      for (const isolate of isolates) expect(openText(isolate.main, place, sealed)).toBe(address)
+      expect(openText((await open({ dataKey: next })).main, place, sealed)).toBe(address)
+      await expect(open()).rejects.toThrow(KeyRingUnusable)
+    })
+
     test('is not written over what was added meanwhile', async () => {
       const storage = ringPlace.storage()
       const read = await storage.load()

@@ -10,6 +10,7 @@ test.each([
   'docs/security.md',
   'docs/backup.md',
   'docs/audit-log.md',
+  'docs/keys.md',
   'docs/decisions/README.md',
   'ops/README.md',
 ])('%s points to what exists', (path) => {

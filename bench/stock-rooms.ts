@@ -30,6 +30,7 @@ import { certifyKey } from '../src/requests/intake.ts'
 import type { RoutedKey } from '../src/requests/proved-key.ts'
 import { deviceFacts, policyVersion } from '../test/support/story.ts'
 import { outgoingHere } from '../test/support/this-machine.ts'
+import { paidWith } from '../src/ports/row-budgets.ts'
 
 /**
  * Makes subscribers by the rooms' own code, without the API in front of it. Certificates are ordered, signed, verified
@@ -199,6 +200,7 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
       facts: { mailbox: mailbox.id, registration },
       personal: { address },
     },
+    payment: paidWith('registration'),
   })
   return {
     subscriberId: subscriber,
@@ -222,6 +224,7 @@ async function publishForMembers(rooms: Rooms, { subscriberId, deviceId }: Membe
       subject: certificate,
       facts: { audience, consent: consent.id },
     },
+    payment: paidWith('act'),
   })
 }
 

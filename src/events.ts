@@ -106,6 +106,8 @@ const kinds = {
     'rows that would grant something and whose MAC does not fit',
     'table',
   ),
+  /** It is not known here, so it is blocked for as long as there is room. */
+  unknownKeyBlocked: info<Texts<'source'>>('compromised keys that are not known here', 'source'),
   keyBlocked: warn<Texts<'source'>>('keys put on the blocklist', 'source'),
   privateKeyRefused: warn<Texts<'form' | 'became'>>('bodies refused for a private key', 'form', 'became'),
   mailSent: info<Texts<'mail' | 'kind'>>('mails handed over', 'kind'),

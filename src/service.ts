@@ -2,6 +2,7 @@ import { createAuthentication, type Authentication } from './admin/authenticate.
 import { createAdminRoom } from './admin/room.ts'
 import { admissionOfAdministrators, createAdminRoute, type AuthenticateAdministrator } from './api/admin-route.ts'
 import { createApp, type Admission, type ConnectionOf } from './app.ts'
+import { declaredRows, type RowsPerUnit } from './api/rows-left.ts'
 import type { AuthenticateDevice, Check, Job, Room } from './api/room.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
 import { workOfRoutes } from './api/work.ts'
@@ -85,6 +86,8 @@ export interface Service {
   readonly workOf: (method: string, path: string) => DeclaredWork
   readonly jobs: readonly Job[]
   readonly personalData: readonly TableDeclaration[]
+  /** Which rows each operation may leave, as its route declares. */
+  readonly rowsLeft: ReadonlyMap<string, RowsPerUnit>
   /** Resolves to every broken invariant, in words. Empty if all hold. */
   check(): Promise<string[]>
   readonly verifyAudit: AuditRoom['verify']
@@ -230,6 +233,7 @@ export async function createService(
     origin,
     onCertificatesEnded,
     onCertificateSuperseded,
+    isKeyRequested: (keyIndex) => requests.isKeyRequested(keyIndex),
     publishedAmong,
   })
   const requests = createRequestsRoom({
@@ -339,6 +343,7 @@ export async function createService(
     workOf: workOfRoutes(app),
     jobs: all.flatMap((room) => room.jobs),
     personalData: all.flatMap((room) => room.personalData),
+    rowsLeft: declaredRows(all.flatMap((room) => room.routes)),
     check: () => runChecks(all.flatMap((room) => room.checks)),
     verifyAudit: (expectedHead, checkpoints) => audit.verify(expectedHead, checkpoints),
     namedPkiUrl: authorities.namedPkiUrl,

@@ -277,6 +277,15 @@ CREATE TABLE network_budgets (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX network_budgets_by_hour ON network_budgets (hour);
 
+-- How much a subscriber has done in one UTC day that leaves a trace.
+CREATE TABLE subscriber_budgets (
+  subscriber TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  used INTEGER NOT NULL CHECK (used > 0),
+  PRIMARY KEY (subscriber, day)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX subscriber_budgets_by_day ON subscriber_budgets (day);
+
 -- cas
 -- CAs that others run (`connected`) have no key here.
 CREATE TABLE certificate_authorities (
@@ -538,6 +547,15 @@ CREATE TABLE blocked_keys (
   added_at INTEGER NOT NULL,
   PRIMARY KEY (kind, key_index)
 ) STRICT, WITHOUT ROWID;
+
+-- Compromised keys that nothing here was certified for or is to be: as many as there is room for, the oldest go first.
+CREATE TABLE unknown_keys (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  key_index TEXT NOT NULL UNIQUE,
+  -- A keyed hash of the network that sent it and the day.
+  sender BLOB NOT NULL
+) STRICT;
+CREATE INDEX unknown_keys_by_sender ON unknown_keys (sender);
 
 -- Challenges to the holder of a bare public key: to have it certified, or to report it compromised.
 CREATE TABLE key_challenges (

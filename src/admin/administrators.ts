@@ -2,7 +2,7 @@ import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
 import type { AdministratorAnswer, AdministratorCredential, AdministratorRole } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
-import { commandLine, type AuditEvent } from '../audit/entries.ts'
+import { commandLine, type OwnEvent } from '../audit/entries.ts'
 import { pageFrom, readCursor } from '../api/paging.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
@@ -54,8 +54,8 @@ const entry = (
   action: string,
   actor: string,
   subject: string,
-  more: Pick<AuditEvent, 'facts' | 'personal'> = {},
-): AuditEvent => ({ action, actorKind: 'administrator', actor, subjectKind: 'administrator', subject, ...more })
+  more: Pick<OwnEvent, 'facts' | 'personal'> = {},
+): OwnEvent => ({ action, actorKind: 'administrator', actor, subjectKind: 'administrator', subject, ...more })
 
 /**
  * Commits a change that only an owner may make. Guard: the administrator `by` is still an owner, or is the command

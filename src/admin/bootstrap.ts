@@ -10,6 +10,7 @@ import { randomId } from '../ports/runtime.ts'
 import { sealName, type AdministratorDeps } from './administrators.ts'
 import { freshCredential } from './credentials.ts'
 import { insertFirstAdministrator, readBootstrapped, replaceBootstrapped } from './store.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 /** The maker of the first administrator, as the row and the audit log name it. */
 const bootstrap = 'bootstrap'
@@ -68,6 +69,7 @@ async function makeBootstrapped(deps: AdministratorDeps, name: string): Promise<
         facts: { roles: 'owner' },
         personal: { name },
       },
+      payment: paidWith('bootstrap'),
     },
     () => {
       throw closed()

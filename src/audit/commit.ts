@@ -1,6 +1,7 @@
 import { isChangedMeanwhile } from '../ports/authority.ts'
 import { GuardBroken, type Command, type Database, type Outcome } from '../ports/database.ts'
-import type { AuditEvent } from './entries.ts'
+import { paying, type Payment } from '../ports/row-budgets.ts'
+import type { AuditEvent, OwnEvent } from './entries.ts'
 import type { AuditRoom } from './room.ts'
 
 export interface CommitDeps {
@@ -8,12 +9,19 @@ export interface CommitDeps {
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
 }
 
-/** What is written, and what the audit log says of it. */
-export interface Change {
-  readonly commands: readonly Command[]
-  /** The audit entries. They are in the same batch, so no change is without its entry. */
-  readonly audit?: AuditEvent | readonly AuditEvent[]
-}
+/**
+ * What the audit log says of a change, and what pays for the rows. Entries stay for good, so what a device or anyone may
+ * cause needs a payment.
+ */
+type Accounted =
+  | { readonly audit?: OwnEvent | readonly OwnEvent[]; readonly payment?: never }
+  | { readonly audit: AuditEvent | readonly AuditEvent[]; readonly payment: Payment }
+
+/** What is written. The audit entries are in the same batch, so no change is without its entry. */
+export type Change = { readonly commands: readonly Command[] } & Accounted
+
+/** A change by a device or anyone. */
+export type PaidChange = Change & { readonly payment: Payment }
 
 const entriesOf = ({ audit }: Change): readonly AuditEvent[] => {
   if (audit === undefined) return []
@@ -22,9 +30,10 @@ const entriesOf = ({ audit }: Change): readonly AuditEvent[] => {
 
 /**
  * Writes a change and its audit entries in one batch, then has the entries sealed soon. Resolves to what each of
- * `commands` changed. A broken guard means that nothing was written. `broken` is then called with the guard: it throws
- * the refusal for the caller, or returns what the caller gets instead. Without `broken`, the guard is thrown. All other
- * errors of the database are thrown as they are, and so is `requireUnchanged`, for `onLatestRows`.
+ * `commands` changed. A broken guard means that nothing was written. If it was that of the payment, its refusal is
+ * thrown. `broken` is called with every other one: it throws the refusal for the caller, or returns what the caller gets
+ * instead. Without `broken`, the guard is thrown. All other errors of the database are thrown as they
+ * are, and so is `requireUnchanged`, for `onLatestRows`.
  */
 export async function commit<Instead = never>(
   deps: CommitDeps,
@@ -32,13 +41,19 @@ export async function commit<Instead = never>(
   broken?: (guard: GuardBroken) => Instead | Promise<Instead>,
 ): Promise<readonly Outcome[] | Instead> {
   const entries = entriesOf(change)
+  const { commands, payment } = change
+  const written = [...commands, ...entries.flatMap((entry) => deps.audit.record(entry))]
   let outcomes: readonly Outcome[]
   try {
-    outcomes = await deps.database.batch([...change.commands, ...entries.flatMap((entry) => deps.audit.record(entry))])
+    outcomes =
+      payment === undefined
+        ? await deps.database.batch(written)
+        : await paying(payment, (taking) => deps.database.batch([...taking, ...written]))
   } catch (error) {
     if (broken === undefined || !(error instanceof GuardBroken) || isChangedMeanwhile(error)) throw error
     return broken(error)
   }
   if (entries.length > 0) deps.audit.sealSoon()
-  return outcomes.slice(0, change.commands.length)
+  const first = payment?.commands.length ?? 0
+  return outcomes.slice(first, first + commands.length)
 }

@@ -21,8 +21,11 @@ export interface AuditEvent {
   readonly personal?: Readonly<Record<string, string>>
 }
 
+/** What the service or an administrator did: it needs no payment. */
+export type OwnEvent = AuditEvent & { readonly actorKind: 'service' | 'administrator' }
+
 export type AuditActor = Pick<AuditEvent, 'actorKind' | 'actor'>
-export const byService: AuditActor = { actorKind: 'service', actor: null }
+export const byService: Pick<OwnEvent, 'actorKind' | 'actor'> = { actorKind: 'service', actor: null }
 
 /** Makes the commands that write one event to the log. Commit them with the change that the event tells of. */
 export type RecordAudit = (event: AuditEvent) => Command[]

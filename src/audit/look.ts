@@ -1,5 +1,5 @@
 import { commit, type CommitDeps } from './commit.ts'
-import type { AuditEvent } from './entries.ts'
+import type { AuditEvent, OwnEvent } from './entries.ts'
 
 /** What somebody looks at, and why. */
 type Look = Pick<AuditEvent, 'action' | 'subjectKind' | 'subject' | 'facts' | 'personal'>
@@ -14,6 +14,6 @@ export async function noteLooks(
   ...looks: readonly Look[]
 ): Promise<void> {
   if (looks.length === 0) return
-  const audit = looks.map((look): AuditEvent => ({ ...look, actorKind: 'administrator', actor: id }))
+  const audit = looks.map((look): OwnEvent => ({ ...look, actorKind: 'administrator', actor: id }))
   await commit(deps, { commands: [], audit })
 }

@@ -1,6 +1,6 @@
 import type { CaConnectionRequest } from '../api/ca-shapes.ts'
 import { commit, type Change } from '../audit/commit.ts'
-import type { AuditEvent } from '../audit/entries.ts'
+import type { OwnEvent } from '../audit/entries.ts'
 import { DomainError, type ErrorCode } from '../errors.ts'
 import { ConstraintFailed, type GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
@@ -23,7 +23,7 @@ import {
   type ConnectionValues,
 } from './store.ts'
 
-const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'] = {}): AuditEvent => ({
+const entry = (action: string, by: string, id: string, facts: OwnEvent['facts'] = {}): OwnEvent => ({
   action: `ca_connection.${action}`,
   actorKind: 'administrator',
   actor: by,

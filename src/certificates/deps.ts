@@ -38,6 +38,8 @@ export interface CertificateDeps {
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** What other rooms write in the batch in which one certificate takes the place of another. */
   readonly onCertificateSuperseded: (old: string, successor: string) => Command[]
+  /** Whether a key was ever asked a certificate for. */
+  readonly isKeyRequested: (keyIndex: string) => Promise<boolean>
   /** Which of these certificates are published. */
   readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
   /** Tells the other CAs soon of what was revoked. */

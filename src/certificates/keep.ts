@@ -10,6 +10,7 @@ import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts
 import { firstReminder } from './renewal/remind.ts'
 import { endCertificate, endLateCertificate, insertCertificate, readValidCertificateId } from './store.ts'
 import type { Verified } from './verify.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 /** For whom a certificate was ordered, and how. */
 export interface OrderedFor {
@@ -82,6 +83,7 @@ export async function keepCertificate(
           ...announcement,
         ],
         audit: [...superseded.audit, issuedEntry(ordered, certificate, by)],
+        payment: paidWith('certificate_request'),
       })
     } catch (error) {
       if (isGuard(error, 'request_finished')) return { kind: 'not_taken' }

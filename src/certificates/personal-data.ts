@@ -69,6 +69,28 @@ export const personalData: readonly TableDeclaration[] = [
   },
   {
     database: 'main',
+    table: 'unknown_keys',
+    holds: 'fingerprints of compromised keys that were never asked a certificate for here',
+    purpose: 'refusing keys that others know',
+    legalBasis: 'Art. 6(1)(f): safety of everybody who encrypts to a certificate',
+    retention: 'until newer ones take their place: there are at most 10,000, and 50 of one network and day',
+    recipients: [],
+    promises: ['S2'],
+    german: {
+      holds: 'Fingerabdrücke bekannt gewordener Schlüssel, für die hier nie ein Zertifikat verlangt wurde',
+      purpose: 'Schlüssel abweisen, die andere kennen',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO: Sicherheit aller, die an ein Zertifikat verschlüsseln',
+      retention: 'bis neuere an ihre Stelle treten: höchstens 10.000, und 50 je Netz und Tag',
+      recipients: [],
+    },
+    columns: {
+      number: impersonal('number of the key'),
+      key_index: blindIndex('of the public key'),
+      sender: blindIndex('of the truncated network that sent it and the day'),
+    },
+  },
+  {
+    database: 'main',
     table: 'key_challenges',
     holds: 'challenges to holders of public keys',
     purpose: 'proving that a key is held by who sends it, or reports it compromised',

@@ -11,6 +11,7 @@ import { queueRevocationAtIssuer } from './forwarding/queue.ts'
 import { openCertificate, openFacts, sealRevocation } from './present.ts'
 import { readCertificate, readCertificatesWithKey, revokeCertificateRow, type CertificateRow } from './store.ts'
 import { revokeStatus } from '../cas/inside/store.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 type RevokeDeps = Pick<
   CertificateDeps,
@@ -71,7 +72,9 @@ async function revokeOne(
     subject: row.id,
     facts: { reason },
   }
-  if ((await commit(deps, { commands, audit }, () => null)) === null) return
+  // A certificate ends once.
+  const payment = paidWith('certificate_request')
+  if ((await commit(deps, { commands, audit, payment }, () => null)) === null) return
   deps.mail.sendSoon()
   if (toItsCa.length > 0) deps.tellCasSoon()
   deps.events.certificateRevoked({ certificate: row.id, reason })
@@ -149,6 +152,8 @@ async function blockKeyOnce(
     facts: { source },
     personal: { spkiSha256 },
   }
-  if ((await commit(deps, { commands, audit }, () => null)) === null) return
+  // Of strangers only a key that was certified or asked for is blocked for good, and each once.
+  const payment = paidWith('certificate_request')
+  if ((await commit(deps, { commands, audit, payment }, () => null)) === null) return
   deps.events.keyBlocked({ source })
 }

@@ -16,6 +16,7 @@ import { pageFrom, readCursor } from '../api/paging.ts'
 import { revokeCertificate } from './revoke.ts'
 import { createOwnPresenter, ownCertificateRow } from './own.ts'
 import { readCertificatesOf } from './store.ts'
+import { leaves, rowsLeft } from '../api/rows-left.ts'
 
 const certificatesRoute = createRoute({
   operationId: 'listCertificates',
@@ -47,6 +48,16 @@ const revokeRoute = createRoute({
   summary: 'Revoke one of your certificates, for good',
   security: bearer,
   request: { params: idInPath, body: jsonBody(revocationRequest) },
+  [leaves]: rowsLeft({
+    certificate_request: {
+      outgoing_mail: 1,
+      ca_revocations: 1,
+      blocked_keys: 1,
+      audit_entries: 2,
+      audit_private: 1,
+      caller_changes: 1,
+    },
+  }),
   responses: { 200: jsonAnswer('Revoked, or ended before', ownCertificate), 401: unauthorized, 404: notFound },
 })
 

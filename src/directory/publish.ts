@@ -4,10 +4,13 @@ import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { presentCertificate } from '../certificates/present.ts'
 import { ownCertificateRow } from '../certificates/own.ts'
+import type { CertificateRow } from '../certificates/store.ts'
 import { toHex } from '../pki/encoding.ts'
 import type { DirectoryDeps } from './deps.ts'
 import type { ReadyAnswers } from './ready-answers.ts'
-import { publish, readAudience, readMailboxMoved, readPublishedAddress, withdraw } from './store.ts'
+import { publish, readPublication, readMailboxMoved, readPublishedAddress, withdraw } from './store.ts'
+import { paidWith } from '../ports/row-budgets.ts'
+import { payForAct } from '../registration/act-budget.ts'
 
 type PublishDeps = Pick<
   DirectoryDeps,
@@ -32,8 +35,8 @@ async function prepareAnswer(deps: Pick<PublishDeps, 'database' | 'ready'>, id: 
 
 /**
  * Publishes a certificate of the caller for an audience, and records the consent. Tells the mailbox, unless the
- * certificate was already published for that audience. Throws `not_found`, `consent_version_not_in_force`,
- * `certificate_not_valid`, `mailbox_moved`.
+ * certificate was already published for that audience. A repeat with the same consent leaves nothing. Throws `not_found`,
+ * `consent_version_not_in_force`, `certificate_not_valid`, `mailbox_moved`, `too_many_requests`.
  */
 export async function publishCertificate(
   deps: PublishDeps,
@@ -43,10 +46,24 @@ export async function publishCertificate(
 ): Promise<OwnCertificate> {
   const row = await ownCertificateRow(deps, caller, id)
   deps.consent.requirePublicationText(wish.consentVersion)
+  const published = await readPublication(deps.database, id, deps.clock())
+  const known = published?.audience === wish.audience
+  const isRepeat = known && published.textVersion === wish.consentVersion
+  if (!isRepeat) await keepPublication(deps, caller, row, { known, ...wish })
+  await prepareAnswer(deps, id)
+  return { ...presentCertificate(deps.keys, await deps.chainOf(row.authority), row), published: true }
+}
+
+/** `known`: it is published for that audience already, by an older text. */
+async function keepPublication(
+  deps: PublishDeps,
+  caller: DeviceCaller,
+  row: CertificateRow,
+  { known, audience }: { readonly known: boolean; readonly audience: Audience },
+): Promise<void> {
+  const { id } = row
   const by = { subscriber: caller.subscriberId, device: caller.deviceId }
-  const { audience } = wish
   const consent = deps.consent.givePublication(by, id, audience)
-  const known = (await readAudience(deps.database, id)) === audience
   const about = `${id}/${audience}`
   const announcement = known
     ? []
@@ -60,13 +77,12 @@ export async function publishCertificate(
     facts: { audience, consent: consent.id },
   } as const
   const publication = publish({ certificate: id, audience, consent: consent.id, publishedAt: deps.clock() })
-  await commit(deps, { commands: [consent.command, ...publication, ...announcement], audit }, (guard) =>
+  const payment = payForAct(deps.clock, caller.subscriberId)
+  await commit(deps, { commands: [consent.command, ...publication, ...announcement], audit, payment }, (guard) =>
     refuse(deps, id, guard),
   )
   deps.mail.sendSoon()
-  await prepareAnswer(deps, id)
   deps.events.certificatePublished({ certificate: id, audience })
-  return { ...presentCertificate(deps.keys, await deps.chainOf(row.authority), row), published: true }
 }
 
 /**
@@ -84,7 +100,9 @@ export async function withdrawCertificate(deps: PublishDeps, caller: DeviceCalle
     subjectKind: 'certificate',
     subject: id,
   } as const
-  if ((await commit(deps, { commands, audit }, () => null)) === null) return
+  // Paid for by its publication, so that withdrawing is always possible.
+  const payment = paidWith('act')
+  if ((await commit(deps, { commands, audit, payment }, () => null)) === null) return
   deps.ready.rewriteSoon()
   deps.events.certificateWithdrawn({ certificate: id })
 }

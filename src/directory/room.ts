@@ -32,6 +32,7 @@ import {
   readPublishedAmong,
   readWrongPublications,
 } from './store.ts'
+import { leaves, rowsLeft } from '../api/rows-left.ts'
 
 export interface DirectoryRoom extends Room {
   /** The directory's part of the batch in which a mailbox ends for its subscriber. */
@@ -51,6 +52,9 @@ const publishRoute = createRoute({
   summary: 'Let others find a certificate',
   security: bearer,
   request: { params: idInPath, body: jsonBody(publicationRequest) },
+  [leaves]: rowsLeft({
+    act: { publications: 1, consent_records: 1, outgoing_mail: 1, audit_entries: 1, ready_answers: 4 },
+  }),
   responses: {
     200: jsonAnswer('Published', ownCertificate),
     401: unauthorized,
@@ -68,6 +72,7 @@ const withdrawRoute = createRoute({
   summary: 'Take a certificate out of the directory',
   security: bearer,
   request: { params: idInPath },
+  [leaves]: rowsLeft({ act: { consent_records: 1, audit_entries: 1 } }),
   responses: { 204: { description: 'It is not published' }, 401: unauthorized, 404: notFound },
 })
 
@@ -84,6 +89,7 @@ const lookupRoute = createRoute({
     'application/pkcs7-mime is all of them with their chains (certs-only).',
   security: bearer,
   request: { body: jsonBody(lookupRequest, bodyBytes.lookup) },
+  [leaves]: rowsLeft({ lookup: { query_log_recent: 1, lookup_payers: 1 } }),
   responses: {
     200: {
       description: 'One result per address, in the order of the question; or, for one address, its certificates',

@@ -154,17 +154,18 @@ export const replaceReady = (
   ),
 ]
 
-/** The audience of a published certificate. Null if it is not published. */
-export const readAudience = async (reader: Reader, certificate: string): Promise<Audience | null> => {
-  const row = await reader.first(
+/** For whom a certificate is published, and by which text. Null if it is not published, or its time is over. */
+export const readPublication = (reader: Reader, certificate: string, now: number) =>
+  reader.first(
     query(
-      { audience: oneOf('members', 'public') },
-      `SELECT audience FROM publications WHERE certificate = ?`,
+      { audience: oneOf('members', 'public'), textVersion: text },
+      `SELECT p.audience AS audience, c.text_version AS textVersion
+       FROM publications p JOIN consent_records c ON c.id = p.consent JOIN certificates k ON k.id = p.certificate
+       WHERE p.certificate = ? AND k.not_after > ?`,
       certificate,
+      now,
     ),
   )
-  return row?.audience ?? null
-}
 
 /**
  * Publishes a certificate, or changes its audience. Guard: the certificate is valid and in time, and its mailbox and

@@ -20,6 +20,7 @@ import {
   type CallerRow,
 } from './device/store.ts'
 import { RememberedCallers, type Remembered } from './remembered-callers.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 const unknownCredential = (): DomainError =>
   new DomainError('credential_invalid', 'The credential is unknown or has ended. Register the device again.')
@@ -91,7 +92,7 @@ async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found
 /**
  * The change that the use of a credential makes. Its first use is noted, as a used credential is not replaced; the first
  * use of one from a rotation ends the one before. What an older key verified gets the verifier of the newest. Null where
- * nothing changes.
+ * nothing changes. The rotation has paid for its entry.
  */
 function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest] }: Found): Change | null {
   if (!equalSecrets(row.credentialVerifier, verifier)) {
@@ -104,6 +105,7 @@ function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest
         subjectKind: 'device',
         subject: row.id,
       },
+      payment: paidWith('act'),
     }
   }
   if (row.credentialUsedAt !== null && verifier === newest) return null

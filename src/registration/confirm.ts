@@ -5,6 +5,7 @@ import { onLatestRows } from '../ports/authority.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { confirmRegistration, readRegistration, type RegistrationRow } from './store.ts'
 import { countTry } from './wrong-tries.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 /** The refusal when a registration has ended. */
 export const ended = (): DomainError =>
@@ -70,6 +71,7 @@ export async function markConfirmed(
         subject: row.id,
         facts: { by },
       },
+      payment: paidWith('registration'),
     })
     return true
   })

@@ -1,5 +1,5 @@
 import { commit } from '../audit/commit.ts'
-import { byService, type AuditEvent } from '../audit/entries.ts'
+import { byService, type OwnEvent } from '../audit/entries.ts'
 import { onLatestRows } from '../ports/authority.ts'
 import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
@@ -31,7 +31,7 @@ interface EndedMailbox {
   readonly endedAt: number
 }
 
-const settlingOf = (mailbox: string): AuditEvent => ({
+const settlingOf = (mailbox: string): OwnEvent => ({
   action: 'mailbox.settled',
   ...byService,
   subjectKind: 'mailbox',

@@ -16,6 +16,8 @@ import { moveAwayCommands, takeForgedAway } from './mailbox/move.ts'
 import { insertMailbox, readHolding, renewProof, type Holding, type MailboxRow } from './mailbox/store.ts'
 import { mailboxesOf, openMailbox } from './mailboxes.ts'
 import { completeRegistration, insertSubscriber, readRegistration, type RegistrationRow } from './store.ts'
+import { paidWith } from '../ports/row-budgets.ts'
+import { payForAct } from './act-budget.ts'
 
 /** After how many seconds a device that waits for approval asks again. */
 const askAgainSeconds = 5
@@ -39,7 +41,7 @@ const isRaced = (error: unknown): boolean =>
  * - Otherwise the mailbox moves to a new subscriber. It does not move if `waitForApproval` is set, or if its subscriber
  *   has proved it since.
  * Until the credential is first used a repeat replaces it, so a lost answer locks nobody out. Throws
- * `registration_not_confirmed`, `registration_completed`, `registration_ended`, `approval_pending`.
+ * `registration_not_confirmed`, `registration_completed`, `registration_ended`, `approval_pending`, `too_many_requests`.
  */
 export async function mintCredential(
   deps: RegistrationDeps,
@@ -162,6 +164,7 @@ async function join(
       subject: subscriber,
       facts: { mailbox: holder.id, registration: row.id, approvedBy: row.approvedBy },
     },
+    payment: paidWith('registration'),
   })
   deps.onMailboxProved(holder.id)
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
@@ -207,6 +210,7 @@ async function createSubscriber(
       facts: { mailbox: mailboxId, registration: row.id },
       personal: { address },
     },
+    payment: paidWith('registration'),
   })
   if (holder !== null) deps.events.mailboxMoved({ mailbox: holder.id })
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })
@@ -229,6 +233,7 @@ const replaceUnused = (deps: RegistrationDeps, registration: string, credential:
         subjectKind: 'device',
         subject: device.id,
       },
+      payment: payForAct(deps.clock, device.subscriber),
     })
     return device
   })

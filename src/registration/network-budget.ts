@@ -3,6 +3,7 @@ import { DomainError } from '../errors.ts'
 import { GuardBroken, type Command } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import { networksOf } from '../ports/network.ts'
+import { rowBudgets } from '../ports/row-budgets.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { takeFromNetworkBudget } from './store.ts'
 
@@ -16,13 +17,20 @@ export type BudgetPurpose = 'registration' | 'key_report'
 const allowedPerHour = 60
 const hourMilliseconds = 3_600_000
 
+/**
+ * How many within 24 hours: one line has more than half of what its network (/24, /48) has, so that a company behind one
+ * address can set up its devices, and a neighbour can still begin something.
+ */
+const allowedPerDay = (purpose: BudgetPurpose, times: number): number =>
+  Math.floor((rowBudgets[purpose].perDay * (times + 4)) / 8)
+
 /** The hours from 1970 to a time. */
 export const hoursSince1970 = (at: number): number => Math.floor(at / hourMilliseconds)
 
 /**
  * Runs something that a caller begins without a credential. `run` gets the commands that take one from the budgets of
  * the caller's address and of the networks around it, and commits them in its batch. Callers on this machine have no
- * budget. Throws `too_many_requests` if one of these budgets is used up for this hour.
+ * budget. Throws `too_many_requests` if one of these budgets is used up for this hour, or for 24 hours.
  */
 export async function withinNetworkBudget<T>(
   deps: { readonly keys: Keys; readonly clock: Clock },
@@ -36,18 +44,17 @@ export async function withinNetworkBudget<T>(
   try {
     return await run(
       networksOf(client.address).flatMap(({ name, times }) =>
-        takeFromNetworkBudget(deps.keys.blindIndex(`network/${name}`), purpose, hour, times * allowedPerHour),
+        takeFromNetworkBudget(deps.keys.blindIndex(`network/${name}`), purpose, hour, {
+          perHour: times * allowedPerHour,
+          perDay: allowedPerDay(purpose, times),
+        }),
       ),
     )
   } catch (error) {
     if (!(error instanceof GuardBroken) || error.code !== 'network_budget_spent') throw error
-    throw new DomainError(
-      'too_many_requests',
-      'Your address or network has begun too many of these within this hour.',
-      {
-        retryAfterSeconds: Math.ceil(((hour + 1) * hourMilliseconds - now) / 1_000),
-        cause: error,
-      },
-    )
+    throw new DomainError('too_many_requests', 'Your address or network has begun too many of these lately.', {
+      retryAfterSeconds: Math.ceil(((hour + 1) * hourMilliseconds - now) / 1_000),
+      cause: error,
+    })
   }
 }

@@ -158,6 +158,28 @@ export const personalData: readonly TableDeclaration[] = [
   },
   {
     database: 'main',
+    table: 'subscriber_budgets',
+    holds: 'how much a subscriber has changed in a day',
+    purpose: 'limiting what one subscriber can have written down for good',
+    legalBasis: 'Art. 6(1)(f): availability of the service',
+    retention: 'two days',
+    recipients: [],
+    promises: ['O1'],
+    german: {
+      holds: 'wie viel eine Teilnehmerin oder ein Teilnehmer an einem Tag geändert hat',
+      purpose: 'begrenzen, was jemand dauerhaft aufschreiben lassen kann',
+      legalBasis: 'Art. 6 Abs. 1 Buchst. f DSGVO: Verfügbarkeit des Dienstes',
+      retention: 'zwei Tage',
+      recipients: [],
+    },
+    columns: {
+      subscriber: linked('id of the subscriber'),
+      day: impersonal('days since 1970'),
+      used: impersonal('how many'),
+    },
+  },
+  {
+    database: 'main',
     table: 'devices',
     holds: 'the installed mail clients',
     purpose: 'knowing who asks, and to whom a certificate belongs',

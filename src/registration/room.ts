@@ -17,7 +17,13 @@ import { deleteMailboxChallengesExpiredBefore, readMailboxFaults } from './mailb
 import { hoursSince1970, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
 import { registrationRoutes } from './routes.ts'
-import { deleteNetworkBudgetsBefore, deleteRegistrationsExpiredBefore, readRegistrationFaults } from './store.ts'
+import {
+  deleteNetworkBudgetsBefore,
+  deleteRegistrationsExpiredBefore,
+  deleteSubscriberBudgetsBefore,
+  readRegistrationFaults,
+} from './store.ts'
+import { daysSince1970 } from './act-budget.ts'
 
 export interface RegistrationRoom extends Room {
   /** See `createAuthenticate`. */
@@ -86,6 +92,7 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
             registrations: deleteRegistrationsExpiredBefore(before),
             mailbox_challenges: deleteMailboxChallengesExpiredBefore(before),
             network_budgets: deleteNetworkBudgetsBefore(hoursSince1970(before)),
+            subscriber_budgets: deleteSubscriberBudgetsBefore(daysSince1970(before)),
           }
           for (const [table, command] of Object.entries(pruned)) {
             const [outcome] = await deps.database.batch([command])

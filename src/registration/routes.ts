@@ -34,6 +34,7 @@ import type { RegistrationDeps } from './deps.ts'
 import { mintCredential } from './mint.ts'
 import { startRegistration } from './start.ts'
 import { changeSubscriber, presentSubscriber } from './subscriber.ts'
+import { leaves, rowsLeft } from '../api/rows-left.ts'
 
 const startRoute = createRoute({
   [workName]: 'enrolment',
@@ -43,6 +44,7 @@ const startRoute = createRoute({
   path: '/v1/registrations',
   summary: 'Register a mailbox and this device',
   request: { body: jsonBody(registrationRequest) },
+  [leaves]: rowsLeft({ registration: { registrations: 1, outgoing_mail: 1, audit_entries: 1 } }),
   responses: {
     202: jsonAnswer(
       'A mail is on its way, unless too many were sent to this address lately: then it is withheld',
@@ -63,6 +65,7 @@ const confirmRoute = createRoute({
   summary: 'Prove the mailbox with the mailed token',
   security: bearer,
   request: { params: idInPath, body: jsonBody(confirmationRequest) },
+  [leaves]: rowsLeft({ registration: { audit_entries: 1 } }),
   responses: {
     200: jsonAnswer('Proved', confirmationAnswer),
     401: unauthorized,
@@ -95,6 +98,19 @@ const credentialRoute = createRoute({
     params: idInPath,
     body: { ...jsonBody(credentialRequest), required: false },
   },
+  [leaves]: rowsLeft({
+    registration: {
+      subscribers: 1,
+      mailboxes: 1,
+      devices: 1,
+      consent_records: 1,
+      outgoing_mail: 2,
+      audit_entries: 1,
+      audit_private: 1,
+      caller_changes: 3,
+    },
+    act: { audit_entries: 1, caller_changes: 1 },
+  }),
   responses: {
     201: jsonAnswer('The credential', credentialAnswer),
     401: unauthorized,
@@ -121,6 +137,7 @@ const changeRoute = createRoute({
   summary: 'Change the language of your notices',
   security: bearer,
   request: { body: jsonBody(subscriberChange) },
+  [leaves]: rowsLeft({ act: { audit_entries: 1 } }),
   responses: { 200: jsonAnswer('You', subscriberAnswer), 401: unauthorized },
 })
 

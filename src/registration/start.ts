@@ -12,6 +12,7 @@ import { mailLanguageFor } from '../mail/templates.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { withinNetworkBudget } from './network-budget.ts'
 import { insertRegistration } from './store.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 /** SBR 4.2.1: a mailbox challenge is valid for at most 24 hours. */
 export const challengeMilliseconds = 24 * 3_600_000
@@ -90,7 +91,7 @@ export async function startRegistration(
     facts: { accountType, policyVersion },
   }
   const outcomes = await withinNetworkBudget(deps, client, 'registration', (budget) =>
-    commit(deps, { commands: [...budget, ...begun], audit }),
+    commit(deps, { commands: [...budget, ...begun], audit, payment: paidWith('registration') }),
   )
   deps.mail.sendSoon()
   deps.events.registrationStarted({ registration: id })

@@ -13,6 +13,7 @@ import {
   nullable,
   oneOf,
   query,
+  requireNoRow,
   requireOneChange,
   requireRow,
   text,
@@ -296,12 +297,12 @@ export const readSubscriber = (database: Database, id: string) =>
     ),
   )
 
-/** Takes one from what a network may begin in an hour. Guard: something is left. */
+/** Takes one from what a network may begin in an hour, and within 24 hours. Guard: something is left of both. */
 export const takeFromNetworkBudget = (
   networkIndex: Uint8Array,
   purpose: 'registration' | 'key_report',
   hour: number,
-  allowed: number,
+  allowed: { readonly perHour: number; readonly perDay: number },
 ): Command[] => [
   command(
     `INSERT INTO network_budgets (network_index, purpose, hour, used) VALUES (?, ?, ?, 1)
@@ -309,10 +310,37 @@ export const takeFromNetworkBudget = (
     networkIndex,
     purpose,
     hour,
-    allowed,
+    allowed.perHour,
   ),
   requireOneChange('network_budget_spent'),
+  requireNoRow(
+    'network_budget_spent',
+    query(
+      { used: integer },
+      `SELECT SUM(used) AS used FROM network_budgets WHERE network_index = ? AND purpose = ? AND hour > ?
+       HAVING SUM(used) > ?`,
+      networkIndex,
+      purpose,
+      hour - 24,
+      allowed.perDay,
+    ),
+  ),
 ]
 
 export const deleteNetworkBudgetsBefore = (hour: number): Command =>
   command(`DELETE FROM network_budgets WHERE hour < ?`, hour)
+
+/** Takes one from what a subscriber may do in a day. Guard: something is left. */
+export const takeFromSubscriberBudget = (subscriber: string, day: number, allowed: number): Command[] => [
+  command(
+    `INSERT INTO subscriber_budgets (subscriber, day, used) VALUES (?, ?, 1)
+     ON CONFLICT (subscriber, day) DO UPDATE SET used = used + 1 WHERE used < ?`,
+    subscriber,
+    day,
+    allowed,
+  ),
+  requireOneChange('subscriber_budget_spent'),
+]
+
+export const deleteSubscriberBudgetsBefore = (day: number): Command =>
+  command(`DELETE FROM subscriber_budgets WHERE day < ?`, day)

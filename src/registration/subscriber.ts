@@ -6,6 +6,7 @@ import { DomainError } from '../errors.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { mailboxesOf, presentMailbox } from './mailboxes.ts'
 import { changeLanguage, readSubscriber } from './store.ts'
+import { payForAct } from './act-budget.ts'
 
 const noSubscriber = (): DomainError => new DomainError('not_found', 'There is no such subscriber.')
 
@@ -27,12 +28,14 @@ export async function presentSubscriber(
   }
 }
 
-/** Changes the language of notices. Throws `not_found`. */
+/** Changes the language of notices; one that is the same leaves nothing. Throws `not_found`, `too_many_requests`. */
 export async function changeSubscriber(
   deps: RegistrationDeps,
   caller: DeviceCaller,
   change: { language: string },
 ): Promise<void> {
+  const subscriber = await readSubscriber(deps.database, caller.subscriberId)
+  if (subscriber?.language === change.language) return
   await commit(
     deps,
     {
@@ -45,6 +48,7 @@ export async function changeSubscriber(
         subject: caller.subscriberId,
         facts: { field: 'language' },
       },
+      payment: payForAct(deps.clock, caller.subscriberId),
     },
     () => {
       throw noSubscriber()

@@ -3,6 +3,7 @@ import type { AuditEvent } from '../audit/entries.ts'
 import { onLatestRows } from '../ports/authority.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { countWrongTry, readRegistration } from './store.ts'
+import { paidWith } from '../ports/row-budgets.ts'
 
 /** How many wrong tries are allowed. The next one ends the registration or challenge. */
 export const triesBeforeTheLast = 4
@@ -30,7 +31,11 @@ export async function countTry(deps: RegistrationDeps, id: string): Promise<void
       const last = row.wrongTries >= triesBeforeTheLast
       const counted = await commit(
         deps,
-        { commands: countWrongTry(deps.keys, row, last), audit: last ? [endOf(id)] : [] },
+        {
+          commands: countWrongTry(deps.keys, row, last),
+          audit: last ? [endOf(id)] : [],
+          payment: paidWith('registration'),
+        },
         () => null,
       )
       if (counted !== null) {

@@ -12,6 +12,7 @@ import {
 } from '../api/room.ts'
 import { checkInAnswer, deviceFacts } from '../api/shapes.ts'
 import { recordCheckIn, type CheckInDeps } from './check-in.ts'
+import { leaves, rowsLeft } from '../api/rows-left.ts'
 
 interface Renewals {
   readonly renew: string[]
@@ -39,6 +40,7 @@ const checkInRoute = createRoute({
     'with less than a twelfth, at most 7 days. Only an Android device sends its `serialNumber`; all others send null.',
   security: bearer,
   request: { body: jsonBody(deviceFacts) },
+  [leaves]: rowsLeft({ check_in: { check_ins: 1 } }),
   responses: {
     200: jsonAnswer('When to report next, and what to renew', checkInAnswer),
     401: unauthorized,

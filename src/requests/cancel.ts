@@ -3,7 +3,7 @@ import { commit } from '../audit/commit.ts'
 import type { AuditActor } from '../audit/entries.ts'
 import { DomainError } from '../errors.ts'
 import type { CommitDeps, RequestDeps } from './deps.ts'
-import { cancelledEntry } from './engine/entries.ts'
+import { cancelledEntry, paidByRequest } from './engine/entries.ts'
 import { readRequest } from './store.ts'
 import { toCancelled } from './transitions.ts'
 
@@ -20,7 +20,7 @@ export async function cancelOwnRequest(deps: CancelDeps, caller: DeviceCaller, i
 export async function cancelRequest(deps: CancelDeps, id: string, by: AuditActor): Promise<void> {
   const isCancelled = async (): Promise<boolean> => (await readRequest(deps.database, id))?.state === 'cancelled'
   if (await isCancelled()) return
-  const change = { commands: toCancelled(id, deps.clock()), audit: cancelledEntry(id, by) }
+  const change = { commands: toCancelled(id, deps.clock()), audit: cancelledEntry(id, by), payment: paidByRequest }
   await commit(deps, change, async (cause) => {
     if (await isCancelled()) return
     throw new DomainError(

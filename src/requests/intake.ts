@@ -22,6 +22,7 @@ import { checkCsr, type ProvedKey, type RoutedKey } from './proved-key.ts'
 import { readForeignUse, readIsWaiting, readLiveRequest, readEnds, type RequestRow } from './store.ts'
 import { insertRequest, type NewRequest } from './transitions.ts'
 import { awaitProof, provedAfter, remindOfProof } from './waiting/mailbox-proof.ts'
+import { paidByRequest } from './engine/entries.ts'
 
 /** What a device asks for by its CSR. */
 export interface AskedByCsr {
@@ -120,7 +121,11 @@ async function keepAndSend(
   { caller, mailbox, proved }: AskedForKey,
   row: RequestRow & NewRequest,
 ): Promise<RequestResult> {
-  const intent = { commands: insertRequest(row, requestLimits(row.createdAt)), audit: requestedEntry(row) }
+  const intent = {
+    commands: insertRequest(row, requestLimits(row.createdAt)),
+    audit: requestedEntry(row),
+    payment: paidByRequest,
+  }
   const kept = { row, certificate: null, refusal: null }
   const { connection } = proved.route
   if (row.state === 'awaiting_mailbox_proof') {

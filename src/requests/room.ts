@@ -6,7 +6,7 @@ import type { RequestDeps } from './deps.ts'
 import { createEngine } from './engine/engine.ts'
 import { personalData } from './personal-data.ts'
 import { ownRequestRoutes } from './routes.ts'
-import { countOpenRequests } from './store.ts'
+import { countOpenRequests, readIsRequested } from './store.ts'
 import {
   makeReceivedDue,
   toCancelledOfDevice,
@@ -26,6 +26,8 @@ export interface RequestsRoom extends Room {
   onConnectionResumed(connection: string): Command[]
   /** Takes requests on soon whose mailbox was proved. */
   onMailboxProved(mailbox: string): void
+  /** Whether a key was ever asked a certificate for. */
+  isKeyRequested(keyIndex: string): Promise<boolean>
   /** Sends soon what waits for a CA connection. */
   wake(connection: string): void
   /** What is written after an older copy of the data was put back. See `toUnknownAfterRestore`. */
@@ -41,6 +43,7 @@ export function createRequestsRoom(deps: RequestDeps & { readonly adminRoute: Ad
     onCertificatesEnded: (certificates) => [toEnded(certificates, deps.clock())],
     onConnectionResumed: (connection) => [makeReceivedDue(connection, deps.clock())],
     onMailboxProved: () => deps.background.run('requests-proved', () => engine.continueProved()),
+    isKeyRequested: async (keyIndex) => (await readIsRequested(deps.database, keyIndex)) !== null,
     wake: (connection) => engine.wake(connection),
     onRestored: () => [toUnknownAfterRestore(deps.clock())],
     routes: [ownRequestRoutes(deps, engine), requestAdminRoutes(deps, engine, deps.adminRoute)],

@@ -45,6 +45,9 @@ import {
   type IntakeResult,
 } from './intake.ts'
 import { readRequest, readRequestsOf, type RequestRow } from './store.ts'
+import { paying } from '../ports/row-budgets.ts'
+import { payForAct } from '../registration/act-budget.ts'
+import { leaves, rowsLeft } from '../api/rows-left.ts'
 
 const derOrPem = {
   'application/pkcs10': { schema: z.string().meta({ format: 'binary' }) },
@@ -52,6 +55,18 @@ const derOrPem = {
 }
 
 const tooMany = problemAnswer('Too many requests within a day, or too many of this device without an outcome')
+
+/** A request, its certificate, and what follows from both until it ends. */
+const rowsOfRequest = {
+  certificate_requests: 1,
+  certificates: 1,
+  certificate_statuses: 1,
+  outgoing_mail: 2,
+  mailbox_challenges: 1,
+  audit_entries: 3,
+  audit_private: 2,
+  caller_changes: 2,
+}
 
 const requestRoute = createRoute({
   operationId: 'requestCertificate',
@@ -67,6 +82,7 @@ const requestRoute = createRoute({
       content: { 'application/json': { schema: certificateRequest }, ...derOrPem },
     },
   },
+  [leaves]: rowsLeft({ certificate_request: rowsOfRequest }),
   responses: {
     200: jsonAnswer('The same request as before', certificateRequestAnswer),
     201: jsonAnswer('Issued', certificateRequestAnswer),
@@ -87,6 +103,7 @@ const publicKeyRoute = createRoute({
   summary: 'Have a bare public key certified: get a challenge that only its holder can answer',
   security: bearer,
   request: { body: jsonBody(publicKeyRequest, bodyBytes.key) },
+  [leaves]: rowsLeft({ act: { key_challenges: 1 } }),
   responses: {
     201: jsonAnswer('The challenge', keyChallengeAnswer),
     401: unauthorized,
@@ -102,6 +119,7 @@ const publicKeyProofRoute = createRoute({
   summary: 'Answer the challenge, and have the key certified',
   security: bearer,
   request: { params: idInPath, body: jsonBody(proofRequest) },
+  [leaves]: rowsLeft({ certificate_request: rowsOfRequest }),
   responses: {
     200: jsonAnswer('The same request as before', certificateRequestAnswer),
     201: jsonAnswer('Issued', certificateRequestAnswer),
@@ -148,6 +166,7 @@ const cancelRoute = createRoute({
   summary: 'Cancel a certificate request; if the CA still issues a certificate for it, that is revoked',
   security: bearer,
   request: { params: idInPath },
+  [leaves]: rowsLeft({ certificate_request: { audit_entries: 1 } }),
   responses: {
     204: { description: 'It is cancelled' },
     401: unauthorized,
@@ -230,13 +249,15 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
     const { publicKey, use, mailbox: named } = context.req.valid('json')
     const mailbox = await deps.registration.chooseMailbox(caller.subscriberId, named)
     const bareKey = await checkBareKey(deps, readPublicKey(publicKey), { mailbox, use })
-    const made = await challengeKey(deps, bareKey, {
+    const binding = {
       purpose: 'possession',
       subscriber: caller.subscriberId,
       device: caller.deviceId,
       mailbox: mailbox.id,
       use,
-    })
+    } as const
+    const payment = payForAct(deps.clock, caller.subscriberId)
+    const made = await paying(payment, (budget) => challengeKey(deps, bareKey, binding, budget))
     return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
   })
 

@@ -152,6 +152,10 @@ export const readRequestsOf = (
     ),
   )
 
+/** Whether a key was ever asked a certificate for. */
+export const readIsRequested = (database: Database, keyIndex: string) =>
+  database.first(query({ id: text }, `SELECT id FROM certificate_requests WHERE key_index = ? LIMIT 1`, keyIndex))
+
 /** A request that waits to be sent through a connection. */
 export const readIsWaiting = (database: Database, connection: string) =>
   database.first(

@@ -107,6 +107,7 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
            )
        )
        AND NOT EXISTS (SELECT 1 FROM blocked_keys b WHERE b.kind = 'spki-sha256' AND b.key_index = ?)
+       AND NOT EXISTS (SELECT 1 FROM unknown_keys u WHERE u.key_index = ?)
        AND ? > (SELECT COUNT(*) FROM certificate_requests o WHERE o.device = ? AND ${isOpen})
        AND ? > (SELECT COUNT(*) FROM certificate_requests n WHERE n.subscriber = ? AND n.created_at > ?)`,
     row.id,
@@ -137,6 +138,7 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
     row.keyIndex,
     row.device,
     row.subscriber,
+    row.keyIndex,
     row.keyIndex,
     limits.openPerDevice,
     row.device,

@@ -72,14 +72,19 @@ describe.each(engines)('what an address and its networks may begin without a cre
       '2001:db8:9:300::1',
       '2001:db8:a::1',
     ],
-  ])('of %s: sixty from one address leave its neighbours theirs, up to what their network has', async (...row) => {
-    const [, neighbours, last, beside] = row
-    harness.clock.now += hour
-    for (const neighbour of neighbours) expect(await takenFrom(neighbour, 61)).toBe(60)
-    expectProblem(await startFrom(last), 429, 'too_many_requests')
-    expect((await startFrom(beside)).status).toBe(202)
-    connection.address = '192.0.2.7'
-  })
+  ])(
+    'of %s: sixty from one address leave its neighbours theirs, up to what their network has in a day',
+    async (...row) => {
+      const [, neighbours, last, beside] = row
+      harness.clock.now += hour
+      const taken: number[] = []
+      for (const neighbour of neighbours) taken.push(await takenFrom(neighbour, 61))
+      expect(taken).toEqual([60, 60, 60, 20])
+      expectProblem(await startFrom(last), 429, 'too_many_requests')
+      expect((await startFrom(beside)).status).toBe(202)
+      connection.address = '192.0.2.7'
+    },
+  )
 
   test('a /56 of IPv6 has what two lines in it may begin', async () => {
     harness.clock.now += hour
@@ -98,13 +103,30 @@ describe.each(engines)('what an address and its networks may begin without a cre
     )
   })
 
-  test('sixty reports of keys an hour, beside the registrations', async () => {
+  test('one address has 125 registrations within 24 hours, and its neighbours the rest of 200', async () => {
+    const [line, neighbour] = ['203.0.113.1', '203.0.113.2']
+    harness.clock.now += hour
+    const taken: number[] = []
+    for (let hours = 0; hours < 4; hours++) {
+      taken.push(await takenFrom(line, 61))
+      harness.clock.now += hour
+    }
+    expect(taken).toEqual([60, 60, 5, 0])
+    expect(await takenFrom(neighbour, 80)).toBe(60)
+    harness.clock.now += hour
+    expect(await takenFrom(neighbour, 80)).toBe(15)
+    harness.clock.now += 19 * hour
+    expect(await takenFrom(line, 61)).toBe(60)
+    connection.address = '192.0.2.7'
+  })
+
+  test('37 reports of keys, beside the registrations', async () => {
     harness.clock.now += hour
     const { publicKey } = await holdKey('P-256 to sign')
     const answers = await race(64, () => harness.api.post('/v1/key-compromise', { publicKey }))
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(60)
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(37)
     for (const answer of answers) if (answer.status !== 201) expectProblem(answer, 429, 'too_many_requests')
-    expect(await countRows(harness.main, 'key_challenges')).toBe(60)
+    expect(await countRows(harness.main, 'key_challenges')).toBe(37)
     expect((await start()).status).toBe(202)
   })
 

@@ -1,6 +1,6 @@
 import { lastPosition, type RoutingRuleRequest } from '../../api/ca-shapes.ts'
 import { commit, type Change } from '../../audit/commit.ts'
-import type { AuditEvent } from '../../audit/entries.ts'
+import type { OwnEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
 import { canonicalDomain } from '../../mailbox/domain.ts'
 import { ConstraintFailed } from '../../ports/database.ts'
@@ -13,7 +13,7 @@ import { deleteRule, insertRule, readRule, readRules, updateRule, type RuleValue
 /** What changing a rule needs. */
 export type RuleDeps = Pick<CaDeps, 'database' | 'random' | 'clock' | 'audit'>
 
-const entry = (action: string, by: string, id: string, facts: AuditEvent['facts'] = {}): AuditEvent => ({
+const entry = (action: string, by: string, id: string, facts: OwnEvent['facts'] = {}): OwnEvent => ({
   action: `routing_rule.${action}`,
   actorKind: 'administrator',
   actor: by,

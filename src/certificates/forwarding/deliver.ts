@@ -1,7 +1,7 @@
 import { toEachAtOnce } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
 import { commit } from '../../audit/commit.ts'
-import { byService, type AuditEvent } from '../../audit/entries.ts'
+import { byService, type OwnEvent } from '../../audit/entries.ts'
 import type { CaAdapter, CaFailure, CaRevocation, CaRevocationOutcome } from '../../cas/adapters/contract.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { leaseMilliseconds, retryDelay } from '../../ports/backoff.ts'
@@ -43,9 +43,9 @@ type ForwardingDeps = Pick<
 export async function noteConfirmed(
   deps: Pick<ForwardingDeps, 'database' | 'clock' | 'events' | 'audit'>,
   { id, connection }: { readonly id: string; readonly connection: string },
-  by: Pick<AuditEvent, 'actorKind' | 'actor'>,
+  by: Pick<OwnEvent, 'actorKind' | 'actor'>,
 ): Promise<void> {
-  const audit: AuditEvent = {
+  const audit: OwnEvent = {
     action: 'ca_revocation.confirmed',
     ...by,
     subjectKind: 'ca revocation',
@@ -59,7 +59,7 @@ export async function noteConfirmed(
 
 /** Leaves a revocation to operators: telling its CA again would not help. */
 async function leave(deps: ForwardingDeps, connection: string, id: string, failure: string): Promise<void> {
-  const audit: AuditEvent = {
+  const audit: OwnEvent = {
     action: 'ca_revocation.left_to_operators',
     ...byService,
     subjectKind: 'ca revocation',

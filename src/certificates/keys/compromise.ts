@@ -9,13 +9,11 @@ import { findPrivateKey, type PrivateKeyFinding } from '../../pki/private-keys/d
 import { claimedPublicKey } from '../../pki/private-keys/claimed.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { keyIndex } from '../fingerprints.ts'
-import { revokeKey } from '../revoke.ts'
 import { challengeKey, takeProof } from './challenge.ts'
 import { readProof, readPublicKey } from './read.ts'
-import { readCertificatesWithKey } from '../store.ts'
 import { ReadingPlaces } from './reading-places.ts'
-
-const anyone = { actorKind: 'anyone', actor: null } as const
+import { blockCompromised } from './unknown-keys.ts'
+import { leaves, rowsLeft } from '../../api/rows-left.ts'
 
 /** What became of a disclosed key. `busy`: too many are being read, and this one was not. */
 type Disclosure = 'blocked' | 'unreadable' | 'busy'
@@ -24,16 +22,17 @@ type Disclosure = 'blocked' | 'unreadable' | 'busy'
 export type BlockDisclosedKey = (finding: PrivateKeyFinding, network: string) => Promise<Disclosure>
 
 /**
- * Blocks keys that were disclosed and revokes every certificate on them. The public key is computed from the private
- * value alone and proved, so nobody can have a stranger's certificate revoked by naming it beside a key of one's own.
+ * Blocks keys that were disclosed and revokes every certificate on them (see `blockCompromised`). The public key is
+ * computed from the private value alone and proved, so nobody can have a stranger's certificate revoked by naming it
+ * beside a key of one's own.
  * A public part only decides who waits: keys that say they are known here have places that others cannot take.
  */
 export function createDisclosedKeys(deps: CertificateDeps): BlockDisclosedKey {
   const places = new ReadingPlaces(deps.keyProver, deps.clock)
 
-  const block = async (spki: Uint8Array | null): Promise<Disclosure> => {
+  const block = async (spki: Uint8Array | null, network: string): Promise<Disclosure> => {
     if (spki === null) return 'unreadable'
-    await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'disclosed', anyone)
+    await blockCompromised(deps, { spkiSha256: await sha256Hex(deps.crypto, spki), source: 'disclosed', network })
     return 'blocked'
   }
 
@@ -42,8 +41,7 @@ export function createDisclosedKeys(deps: CertificateDeps): BlockDisclosedKey {
       const spki = claimedPublicKey(candidate)
       if (spki === null) continue
       const index = keyIndex(deps.keys, await sha256Hex(deps.crypto, spki))
-      const known = await readCertificatesWithKey(deps.database, index)
-      if (known.length > 0) return true
+      if (await deps.isKeyRequested(index)) return true
     }
     return false
   }
@@ -55,7 +53,7 @@ export function createDisclosedKeys(deps: CertificateDeps): BlockDisclosedKey {
     try {
       const { spki, milliseconds } = await deps.keyProver.prove(finding.candidates)
       spent = milliseconds
-      return await block(spki)
+      return await block(spki, network)
     } finally {
       places.giveBack(place, spent)
     }
@@ -70,6 +68,7 @@ const reportRoute = createRoute({
   path: '/v1/key-compromise',
   summary: 'Report a compromised key: by a proof that you hold it, or by sending it',
   request: { body: jsonBody(keyCompromiseRequest, bodyBytes.key) },
+  [leaves]: rowsLeft({ key_report: { key_challenges: 1 }, unknown_key: { unknown_keys: 1 } }),
   responses: {
     200: jsonAnswer(
       'The key that was sent is blocked, its certificates are revoked, its bytes are gone',
@@ -89,6 +88,7 @@ const reportProofRoute = createRoute({
   path: '/v1/key-compromise/{id}/proof',
   summary: 'Answer the challenge: the key is blocked, its certificates are revoked',
   request: { params: idInPath, body: jsonBody(proofRequest) },
+  [leaves]: rowsLeft({ unknown_key: { unknown_keys: 1 } }),
   responses: {
     200: jsonAnswer('Blocked', keyBlockedAnswer),
     403: problemAnswer('The proof is wrong'),
@@ -131,7 +131,8 @@ export function keyCompromiseRoutes(deps: CertificateDeps, blockDisclosedKey: Bl
   routes.openapi(reportProofRoute, async (context) => {
     const proof = readProof(context.req.valid('json').proof)
     const row = await takeProof(deps, context.req.valid('param').id, ({ purpose }) => purpose === 'compromise', proof)
-    await revokeKey(deps, await sha256Hex(deps.crypto, row.spki), 'reported', anyone)
+    const { network } = context.get('client')
+    await blockCompromised(deps, { spkiSha256: await sha256Hex(deps.crypto, row.spki), source: 'reported', network })
     return context.json({ state: 'blocked' as const }, 200)
   })
 

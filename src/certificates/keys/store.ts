@@ -37,6 +37,41 @@ export const blockKeys = (kind: BlockedKeyKind, indexes: readonly string[], adde
     JSON.stringify(indexes),
   )
 
+/**
+ * Blocks a key that is not known here for as long as there is room: for `ofSender` keys of one network and day, and for
+ * `ofAll`. The oldest go first. One that is there already stays where it is.
+ */
+export const rememberUnknownKey = (
+  row: { readonly keyIndex: string; readonly sender: Uint8Array },
+  room: { readonly ofSender: number; readonly ofAll: number },
+): Command[] => [
+  command(
+    `INSERT INTO unknown_keys (key_index, sender) VALUES (?, ?) ON CONFLICT (key_index) DO NOTHING`,
+    row.keyIndex,
+    row.sender,
+  ),
+  command(
+    `DELETE FROM unknown_keys WHERE number <= (
+       SELECT number FROM unknown_keys WHERE sender = ? ORDER BY number DESC LIMIT 1 OFFSET ?
+     ) AND sender = ?`,
+    row.sender,
+    room.ofSender,
+    row.sender,
+  ),
+  command(
+    `DELETE FROM unknown_keys WHERE number <= (
+       SELECT number FROM unknown_keys /* scan: so many steps from the end */ ORDER BY number DESC LIMIT 1 OFFSET ?
+     )`,
+    room.ofAll,
+  ),
+]
+
+/** Whether a key is blocked for good. */
+export const readIsListed = (database: Database, keyIndex: string) =>
+  database.first(
+    query({ source: text }, `SELECT source FROM blocked_keys WHERE kind = 'spki-sha256' AND key_index = ?`, keyIndex),
+  )
+
 /** Whether a key is blocked by either of its indexes. */
 export const readBlocked = (database: Database, index: string, debianModulusIndex: string | null) =>
   database.first(
@@ -44,9 +79,11 @@ export const readBlocked = (database: Database, index: string, debianModulusInde
       { kind: oneOf('spki-sha256', 'debian-modulus') },
       `SELECT kind FROM blocked_keys WHERE kind = 'spki-sha256' AND key_index = ?
        UNION ALL SELECT kind FROM blocked_keys WHERE kind = 'debian-modulus' AND key_index = ?
+       UNION ALL SELECT 'spki-sha256' FROM unknown_keys WHERE key_index = ?
        LIMIT 1`,
       index,
       debianModulusIndex,
+      index,
     ),
   )
 

@@ -28,6 +28,8 @@ import {
   readDeviceOfRegistration,
   type DeviceRow,
 } from './store.ts'
+import { paidWith } from '../../ports/row-budgets.ts'
+import { payForAct } from '../act-budget.ts'
 
 type OwnDevice = z.infer<typeof ownDevice>
 
@@ -108,6 +110,7 @@ export const approveDevice = (deps: RegistrationDeps, caller: DeviceCaller, id: 
           subject: id,
           facts: { subscriber: caller.subscriberId },
         },
+        payment: paidWith('registration'),
       },
       () => null,
     )
@@ -162,6 +165,7 @@ async function removeDeviceAsItIs(deps: RegistrationDeps, caller: DeviceCaller, 
         subjectKind: 'device',
         subject: id,
       },
+      payment: paidWith('registration'),
     },
   )
   deps.events.deviceEnded({ device: id })
@@ -182,6 +186,7 @@ async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: 
         subjectKind: 'registration',
         subject: id,
       },
+      payment: paidWith('registration'),
     },
     () => {
       throw noSuchDevice()
@@ -193,7 +198,7 @@ async function rejectNewcomer(deps: RegistrationDeps, caller: DeviceCaller, id: 
 /**
  * Makes the next credential of the calling device, which is shown once. The present credential works until the next one
  * is first used. Until then a repeat replaces the next one, so a lost answer locks nobody out. Throws
- * `credential_invalid`.
+ * `credential_invalid`, `too_many_requests`.
  */
 export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCaller): Promise<string> {
   const credential = randomSecret(deps.random, 'cb_dev_')
@@ -211,6 +216,7 @@ export async function rotateCredential(deps: RegistrationDeps, caller: DeviceCal
         subjectKind: 'device',
         subject: caller.deviceId,
       },
+      payment: payForAct(deps.clock, caller.subscriberId),
     })
   })
   return credential

@@ -13,6 +13,7 @@ import {
 import { ownDevice, pageOf, pageQuery, rotatedCredential } from '../../api/shapes.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { approveDevice, devicesOf, removeDevice, rotateCredential } from './devices.ts'
+import { leaves, rowsLeft } from '../../api/rows-left.ts'
 
 const proofRequired = problemAnswer('This device has proved no mailbox for it within 15 minutes')
 
@@ -35,6 +36,7 @@ const approveRoute = createRoute({
   summary: 'Approve a device that waits for it',
   security: bearer,
   request: { params: idInPath },
+  [leaves]: rowsLeft({ registration: { audit_entries: 1 } }),
   responses: { 200: jsonAnswer('The device', ownDevice), 401: unauthorized, 403: proofRequired, 404: notFound },
 })
 
@@ -46,6 +48,7 @@ const removeRoute = createRoute({
   summary: 'End a device, its credential and its certificates, or refuse a device that waits for approval',
   security: bearer,
   request: { params: idInPath },
+  [leaves]: rowsLeft({ registration: { audit_entries: 1, caller_changes: 2 } }),
   responses: {
     204: { description: 'It is none of yours any more' },
     401: unauthorized,
@@ -61,6 +64,7 @@ const rotateRoute = createRoute({
   path: '/v1/me/credential',
   summary: 'A new credential for this device; the old one works until the new one is used',
   security: bearer,
+  [leaves]: rowsLeft({ act: { audit_entries: 2, caller_changes: 2 } }),
   responses: { 201: jsonAnswer('The credential, shown once', rotatedCredential), 401: unauthorized },
 })
 

@@ -9,6 +9,7 @@ import { mailLanguageFor } from '../../mail/templates.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { linkPage, linkPageHeaders } from './page.ts'
 import { confirmByLink, factsByLink, refuseByLink } from './verbs.ts'
+import { leaves, rowsLeft } from '../../api/rows-left.ts'
 
 const wrong = problemAnswer('The token or the code is wrong')
 const gone = problemAnswer('The registration has ended')
@@ -43,6 +44,7 @@ const confirmRoute = createRoute({
   path: '/confirm/{id}',
   summary: 'Prove the mailbox with the token of the link and the code that the device shows',
   request: { params: idInPath, body: jsonBody(linkConfirmationRequest) },
+  [leaves]: rowsLeft({ registration: { audit_entries: 1 } }),
   responses: { 200: jsonAnswer('Proved', confirmationAnswer), 403: wrong, 410: gone },
 })
 
@@ -54,6 +56,7 @@ const refuseRoute = createRoute({
   path: '/confirm/{id}/refusal',
   summary: 'End a registration that the person behind the mailbox did not start',
   request: { params: idInPath, body: jsonBody(linkFactsRequest) },
+  [leaves]: rowsLeft({ registration: { audit_entries: 1 } }),
   responses: {
     200: jsonAnswer('Ended', z.object({ state: z.literal('ended') })),
     403: wrong,

@@ -9,6 +9,7 @@ import type { RegistrationDeps } from '../deps.ts'
 import { factsOfRegistration } from '../device-facts.ts'
 import { endRegistration, readRegistration, type RegistrationRow } from '../store.ts'
 import { countTry } from '../wrong-tries.ts'
+import { paidWith } from '../../ports/row-budgets.ts'
 
 /** What the page shows of the device that started the registration. */
 interface ShownFacts {
@@ -126,6 +127,7 @@ export async function refuseByLink(deps: RegistrationDeps, id: string, token: st
         subjectKind: 'registration',
         subject: id,
       },
+      payment: paidWith('registration'),
     })
     return true
   })

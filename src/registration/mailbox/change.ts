@@ -12,6 +12,7 @@ import { commitAfterRecentProof } from '../recent-proof.ts'
 import { challengeMailbox, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
 import { challengeEnded, noSuchMailbox } from './prove.ts'
 import { endChallenges, readChallenges, readMailboxesOf, removeMailbox } from './store.ts'
+import { paidWith } from '../../ports/row-budgets.ts'
 
 const isProvable = (mailbox: OwnMailbox): boolean => mailbox.state !== 'removed' && !mailbox.settled
 
@@ -106,6 +107,7 @@ export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, i
           subjectKind: 'mailbox',
           subject: id,
         },
+        payment: paidWith('mailbox_proof'),
       },
       (cause) => {
         throw new DomainError('mailbox_is_last', 'This is your only mailbox: add another one first.', { cause })

@@ -23,6 +23,7 @@ import {
   useMailboxChallenge,
   type MailboxChallengeRow,
 } from './store.ts'
+import { paidWith } from '../../ports/row-budgets.ts'
 
 /** The refusal when no open challenge is left for a token. */
 export const challengeEnded = (): DomainError =>
@@ -94,7 +95,11 @@ async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id:
       subject: id,
       facts: { reason: 'five wrong tries' },
     }
-    const change = { commands: waiting.flatMap(countWrongProof), audit: ends ? [end] : [] }
+    const change = {
+      commands: waiting.flatMap(countWrongProof),
+      audit: ends ? [end] : [],
+      payment: paidWith('mailbox_proof'),
+    }
     const counted = await commit(deps, change, (guard) => {
       if (guard.code === 'challenge_changed') return null
       throw guard
@@ -155,6 +160,7 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
       subject: mailbox,
       facts: { challenge: challenge.id, act: challenge.act },
     },
+    payment: paidWith('mailbox_proof'),
   })
   deps.mail.sendSoon()
   if (losing !== null) deps.events.mailboxMoved({ mailbox: losing.id })

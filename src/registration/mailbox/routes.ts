@@ -17,6 +17,7 @@ import { presentMailbox } from '../mailboxes.ts'
 import { addMailbox, askForProof, endMailbox } from './change.ts'
 import { presentChallenge } from './challenge.ts'
 import { noSuchMailbox, proveMailbox } from './prove.ts'
+import { leaves, rowsLeft } from '../../api/rows-left.ts'
 
 const mailed = jsonAnswer(
   'A mail is on its way, unless too many were sent to this address lately: then it is withheld',
@@ -32,6 +33,7 @@ const addRoute = createRoute({
   summary: 'Add a mailbox: a token is mailed to it',
   security: bearer,
   request: { body: jsonBody(mailboxRequest) },
+  [leaves]: rowsLeft({ mailbox_proof: { mailbox_challenges: 1, outgoing_mail: 1 } }),
   responses: {
     202: mailed,
     401: unauthorized,
@@ -49,6 +51,9 @@ const proofRoute = createRoute({
   summary: 'Have a token mailed to a mailbox or, with the token, prove that it is yours',
   security: bearer,
   request: { params: idInPath, body: jsonBody(mailboxProofRequest) },
+  [leaves]: rowsLeft({
+    mailbox_proof: { mailbox_challenges: 1, mailboxes: 1, outgoing_mail: 3, audit_entries: 2, caller_changes: 2 },
+  }),
   responses: {
     200: jsonAnswer('Proved', ownMailbox),
     202: mailed,
@@ -68,6 +73,7 @@ const removeRoute = createRoute({
   summary: 'Remove a mailbox; its certificates leave the directory at once and are revoked',
   security: bearer,
   request: { params: idInPath },
+  [leaves]: rowsLeft({ mailbox_proof: { audit_entries: 1, caller_changes: 1 } }),
   responses: {
     204: { description: 'It is none of yours any more' },
     401: unauthorized,

@@ -1,4 +1,8 @@
-import { byService, type AuditActor, type AuditEvent } from '../../audit/entries.ts'
+import { byService, type AuditActor, type AuditEvent, type OwnEvent } from '../../audit/entries.ts'
+import { paidWith } from '../../ports/row-budgets.ts'
+
+/** What follows from a request was paid for when it was made. */
+export const paidByRequest = paidWith('certificate_request')
 
 const ofRequest = (request: string) => ({ subjectKind: 'certificate request', subject: request })
 
@@ -14,7 +18,7 @@ export const refusedEntry = (request: string, reason: string | null, by: AuditAc
 export const unknownEntry = (
   request: string,
   facts: { readonly connection: string; readonly failure: string | null },
-): AuditEvent => ({ action: 'certificate.outcome_unknown', ...byService, ...ofRequest(request), facts })
+): OwnEvent => ({ action: 'certificate.outcome_unknown', ...byService, ...ofRequest(request), facts })
 
 /** A request is cancelled. */
 export const cancelledEntry = (request: string, by: AuditActor = byService): AuditEvent => ({

@@ -2,7 +2,7 @@ import { commit } from '../../audit/commit.ts'
 import { toEach } from '../../ports/bounded.ts'
 import type { RequestDeps } from '../deps.ts'
 import { toFailedUnanswered, type Unanswered } from '../transitions.ts'
-import { refusedEntry } from './entries.ts'
+import { paidByRequest, refusedEntry } from './entries.ts'
 import { readOlder, readUnproved } from './store.ts'
 
 const dayMilliseconds = 86_400_000
@@ -22,7 +22,11 @@ type ExpireDeps = Pick<RequestDeps, 'database' | 'clock' | 'audit' | 'events'>
 
 /** Fails a request that nobody has answered. Resolves to false where it has moved on meanwhile. */
 async function fail(deps: ExpireDeps, id: string, from: Unanswered, reason: string): Promise<boolean> {
-  const change = { commands: toFailedUnanswered(id, from, reason, deps.clock()), audit: refusedEntry(id, reason) }
+  const change = {
+    commands: toFailedUnanswered(id, from, reason, deps.clock()),
+    audit: refusedEntry(id, reason),
+    payment: paidByRequest,
+  }
   return (await commit(deps, change, () => null)) !== null
 }
 

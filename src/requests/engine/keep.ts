@@ -13,7 +13,7 @@ import type { Command } from '../../ports/database.ts'
 import type { RequestDeps } from '../deps.ts'
 import { readRequest, readEnds, type RequestRow, type RequestState } from '../store.ts'
 import { toFailedAnswer, toIssued } from '../transitions.ts'
-import { refusedEntry } from './entries.ts'
+import { paidByRequest, refusedEntry } from './entries.ts'
 import type { OrderedRequest, RoutedRow } from './order.ts'
 
 /** A request as it stands after something was done with it. */
@@ -101,6 +101,7 @@ export async function refuse(
   await commit(deps, {
     commands: [...noted, toFailedAnswer(row.id, reason, returnedSealed, deps.clock()), ...revocation],
     audit: refusedEntry(row.id, reason, by),
+    payment: paidByRequest,
   })
   if (revocation.length > 0) deps.tellCasSoon()
   deps.events.certificateRefused({ request: row.id, reason })

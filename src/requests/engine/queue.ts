@@ -7,7 +7,7 @@ import { randomId } from '../../ports/runtime.ts'
 import type { RequestDeps } from '../deps.ts'
 import { toCancelledAsEnded, toReceivedAfterProof, toSubmitting } from '../transitions.ts'
 import { provedAfter, sendBackToProof } from '../waiting/mailbox-proof.ts'
-import { cancelledEntry } from './entries.ts'
+import { cancelledEntry, paidByRequest } from './entries.ts'
 import { readClaimed, readProved, readDueToSend, readTiredToSend, readWaitingConnections } from './store.ts'
 import { sendClaimed, type SendClaimedDeps } from './submit.ts'
 
@@ -59,7 +59,7 @@ async function readNext(
 
 /** Takes a request out of the queue that must not be sent. Resolves to whether it has left. */
 async function removeFromQueue(deps: ClaimDeps, id: string): Promise<boolean> {
-  const change = { commands: toCancelledAsEnded(id, deps.clock()), audit: cancelledEntry(id) }
+  const change = { commands: toCancelledAsEnded(id, deps.clock()), audit: cancelledEntry(id), payment: paidByRequest }
   const cancelled = await commit(deps, change, () => null)
   return cancelled !== null || sendBackToProof(deps, id)
 }

@@ -1,4 +1,4 @@
-import { commit, type Change } from '../../audit/commit.ts'
+import { commit, type PaidChange } from '../../audit/commit.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import type { CaFailure, CaOutcome } from '../../cas/adapters/contract.ts'
 import { circuitNote } from '../../cas/circuit/circuit.ts'
@@ -7,7 +7,7 @@ import { openText, sealText } from '../../ports/keys.ts'
 import type { RequestDeps } from '../deps.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { toAnswered, type Answer } from '../transitions.ts'
-import { refusedEntry, unknownEntry } from './entries.ts'
+import { paidByRequest, refusedEntry, unknownEntry } from './entries.ts'
 import { keepIssued, type KeepDeps, type RequestResult } from './keep.ts'
 import type { HeldRequest } from './order.ts'
 
@@ -106,7 +106,7 @@ const entriesOf = ({ row, connection }: HeldRequest, to: Answer): readonly Audit
   return [unknownEntry(row.id, { connection: connection.id, failure: to.lastFailure })]
 }
 
-const nothingBefore: Required<Change> = { commands: [], audit: [] }
+const nothingBefore: PaidChange = { commands: [], audit: [], payment: paidByRequest }
 
 /**
  * Records what a CA answered about a request, in one batch with what it says of the CA itself. Where this worker does
@@ -116,12 +116,17 @@ export async function recordAnswer(
   deps: KeepDeps,
   request: HeldRequest,
   { question, outcome }: Answered,
-  intent: Required<Change> = nothingBefore,
+  intent: PaidChange = nothingBefore,
 ): Promise<RequestResult> {
   const note = await circuitNote(deps, request.connection, outcome)
   const before = 'action' in intent.audit ? [intent.audit] : intent.audit
   if (outcome.kind === 'issued') {
-    const noted = [...intent.commands, ...before.flatMap((entry) => deps.audit.record(entry)), ...note.commands]
+    const noted = [
+      ...intent.payment.commands,
+      ...intent.commands,
+      ...before.flatMap((entry) => deps.audit.record(entry)),
+      ...note.commands,
+    ]
     const kept = await keepIssued(deps, request, outcome, { noted })
     note.tell()
     return kept
@@ -131,6 +136,7 @@ export async function recordAnswer(
   const change = {
     commands: [...intent.commands, ...toAnswered(row.id, claim, to, deps.clock()), ...note.commands],
     audit: [...before, ...entriesOf(request, to)],
+    payment: intent.payment,
   }
   const recorded = await commit(deps, change, (guard) => {
     if (guard.code !== 'request_taken') throw guard

@@ -1,4 +1,4 @@
-import type { Change } from '../../audit/commit.ts'
+import type { PaidChange } from '../../audit/commit.ts'
 import type { CaOutcome } from '../../cas/adapters/contract.ts'
 import { DomainError } from '../../errors.ts'
 import { retryDelay } from '../../ports/backoff.ts'
@@ -33,11 +33,7 @@ export type SendDeps = KeepDeps
  * Sends a request that this worker holds, and records what the CA answers. `intent` inserts the request in the same
  * batch, for a CA that keeps nothing.
  */
-export async function sendRequest(
-  deps: SendDeps,
-  request: HeldRequest,
-  intent?: Required<Change>,
-): Promise<RequestResult> {
+export async function sendRequest(deps: SendDeps, request: HeldRequest, intent?: PaidChange): Promise<RequestResult> {
   const outcome = await askCa(deps, request, () => request.connection.adapter.submit(request.order))
   return recordAnswer(deps, request, { question: 'submit', outcome }, intent)
 }

@@ -1,5 +1,5 @@
 import type { DeviceCaller } from '../../api/room.ts'
-import { commit, type Change } from '../../audit/commit.ts'
+import { commit, type PaidChange } from '../../audit/commit.ts'
 import { DomainError } from '../../errors.ts'
 import { commitUnlessTaken, GuardBroken } from '../../ports/database.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
@@ -20,7 +20,7 @@ export async function awaitProof(
   deps: ProofDeps,
   caller: DeviceCaller,
   mailbox: OwnMailbox,
-  intent: Required<Change>,
+  intent: PaidChange,
 ): Promise<void> {
   await deps.registration.challengeUnlessAsked(caller, mailbox, (commands) =>
     commit(deps, { ...intent, commands: [...intent.commands, ...commands] }),

@@ -4,6 +4,7 @@ import { admissionOfAdministrators, createAdminRoute, type AuthenticateAdministr
 import { createApp, type Admission, type ConnectionOf } from './app.ts'
 import { declaredRows, type RowsPerUnit } from './api/rows-left.ts'
 import type { AuthenticateDevice, Check, Job, Room } from './api/room.ts'
+import { commandLine } from './audit/entries.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
 import { workOfRoutes } from './api/work.ts'
 import type { Config } from './config.ts'
@@ -103,6 +104,8 @@ export interface Service {
    * newest of those, if somebody kept it; what it names is revoked again. Throws `RevocationListRefused`.
    */
   afterRestore(backup: string, revocationList: Uint8Array | null): Promise<AfterRestore>
+  /** Notes in the audit log that a command has made the main secret `key`, or replaced the `data-key`. */
+  afterKeyRotation(key: string): Promise<void>
   /** How the command line acts as an administrator on the service's own files. */
   readonly administration: Pick<Authentication, 'localOperator'>
 }
@@ -360,6 +363,11 @@ export async function createService(
       await cas.reissueRevocationLists()
       audit.sealSoon()
       return { mailsGivenUp: givenUp?.changes ?? 0, revocations }
+    },
+    afterKeyRotation: async (key) => {
+      const by = { actorKind: 'administrator', actor: commandLine } as const
+      await database.batch(audit.record({ ...by, action: 'keys.rotated', subjectKind: 'key', subject: key }))
+      audit.sealSoon()
     },
     administration: administrators,
   }

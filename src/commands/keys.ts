@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { dataKeyIn, openKeyRingIn, replaceDataKey, type ConfiguredKey } from '../adapters/data-directory.ts'
 import type { MainSecretState } from '../adapters/main-secrets.ts'
-import { commandConfig, readNamedText, requireData } from './files.ts'
+import { commandConfig, readNamedText, requireData, withFiles } from './files.ts'
 import { filesOnly, group, jsonOption } from './options.ts'
 import { answer, CommandFailed, table, type OutputOptions } from './terminal.ts'
 
@@ -24,16 +24,16 @@ async function list(options: OutputOptions): Promise<void> {
   ])
 }
 
-async function rotateMain(options: OutputOptions): Promise<void> {
-  const config = commandConfig()
-  const ring = await openKeyRingIn(requireData(config), config, { mayCreate: false })
-  const made = await ring.rotateMain()
-  answer(options, presented(made), () => [
-    `${made.id} is made. It seals and authenticates from ${timeOf(made.since)} on; until then a running service learns it.`,
-    'The older ones stay: they open what they sealed, and addresses are still found under the first one.',
-    'Take a backup now: a key ring that was copied before lacks the new secret.',
-  ])
-}
+const rotateMain = (options: OutputOptions): Promise<void> =>
+  withFiles(async ({ keys, service }) => {
+    const made = await keys.rotateMain()
+    await service.afterKeyRotation(made.id)
+    answer(options, presented(made), () => [
+      `${made.id} is made. It seals and authenticates from ${timeOf(made.since)} on; until then a running service learns it.`,
+      'The older ones stay: they open what they sealed, and addresses are still found under the first one.',
+      'Take a backup now: a key ring that was copied before lacks the new secret.',
+    ])
+  })
 
 /** What is left to do for whoever keeps the data key. */
 const placeOf = ({ dataKey, dataKeyFile }: ConfiguredKey, folderFile: string): string => {
@@ -46,20 +46,23 @@ const placeOf = ({ dataKey, dataKeyFile }: ConfiguredKey, folderFile: string): s
 }
 
 async function rotateDataKey(file: string, options: OutputOptions): Promise<void> {
-  const config = commandConfig()
-  const directory = requireData(config)
   const dataKey = dataKeyIn(await readNamedText(file))
   if (dataKey === null) {
     throw new CommandFailed(`${file} holds no data key: it must be 32 bytes in base64 (openssl rand -base64 32)`)
   }
-  const done = await replaceDataKey(directory, config, dataKey)
-  answer(options, done, () => [
-    done.replaced
-      ? 'The key ring is wrapped with the new data key. The old one opens it no more.'
-      : 'The key ring was wrapped with that data key already.',
-    placeOf(config, directory.dataKeyFile),
-    'Keep a copy of it elsewhere, and take a backup now: backups from before open with the old data key only.',
-  ])
+  const config = commandConfig()
+  // The files are opened before, with the key that opens no more afterwards.
+  await withFiles(async ({ directory, service }) => {
+    const done = await replaceDataKey(directory, config, dataKey)
+    if (done.replaced) await service.afterKeyRotation('data-key')
+    answer(options, done, () => [
+      done.replaced
+        ? 'The key ring is wrapped with the new data key. The old one opens it no more.'
+        : 'The key ring was wrapped with that data key already.',
+      placeOf(config, directory.dataKeyFile),
+      'Keep a copy of it elsewhere, and take a backup now: backups from before open with the old data key only.',
+    ])
+  })
 }
 
 const rotate = (options: OutputOptions & { dataKey?: string }): Promise<void> =>

@@ -41,6 +41,15 @@ const runJob = async (node: NodeService, name: string): Promise<void> => {
 const keys = (args: readonly string[], settings: Readonly<Record<string, string>> = {}) =>
   certbookHere(['keys', ...args], { DATA_DIR: dataDir, ...settings })
 
+/** The keys that the audit log says were rotated, newest first. */
+const audited = async (settings: Readonly<Record<string, string>> = {}): Promise<string[]> => {
+  const args = ['audit', 'list', '--action', 'keys.rotated', '--json']
+  const { stdout } = await certbookHere(args, { DATA_DIR: dataDir, ...settings })
+  const items: { subject: string; actor: string }[] = JSON.parse(stdout).items
+  expect(items.map(({ actor }) => actor)).toEqual(items.map(() => 'command line'))
+  return items.map(({ subject }) => subject)
+}
+
 const nextMonth = (at: number): number => new Date(at).setUTCMonth(new Date(at).getUTCMonth() + 1, 1)
 
 test('the data key in the folder is replaced beside a running service, which goes on into the next month', async () => {
@@ -59,6 +68,7 @@ test('the data key in the folder is replaced beside a running service, which goe
   await node.keys.journal.prepare(clock.now)
   expect(await node.service.warnings()).not.toContainEqual(expect.stringContaining('data key was replaced'))
   expect((await keys(['rotate', '--data-key', fileWith(key)])).stdout).toContain('with that data key already')
+  expect(await audited()).toEqual(['data-key'])
   await node.close()
 
   await expect(open({ DATA_KEY: old })).rejects.toThrow('DATA_KEY does not open the key ring')
@@ -109,6 +119,7 @@ test('a new main secret: a running service learns it, and a process of its own o
   const alice = await register(api, mails, 'alice@example.com')
   const made = await keys(['rotate', '--json'])
   expect([made.code, JSON.parse(made.stdout)]).toMatchObject([0, { id: 'main-2', does: 'waits' }])
+  expect(await audited()).toEqual(['main-2'])
   const listed = JSON.parse((await keys(['list', '--json'])).stdout)
   expect(listed.main.map(({ id, does }: { id: string; does: string }) => [id, does])).toEqual([
     ['main-2', 'waits'],

@@ -177,7 +177,7 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
   const factsPlace = { table: 'devices', column: 'facts_sealed', row: device }
   await commit(rooms, {
     commands: [
-      insertSubscriber({ id: subscriber, language: deviceFacts.language, createdAt: now }),
+      insertSubscriber(keys, { id: subscriber, language: deviceFacts.language, createdAt: now }),
       insertMailbox(keys, { ...mailbox, subscriber, addressSealed: sealText(keys.main, addressPlace, address) }),
       insertDevice(keys, {
         id: device,
@@ -211,11 +211,24 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
 }
 
 /** Publishes a certificate for members. Its ready answer is made by the directory's job. */
-async function publishForMembers(rooms: Rooms, { subscriberId, deviceId }: Member, certificate: string): Promise<void> {
+async function publishForMembers(
+  rooms: Rooms,
+  { subscriberId, deviceId, mailbox }: Member,
+  certificate: string,
+): Promise<void> {
   const audience = 'members'
   const consent = rooms.consent.givePublication({ subscriber: subscriberId, device: deviceId }, certificate, audience)
   await commit(rooms, {
-    commands: [consent.command, ...publish({ certificate, audience, consent: consent.id, publishedAt: rooms.clock() })],
+    commands: [
+      consent.command,
+      ...publish(rooms.keys, {
+        certificate,
+        addressIndex: mailbox.addressIndex,
+        audience,
+        consent: consent.id,
+        publishedAt: rooms.clock(),
+      }),
+    ],
     audit: {
       action: 'certificate.published',
       actorKind: 'device',

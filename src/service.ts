@@ -209,6 +209,7 @@ export async function createService(
     consent,
     authenticate,
     announcementCommands: registration.announcementCommands,
+    mailboxesOf: (subscriber) => registration.mailboxesOf(subscriber),
     membershipOf: (caller) => registration.membershipOf(caller),
     directoryAccess: config.directoryAccess,
     lookupBudgets: config.lookupBudgets,
@@ -219,8 +220,8 @@ export async function createService(
     ...directory.onCertificatesEnded(ids),
     ...requests.onCertificatesEnded(ids),
   ]
-  const onCertificateSuperseded = (old: string, successor: string): Command[] => [
-    ...directory.onCertificateSuperseded(old, successor),
+  const onCertificateSuperseded = async (old: string, successor: string): Promise<Command[]> => [
+    ...(await directory.onCertificateSuperseded(old, successor)),
     ...requests.onCertificatesEnded([old]),
   ]
   const origin = new URL(config.publicUrl).origin

@@ -163,7 +163,9 @@ CREATE TABLE subscribers (
   id TEXT PRIMARY KEY,
   language TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  restricted_at INTEGER
+  restricted_at INTEGER,
+  -- Over restricted_at. src/ports/authority.ts
+  authority_mac BLOB NOT NULL
 ) STRICT;
 
 -- A mailbox that moved to another subscriber stays, without its place in the index, for as long as certificates name
@@ -580,7 +582,9 @@ CREATE TABLE publications (
   address_index BLOB NOT NULL,
   audience TEXT NOT NULL CHECK (audience IN ('members', 'public')),
   consent TEXT NOT NULL REFERENCES consent_records (id),
-  published_at INTEGER NOT NULL
+  published_at INTEGER NOT NULL,
+  -- Over all of the row. src/ports/authority.ts
+  authority_mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX publications_by_address ON publications (address_index);
 CREATE INDEX publications_by_consent ON publications (consent);

@@ -37,7 +37,7 @@ export interface CertificateDeps {
   /** What other rooms write in the batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** What other rooms write in the batch in which one certificate takes the place of another. */
-  readonly onCertificateSuperseded: (old: string, successor: string) => Command[]
+  readonly onCertificateSuperseded: (old: string, successor: string) => Promise<Command[]>
   /** Whether a key was ever asked a certificate for. */
   readonly isKeyRequested: (keyIndex: string) => Promise<boolean>
   /** Which of these certificates are published. */

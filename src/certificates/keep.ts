@@ -1,6 +1,7 @@
 import { commit } from '../audit/commit.ts'
 import { byService, type AuditActor, type AuditEvent } from '../audit/entries.ts'
 import { insertFreshStatus } from '../cas/inside/store.ts'
+import { isChangedMeanwhile } from '../ports/authority.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { CertificateUse } from '../api/shapes.ts'
@@ -70,7 +71,7 @@ export async function keepCertificate(
     const other = await readValidCertificateId(deps.database, ordered)
     const isLate = other !== null && other.requestedAt > ordered.requestedAt
     const certificate: OpenedCertificate = isLate ? { ...fresh, state: 'superseded' } : fresh
-    const superseded = supersededBy(deps, certificate, other)
+    const superseded = await supersededBy(deps, certificate, other)
     try {
       await commit(deps, {
         commands: [
@@ -105,9 +106,9 @@ const isConstraint = (error: unknown, columns: string): boolean =>
 const isSerialNumberReused = (error: unknown): boolean =>
   isGuard(error, 'serial_number_reused') || isConstraint(error, 'certificates.serial_index')
 
-/** Whether another certificate of the same use was kept, or ended, since it was looked for. */
+/** Whether another certificate of the same use was kept, published or ended, since it was looked for. */
 const isOvertaken = (error: unknown): boolean =>
-  isGuard(error, 'certificate_ended') || isConstraint(error, 'certificates.device')
+  isGuard(error, 'certificate_ended') || isChangedMeanwhile(error) || isConstraint(error, 'certificates.device')
 
 interface Superseded {
   readonly before: readonly Command[]
@@ -116,16 +117,16 @@ interface Superseded {
 }
 
 /** Ends whichever of the two certificates was asked for earlier. */
-function supersededBy(
+async function supersededBy(
   deps: Pick<KeepDeps, 'onCertificatesEnded' | 'onCertificateSuperseded'>,
   { id, state }: OpenedCertificate,
   other: { readonly id: string } | null,
-): Superseded {
+): Promise<Superseded> {
   if (other === null) return { before: [], after: [], audit: [] }
   if (state === 'valid') {
     return {
       before: endCertificate(other.id, 'superseded'),
-      after: deps.onCertificateSuperseded(other.id, id),
+      after: await deps.onCertificateSuperseded(other.id, id),
       audit: [supersededEntry(other.id, id)],
     }
   }

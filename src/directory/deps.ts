@@ -31,6 +31,7 @@ export interface DirectoryDeps {
   readonly mail: Pick<MailRoom, 'sendSoon'>
   readonly authenticate: RegistrationRoom['authenticate']
   readonly announcementCommands: RegistrationRoom['announcementCommands']
+  readonly mailboxesOf: RegistrationRoom['mailboxesOf']
   readonly membershipOf: RegistrationRoom['membershipOf']
   /** Whether anyone may look up, or members only. */
   readonly directoryAccess: 'members' | 'public'

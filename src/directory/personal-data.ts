@@ -23,6 +23,7 @@ export const personalData: readonly TableDeclaration[] = [
       audience: linked('members or public'),
       consent: linked('id of the consent record'),
       published_at: linked('time, UTC milliseconds'),
+      authority_mac: impersonal('MAC of the row'),
     },
   },
   {

@@ -8,17 +8,26 @@ import type { CertificateRow } from '../certificates/store.ts'
 import { toHex } from '../pki/encoding.ts'
 import type { DirectoryDeps } from './deps.ts'
 import type { ReadyAnswers } from './ready-answers.ts'
-import { publish, readPublication, readMailboxMoved, readPublishedAddress, withdraw } from './store.ts'
+import { publish, readStandingPublication, readMailboxMoved, readPublishedAddress, withdraw } from './store.ts'
 import { paidWith } from '../ports/row-budgets.ts'
 import { payForAct } from '../registration/act-budget.ts'
 
 type PublishDeps = Pick<
   DirectoryDeps,
-  'database' | 'keys' | 'clock' | 'events' | 'audit' | 'consent' | 'mail' | 'announcementCommands' | 'chainOf'
+  | 'database'
+  | 'keys'
+  | 'clock'
+  | 'events'
+  | 'audit'
+  | 'consent'
+  | 'mail'
+  | 'announcementCommands'
+  | 'mailboxesOf'
+  | 'chainOf'
 > & { readonly ready: Pick<ReadyAnswers, 'rewrite' | 'rewriteSoon'> }
 
 /** Says why a certificate cannot be published. */
-async function refuse(deps: Pick<PublishDeps, 'database'>, id: string, cause: Error): Promise<never> {
+async function refuse(deps: Pick<PublishDeps, 'database'>, id: string, cause?: Error): Promise<never> {
   if ((await readMailboxMoved(deps.database, id)) !== null) {
     const detail = 'The mailbox is registered elsewhere now: prove it again first.'
     throw new DomainError('mailbox_moved', detail, { cause })
@@ -46,7 +55,7 @@ export async function publishCertificate(
 ): Promise<OwnCertificate> {
   const row = await ownCertificateRow(deps, caller, id)
   deps.consent.requirePublicationText(wish.consentVersion)
-  const published = await readPublication(deps.database, id, deps.clock())
+  const published = await readStandingPublication(deps, id, deps.clock())
   const known = published?.audience === wish.audience
   const isRepeat = known && published.textVersion === wish.consentVersion
   if (!isRepeat) await keepPublication(deps, caller, row, { known, ...wish })
@@ -62,6 +71,8 @@ async function keepPublication(
   { known, audience }: { readonly known: boolean; readonly audience: Audience },
 ): Promise<void> {
   const { id } = row
+  const mailbox = (await deps.mailboxesOf(caller.subscriberId)).find((own) => own.id === row.mailbox)
+  if (mailbox === undefined) return refuse(deps, id)
   const by = { subscriber: caller.subscriberId, device: caller.deviceId }
   const consent = deps.consent.givePublication(by, id, audience)
   const about = `${id}/${audience}`
@@ -76,7 +87,13 @@ async function keepPublication(
     subject: id,
     facts: { audience, consent: consent.id },
   } as const
-  const publication = publish({ certificate: id, audience, consent: consent.id, publishedAt: deps.clock() })
+  const publication = publish(deps.keys, {
+    certificate: id,
+    addressIndex: mailbox.addressIndex,
+    audience,
+    consent: consent.id,
+    publishedAt: deps.clock(),
+  })
   const payment = payForAct(deps.clock, caller.subscriberId)
   await commit(deps, { commands: [consent.command, ...publication, ...announcement], audit, payment }, (guard) =>
     refuse(deps, id, guard),

@@ -4,7 +4,7 @@ import { openCertificate, presentWithoutChain } from '../certificates/present.ts
 import { toHex } from '../pki/encoding.ts'
 import { toEach } from '../ports/bounded.ts'
 import { commitUnlessTaken, type Command } from '../ports/database.ts'
-import { openText, sealText, type Place } from '../ports/keys.ts'
+import { openText, SealBroken, sealText, type Place } from '../ports/keys.ts'
 import type { DirectoryDeps } from './deps.ts'
 import {
   readPublished,
@@ -18,7 +18,7 @@ import {
   type ReadyRow,
 } from './store.ts'
 
-type ReadyDeps = Pick<DirectoryDeps, 'database' | 'keys' | 'clock' | 'background'>
+type ReadyDeps = Pick<DirectoryDeps, 'database' | 'keys' | 'events' | 'clock' | 'background'>
 
 /** What certificates are looked up for. */
 export type LookupUse = 'sign' | 'encrypt'
@@ -128,6 +128,17 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     begun: JSON.stringify(presentWithoutChain(openCertificate(deps.keys, row))).slice(0, -1),
   })
 
+  /** The text of a ready answer that is there. Null, with an event, where this service did not write it here. */
+  const opened = (hex: string, { id, serves }: ReadyRow, sealed: Uint8Array): string | null => {
+    try {
+      return openText(deps.keys.main, answerPlace(hex, serves), sealed)
+    } catch (error) {
+      if (!(error instanceof SealBroken)) throw error
+      deps.events.authorityRefused({ table: 'ready_answers', row: String(id) })
+      return null
+    }
+  }
+
   /** The answers of one address, made from the tables: one for each different list of certificates. */
   const answersOf = (rows: readonly PublishedRow[], now: number) => {
     const choices = audiences.flatMap((audience) => uses.map((use) => choose(rows, audience, use, now)))
@@ -146,7 +157,7 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
   }
 
   const readTables = async (addressIndexesHex: readonly string[]): Promise<Map<string, PublishedRow[]>> =>
-    Map.groupBy(await readPublished(reader, addressIndexesHex), ({ addressIndex }) => toHex(addressIndex))
+    Map.groupBy(await readPublished(deps, reader, addressIndexesHex), ({ addressIndex }) => toHex(addressIndex))
 
   /** The commands that correct the answers of some addresses. Empty if they are right. */
   const commandsFor = async (addressIndexesHex: readonly string[]): Promise<Command[]> => {
@@ -213,11 +224,10 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     const outdated: string[] = []
     for (const row of rows) {
       const hex = toHex(row.addressIndex)
-      if (row.answerSealed === null || !isInTime(row, now)) outdated.push(hex)
-      else {
-        const certificates = parse(openText(deps.keys.main, answerPlace(hex, row.serves), row.answerSealed))
-        if (certificates.length > 0) found.set(hex, certificates)
-      }
+      const answer = row.answerSealed !== null && isInTime(row, now) ? opened(hex, row, row.answerSealed) : null
+      const certificates = answer === null ? null : parse(answer)
+      if (certificates === null) outdated.push(hex)
+      else if (certificates.length > 0) found.set(hex, certificates)
     }
     if (outdated.length === 0) return found
     for (const [hex, published] of await readTables(outdated)) {
@@ -243,9 +253,7 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
       )
       return expected.flatMap(({ serves, chosen }) => {
         const fitting = rows.filter((row) => (row.serves & serves) !== 0)
-        const said = fitting.map(({ serves: all, answerSealed }) =>
-          openText(deps.keys.main, answerPlace(hex, all), answerSealed ?? new Uint8Array()),
-        )
+        const said = fitting.map((row) => opened(hex, row, row.answerSealed ?? new Uint8Array()))
         const right = write(chosen.map(render))
         return said.length <= 1 && (said[0] ?? '') === right ? [] : [`${hex} for ${serves} differs from the tables`]
       })

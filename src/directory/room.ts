@@ -1,3 +1,4 @@
+import { faultsOfAll } from '../ports/authority.ts'
 import { bodyBytes } from '../api/body-bytes.ts'
 import {
   bearer,
@@ -29,6 +30,8 @@ import {
   dropPublicationsOfDevice,
   dropPublicationsOfMailbox,
   passOnPublication,
+  readPublication,
+  readPublicationFaults,
   readPublishedAmong,
   readWrongPublications,
 } from './store.ts'
@@ -40,7 +43,7 @@ export interface DirectoryRoom extends Room {
   /** The directory's part of the batch in which a device ends. */
   onDeviceEnded(device: string): Command[]
   onCertificatesEnded(certificates: readonly string[]): Command[]
-  onCertificateSuperseded(old: string, successor: string): Command[]
+  onCertificateSuperseded(old: string, successor: string): Promise<Command[]>
   publishedAmong(certificates: readonly string[]): Promise<ReadonlySet<string>>
 }
 
@@ -154,7 +157,8 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
     onMailboxEnded: (mailbox) => [dropPublicationsOfMailbox(mailbox)],
     onDeviceEnded: (device) => [dropPublicationsOfDevice(device)],
     onCertificatesEnded: (certificates) => [dropPublications(certificates)],
-    onCertificateSuperseded: (old, successor) => [passOnPublication(old, successor)],
+    onCertificateSuperseded: async (old, successor) =>
+      passOnPublication(deps.keys, old, await readPublication(deps.database, old), successor),
     publishedAmong: async (certificates) => {
       const rows = await readPublishedAmong(deps.database, certificates)
       return new Set(rows.map((row) => row.certificate))
@@ -164,6 +168,10 @@ export function createDirectoryRoom(deps: DirectoryDeps): DirectoryRoom {
     personalData,
     checks: [
       ready.check,
+      {
+        name: 'nobody else has written publications',
+        run: () => faultsOfAll((after, limit) => readPublicationFaults(deps, after, limit)),
+      },
       {
         name: 'nothing published that is expired, ended or without consent',
         run: async () => {

@@ -1,3 +1,5 @@
+import { authorityOf, pageOfFaults, requireNoneUnseen, type AuthorityDeps, type Macs } from '../ports/authority.ts'
+import { isTrustedSubscriber } from '../registration/store.ts'
 import {
   blob,
   command,
@@ -9,20 +11,27 @@ import {
   text,
   type Command,
   type Reader,
+  type RowOf,
 } from '../ports/database.ts'
 import type { Audience } from '../api/shapes.ts'
+
+/** What of a publication grants or ends authority: who is shown which certificate under which address. */
+const authority = authorityOf('publications', ['id', 'addressIndex', 'audience', 'consent', 'publishedAt'])
 
 /**
  * The published certificates of some addresses, newest first, for every audience and use. They are valid, and their
  * subscriber is not restricted. Those not in time yet are included. What ended with its mailbox or device is not
- * published any more.
+ * published any more. What nobody here has published, or set free of a restriction, is left out.
  */
-export const readPublished = (reader: Reader, addressIndexesHex: readonly string[]) =>
-  reader.all(
+export const readPublished = async (deps: AuthorityDeps, reader: Reader, addressIndexesHex: readonly string[]) => {
+  const rows = await reader.all(
     query(
       {
         addressIndex: blob,
         audience: oneOf('members', 'public'),
+        consent: text,
+        publishedAt: integer,
+        authorityMac: blob,
         id: text,
         device: text,
         use: oneOf('sign', 'encrypt', 'dual'),
@@ -32,10 +41,15 @@ export const readPublished = (reader: Reader, addressIndexesHex: readonly string
         certificateSealed: blob,
         notBefore: integer,
         notAfter: integer,
+        subscriber: text,
+        restrictedAt: nullable(integer),
+        subscriberMac: blob,
       },
-      `SELECT p.address_index AS addressIndex, p.audience AS audience, c.id AS id, c.device AS device, c.usage AS use,
-              c.state AS state, c.authority AS authority, c.facts_sealed AS factsSealed,
-              c.certificate_sealed AS certificateSealed, c.not_before AS notBefore, c.not_after AS notAfter
+      `SELECT p.address_index AS addressIndex, p.audience AS audience, p.consent AS consent,
+              p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.id AS id, c.device AS device,
+              c.usage AS use, c.state AS state, c.authority AS authority, c.facts_sealed AS factsSealed,
+              c.certificate_sealed AS certificateSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+              s.id AS subscriber, s.restricted_at AS restrictedAt, s.authority_mac AS subscriberMac
        FROM publications p
          JOIN certificates c ON c.id = p.certificate
          JOIN subscribers s ON s.id = c.subscriber
@@ -45,6 +59,16 @@ export const readPublished = (reader: Reader, addressIndexesHex: readonly string
       JSON.stringify(addressIndexesHex),
     ),
   )
+  return rows.filter(
+    (row) =>
+      authority.trusted(deps, row) !== null &&
+      isTrustedSubscriber(deps, {
+        id: row.subscriber,
+        restrictedAt: row.restrictedAt,
+        authorityMac: row.subscriberMac,
+      }),
+  )
+}
 export type PublishedRow = Awaited<ReturnType<typeof readPublished>>[number]
 
 const readyColumns = {
@@ -154,41 +178,36 @@ export const replaceReady = (
   ),
 ]
 
-/** For whom a certificate is published, and by which text. Null if it is not published, or its time is over. */
-export const readPublication = (reader: Reader, certificate: string, now: number) =>
-  reader.first(
-    query(
-      { audience: oneOf('members', 'public'), textVersion: text },
-      `SELECT p.audience AS audience, c.text_version AS textVersion
-       FROM publications p JOIN consent_records c ON c.id = p.consent JOIN certificates k ON k.id = p.certificate
-       WHERE p.certificate = ? AND k.not_after > ?`,
-      certificate,
-      now,
-    ),
-  )
-
 /**
- * Publishes a certificate, or changes its audience. Guard: the certificate is valid and in time, and its mailbox and
- * device are active.
+ * Publishes a certificate under the address of its mailbox, or changes its audience. Guard: the certificate is valid and
+ * in time, its mailbox has this address, and its mailbox and device are active.
  */
-export const publish = (row: {
-  certificate: string
-  audience: Audience
-  consent: string
-  publishedAt: number
-}): Command[] => [
+export const publish = (
+  keys: Macs,
+  row: {
+    certificate: string
+    addressIndex: Uint8Array
+    audience: Audience
+    consent: string
+    publishedAt: number
+  },
+): Command[] => [
   command(
-    `INSERT INTO publications (certificate, address_index, audience, consent, published_at)
-     SELECT c.id, m.address_index, ?, ?, ?
+    `INSERT INTO publications (certificate, address_index, audience, consent, published_at, authority_mac)
+     SELECT c.id, m.address_index, ?, ?, ?, ?
      FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
-     WHERE c.id = +? AND c.state = 'valid' AND c.not_after > ? AND m.ended_at IS NULL AND d.ended_at IS NULL
+     WHERE c.id = +? AND c.state = 'valid' AND c.not_after > ? AND m.address_index = +? AND m.ended_at IS NULL
+       AND d.ended_at IS NULL
      ON CONFLICT (certificate) DO UPDATE
-       SET audience = excluded.audience, consent = excluded.consent, published_at = excluded.published_at`,
+       SET address_index = excluded.address_index, audience = excluded.audience, consent = excluded.consent,
+           published_at = excluded.published_at, authority_mac = excluded.authority_mac`,
     row.audience,
     row.consent,
     row.publishedAt,
+    authority.of(keys, { ...row, id: row.certificate }),
     row.certificate,
     row.publishedAt,
+    row.addressIndex,
   ),
   requireOneChange('certificate_not_valid'),
 ]
@@ -237,9 +256,97 @@ export const readMailboxMoved = (reader: Reader, certificate: string) =>
     ),
   )
 
-/** Passes a publication, with its consent, on to the successor of a certificate. */
-export const passOnPublication = (old: string, successor: string): Command =>
-  command(`UPDATE publications SET certificate = ? WHERE certificate = ?`, successor, old)
+const publicationColumns = {
+  id: text,
+  addressIndex: blob,
+  audience: oneOf('members', 'public'),
+  consent: text,
+  publishedAt: integer,
+  authorityMac: blob,
+}
+export type PublicationRow = RowOf<typeof publicationColumns>
+
+/** The publication of a certificate, also one that nobody here wrote. */
+export const readPublication = (reader: Reader, certificate: string) =>
+  reader.first(
+    query(
+      publicationColumns,
+      `SELECT certificate AS id, address_index AS addressIndex, audience, consent, published_at AS publishedAt,
+              authority_mac AS authorityMac
+       FROM publications WHERE certificate = ?`,
+      certificate,
+    ),
+  )
+
+/**
+ * For whom a certificate is published, and by which text. Null if it is not published, its time is over, or nobody here
+ * has published it.
+ */
+export const readStandingPublication = async (
+  deps: AuthorityDeps & { readonly database: Reader },
+  certificate: string,
+  now: number,
+) =>
+  authority.trusted(
+    deps,
+    await deps.database.first(
+      query(
+        { ...publicationColumns, textVersion: text },
+        `SELECT p.certificate AS id, p.address_index AS addressIndex, p.audience AS audience, p.consent AS consent,
+                p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.text_version AS textVersion
+         FROM publications p JOIN consent_records c ON c.id = p.consent JOIN certificates k ON k.id = p.certificate
+         WHERE p.certificate = ? AND k.not_after > ?`,
+        certificate,
+        now,
+      ),
+    ),
+  )
+
+/**
+ * Passes a publication, with its consent, on to the successor of a certificate. One that nobody here wrote goes. Guard:
+ * the publication is as it was read; null: there is none.
+ */
+export const passOnPublication = (
+  keys: Macs,
+  old: string,
+  publication: PublicationRow | null,
+  successor: string,
+): Command[] => {
+  const unseen = requireNoneUnseen(
+    query({ certificate: text }, `SELECT certificate FROM publications WHERE certificate = ?`, old),
+  )
+  if (publication === null) return [unseen]
+  if (!authority.fits(keys, publication)) return [dropPublications([old])]
+  return [
+    command(
+      `UPDATE publications SET certificate = ?, authority_mac = ? WHERE certificate = ? AND authority_mac = ?`,
+      successor,
+      authority.after(keys, publication, { id: successor }),
+      old,
+      publication.authorityMac,
+    ),
+    unseen,
+  ]
+}
+
+/** One page of all publications, by certificate: in words, those whose MAC does not fit. */
+export const readPublicationFaults = async (
+  deps: { readonly database: Reader; readonly keys: Macs },
+  after: string,
+  limit: number,
+) => {
+  const rows = await deps.database.all(
+    query(
+      publicationColumns,
+      `SELECT certificate AS id, address_index AS addressIndex, audience, consent, published_at AS publishedAt,
+              authority_mac AS authorityMac
+       FROM publications WHERE certificate > ? ORDER BY certificate LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, authority.faults(deps.keys, rows))
+}
 
 export const readPublishedAmong = (reader: Reader, certificates: readonly string[]) =>
   reader.all(

@@ -189,7 +189,7 @@ async function createSubscriber(
       ...completeRegistration(deps.keys, row, deviceId),
       ...(holder === null ? [] : await moveAwayCommands(deps, holder, deviceId)),
       ...(forged === null ? [] : takeForgedAway(deps, forged)),
-      insertSubscriber({ id: subscriber, language, createdAt: now }),
+      insertSubscriber(deps.keys, { id: subscriber, language, createdAt: now }),
       insertMailbox(deps.keys, {
         id: mailboxId,
         subscriber,

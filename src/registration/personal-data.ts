@@ -61,6 +61,7 @@ export const personalData: readonly TableDeclaration[] = [
       language: linked('language for notices, at first that of the first device'),
       created_at: linked('time, UTC milliseconds'),
       restricted_at: linked('since when processing is restricted'),
+      authority_mac: impersonal('MAC of the restriction'),
     },
   },
   {

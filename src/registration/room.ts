@@ -22,6 +22,7 @@ import {
   deleteRegistrationsExpiredBefore,
   deleteSubscriberBudgetsBefore,
   readRegistrationFaults,
+  readSubscriberFaults,
 } from './store.ts'
 import { daysSince1970 } from './act-budget.ts'
 
@@ -111,6 +112,10 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
       {
         name: 'nobody else has written devices',
         run: () => faultsOfAll((after, limit) => readDeviceFaults(deps, after, limit)),
+      },
+      {
+        name: 'nobody else has written subscribers',
+        run: () => faultsOfAll((after, limit) => readSubscriberFaults(deps, after, limit)),
       },
       {
         name: 'nobody else has written mailboxes',

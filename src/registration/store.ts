@@ -280,8 +280,40 @@ export const readNewcomers = async (deps: ReadDeps, subscriber: string, now: num
 export const deleteRegistrationsExpiredBefore = (before: number): Command =>
   command(`DELETE FROM registrations WHERE expires_at < ?`, before)
 
-export const insertSubscriber = (row: { id: string; language: string; createdAt: number }): Command =>
-  command(`INSERT INTO subscribers (id, language, created_at) VALUES (?, ?, ?)`, row.id, row.language, row.createdAt)
+/** What of a subscriber ends authority. */
+const restriction = authorityOf('subscribers', ['id', 'restrictedAt'])
+
+/** Whether the MAC of a subscriber fits; an event says so where it does not. */
+export const isTrustedSubscriber = (
+  deps: AuthorityDeps,
+  row: { readonly id: string; readonly restrictedAt: number | null; readonly authorityMac: Uint8Array },
+): boolean => restriction.trusted(deps, row) !== null
+
+export const insertSubscriber = (
+  keys: Macs,
+  row: { readonly id: string; readonly language: string; readonly createdAt: number },
+): Command =>
+  command(
+    `INSERT INTO subscribers (id, language, created_at, authority_mac) VALUES (?, ?, ?, ?)`,
+    row.id,
+    row.language,
+    row.createdAt,
+    restriction.of(keys, { id: row.id, restrictedAt: null }),
+  )
+
+/** One page of all subscribers, by id: in words, those whose MAC does not fit. */
+export const readSubscriberFaults = async (deps: Pick<ReadDeps, 'database' | 'keys'>, after: string, limit: number) => {
+  const rows = await deps.database.all(
+    query(
+      { id: text, restrictedAt: nullable(integer), authorityMac: blob },
+      `SELECT id, restricted_at AS restrictedAt, authority_mac AS authorityMac
+       FROM subscribers WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, restriction.faults(deps.keys, rows))
+}
 
 export const changeLanguage = (id: string, language: string): Command[] => [
   command(`UPDATE subscribers SET language = ? WHERE id = ?`, language, id),

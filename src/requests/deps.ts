@@ -35,7 +35,7 @@ export interface RequestDeps {
   /** The commands of other rooms for the batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** The commands of other rooms for the batch in which one certificate replaces another. */
-  readonly onCertificateSuperseded: (old: string, successor: string) => Command[]
+  readonly onCertificateSuperseded: (old: string, successor: string) => Promise<Command[]>
   /** Which of these certificates are published. */
   readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
   /** Soon tells the CAs what was revoked. */

@@ -11,6 +11,7 @@ import {
   countRows,
   expectProblem,
   moveToAnotherDevice,
+  restrict,
   race,
   withoutInstance,
 } from './support.ts'
@@ -315,9 +316,7 @@ describe.each(engines)('the directory on %s', (engine) => {
       await withdraw(gone, id)
       const restricted = await newcomer()
       await publish(restricted, (await certify(restricted)).id)
-      await harness.main.batch([
-        command(`UPDATE subscribers SET restricted_at = ? WHERE id = ?`, harness.clock.now, restricted.subscriberId),
-      ])
+      await restrict(harness, restricted.subscriberId, harness.clock.now)
       const signOnly = await newcomer()
       await publish(signOnly, (await certify(signOnly, { use: 'sign' })).id)
       const addresses = [
@@ -334,13 +333,11 @@ describe.each(engines)('the directory on %s', (engine) => {
     test('a restriction takes a subscriber out at once, and its end brings them back', async () => {
       const alice = await newcomer()
       await publish(alice, (await certify(alice)).id)
-      const restrict = (at: number | null) =>
-        harness.main.batch([command(`UPDATE subscribers SET restricted_at = ? WHERE id = ?`, at, alice.subscriberId)])
       expect([await statusOf(alice), await statusOf(alice)]).toEqual(['found', 'found'])
-      await restrict(harness.clock.now)
+      await restrict(harness, alice.subscriberId, harness.clock.now)
       expect(await statusOf(alice)).toBe('not_found')
       expect((await alice.api.get('/v1/me')).body.restricted).toBe(true)
-      await restrict(null)
+      await restrict(harness, alice.subscriberId, null)
       expect(await statusOf(alice)).toBe('found')
     })
 

@@ -18,7 +18,7 @@ import {
   startRegistration,
   type Registered,
 } from '../support/story.ts'
-import { day, expectProblem } from './support.ts'
+import { countRows, day, expectProblem, restrict } from './support.ts'
 
 /** Somebody writes to the database, without the key ring. */
 describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) => {
@@ -193,6 +193,86 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       )
       expectProblem(await mint(started), 401, 'credential_invalid')
       await expectFound('registrations', started.id)
+    })
+  })
+
+  describe('publications', () => {
+    let bob: Registered
+    beforeEach(async () => {
+      bob = await register(harness.api, harness.mails, 'bob@example.org')
+    })
+    const published = async (somebody: Registered): Promise<string> => {
+      const { id } = await certify(somebody)
+      await publish(somebody, id)
+      return id
+    }
+    const given = async (email: string): Promise<string[]> => {
+      const [result] = await lookUp(bob, [email])
+      return result.certificates.map(({ id }: { id: string }) => id)
+    }
+
+    test("a stranger's certificate at the address of another", async () => {
+      const [own, forged] = [await published(alice), await published(mallory)]
+      const index = harness.keys.blindIndex(parseMailboxAddress(alice.email).matchingKey)
+      await write(`UPDATE publications SET address_index = ? WHERE certificate = ?`, index, forged)
+      expect([await given(alice.email), await given(mallory.email)]).toEqual([[own], []])
+      await harness.settled()
+      expect(await given(alice.email)).toEqual([own])
+      expectSaid('publications')
+      await expectFound('publications', forged)
+    })
+
+    test('a publication that was passed on to the certificate of another', async () => {
+      const [own, other] = [await published(alice), (await certify(mallory)).id]
+      await write(`UPDATE publications SET certificate = ? WHERE certificate = ?`, other, own)
+      expect(await given(alice.email)).toEqual([])
+      const faults = await harness.service.check()
+      expect(faults.some((fault) => fault.includes(`publications ${other}: its MAC does not fit`))).toBe(true)
+    })
+
+    test('one for another audience, and one that its holder never asked for', async () => {
+      const id = await published(alice)
+      await write(`UPDATE publications SET audience = 'public' WHERE certificate = ?`, id)
+      expect(await given(alice.email)).toEqual([])
+      const faults = await harness.service.check()
+      expect(faults.some((fault) => fault.includes(`publications ${id}: its MAC does not fit`))).toBe(true)
+      // Published again by its holder, it is whole again.
+      await publish(alice, id)
+      expect(await given(alice.email)).toEqual([id])
+      expect(await harness.service.check()).toEqual([])
+    })
+
+    test('a forged one is not passed on to a successor', async () => {
+      const id = await published(alice)
+      await write(`UPDATE publications SET audience = 'public' WHERE certificate = ?`, id)
+      await certify(alice)
+      expect(await given(alice.email)).toEqual([])
+      expect(await countRows(harness.main, 'publications')).toBe(0)
+    })
+
+    test('of a subscriber whose restriction was taken away', async () => {
+      await published(alice)
+      await restrict(harness, alice.subscriberId, harness.clock.now)
+      expect(await given(alice.email)).toEqual([])
+      await write(`UPDATE subscribers SET restricted_at = NULL WHERE id = ?`, alice.subscriberId)
+      expect(await given(alice.email)).toEqual([])
+      expectSaid('subscribers')
+      await expectFound('subscribers', alice.subscriberId)
+    })
+
+    test('an answer that was made ready is not one of another address, and without it the tables are read', async () => {
+      const [own, forged] = [await published(alice), await published(mallory)]
+      const index = harness.keys.blindIndex(parseMailboxAddress(alice.email).matchingKey)
+      const other = harness.keys.blindIndex(parseMailboxAddress(mallory.email).matchingKey)
+      expect([await given(alice.email), await given(mallory.email)]).toEqual([[own], [forged]])
+      await write(`UPDATE ready_answers SET answer_sealed = NULL WHERE address_index = ?`, index)
+      expect(await given(alice.email)).toEqual([own])
+      await harness.settled()
+      await write(`DELETE FROM ready_answers WHERE address_index = ?`, index)
+      expect(await given(alice.email)).toEqual([])
+      await write(`UPDATE ready_answers SET address_index = ? WHERE address_index = ?`, index, other)
+      expect([await given(alice.email), await given(mallory.email)]).toEqual([[own], []])
+      expectSaid('ready_answers')
     })
   })
 

@@ -3,6 +3,7 @@ import type { AuditDeps } from '../../src/audit/entries.ts'
 import assert from 'node:assert/strict'
 import { expect } from 'vitest'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { authorityOf } from '../../src/ports/authority.ts'
 import { command, integer, query, text, type Command, type Database, type SqlValue } from '../../src/ports/database.ts'
 import { sealText } from '../../src/ports/keys.ts'
 import { endDevice, insertDevice, readDevice } from '../../src/registration/device/store.ts'
@@ -200,6 +201,14 @@ export async function changeMailboxesElsewhere(
 ): Promise<void> {
   const rows = await readMailboxesOf(readingElsewhere(harness), subscriber)
   await harness.main.batch(rows.flatMap((row) => change(harness.keys, row, harness.clock.now)))
+}
+
+/** Restricts the processing of a subscriber's data, or ends that, as the service would. */
+export async function restrict({ main, keys }: RoomHarness, id: string, restrictedAt: number | null): Promise<void> {
+  const mac = authorityOf('subscribers', ['id', 'restrictedAt']).of(keys, { id, restrictedAt })
+  await main.batch([
+    command(`UPDATE subscribers SET restricted_at = ?, authority_mac = ? WHERE id = ?`, restrictedAt, mac, id),
+  ])
 }
 
 /** Lets time pass for people who use their devices now and then, so that no credential of theirs expires. */

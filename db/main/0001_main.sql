@@ -36,7 +36,8 @@ END;
 CREATE TABLE audit_private (
   entry TEXT NOT NULL,
   field TEXT NOT NULL,
-  salt BLOB NOT NULL,
+  -- In clear, it would tell who guesses a value whether the entry is about it.
+  salt_sealed BLOB NOT NULL,
   value_sealed BLOB NOT NULL,
   PRIMARY KEY (entry, field)
 ) STRICT, WITHOUT ROWID;

@@ -39,10 +39,14 @@ export interface AuditDeps {
 
 const encoder = new TextEncoder()
 
-/** The place of a personal value, to which its seal is bound. */
-export const privatePlace = (entry: string, field: string) => ({
+/** The place of a personal value, or of its salt, to which its seal is bound. */
+export const privatePlace = (
+  entry: string,
+  field: string,
+  column: 'value_sealed' | 'salt_sealed' = 'value_sealed',
+) => ({
   table: 'audit_private',
-  column: 'value_sealed',
+  column,
   row: `${entry}/${field}`,
 })
 
@@ -64,7 +68,14 @@ export const createRecordAudit =
     for (const [field, value] of Object.entries(event.personal ?? {})) {
       const salt = deps.random.bytes(16)
       commitments[field] = commitment(deps.sha256, salt, field, value)
-      privates.push(insertPrivate(id, field, salt, sealText(deps.keys.main, privatePlace(id, field), value)))
+      privates.push(
+        insertPrivate({
+          entry: id,
+          field,
+          saltSealed: deps.keys.main.seal(privatePlace(id, field, 'salt_sealed'), salt),
+          valueSealed: sealText(deps.keys.main, privatePlace(id, field), value),
+        }),
+      )
     }
     const entry = authenticEntry.sealed(deps.keys, {
       id,

@@ -50,7 +50,7 @@ export const personalData: readonly TableDeclaration[] = [
     columns: {
       entry: impersonal('id of the entry'),
       field: impersonal('name of the value'),
-      salt: impersonal('random salt of the commitment'),
+      salt_sealed: sealed('random salt of the commitment'),
       value_sealed: sealed('the value'),
     },
   },

@@ -49,12 +49,12 @@ export const insertEntry = (entry: Omit<AuditEntryRow, 'position'>): Command =>
     entry.mac,
   )
 
-export const insertPrivate = (entry: string, field: string, salt: Uint8Array, valueSealed: Uint8Array): Command =>
+export const insertPrivate = ({ entry, field, saltSealed, valueSealed }: AuditPrivateRow): Command =>
   command(
-    `INSERT INTO audit_private (entry, field, salt, value_sealed) VALUES (?, ?, ?, ?)`,
+    `INSERT INTO audit_private (entry, field, salt_sealed, value_sealed) VALUES (?, ?, ?, ?)`,
     entry,
     field,
-    salt,
+    saltSealed,
     valueSealed,
   )
 
@@ -170,15 +170,15 @@ export const readEntriesAfter = (database: Database, position: number, limit: nu
 export interface AuditPrivateRow {
   readonly entry: string
   readonly field: string
-  readonly salt: Uint8Array
+  readonly saltSealed: Uint8Array
   readonly valueSealed: Uint8Array
 }
 
 export const readPrivateOf = (database: Database, entries: readonly string[]): Promise<AuditPrivateRow[]> =>
   database.all(
     query(
-      { entry: text, field: text, salt: blob, valueSealed: blob },
-      `SELECT entry, field, salt, value_sealed AS valueSealed
+      { entry: text, field: text, saltSealed: blob, valueSealed: blob },
+      `SELECT entry, field, salt_sealed AS saltSealed, value_sealed AS valueSealed
        FROM audit_private WHERE entry IN (SELECT value FROM json_each(?))`,
       JSON.stringify(entries),
     ),

@@ -52,7 +52,8 @@ const commitmentsOf = (entry: AuditEntryRow): Record<string, string> | null => {
 const valueFault = (deps: VerifyDeps, row: AuditPrivateRow, committed: string): string | null => {
   try {
     const value = openText(deps.keys.main, privatePlace(row.entry, row.field), row.valueSealed)
-    const fits = committed === commitment(deps.sha256, row.salt, row.field, value)
+    const salt = deps.keys.main.open(privatePlace(row.entry, row.field, 'salt_sealed'), row.saltSealed)
+    const fits = committed === commitment(deps.sha256, salt, row.field, value)
     return fits ? null : `the value of ${row.field} does not fit its commitment`
   } catch (error) {
     if (!(error instanceof SealBroken)) throw error

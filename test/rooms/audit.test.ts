@@ -241,7 +241,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
       const row = await harness.main.first(
         query(
           { entry: text, field: text, salt: blob, sealed: blob },
-          `SELECT entry, field, salt, value_sealed AS sealed FROM audit_private WHERE field = 'address' LIMIT 1`,
+          `SELECT entry, field, salt_sealed AS salt, value_sealed AS sealed FROM audit_private WHERE field = 'address' LIMIT 1`,
         ),
       )
       if (row === null) throw new Error('there is no private value')
@@ -251,7 +251,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
       const flipped = new Uint8Array(row.sealed)
       flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1
       const place = { table: 'audit_private', column: 'value_sealed', row: `${row.entry}/address` }
-      const repair = [update('value_sealed', row.sealed), update('salt', row.salt)]
+      const repair = [update('value_sealed', row.sealed), update('salt_sealed', row.salt)]
       await tamper(
         [update('value_sealed', flipped)],
         async () => expect(await faults()).toEqual([`entry ${row.entry}: the value of address cannot be opened`]),
@@ -263,7 +263,8 @@ describe.each(engines)('the audit log on %s', (engine) => {
         async () => expect(await faults()).toEqual(misfit),
         repair,
       )
-      await tamper([update('salt', new Uint8Array(16))], async () => expect(await faults()).toEqual(misfit), repair)
+      const otherSalt = harness.keys.main.seal({ ...place, column: 'salt_sealed' }, new Uint8Array(16))
+      await tamper([update('salt_sealed', otherSalt)], async () => expect(await faults()).toEqual(misfit), repair)
     })
 
     test('a head that was noted down and is not in the chain any more', async () => {
@@ -425,14 +426,14 @@ describe.each(engines)('the audit log on %s', (engine) => {
       const row = await harness.main.first(
         query(
           { entry: text, field: text, salt: blob, sealed: blob },
-          `SELECT entry, field, salt, value_sealed AS sealed FROM audit_private LIMIT 1`,
+          `SELECT entry, field, salt_sealed AS salt, value_sealed AS sealed FROM audit_private LIMIT 1`,
         ),
       )
       if (row === null) throw new Error('there is no private value')
       const { entry, field } = row
       const repair = [
         command(
-          `INSERT INTO audit_private (entry, field, salt, value_sealed) VALUES (?, ?, ?, ?)`,
+          `INSERT INTO audit_private (entry, field, salt_sealed, value_sealed) VALUES (?, ?, ?, ?)`,
           ...Object.values(row),
         ),
         command(`DELETE FROM audit_erasures WHERE entry = ?`, entry),

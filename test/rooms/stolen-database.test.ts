@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseCertificate } from '../../src/pki/certificate.ts'
-import { text, query } from '../../src/ports/database.ts'
+import { blob, query, text } from '../../src/ports/database.ts'
 import { localOperator } from '../support/administrators.ts'
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, publish, register } from '../support/story.ts'
-import { minute } from './support.ts'
+import { day, minute } from './support.ts'
 
 const sha256 = (bytes: Uint8Array | string): Buffer => createHash('sha256').update(bytes).digest()
 
@@ -61,6 +61,33 @@ describe.each(engines)('a stolen database and a signed mail on %s', (engine) => 
     const rows = await rowsOf(harness)
     const joined = rows.filter(({ row }) => publicValues.some((value) => row.includes(value)))
     expect(joined.map(({ table }) => table)).toEqual(['certificate_statuses'])
+  })
+
+  test('no audit entry can be recognised by guessing what it committed to', async () => {
+    const carol = await register(harness.api, harness.mails, 'carol@example.com')
+    const { certificate: base64, serialNumber } = await certify(carol)
+    const spki = sha256(parseCertificate(Buffer.from(base64, 'base64')).spki).toString('hex')
+    const guesses = ['carol@example.com', serialNumber, spki]
+    const commitments = await harness.main.all(query({ all: text }, `SELECT commitments AS "all" FROM audit_entries`))
+    const committed = commitments.map(({ all }) => all).join('\n')
+    const stored = await harness.main.all(
+      query({ field: text, a: blob, b: blob }, `SELECT field, salt_sealed AS a, value_sealed AS b FROM audit_private`),
+    )
+    expect(stored.length).toBeGreaterThan(2)
+    const recomputed = stored.flatMap(({ field, a, b }) =>
+      [a, b].flatMap((salt) =>
+        guesses.map((guess) => sha256(Buffer.concat([salt, Buffer.from(`${field}\0${guess}`)])).toString('hex')),
+      ),
+    )
+    expect(recomputed.filter((hash) => committed.includes(hash))).toEqual([])
+  })
+
+  test('its times are those of days, so they do not lead to the rows that were written when it was issued', async () => {
+    const dora = await register(harness.api, harness.mails, 'dora@example.com')
+    const { notBefore, notAfter } = await certify(dora)
+    expect(Date.parse(notBefore) % day).toBe(0)
+    expect((Date.parse(notAfter) + 1_000) % day).toBe(0)
+    expect(harness.clock.now - Date.parse(notBefore)).toBeLessThan(day + 5 * minute)
   })
 
   test('administrators find it by both all the same, and read when and why it was revoked', async () => {

@@ -1,5 +1,5 @@
 import type { CertificateOrder } from '../../cas/adapters/contract.ts'
-import type { OpenConnection } from '../../cas/contract.ts'
+import { embeddedConnection, type OpenConnection } from '../../cas/contract.ts'
 import { termMilliseconds } from '../../certificates/verify.ts'
 import { parseMailboxAddress } from '../../mailbox/address.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
@@ -10,6 +10,7 @@ import type { RequestRow } from '../store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000
+const dayMilliseconds = 86_400_000
 
 /** A request with its mailbox and its CA connection. */
 export interface RoutedRow {
@@ -36,14 +37,18 @@ interface OrderedKey {
   readonly key: KeyFacts
 }
 
-/** The order of a request, for a certificate whose term begins now. */
+/**
+ * The order of a request, for a certificate whose term begins now, or with the day (UTC) where the CA inside issues it:
+ * who has such a certificate does not know when it was asked for, and so not which row or audit entry is about it.
+ */
 export function orderOf(
   deps: Pick<RequestDeps, 'clock'>,
   { row, mailbox, connection }: RoutedRow,
   { content, spki, key }: OrderedKey,
 ): OrderedRequest {
   const now = deps.clock()
-  const from = (at: number): number => Math.floor((at - backdatingMilliseconds) / 1_000) * 1_000
+  const unit = connection.id === embeddedConnection ? dayMilliseconds : 1_000
+  const from = (at: number): number => Math.floor((at - backdatingMilliseconds) / unit) * unit
   const order: CertificateOrder = {
     request: row.id,
     provedBy: row.provedBy,

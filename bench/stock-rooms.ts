@@ -100,7 +100,7 @@ async function openRooms({ main: database, keys, events }: NodeService, config: 
   const common = { database, keys, sha256, crypto, random: blockRandom(), clock, events, background }
   const audit = createAuditRoom({ ...common, noteSigner: null, checkpointKeeper: null })
   const consent = createConsentRoom({ ...common, publicUrl: config.publicUrl })
-  const mail = { queue: never, sendSoon: () => undefined }
+  const mail = { queue: never, queueChallenge: never, sendSoon: () => undefined }
   const authorities = await openAuthorities({
     ...common,
     recordAudit: audit.record,

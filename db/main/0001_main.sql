@@ -104,6 +104,8 @@ CREATE TABLE outgoing_mail (
              'mailbox_moved', 'end_of_contract', 'revocation')
   ),
   recipient_index BLOB NOT NULL,
+  -- Who caused a challenge.
+  asker_index BLOB,
   content_sealed BLOB NOT NULL,
   created_at INTEGER NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('queued', 'sent', 'given_up')),
@@ -144,6 +146,10 @@ CREATE TABLE registrations (
   device_sealed BLOB NOT NULL,
   device_secret_verifier BLOB NOT NULL,
   token_verifier BLOB NOT NULL,
+  -- Until a mail that has it is queued.
+  token_sealed BLOB,
+  -- From which network it was begun.
+  network_index BLOB NOT NULL,
   user_code_sealed BLOB NOT NULL,
   wrong_tries INTEGER NOT NULL CHECK (wrong_tries BETWEEN 0 AND 5),
   created_at INTEGER NOT NULL,
@@ -158,6 +164,7 @@ CREATE TABLE registrations (
 ) STRICT;
 CREATE INDEX registrations_approved ON registrations (approved_by) WHERE approved_by IS NOT NULL;
 CREATE INDEX registrations_expiring ON registrations (expires_at);
+CREATE INDEX registrations_without_mail ON registrations (address_index, created_at) WHERE token_sealed IS NOT NULL;
 CREATE INDEX registrations_confirmed ON registrations (address_index, expires_at) WHERE state = 'confirmed';
 
 CREATE TABLE subscribers (

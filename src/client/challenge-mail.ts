@@ -16,7 +16,7 @@ const tokenForm = /^[\w-]{1,200}$/
 /**
  * Finds the token in a received mail. The mail must answer one of the app's own pending registrations or mailbox
  * proofs, at the service that the app speaks with. Otherwise returns null, so a challenge that somebody else asked for
- * is never answered. A mail that has a header twice does not come from the service. `origin` is the scheme and host of
+ * is never answered. A mail may answer others too: each in a line `Certbook-Also`. A mail that has a header twice does not come from the service. `origin` is the scheme and host of
  * the service. Without that check a hostile service could ask another service to challenge this mailbox, give the id of
  * that challenge as its own, and get the token.
  */
@@ -28,9 +28,27 @@ export function findChallenge<Pending extends { readonly id: string }>(
   if (oneValue(headers, 'Certbook-Origin') !== origin) return null
   const id = oneValue(headers, 'Certbook-Registration')
   const token = oneValue(headers, 'Certbook-Token')
-  if (id === null || token === null || !identifierForm.test(id) || !tokenForm.test(token)) return null
+  if (id === null || token === null) return null
+  for (const answer of [[id, token], ...others(headers)]) {
+    const found = findAnswered(answer, pendings)
+    if (found !== null) return found
+  }
+  return null
+}
+
+function findAnswered<Pending extends { readonly id: string }>(
+  [id = '', token = '', ...rest]: readonly string[],
+  pendings: readonly Pending[],
+): FoundChallenge<Pending> | null {
+  if (rest.length > 0 || !identifierForm.test(id) || !tokenForm.test(token)) return null
   const pending = pendings.find((candidate) => candidate.id === id)
   return pending === undefined ? null : { pending, token }
+}
+
+/** Of the other registrations: id and token. Some parsers join the lines of one name by commas. */
+function others(headers: MailHeaders): string[][] {
+  const values = valuesOf(headers, 'Certbook-Also').flatMap((value) => value.split(','))
+  return values.map((value) => value.trim().split(/\s+/))
 }
 
 function oneValue(headers: MailHeaders, name: string): string | null {

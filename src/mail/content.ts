@@ -24,6 +24,10 @@ export const mailContent = z.discriminatedUnion('kind', [
     act: guardedAct.nullable(),
     deviceType: z.string(),
     startedAt: time,
+    /** Other registrations of the same address that wait for a mail, the oldest first. */
+    also: z.array(
+      z.strictObject({ registration: z.string(), token: z.string(), deviceType: z.string(), startedAt: time }),
+    ),
   }),
   mail('new_device', { deviceType: z.string(), at: time }),
   mail('new_certificate', { use, at: time, notAfter: time }),

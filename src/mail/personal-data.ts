@@ -23,6 +23,7 @@ export const personalData: readonly TableDeclaration[] = [
       dedupe_key: impersonal('what the notice is about, so that it is queued once'),
       kind: impersonal('one of the closed list of notices'),
       recipient_index: blindIndex('of the recipient’s account (the address without a tag), for the limits per mailbox'),
+      asker_index: blindIndex('of who caused a challenge: the network with the account, or the subscriber'),
       content_sealed: sealed('recipient, language and the values of the text'),
       created_at: impersonal('time, UTC milliseconds'),
       state: impersonal('queued, sent or given_up'),

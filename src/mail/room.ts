@@ -17,17 +17,19 @@ import {
   finishQueuedMail,
   insertAnnouncementMail,
   insertChallengeMail,
+  insertReservedMail,
   postponeMail,
   readDueMail,
   releaseClaimedMail,
+  type QueuedMailRow,
 } from './store.ts'
 import { renderMail } from './templates.ts'
 
 /**
  * Anyone can cause a challenge mail to anyone, and SBR 4.2.1 sets no limit. Three an hour and six a day keep the
- * service from flooding a mailbox. Mails with the same dedupe key up to the last `/` are counted together. So strangers
- * do not use up the limit of the mailbox's own subscriber. Announcements have no limit: each tells of one thing that
- * has happened.
+ * service from flooding a mailbox. Mails of one group are counted together. So strangers do not use up the limit of the
+ * mailbox's own subscriber. One more a day is for askers who have caused none to this mailbox, so strangers do not use up
+ * what its holder needs. Announcements have no limit: each tells of one thing that has happened.
  */
 const challengesPerRecipient = { hourly: 3, daily: 6 }
 const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
@@ -39,6 +41,9 @@ const claimMilliseconds = 90_000
 const mailsAtOnce = 20
 const givenUpAfterMilliseconds = 24 * 3_600_000
 
+/** A mail that tells what has happened, and asks for nothing. */
+export type Announcement = Exclude<MailKind, 'challenge'>
+
 interface Notice<K extends MailKind> {
   readonly kind: K
   /** A key is queued once, however often it is asked for. */
@@ -48,9 +53,26 @@ interface Notice<K extends MailKind> {
   readonly parameters: MailParameters[K]
 }
 
+interface ChallengeNotice extends Omit<Notice<'challenge'>, 'kind' | 'dedupeKey'> {
+  /** The mails of one group to one mailbox have a limit together. */
+  readonly group: string
+  /** Who causes it, as text that never leaves the service. Null: there is no mail beyond the limit of the group. */
+  readonly asker: string | null
+}
+
+/** A challenge to be queued. */
+export interface QueuedChallenge {
+  /** Of the mail. */
+  readonly id: string
+  /** Commit them next to each other. If none of them changes a row, the mail is withheld: the mailbox had too many. */
+  readonly commands: readonly Command[]
+}
+
 export interface MailRoom extends Room {
   /** Makes the command that queues a notice. Commit it with the change that the notice tells of. */
-  queue<K extends MailKind>(notice: Notice<K>): Command
+  queue<K extends Announcement>(notice: Notice<K>): Command
+  /** Makes the commands that queue a challenge. Commit them with what it challenges. */
+  queueChallenge(notice: ChallengeNotice): QueuedChallenge
   /** Sends soon. Call it after the commit. */
   sendSoon(): void
   /** Sends what was claimed when the last process ended. Only for a process that knows that no other sends. */
@@ -140,6 +162,21 @@ async function sendDue(deps: MailDeps): Promise<void> {
   }
 }
 
+function rowOf<K extends MailKind>(deps: MailDeps, notice: Notice<K>, askerIndex: Uint8Array | null): QueuedMailRow {
+  const id = randomId(deps.random)
+  const { kind, dedupeKey, recipient, language, parameters } = notice
+  const content = mailContent.parse({ kind, recipient, language, parameters })
+  return {
+    id,
+    dedupeKey,
+    kind,
+    recipientIndex: deps.keys.blindIndex(accountKey(parseMailboxAddress(recipient))),
+    askerIndex,
+    contentSealed: sealText(deps.keys.main, contentPlace(id), JSON.stringify(content)),
+    createdAt: deps.clock(),
+  }
+}
+
 /** Outgoing mail: a queue, written in the batch of the change, sent afterwards at least once. */
 export function createMailRoom(deps: MailDeps): MailRoom {
   // A time, not a flag: Workers may cancel a call while it sends, and nobody would ever reset a flag.
@@ -161,21 +198,18 @@ export function createMailRoom(deps: MailDeps): MailRoom {
     }
   }
   return {
-    queue: (notice) => {
-      const id = randomId(deps.random)
-      const { kind, recipient, language, parameters } = notice
-      const content = mailContent.parse({ kind, recipient, language, parameters })
-      const row = {
-        id,
-        dedupeKey: notice.dedupeKey,
-        kind,
-        recipientIndex: deps.keys.blindIndex(accountKey(parseMailboxAddress(recipient))),
-        contentSealed: sealText(deps.keys.main, contentPlace(id), JSON.stringify(content)),
-        createdAt: deps.clock(),
+    queue: (notice) => insertAnnouncementMail(rowOf(deps, notice, null)),
+    queueChallenge: ({ group, asker, ...notice }) => {
+      const account = accountKey(parseMailboxAddress(notice.recipient))
+      const askerIndex = asker === null ? null : deps.keys.blindIndex(`mail-asker/${asker}/${account}`)
+      const { registration } = notice.parameters
+      const row = rowOf(deps, { ...notice, kind: 'challenge', dedupeKey: `${group}/${registration}` }, askerIndex)
+      const commands = [insertChallengeMail(row, { ...challengesPerRecipient, sharing: `${group}/` })]
+      if (asker !== null) {
+        const sharing = `${group}-reserve/`
+        commands.push(insertReservedMail({ ...row, dedupeKey: `${sharing}${registration}` }, sharing))
       }
-      if (kind !== 'challenge') return insertAnnouncementMail(row)
-      const sharing = row.dedupeKey.slice(0, row.dedupeKey.lastIndexOf('/') + 1)
-      return insertChallengeMail(row, { ...challengesPerRecipient, sharing })
+      return { id: row.id, commands }
     },
     sendSoon: () => deps.background.run('mail-send', send),
     resume: async () => {

@@ -15,6 +15,8 @@ export interface QueuedMailRow {
   readonly dedupeKey: string
   readonly kind: string
   readonly recipientIndex: Uint8Array
+  /** Who caused a challenge; null of an announcement. */
+  readonly askerIndex: Uint8Array | null
   readonly contentSealed: Uint8Array
   readonly createdAt: number
 }
@@ -36,7 +38,7 @@ export const insertAnnouncementMail = (mail: QueuedMailRow): Command =>
   )
 
 /** How many mails one recipient may have whose dedupe key begins with `sharing`. */
-interface MailLimits {
+export interface MailLimits {
   readonly sharing: string
   readonly hourly: number
   readonly daily: number
@@ -49,8 +51,8 @@ interface MailLimits {
 export const insertChallengeMail = (mail: QueuedMailRow, limits: MailLimits): Command =>
   command(
     `INSERT INTO outgoing_mail
-       (id, dedupe_key, kind, recipient_index, content_sealed, created_at, state, attempts, next_attempt_at)
-     SELECT ?, ?, ?, ?, ?, ?, 'queued', 0, ?
+       (id, dedupe_key, kind, recipient_index, asker_index, content_sealed, created_at, state, attempts, next_attempt_at)
+     SELECT ?, ?, ?, ?, ?, ?, ?, 'queued', 0, ?
      WHERE (SELECT COUNT(*) FROM outgoing_mail
             WHERE recipient_index = ? AND kind = ? AND created_at > ? AND instr(dedupe_key, ?) = 1) < ?
        AND (SELECT COUNT(*) FROM outgoing_mail
@@ -60,6 +62,7 @@ export const insertChallengeMail = (mail: QueuedMailRow, limits: MailLimits): Co
     mail.dedupeKey,
     mail.kind,
     mail.recipientIndex,
+    mail.askerIndex,
     mail.contentSealed,
     mail.createdAt,
     mail.createdAt,
@@ -73,6 +76,36 @@ export const insertChallengeMail = (mail: QueuedMailRow, limits: MailLimits): Co
     mail.createdAt - 86_400_000,
     limits.sharing,
     limits.daily,
+  )
+
+/**
+ * Queues one mail beyond those limits, unless it is queued already. Queues nothing if, within a day, this asker has caused
+ * a challenge to the recipient, or the recipient has had such a mail: their dedupe keys begin with `sharing`.
+ */
+export const insertReservedMail = (mail: QueuedMailRow, sharing: string): Command =>
+  command(
+    `INSERT INTO outgoing_mail
+       (id, dedupe_key, kind, recipient_index, asker_index, content_sealed, created_at, state, attempts, next_attempt_at)
+     SELECT ?, ?, ?, ?, ?, ?, ?, 'queued', 0, ?
+     WHERE NOT EXISTS (SELECT 1 FROM outgoing_mail WHERE id = ?)
+       AND NOT EXISTS (SELECT 1 FROM outgoing_mail
+                       WHERE recipient_index = ? AND kind = ? AND created_at > ?
+                         AND (asker_index = ? OR instr(dedupe_key, ?) = 1))
+     ON CONFLICT (dedupe_key) DO NOTHING`,
+    mail.id,
+    mail.dedupeKey,
+    mail.kind,
+    mail.recipientIndex,
+    mail.askerIndex,
+    mail.contentSealed,
+    mail.createdAt,
+    mail.createdAt,
+    mail.id,
+    mail.recipientIndex,
+    mail.kind,
+    mail.createdAt - 86_400_000,
+    mail.askerIndex,
+    sharing,
   )
 
 export const readDueMail = (database: Database, now: number, limit: number) =>

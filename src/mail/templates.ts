@@ -7,11 +7,16 @@ export type MailSubject = {
   readonly [K in MailKind]: { readonly kind: K; readonly parameters: MailParameters[K] }
 }[MailKind]
 
+interface MailHeader {
+  readonly key: string
+  readonly value: string
+}
+
 interface RenderedMail {
   readonly subject: string
   readonly text: string
   readonly html: string
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: MailHeader[]
 }
 
 const languages: Readonly<Record<MailLanguage, Words>> = { de, en }
@@ -26,16 +31,24 @@ const shownDeviceType = (deviceType: string): string =>
     .trim()
     .slice(0, 30)
 
-/** The page behind a challenge's link. The token stands after `#`, which a browser sends to no server. */
-const linkOf = ({ purpose, registration, token }: MailParameters['challenge'], publicUrl: string): string | null =>
-  purpose === 'registration' ? `${publicUrl}/confirm/${registration}#${token}` : null
+/** The page of a registration. The token stands after `#`, which a browser sends to no server. */
+const linkOf = ({ registration, token }: { registration: string; token: string }, publicUrl: string): string =>
+  `${publicUrl}/confirm/${registration}#${token}`
 
 const wordsOf = (words: Words, mail: MailSubject, publicUrl: string): MailWords => {
   switch (mail.kind) {
     case 'challenge': {
       const { parameters } = mail
-      const deviceType = shownDeviceType(parameters.deviceType)
-      return words.challenge({ ...parameters, deviceType, link: linkOf(parameters, publicUrl) })
+      return words.challenge({
+        ...parameters,
+        deviceType: shownDeviceType(parameters.deviceType),
+        link: parameters.purpose === 'registration' ? linkOf(parameters, publicUrl) : null,
+        also: parameters.also.map((other) => ({
+          deviceType: shownDeviceType(other.deviceType),
+          startedAt: other.startedAt,
+          link: linkOf(other, publicUrl),
+        })),
+      })
     }
     case 'new_device':
       return words.new_device({ ...mail.parameters, deviceType: shownDeviceType(mail.parameters.deviceType) })
@@ -52,18 +65,19 @@ const wordsOf = (words: Words, mail: MailSubject, publicUrl: string): MailWords 
   }
 }
 
-/** By `Certbook-Origin` a mail client knows which service sent the token. It hands the token to no other. */
-const challengeHeaders = ({ registration, token }: MailParameters['challenge'], origin: string) => ({
-  'Certbook-Registration': registration,
-  'Certbook-Token': token,
-  'Certbook-Origin': origin,
-})
+/** By `Certbook-Origin` a mail client knows which service sent the tokens. It hands them to no other. */
+const challengeHeaders = ({ registration, token, also }: MailParameters['challenge'], origin: string): MailHeader[] => [
+  { key: 'Certbook-Registration', value: registration },
+  { key: 'Certbook-Token', value: token },
+  { key: 'Certbook-Origin', value: origin },
+  ...also.map((other) => ({ key: 'Certbook-Also', value: `${other.registration} ${other.token}` })),
+]
 
 /** RFC 3834 5: no program answers such a mail. */
-const headersOf = (mail: MailSubject, { origin }: URL): Record<string, string> => ({
-  ...(mail.kind === 'challenge' ? challengeHeaders(mail.parameters, origin) : {}),
-  'Auto-Submitted': 'auto-generated',
-})
+const headersOf = (mail: MailSubject, { origin }: URL): MailHeader[] => [
+  ...(mail.kind === 'challenge' ? challengeHeaders(mail.parameters, origin) : []),
+  { key: 'Auto-Submitted', value: 'auto-generated' },
+]
 
 const escapes: Readonly<Record<string, string>> = {
   '&': '&amp;',

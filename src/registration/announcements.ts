@@ -1,12 +1,10 @@
-import type { MailKind, MailParameters } from '../mail/content.ts'
+import type { MailParameters } from '../mail/content.ts'
+import type { Announcement } from '../mail/room.ts'
 import { mailLanguageFor } from '../mail/templates.ts'
 import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { mailboxesOf } from './mailboxes.ts'
 import { readSubscriber } from './store.ts'
-
-/** A mail that tells what has happened, and asks for nothing. */
-export type Announcement = Exclude<MailKind, 'challenge'>
 
 /** A mailbox to which something is announced. */
 export interface AnnouncedTo {

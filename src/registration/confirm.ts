@@ -82,5 +82,8 @@ async function refuseToken(deps: RegistrationDeps, row: RegistrationRow): Promis
   await countTry(deps, row.id)
   const after = await readRegistration(deps, row.id)
   if (after?.state === 'ended') throw ended()
-  throw new DomainError('token_wrong', 'Send the value of the Certbook-Token header of the newest mail.')
+  throw new DomainError(
+    'token_wrong',
+    'Send the token that the newest mail has for this registration: in Certbook-Token, or behind its id in Certbook-Also.',
+  )
 }

@@ -15,7 +15,7 @@ export interface RegistrationDeps {
   readonly clock: Clock
   readonly events: Events
   readonly audit: Pick<AuditRoom, 'record' | 'sealSoon'>
-  readonly mail: Pick<MailRoom, 'queue' | 'sendSoon'>
+  readonly mail: Pick<MailRoom, 'queue' | 'queueChallenge' | 'sendSoon'>
   readonly consent: Pick<ConsentRoom, 'requireTermsInForce' | 'acknowledgeTerms'>
   readonly mailLanguage: MailLanguage
   /** Makes the commands of other rooms for the batch in which a mailbox ends for its subscriber. */

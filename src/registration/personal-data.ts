@@ -29,6 +29,8 @@ export const personalData: readonly TableDeclaration[] = [
       device_sealed: sealed('app version, device type, OS version, language, serial number (Android only)'),
       device_secret_verifier: impersonal('keyed hash of the secret that the device was given, with the id of the key'),
       token_verifier: impersonal('keyed hash of the mailed token, with the id of the key'),
+      token_sealed: sealed('the token that is to be mailed; null as soon as a mail that has it is queued'),
+      network_index: blindIndex('of the network, truncated to /24 or /48, together with the address'),
       user_code_sealed: sealed('the code that the device shows'),
       wrong_tries: impersonal('wrong tokens and codes so far'),
       created_at: linked('time, UTC milliseconds'),

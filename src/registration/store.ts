@@ -32,6 +32,8 @@ export interface NewRegistration {
   readonly deviceSealed: Uint8Array
   readonly deviceSecretVerifier: Uint8Array
   readonly tokenVerifier: Uint8Array
+  readonly tokenSealed: Uint8Array
+  readonly networkIndex: Uint8Array
   readonly userCodeSealed: Uint8Array
   readonly createdAt: number
   readonly expiresAt: number
@@ -55,12 +57,19 @@ const authority = authorityOf('registrations', [
   'approvedFor',
 ])
 
+/** So many registrations of one address and network can wait for a mail. The token of a further one is not kept. */
+const waitingPerNetwork = 4
+
 export const insertRegistration = (keys: Macs, row: NewRegistration): Command =>
   command(
     `INSERT INTO registrations
        (id, state, address_sealed, address_index, account_type, policy_version, device_sealed, device_secret_verifier,
-        token_verifier, user_code_sealed, wrong_tries, created_at, expires_at, authority_mac)
-     VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`,
+        token_verifier, token_sealed, network_index, user_code_sealed, wrong_tries, created_at, expires_at,
+        authority_mac)
+     VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?,
+             CASE WHEN (SELECT COUNT(*) FROM registrations
+                        WHERE address_index = ? AND network_index = ? AND token_sealed IS NOT NULL) < ? THEN ? END,
+             ?, ?, 0, ?, ?, ?)`,
     row.id,
     row.addressSealed,
     row.addressIndex,
@@ -69,6 +78,11 @@ export const insertRegistration = (keys: Macs, row: NewRegistration): Command =>
     row.deviceSealed,
     row.deviceSecretVerifier,
     row.tokenVerifier,
+    row.addressIndex,
+    row.networkIndex,
+    waitingPerNetwork,
+    row.tokenSealed,
+    row.networkIndex,
     row.userCodeSealed,
     row.createdAt,
     row.expiresAt,
@@ -120,6 +134,39 @@ export const readRegistration = async (deps: ReadDeps, id: string) =>
         id,
       ),
     ),
+  )
+
+/** Pending registrations of an address whose tokens no mail has, oldest first. */
+export const readWaitingForMail = async (deps: ReadDeps, addressIndex: Uint8Array, now: number, limit: number) => {
+  const rows = await deps.database.all(
+    query(
+      { ...columns, tokenSealed: blob, networkIndex: blob },
+      `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
+              policy_version AS policyVersion, device_sealed AS deviceSealed,
+              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
+              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
+              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
+              approved_for AS approvedFor, authority_mac AS authorityMac, token_sealed AS tokenSealed,
+              network_index AS networkIndex
+       FROM registrations
+       WHERE address_index = ? AND token_sealed IS NOT NULL AND state = 'pending' AND expires_at > ?
+       ORDER BY created_at LIMIT ?`,
+      addressIndex,
+      now,
+      limit,
+    ),
+  )
+  return rows.filter((row) => authority.trusted(deps, row) !== null)
+}
+export type WaitingForMail = Awaited<ReturnType<typeof readWaitingForMail>>[number]
+
+/** Forgets the tokens of registrations that a queued mail has. Changes nothing if that mail was withheld. */
+export const forgetTokens = (registrations: readonly string[], mail: string): Command =>
+  command(
+    `UPDATE registrations SET token_sealed = NULL
+     WHERE id IN (SELECT value FROM json_each(?)) AND EXISTS (SELECT 1 FROM outgoing_mail WHERE id = ?)`,
+    JSON.stringify(registrations),
+    mail,
   )
 
 /** One page of all registrations, by id: in words, those whose MAC does not fit. */

@@ -15,6 +15,14 @@ const fields: Record<string, string> = {
 const whole = Object.entries(fields).map(([name, value]) => `${name}: ${value}`)
 const fromHere = `Certbook-Origin: ${origin}`
 
+/** A challenge to a registration of others, with lines for these. */
+const alsoTo = (...registrations: readonly string[]): string[] => [
+  'Certbook-Registration: not-mine',
+  'Certbook-Token: other',
+  fromHere,
+  ...registrations.map((registration) => `Certbook-Also: ${registration} Tok-en_1`),
+]
+
 const forms: Record<string, MailHeaders> = {
   'the text of a mail': mail(['From: certbook@example.com', ...whole]),
   'the text with LF alone': `${whole.join('\n')}\n\nHello\n`,
@@ -37,6 +45,13 @@ const forms: Record<string, MailHeaders> = {
   Headers: new Headers(fields),
   'a Map': new Map(Object.entries(fields)),
   'an object with get': { get: (name) => fields[name] },
+  'a line for others': mail([...alsoTo("somebody-else's", 'second_of-mine')]),
+  'a folded line for others': mail([...alsoTo("somebody-else's"), 'Certbook-Also: second_of-mine\r\n Tok-en_1']),
+  'Headers with lines for others': new Headers([
+    ...Object.entries({ ...fields, 'Certbook-Registration': 'somebodys', 'Certbook-Token': 'other' }),
+    ['Certbook-Also', 'a b'],
+    ['Certbook-Also', 'second_of-mine Tok-en_1'],
+  ]),
 }
 
 const others: Record<string, MailHeaders> = {
@@ -45,6 +60,14 @@ const others: Record<string, MailHeaders> = {
     'Certbook-Registration: not-mine',
     'Certbook-Token: Tok-en_1',
     fromHere,
+  ]),
+  'lines for others, none of them mine': mail(alsoTo('not-mine-either')),
+  'a line for others with more than two words': mail([...alsoTo(), 'Certbook-Also: second_of-mine Tok-en_1 x']),
+  'a line for others without a token': mail([...alsoTo(), 'Certbook-Also: second_of-mine']),
+  'a line for others in a mail that challenges nobody': mail([fromHere, 'Certbook-Also: second_of-mine Tok-en_1']),
+  'a line for others in a mail of another service': mail([
+    ...alsoTo('second_of-mine').filter((line) => line !== fromHere),
+    'Certbook-Origin: https://other.example',
   ]),
   'a challenge without a token': mail(['Certbook-Registration: second_of-mine', fromHere]),
   'a token without a registration': mail(['Certbook-Token: Tok-en_1', fromHere]),

@@ -154,6 +154,7 @@ describe.each(engines)('mail on %s', (engine) => {
           act: null,
           deviceType: 'iPhone',
           startedAt: Date.UTC(2026, 10, 20, 9, 30),
+          also: [],
         },
       })
       await harness.runJob('mail-send')

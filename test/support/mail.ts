@@ -28,6 +28,15 @@ export const tokenIn = (message: string): string => {
   return token
 }
 
+/** The other registrations that a challenge speaks for, and their tokens. */
+export const alsoIn = (message: string): Map<string, string> =>
+  new Map(
+    [...message.matchAll(/^Certbook-Also: (\S+)\s+(\S+)$/gim)].map(([, registration = '', token = '']) => [
+      registration,
+      token,
+    ]),
+  )
+
 /** A message as a mail client reads it. */
 export interface ReadMail {
   readonly parsed: ParsedMail

@@ -1,4 +1,4 @@
-import type { MailWords, Paragraph, ShownChallenge, Words } from './words.ts'
+import type { MailWords, Paragraph, ShownChallenge, ShownOther, Words } from './words.ts'
 
 const date = new Intl.DateTimeFormat('de-DE', { dateStyle: 'long', timeZone: 'UTC' })
 const time = new Intl.DateTimeFormat('de-DE', { timeStyle: 'short', timeZone: 'UTC' })
@@ -22,7 +22,18 @@ const unknownDevice =
   'Wenn Sie das nicht waren: Entfernen Sie in Ihrer Mail-App die Geräte, die Sie nicht kennen, und ändern Sie das ' +
   'Passwort Ihres Postfachs, denn vielleicht kann jemand anderes Ihre Mails lesen.'
 
-const registration = ({ deviceType, startedAt, link }: ShownChallenge): MailWords => {
+const others = (also: readonly ShownOther[]): readonly Paragraph[] =>
+  also.length === 0
+    ? []
+    : [
+        'Diese Nachricht ist auch für andere Mail-Apps, die darum gebeten haben, diese Adresse zu registrieren, denn nicht ' +
+          'jede bekommt eine eigene. Auch für sie ist nichts zu tun. Wenn eine davon Ihre ist und dieses Postfach nicht ' +
+          'lesen kann, öffnen Sie deren eigene Adresse; wenn nicht, drücken Sie dort „Das war ich nicht“, oder lassen ' +
+          'Sie sie liegen.',
+        ...also.flatMap(({ deviceType, startedAt, link }) => [`${am(startedAt)}${device(deviceType)}:`, { link }]),
+      ]
+
+const registration = ({ deviceType, startedAt, link, also }: ShownChallenge): MailWords => {
   const page: readonly Paragraph[] =
     link === null
       ? ['Wenn Sie das nicht waren, lassen Sie diese Nachricht liegen.']
@@ -42,6 +53,7 @@ const registration = ({ deviceType, startedAt, link }: ShownChallenge): MailWord
       'Wenn Sie diese App gerade für dieses Postfach einrichten, ist nichts zu tun: Sie findet diese Nachricht und ' +
         'macht weiter.',
       ...page,
+      ...others(also),
       'Ohne Bestätigung wird nichts registriert, und die Anfrage verfällt nach 24 Stunden.',
     ],
   }

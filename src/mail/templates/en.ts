@@ -1,4 +1,4 @@
-import type { MailWords, Paragraph, ShownChallenge, Words } from './words.ts'
+import type { MailWords, Paragraph, ShownChallenge, ShownOther, Words } from './words.ts'
 
 const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' })
 const time = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short', timeZone: 'UTC' })
@@ -21,7 +21,17 @@ const unknownDevice =
   'If it was not you: remove the devices that you do not know in your mail app, and change the password of your ' +
   'mailbox, because somebody else may be able to read your mail.'
 
-const registration = ({ deviceType, startedAt, link }: ShownChallenge): MailWords => {
+const others = (also: readonly ShownOther[]): readonly Paragraph[] =>
+  also.length === 0
+    ? []
+    : [
+        'This message is also for other mail apps that asked to register this address, as not every one gets a message of ' +
+          'its own. For those, too, there is nothing to do. If such an app is yours and cannot read this mailbox, open ' +
+          'its own address; if it is not yours, press “This was not me” there, or ignore it.',
+        ...also.flatMap(({ deviceType, startedAt, link }) => [`${at(startedAt)}${device(deviceType)}:`, { link }]),
+      ]
+
+const registration = ({ deviceType, startedAt, link, also }: ShownChallenge): MailWords => {
   const page: readonly Paragraph[] =
     link === null
       ? ['If it was not you, ignore this message.']
@@ -39,6 +49,7 @@ const registration = ({ deviceType, startedAt, link }: ShownChallenge): MailWord
         'certificates for signed and encrypted mail.',
       'If you are setting up that app on this mailbox, there is nothing to do: it finds this message and goes on.',
       ...page,
+      ...others(also),
       'Nothing is registered unless it is confirmed, and the request ends after 24 hours.',
     ],
   }

@@ -8,8 +8,18 @@ export interface MailWords {
   readonly paragraphs: readonly Paragraph[]
 }
 
+/** Another registration that a challenge speaks for. */
+export interface ShownOther {
+  readonly deviceType: string
+  readonly startedAt: number
+  readonly link: string
+}
+
 /** A challenge with the address of its page. Null: it has no page. */
-export type ShownChallenge = MailParameters['challenge'] & { readonly link: string | null }
+export type ShownChallenge = Omit<MailParameters['challenge'], 'also'> & {
+  readonly link: string | null
+  readonly also: readonly ShownOther[]
+}
 
 /** Who sends a mail: the host of the service, and who runs it if that is set. */
 export interface MailSender {

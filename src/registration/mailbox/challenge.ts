@@ -1,6 +1,7 @@
 import { verifiersOf } from '../../api/credentials.ts'
 import { timestamp, type DeviceCaller } from '../../api/room.ts'
 import { DomainError } from '../../errors.ts'
+import type { QueuedChallenge } from '../../mail/room.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
 import { GuardBroken, type Command, type Outcome } from '../../ports/database.ts'
 import { sealText } from '../../ports/keys.ts'
@@ -40,14 +41,14 @@ export const presentChallenge = ({ expiresAt, ...started }: StartedChallenge) =>
 })
 
 /**
- * Makes the commands that keep a challenge and mail its token to this address only. `mail` is the one that queues the
+ * Makes the commands that keep a challenge and mail its token to this address only. `mail` has the ones that queue the
  * mail.
  */
 async function challengeCommands(
   deps: RegistrationDeps,
   caller: DeviceCaller,
   asked: ChallengedMailbox,
-): Promise<{ commands: Command[]; mail: Command; started: StartedChallenge }> {
+): Promise<{ commands: Command[]; mail: QueuedChallenge; started: StartedChallenge }> {
   const [subscriber, device] = await Promise.all([
     readSubscriber(deps.database, caller.subscriberId),
     readDevice(deps, caller.deviceId),
@@ -59,11 +60,11 @@ async function challengeCommands(
   const started = { id: asked.mailbox, challenge: id, expiresAt: now + challengeMilliseconds }
   const { purpose, mailbox, address, addressIndex, accountType, act } = asked
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: id }
-  const mail = deps.mail.queue({
-    kind: 'challenge',
+  const mail = deps.mail.queueChallenge({
     // Mails to prove a mailbox have a limit of their own for each device: only devices of a subscriber who has or had the
     // mailbox can cause them, and a stolen one must not use up those by which another device removes it.
-    dedupeKey: purpose === 'prove' ? `challenge-prove/${mailbox}/${caller.deviceId}/${id}` : `challenge-add/${id}`,
+    group: purpose === 'prove' ? `challenge-prove/${mailbox}/${caller.deviceId}` : 'challenge-add',
+    asker: purpose === 'prove' ? null : `subscriber/${caller.subscriberId}`,
     recipient: address,
     language: mailLanguageFor(subscriber.language, deps.mailLanguage),
     parameters: {
@@ -73,6 +74,7 @@ async function challengeCommands(
       act,
       deviceType: factsOfDevice(deps.keys, device).deviceType,
       startedAt: now,
+      also: [],
     },
   })
   const commands = [
@@ -93,7 +95,7 @@ async function challengeCommands(
       },
       { since: now - hourMilliseconds, allowed: allowedPerHour },
     ),
-    mail,
+    ...mail.commands,
     ...deps.audit.record({
       action: 'mailbox.challenged',
       actorKind: 'device',

@@ -98,7 +98,7 @@ const never = (): never => {
 async function openRooms({ main: database, keys, events }: NodeService, config: Config, clock: Clock) {
   const background = { run: () => undefined }
   const common = { database, keys, sha256, crypto, random: blockRandom(), clock, events, background }
-  const audit = createAuditRoom({ ...common, noteSigner: null, checkpointKeeper: null })
+  const audit = createAuditRoom({ ...common, noteSigner: null, checkpointKeeper: null, queryLogDay: never })
   const consent = createConsentRoom({ ...common, publicUrl: config.publicUrl })
   const mail = { queue: never, queueChallenge: never, sendSoon: () => undefined }
   const authorities = await openAuthorities({

@@ -7,6 +7,7 @@ import type { AuthenticateDevice, Check, Job, Room } from './api/room.ts'
 import { commandLine } from './audit/entries.ts'
 import { createAuditRoom, type AuditRoom } from './audit/room.ts'
 import { workOfRoutes } from './api/work.ts'
+import { createQueryLogDays } from './audit/query-log-days.ts'
 import type { Config } from './config.ts'
 import { createConsentRoom } from './consent/room.ts'
 import { createDirectoryRoom, type DirectoryRoom } from './directory/room.ts'
@@ -35,7 +36,7 @@ import type { DatabaseRole } from './ports/schema.ts'
 import type { Background, Clock, Random } from './ports/runtime.ts'
 import type { DeclaredWork } from './ports/work.ts'
 import { createPrivacyRoom } from './privacy/room.ts'
-import { createQueryLogRoom } from './query-log/room.ts'
+import { createQueryLogRoom, type QueryLogRoom } from './query-log/room.ts'
 import { createRegistrationRoom } from './registration/room.ts'
 import { createReportsRoom } from './reports/room.ts'
 import { createStandardsRoom } from './standards/room.ts'
@@ -164,7 +165,7 @@ export async function createService(
 ): Promise<Service> {
   const { main: database, journal, crypto } = adapters
   const common = { ...adapters, database }
-  const audit = createAuditRoom(common)
+  const audit = createAuditRoom({ ...common, queryLogDay: (day) => queryLog.digestOfDay(day) })
   const administrators = createAuthentication({ ...common, audit })
   const adminRoute = createAdminRoute(administrators.authenticate)
   const mail = createMailRoom({
@@ -186,7 +187,12 @@ export async function createService(
     onConsequencesDue: () => certificates.drawConsequencesSoon(),
   })
   const { authenticate } = registration
-  const queryLog = createQueryLogRoom({ ...common, authenticate, keptDays: config.queryLogDays })
+  const queryLog: QueryLogRoom = createQueryLogRoom({
+    ...common,
+    authenticate,
+    keptDays: config.queryLogDays,
+    days: createQueryLogDays({ ...common, audit }),
+  })
   const profile = profileOf(config)
   const { pkiUrl, caKey, caName } = config
   const cas = await createCaRoom({

@@ -18,17 +18,22 @@ CREATE TABLE query_log_recent (
   address_sealed BLOB NOT NULL
 ) STRICT;
 
--- Everything older, by asker.
+-- Everything older, by asker. A digest of each day stands over salted commitments of its rows. A row that was blanked has
+-- lost who asked for what, with its salt, and keeps the commitment.
 CREATE TABLE query_log (
   id INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
-  asker TEXT NOT NULL,
+  asker TEXT,
   device TEXT,
   interface TEXT NOT NULL CHECK (interface IN ('http')),
   status TEXT NOT NULL CHECK (status IN ('found', 'not_found')),
-  address_key BLOB NOT NULL,
+  address_key BLOB,
   payer INTEGER,
-  address_sealed BLOB NOT NULL
+  address_sealed BLOB,
+  salt BLOB,
+  commitment BLOB CHECK ((commitment IS NULL) = (salt IS NOT NULL)),
+  CHECK (commitment IS NULL OR COALESCE(asker, device, address_key, payer, address_sealed) IS NULL),
+  CHECK (commitment IS NOT NULL OR (asker IS NOT NULL AND address_key IS NOT NULL AND address_sealed IS NOT NULL))
 ) STRICT;
 CREATE INDEX query_log_by_asker ON query_log (asker, id);
 

@@ -3,6 +3,7 @@ import { checkpointText, notesOf, readCheckpoint } from '../pki/checkpoint.ts'
 import { equalBytes } from '../pki/encoding.ts'
 import { MerkleTree, type TreeHead } from '../pki/merkle-tree.ts'
 import { openNote, writeVerifierKey, type NoteSigner } from '../pki/signed-note.ts'
+import { giveWay } from '../ports/bounded.ts'
 import type { CheckpointKeeper } from '../ports/checkpoints.ts'
 import type { Database } from '../ports/database.ts'
 import type { Sha256 } from '../ports/keys.ts'
@@ -66,6 +67,7 @@ export function createCheckpoints(deps: CheckpointDeps): CheckpointRoom {
         last = number
         if (tree.size === size) before = tree.head()
       }
+      await giveWay()
       if (seals.length < sealsPerRead) return { now: tree.head(), before }
     }
   }

@@ -1,5 +1,6 @@
 import type { Room } from '../api/room.ts'
 import { singleGauge } from '../ports/meter.ts'
+import type { LogDay } from '../ports/lookup-log.ts'
 import type { Background } from '../ports/runtime.ts'
 import type { TreeHead } from '../pki/merkle-tree.ts'
 import { createCheckpoints, type CheckpointDeps, type SignedCheckpoint } from './checkpoints.ts'
@@ -27,7 +28,10 @@ export interface AuditRoom extends Room {
 }
 
 /** The audit log: entries in the batch of each change, a sealer that chains them afterwards, and its verification. */
-export function createAuditRoom(deps: AuditDeps & CheckpointDeps & { readonly background: Background }): AuditRoom {
+export function createAuditRoom(
+  deps: AuditDeps &
+    CheckpointDeps & { readonly background: Background; readonly queryLogDay: (day: string) => Promise<LogDay> },
+): AuditRoom {
   let planned = false
   const seal = (): Promise<void> => sealEntries(deps)
   const checkpoints = createCheckpoints(deps)

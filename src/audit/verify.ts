@@ -1,9 +1,12 @@
 import { z } from 'zod'
+import { giveWay } from '../ports/bounded.ts'
 import { equalBytes } from '../pki/encoding.ts'
 import { MerkleTree, type TreeHead } from '../pki/merkle-tree.ts'
 import type { Database } from '../ports/database.ts'
 import { openText, SealBroken, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
+import { DigestsOfDays } from './day-digests.ts'
+import type { LogDay } from '../ports/lookup-log.ts'
 import { leafOf } from './checkpoints.ts'
 import { commitment, privatePlace } from './entries.ts'
 import { authenticEntry, authenticErasure, authenticHead, authenticSeal } from './macs.ts'
@@ -38,6 +41,8 @@ interface VerifyDeps {
   readonly keys: Keys
   readonly sha256: Sha256
   readonly clock: Clock
+  /** The digest of a day of the query log, from its rows as they are. */
+  readonly queryLogDay: (day: string) => Promise<LogDay>
 }
 
 const commitmentsShape = z.record(z.string(), z.string())
@@ -141,6 +146,7 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
   const faults: string[] = []
   const expectedHead = kept.head
   const sizes = new Set(kept.checkpoints.map(({ size }) => size))
+  const days = new DigestsOfDays()
   const tree = new MerkleTree(deps.sha256)
   const roots = new Map([[0, tree.head().root]])
   const head = await readHead(deps.database)
@@ -156,6 +162,7 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
         (entry) => entry.position <= seal.lastPosition,
       )
       entriesSeen += entries.length
+      for (const entry of entries) days.add(entry)
       faults.push(...sealFaults(deps, seal, previous, entries), ...(await entryFaults(deps, entries)))
       if (seal.hash === expectedHead) expectedHeadSeen = true
       if (seal.number === head?.seals) headSeal = seal
@@ -164,6 +171,7 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
       previous = seal
     }
     if (seals.length === 0) break
+    await giveWay()
   }
   faults.push(...headFaults(deps, head, previous?.number ?? 0, headSeal))
   if (!expectedHeadSeen) faults.push('the expected head is not part of the chain: the log was rewritten or cut')
@@ -173,6 +181,8 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
   if (overdue.length > 0) faults.push(`${overdue.length} entries have not been sealed for over five minutes`)
   if (!contiguous(unsealed, (previous?.lastPosition ?? 0) + 1)) faults.push('entries after the last seal are missing')
   faults.push(...(await entryFaults(deps, unsealed)))
+  for (const entry of unsealed) days.add(entry)
+  faults.push(...(await days.faults(deps.queryLogDay)))
   return {
     entries: entriesSeen + unsealed.length,
     seals: previous?.number ?? 0,

@@ -11,6 +11,8 @@ export interface TreeHead {
 /** RFC 9162 section 2.1.1: leaves and nodes are told apart by their first byte. */
 const leafPrefix = Uint8Array.of(0)
 const nodePrefix = Uint8Array.of(1)
+const hashLength = 32
+const nothing = new Uint8Array(0)
 
 /**
  * The Merkle tree of RFC 9162 section 2.1 over leaves that come one by one. It keeps the roots of its whole subtrees
@@ -18,6 +20,8 @@ const nodePrefix = Uint8Array.of(1)
  */
 export class MerkleTree {
   readonly #sha256: Sha256
+  /** One buffer for all nodes: a tree is half nodes, and each new buffer would cost as much as its hash. */
+  readonly #nodeInput = concatBytes(nodePrefix, new Uint8Array(2 * hashLength))
   /** The roots of the whole subtrees, the largest first. */
   readonly #roots: Uint8Array[] = []
   #size = 0
@@ -43,10 +47,12 @@ export class MerkleTree {
       (right, left) => (right === null ? left : this.#node(left, right)),
       null,
     )
-    return { size: this.#size, root: root ?? this.#sha256(new Uint8Array(0)) }
+    return { size: this.#size, root: root ?? this.#sha256(nothing) }
   }
 
-  #node(left: Uint8Array = new Uint8Array(0), right: Uint8Array): Uint8Array {
-    return this.#sha256(concatBytes(nodePrefix, left, right))
+  #node(left: Uint8Array = nothing, right: Uint8Array): Uint8Array {
+    this.#nodeInput.set(left, nodePrefix.length)
+    this.#nodeInput.set(right, nodePrefix.length + hashLength)
+    return this.#sha256(this.#nodeInput)
   }
 }

@@ -36,6 +36,9 @@ export async function toEachAtOnce<T>(
   if (failures.length > 0) throw new AggregateError(failures, 'what was to be done to each failed for some')
 }
 
+/** Lets others have a turn. Long work calls it after every few milliseconds, or lookups would wait for all of it. */
+export const giveWay = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0))
+
 /** Resolves as the promise does, or to null if it takes longer. */
 export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
   let timer: ReturnType<typeof setTimeout> | undefined

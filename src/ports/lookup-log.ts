@@ -60,6 +60,15 @@ export interface PackedLookup {
   readonly addresses: readonly LookedUpAddress[]
 }
 
+/** What the rows of one UTC day of the query log were, when the day was over. */
+export interface LogDay {
+  /** Such as 2026-11-21. */
+  readonly day: string
+  readonly rows: number
+  /** The root of a Merkle tree over the commitments of the rows, in hexadecimal. */
+  readonly root: string
+}
+
 /** How often a day an asker may name a budget's worth of addresses. Each time costs a row in the query log. */
 export const timesNamed = 20
 

@@ -10,6 +10,9 @@ const aheadMilliseconds = 60_000
 /** The lowest id of a time (UTC milliseconds). */
 export const lowestIdAt = (at: number): number => Math.max(0, at - epoch) * idsPerMillisecond
 
+/** The time of an id (UTC milliseconds). */
+export const timeOfId = (id: number): number => epoch + Math.floor(id / idsPerMillisecond)
+
 /**
  * Makes ids that ascend while the clock does. They begin at a random count, so two writers of one shard rarely meet
  * within a millisecond.

@@ -20,7 +20,6 @@ const common = {
   legalBasis: 'Art. 6(1)(f)',
   recipients: [],
   promises: ['S9', 'C1', 'C5'],
-  columns,
 } as const
 
 const budget = {
@@ -35,6 +34,7 @@ const budget = {
 export const personalData: readonly TableDeclaration[] = [
   {
     ...common,
+    columns,
     table: 'query_log_recent',
     holds: 'every recipient address of the lookups of the last minute or so',
     retention: 'about a minute, then moved to query_log',
@@ -48,6 +48,11 @@ export const personalData: readonly TableDeclaration[] = [
   },
   {
     ...common,
+    columns: {
+      ...columns,
+      salt: impersonal('random salt of the commitment'),
+      commitment: impersonal('salted hash of what a row said that was blanked; it tells nothing without the salt'),
+    },
     table: 'query_log',
     holds: 'every recipient address of every lookup',
     retention: 'QUERY_LOG_DAYS, 90 days by default and never more than 365',

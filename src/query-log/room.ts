@@ -14,12 +14,14 @@ import { DomainError } from '../errors.ts'
 import type { Events } from '../events.ts'
 import { rowsPerBatch, toEach, untilDone } from '../ports/bounded.ts'
 import type { Journal } from '../ports/journal.ts'
-import { openText, type Keys } from '../ports/keys.ts'
+import { openText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { singleGauge } from '../ports/meter.ts'
-import type { LookupLog } from '../ports/lookup-log.ts'
+import type { LogDay, LookupLog } from '../ports/lookup-log.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { searchLog, type FoundLookup, type LogQuestion } from './search/search.ts'
 import { createBudgetUpkeep } from './budgets/upkeep.ts'
+import { digestOfDay } from './days/digest.ts'
+import { createDayUpkeep, type DayBook } from './days/upkeep.ts'
 import { lowestIdAt } from './log-ids.ts'
 import { logPlace } from './log-place.ts'
 import { personalData } from './personal-data.ts'
@@ -30,6 +32,8 @@ export interface QueryLogRoom extends Room {
   readonly record: RecordLookup
   /** One page of the log, newest first; see `searchLog`. */
   search(question: LogQuestion): Promise<{ items: FoundLookup[]; next: string | null }>
+  /** The digest of a day, such as 2026-11-21, from its rows as they are. */
+  digestOfDay(day: string): Promise<LogDay>
 }
 
 interface QueryLogDeps {
@@ -40,6 +44,8 @@ interface QueryLogDeps {
   readonly events: Events
   readonly authenticate: AuthenticateDevice
   readonly keptDays: number
+  readonly sha256: Sha256
+  readonly days: DayBook
 }
 
 const ownLookupsRoute = createRoute({
@@ -66,6 +72,7 @@ const readCursor = (cursor: string | undefined): number => {
 /** The query log: one row for each address of every lookup. The asker can read it. */
 export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
   const budgets = createBudgetUpkeep(deps)
+  const days = createDayUpkeep(deps)
   const routes = createRoutes()
   routes.openapi(ownLookupsRoute, async (context) => {
     const caller = await deviceCaller(context, deps.authenticate)
@@ -90,30 +97,31 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
     )
   })
 
+  const move = async (): Promise<void> => {
+    const below = lowestIdAt(deps.clock() - settledMilliseconds)
+    await toEach(deps.journal.shards(), async (shard) => {
+      await untilDone(async () => {
+        const [moved] = await shard.batch(moveRecentBelow(below, rowsPerBatch))
+        return moved?.changes ?? 0
+      })
+    })
+  }
+
   return {
     record: createRecordLookup(deps),
     search: (question) => searchLog(deps, question),
+    digestOfDay: (day) => digestOfDay(deps, day),
     routes: [routes],
     jobs: [
       budgets.job,
-      {
-        name: 'query-log-move',
-        cron: '* * * * *',
-        run: async () => {
-          const below = lowestIdAt(deps.clock() - settledMilliseconds)
-          await toEach(deps.journal.shards(), async (shard) => {
-            await untilDone(async () => {
-              const [moved] = await shard.batch(moveRecentBelow(below, rowsPerBatch))
-              return moved?.changes ?? 0
-            })
-          })
-        },
-      },
+      { name: 'query-log-move', cron: '* * * * *', run: move },
+      days.job(move),
       {
         name: 'query-log-prune',
         cron: '17 3 * * *',
         run: async () => {
           const below = lowestIdAt(deps.clock() - deps.keptDays * 86_400_000)
+          await days.noteBefore(below)
           await toEach(deps.journal.shards(), async (shard) => {
             let rows = 0
             for (const deleteBelow of [deleteLogBelow, deleteRecentBelow]) {

@@ -76,12 +76,13 @@ export const deletePayersBefore = (day: number, rows: number): Command =>
 /**
  * Moves rows older than `id` into the indexed table, the oldest first and at most `rows`. Both statements are in one
  * batch, so no row is lost or doubled. A row whose id is taken there stays: ids are made from the time, and a clock
- * can be set back.
+ * can be set back. Each row gets the salt of its commitment.
  */
 export const moveRecentBelow = (id: number, rows: number): Command[] => [
   command(
-    `INSERT INTO query_log (id, at, asker, device, interface, status, address_key, payer, address_sealed)
-     SELECT id, at, asker, device, interface, status, address_key, payer, address_sealed FROM query_log_recent r
+    `INSERT INTO query_log (id, at, asker, device, interface, status, address_key, payer, address_sealed, salt)
+     SELECT id, at, asker, device, interface, status, address_key, payer, address_sealed, randomblob(16)
+     FROM query_log_recent r
      WHERE r.id < ? AND NOT EXISTS (SELECT 1 FROM query_log l WHERE l.id = r.id)
      ORDER BY r.id LIMIT ?`,
     id,

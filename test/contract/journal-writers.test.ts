@@ -129,7 +129,9 @@ describe('what a check-in costs in the thread', () => {
 describe('what is counted', () => {
   test('is the same after a start, for every scope, also where an asker’s scopes change within the day', () => {
     write(lookupOf('alice', 3, 'a', 'b'), lookupOf('bob', 3, 'a'), lookupOf('alice', 1, 'b', 'c'))
-    connection.exec(`INSERT INTO query_log SELECT * FROM query_log_recent; DELETE FROM query_log_recent`)
+    connection.exec(
+      `INSERT INTO query_log SELECT *, randomblob(16), NULL FROM query_log_recent; DELETE FROM query_log_recent`,
+    )
     write(lookupOf('alice', 3, 'a', 'd'), lookupOf('bob', 2, 'e'))
     expect(lookups.faults(at)).toEqual([])
     lookups = startWriter()

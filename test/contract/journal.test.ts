@@ -358,8 +358,8 @@ describe('the journal’s thread', () => {
        END`,
     )
     const overflow = command(
-      `INSERT INTO query_log (id, at, asker, interface, status, address_key, address_sealed)
-       VALUES (1, 1, 'too much', 'http', 'found', x'00', x'00')`,
+      `INSERT INTO query_log (id, at, asker, interface, status, address_key, address_sealed, salt)
+       VALUES (1, 1, 'too much', 'http', 'found', x'00', x'00', x'00')`,
     )
     const results = await Promise.all(
       [[logged(nextId(), 'lost')], [logged(nextId(), 'lost'), overflow], [logged(nextId(), 'lost')]].map((commands) =>

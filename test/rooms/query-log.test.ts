@@ -257,8 +257,8 @@ describe.each(engines)('the jobs of the query log on %s', (engine) => {
     await lookUp(bob, ['first@example.com', 'second@example.com', 'third@example.com'])
     await harness.journal.shard(bob.subscriberId).batch([
       command(
-        `INSERT INTO query_log (id, at, asker, interface, status, address_key, address_sealed)
-         SELECT min(id), at, 'somebody', 'http', 'found', x'00', x'00' FROM query_log_recent WHERE asker = ?`,
+        `INSERT INTO query_log (id, at, asker, interface, status, address_key, address_sealed, salt)
+         SELECT min(id), at, 'somebody', 'http', 'found', x'00', x'00', x'00' FROM query_log_recent WHERE asker = ?`,
         bob.subscriberId,
       ),
     ])

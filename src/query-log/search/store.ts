@@ -35,7 +35,7 @@ const olderInRange = (reader: Reader, { from, before, limit }: LogRange) =>
     query(
       columns,
       `SELECT id, at, asker, device, interface, status, address_sealed AS addressSealed
-       FROM query_log WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?`,
+       FROM query_log WHERE id >= ? AND id < ? AND commitment IS NULL ORDER BY id DESC LIMIT ?`,
       from,
       before,
       limit,

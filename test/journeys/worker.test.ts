@@ -101,3 +101,31 @@ test('the whole story and real registrations under wrangler dev with D1, mail by
     await folder.remove()
   }
 })
+
+test('a fresh DATA_KEY beside the old one: the start wraps the ring, and from then on the old one opens nothing', async () => {
+  const folder = await temporaryFolder()
+  const workers: WorkerProcess[] = []
+  const ready = async (replacing: Uint8Array | null): Promise<WorkerProcess> => {
+    const worker = await startWorker(folder.path, 'http://127.0.0.1:9/no-mail', replacing)
+    workers.push(worker)
+    expect((await fetch(`${worker.url}/readyz`)).status).toBe(200)
+    await worker.end()
+    return worker
+  }
+  try {
+    const first = await ready(null)
+    const second = await ready(first.dataKey)
+    const proxy = await getPlatformProxy<Record<string, D1Binding>>({ persist: { path: second.persistTo } })
+    try {
+      const storage = new KeyRingDatabase(new D1(proxy.env['DB_KEYS'] ?? expect.unreachable()))
+      await openKeyRing({ dataKey: second.dataKey, storage, mayCreate: false })
+      const withOld = openKeyRing({ dataKey: first.dataKey, storage, mayCreate: false })
+      await expect(withOld).rejects.toThrow('DATA_KEY does not open the key ring')
+    } finally {
+      await proxy.dispose()
+    }
+  } finally {
+    for (const worker of workers) await worker.end()
+    await folder.remove()
+  }
+})

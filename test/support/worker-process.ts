@@ -36,7 +36,12 @@ export interface WorkerProcess {
   end(): Promise<void>
 }
 
-export async function startWorker(folder: string, mailHookUrl: string): Promise<WorkerProcess> {
+/** `replacing`: the data key that a fresh one replaces, over databases that are there. */
+export async function startWorker(
+  folder: string,
+  mailHookUrl: string,
+  replacing: Uint8Array | null = null,
+): Promise<WorkerProcess> {
   const persistTo = `${folder}/d1`
   const env = environment(folder)
   for (const database of ['certbook-main', 'certbook-keys', 'certbook-journal-0', 'certbook-journal-1']) {
@@ -51,6 +56,7 @@ export async function startWorker(folder: string, mailHookUrl: string): Promise<
     PKI_URL: 'http://pki.example.com',
     MAIL_HOOK_URL: mailHookUrl,
     DATA_KEY: Buffer.from(dataKey).toString('base64'),
+    ...(replacing === null ? {} : { DATA_KEY_PREVIOUS: Buffer.from(replacing).toString('base64') }),
     ALLOW_LOOPBACK_HTTP: '1',
     LOG_LEVEL: 'debug',
   }

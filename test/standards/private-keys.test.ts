@@ -173,8 +173,11 @@ describe('what holds no private key is let through', () => {
 })
 
 describe('the work is bounded', () => {
-  /** Steps for each byte: what one place may cost in every view, in all four readings of base64. */
-  const stepsForEachByte = 100
+  /** Steps for each byte: what one place may cost in every view and reading, of what is sent and of what is decoded. */
+  const stepsForEachByte = 60
+
+  /** Of bodies as anybody honest sends them, and of the same bytes in other clothes. A step is a nanosecond or two. */
+  const usualStepsForEachByte = 20
 
   const fragments = [
     '-----BEGIN ',
@@ -209,6 +212,16 @@ describe('the work is bounded', () => {
     '\0',
     '\u00c3\u0080',
     'MIIEvQIBADAN',
+    'VVVV',
+    'private key ',
+    'BEGIN private key',
+    '<D>',
+    '"d":"',
+    'priv:\n',
+    '48,130,',
+    '\u001f\u008b\b\0',
+    'PK\u0003\u0004',
+    '00000000: 3082 0201\n',
   ]
 
   it('any text made of what is looked for is read in linear time', async () => {
@@ -253,6 +266,28 @@ describe('the work is bounded', () => {
         expect(searchForPrivateKey(body).steps).toBeLessThanOrEqual(stepsForEachByte * body.length)
       }
     }
+  })
+
+  const size = 96 * 1024
+  const noise = Uint8Array.from({ length: size }, (_, index) => (Math.imul(index + 1, 2_654_435_761) >>> 11) & 0xff)
+  const addresses = Array.from({ length: 1000 }, (_, index) => `somebody.${index}@department-${index % 7}.example.com`)
+  const usual: readonly [string, Uint8Array][] = [
+    ['a lookup', json({ addresses, purpose: 'encrypt' })],
+    ['a lookup, indented', bytesOf(JSON.stringify({ addresses }, null, 2))],
+    ['prose', bytesOf('The quick brown fox jumps over the lazy dog, and 12 is 3 times 4. '.repeat(2000))],
+    ['bytes', noise],
+    ['bytes in base64', json({ csr: toBase64(noise) })],
+    ['bytes in base64, in lines', json({ csr: toBase64(noise).replaceAll(/.{64}/g, '$&\n') })],
+    ['bytes in hexadecimal', json({ csr: toHex(noise) })],
+    ['bytes as numbers', json({ csr: Array.from(noise) })],
+    ['bytes in base64 twice', json({ csr: toBase64(bytesOf(toBase64(noise))) })],
+    ['a structure', sequenceOf(noise)],
+    ['a structure in base64', json({ csr: toBase64(sequenceOf(noise.subarray(0, size / 2))) })],
+  ]
+
+  it.each(usual)('the largest body of a route: %s', (_name, whole) => {
+    const body = whole.subarray(0, size)
+    expect(searchForPrivateKey(body).steps).toBeLessThanOrEqual(usualStepsForEachByte * body.length)
   })
 
   it('160 KiB of any fragment', () => {

@@ -24,23 +24,46 @@ export interface Base64Run {
   readonly count: number
 }
 
+const dash = 0x2d
+
+/** Whether the dash at `at` is one of three or more. */
+function isInLine(text: Uint8Array, at: number): boolean {
+  const before = at < 1 || text[at - 1] !== dash ? 0 : at < 2 || text[at - 2] !== dash ? 1 : 2
+  if (before === 2) return true
+  const behind =
+    at + 1 >= text.length || text[at + 1] !== dash ? 0 : at + 2 >= text.length || text[at + 2] !== dash ? 1 : 2
+  return before + behind > 1
+}
+
+const inRun = (text: Uint8Array, at: number): boolean => {
+  const byte = text[at] ?? 0
+  return (sextets[byte] ?? sextetKind.other) < sextetKind.other && (byte !== dash || !isInLine(text, at))
+}
+
 /** Hands over every long run of base64. White space may interrupt it, three dashes end it. Returns the steps. */
 export function eachBase64Run(text: Uint8Array, found: (run: Base64Run) => void): number {
-  let start = 0
-  let count = 0
-  for (let at = 0; at < text.length; at++) {
-    const byte = text[at] ?? 0
-    const kind = sextets[byte] ?? sextetKind.other
-    if (kind < 64 && (byte !== 0x2d || text[at + 1] !== 0x2d || text[at + 2] !== 0x2d)) count++
-    else if (kind !== sextetKind.space) {
-      if (count >= fewestSextets) found({ start, end: at, count })
-      if (byte === 0x2d) while (text[at + 1] === 0x2d) at++
-      start = at + 1
-      count = 0
-    }
+  let steps = Math.ceil(text.length / fewestSextets)
+  let behind = 0
+  // A long run covers at least one of these places.
+  for (let at = fewestSextets - 1; at < text.length; at += fewestSextets) {
+    if (at < behind || !inRun(text, at)) continue
+    let start = at
+    while (start > behind && inRun(text, start - 1)) start--
+    let end = at + 1
+    while (end < text.length && inRun(text, end)) end++
+    behind = end
+    steps += 2 * (end - start)
+    if (end - start < fewestSextets) continue
+    const count = countOf(text, start, end)
+    if (count >= fewestSextets) found({ start, end, count })
   }
-  if (count >= fewestSextets) found({ start, end: text.length, count })
-  return text.length
+  return steps
+}
+
+function countOf(text: Uint8Array, start: number, end: number): number {
+  let spaces = 0
+  for (let at = start; at < end; at++) if ((text[at] ?? 0) <= 0x20) spaces++
+  return end - start - spaces
 }
 
 /** All bits of a run, from the first character on. Bits that do not fill the last byte are followed by zeros. */
@@ -49,10 +72,24 @@ function bitsOf(text: Uint8Array, { start, end, count }: Base64Run): Uint8Array 
   let length = 0
   let bits = 0
   let held = 0
-  for (let at = start; at < end; at++) {
-    const value = sextets[text[at] ?? 0] ?? sextetKind.other
+  let at = start
+  while (at < end) {
+    // Nearly everywhere four characters follow each other.
+    for (; held === 0 && at + 3 < end; at += 4) {
+      const first = sextets[text[at] ?? 0] ?? 0
+      const second = sextets[text[at + 1] ?? 0] ?? 0
+      const third = sextets[text[at + 2] ?? 0] ?? 0
+      const fourth = sextets[text[at + 3] ?? 0] ?? 0
+      if ((first | second | third | fourth) > 63) break
+      out[length] = (first << 2) | (second >> 4)
+      out[length + 1] = (second << 4) | (third >> 2)
+      out[length + 2] = (third << 6) | fourth
+      length += 3
+    }
+    if (at >= end) break
+    const value = sextets[text[at++] ?? 0] ?? sextetKind.other
     if (value > 63) continue
-    bits = ((bits << 6) | value) & 0xff_ffff
+    bits = (bits << 6) | value
     held += 6
     if (held < 24) continue
     out[length] = bits >> 16
@@ -60,6 +97,7 @@ function bitsOf(text: Uint8Array, { start, end, count }: Base64Run): Uint8Array 
     out[length + 2] = bits
     length += 3
     held = 0
+    bits = 0
   }
   for (bits <<= 24 - held; held > 0; held -= 8, bits <<= 8) out[length++] = bits >> 16
   return out
@@ -82,15 +120,12 @@ const fewestLetters = 12
 
 /** Whether text stands anywhere in the reading without the first `skipped` bits. */
 function holdsText(bits: Uint8Array, skipped: number): boolean {
-  for (let at = 0; at + fewestLetters < bits.length; at += fewestLetters) {
+  const shift = 8 - skipped
+  const last = bits.length - 1 - fewestLetters
+  for (let at = 0; at < last; at += fewestLetters) {
     let place = at
     const end = at + fewestLetters
-    while (
-      place < end &&
-      inText[((((bits[place] ?? 0) << 8) | (bits[place + 1] ?? 0)) >> (8 - skipped)) & 0xff] === 1
-    ) {
-      place++
-    }
+    while (place < end && inText[((((bits[place] ?? 0) << 8) | (bits[place + 1] ?? 0)) >> shift) & 0xff] === 1) place++
     if (place === end) return true
   }
   return false

@@ -89,8 +89,8 @@ class Search {
     const held = survey(view)
     this.steps += view.length
     if ((held & notText) !== 0) this.#inspectBinary(view, layers)
-    // What was encoded and is not text has no escapes either.
-    const binary = layers > 0 && (held & holds.manyControls) !== 0
+    // What is not text has no escapes either.
+    const binary = (held & holds.manyControls) !== 0
     // A structure such as a CSR has text of its own in its attributes.
     const inner = isWholeSequence(view) ? layers - 1 : layers
     this.#inspectText(this.#plainText(view, layers, binary ? held & holds.nul : held), inner)
@@ -164,6 +164,8 @@ class Search {
   #scanText(text: Uint8Array): { labels: boolean; keyTypes: boolean } {
     let labels = false
     let keyTypes = false
+    // No label goes on behind a word that ended none.
+    let floor = 0
     // Every "private" and every quoted "kty" has one of its characters at a place that is a multiple of five.
     for (let at = 4; at < text.length + 4; at += 5) {
       const letter = landmarks[text[at] ?? 0] ?? 0
@@ -174,7 +176,8 @@ class Search {
       // One label is enough to refuse; of more only what can be read counts.
       if (labels && !isPuttyLine(text, place)) continue
       this.steps += labelSteps
-      const form = labelledFormAt(text, place)
+      const form = labelledFormAt(text, place, floor)
+      floor = place
       labels ||= form !== null
       if (form === 'putty') this.#report(form, text)
       else if (form !== null) this.#report(form)
@@ -187,7 +190,7 @@ class Search {
 const isWholeSequence = (bytes: Uint8Array): boolean => bytes[0] === 0x30 && endOf(bytes, 0) === bytes.length
 
 /** What is read around one word "private". */
-const labelSteps = 96
+const labelSteps = 64
 
 const landmark = { offset: 7, private: 8, keyType: 16 } as const
 

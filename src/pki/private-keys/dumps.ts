@@ -6,16 +6,13 @@ const mostCharacters = 160
 const fewestLines = 2
 
 const newline = 0x0a
-const digit = (byte: number | undefined): number => {
-  if (byte === undefined) return -1
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
-  const letter = byte | 0x20
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
-}
+const space = 0x20
 
-interface Line {
-  readonly offset: number
-  readonly bytes: readonly number[]
+const notADigit = 16
+const digits = new Uint8Array(256).fill(notADigit)
+for (const [value, digit] of Array.from('0123456789abcdef').entries()) {
+  digits[digit.charCodeAt(0)] = value
+  digits[digit.toUpperCase().charCodeAt(0)] = value
 }
 
 /**
@@ -24,74 +21,103 @@ interface Line {
  */
 export function eachDump(text: Uint8Array, found: (bytes: Uint8Array) => void): number {
   let steps = 0
-  let dumped: number[] = []
-  let lines = 0
-  let next = -1
-  const finish = (): void => {
-    if (lines >= fewestLines) found(Uint8Array.from(dumped))
-    dumped = []
-    lines = 0
-  }
+  const dump = new Dump(text)
   for (let start = 0; start < text.length;) {
     const newlineAt = text.indexOf(newline, start)
     const end = newlineAt < 0 ? text.length : newlineAt
-    const short = end - start < fewestCharacters
-    const line = (short && lines === 0) || end - start > mostCharacters ? null : lineAt(text, start, end)
-    steps += 1 + (line === null ? 0 : end - start)
-    // The places of od are octal: a line follows another if its place is larger.
-    if (line === null || line.offset <= next) finish()
-    if (line !== null) {
-      if (lines === 0) for (const byte of firstLine(text, start)) dumped.push(byte)
-      for (const byte of line.bytes) dumped.push(byte)
-      lines++
+    const may = (dump.lines > 0 || end - start >= fewestCharacters) && end - start <= mostCharacters
+    steps += may ? 2 + end - start : 2
+    if (!may || !dump.takeLine(start, end)) {
+      dump.finish(found)
+      // The line that does not follow may be the first of another.
+      if (may) dump.takeLine(start, end)
     }
-    next = line?.offset ?? -1
     start = end + 1
   }
-  finish()
+  dump.finish(found)
   return steps
 }
 
-/** The bytes of the line before a dump: its first one, if something else stands before it on the same line. */
-function firstLine(text: Uint8Array, behind: number): readonly number[] {
-  const end = behind - 1
-  for (let at = end - fewestCharacters; at >= 0 && at > end - mostCharacters && text[at] !== newline; at--) {
-    const begins = digit(text[at]) >= 0 && digit(text[at - 1]) < 0 && text[at - 1] !== 0x20
-    const line = begins ? lineAt(text, at, end) : null
-    if (line !== null) return line.bytes
-  }
-  return []
-}
+/** The bytes of the lines that follow each other. */
+class Dump {
+  lines = 0
+  readonly #text: Uint8Array
+  #out = new Uint8Array()
+  #length = 0
+  /** The place that the last line names. */
+  #place = -1
 
-/** A line of a dump. Null if it is none. */
-function lineAt(text: Uint8Array, start: number, end: number): Line | null {
-  let at = start
-  while (at < end && text[at] === 0x20) at++
-  const first = at
-  let offset = 0
-  for (; at < end && digit(text[at]) >= 0; at++) offset = offset * 16 + digit(text[at])
-  if (at - first < 4 || at - first > 16) return null
-  if (text[at] === 0x3a) at++
-  if (text[at] !== 0x20) return null
-  while (at < end && text[at] === 0x20) at++
-  const bytes: number[] = []
-  while (at < end) {
-    const pairs = pairsAt(text, at)
-    if (pairs !== 1 && pairs !== 2) break
-    for (let pair = 0; pair < pairs; pair++, at += 2) bytes.push(digit(text[at]) * 16 + digit(text[at + 1]))
-    // Two spaces stand in the middle of a line of `hexdump -C`, and before the text of xxd, which writes fours.
-    const spaces = text[at] !== 0x20 ? 0 : text[at + 1] !== 0x20 ? 1 : 2
-    at += spaces
-    if (spaces === 0 || (spaces === 2 && (pairs === 2 || bytes.length !== 8))) break
+  constructor(text: Uint8Array) {
+    this.#text = text
   }
-  return bytes.length === 0 ? null : { offset, bytes }
-}
 
-/** How many pairs of digits stand at `at` up to the next space or line end. 0 if other letters do. */
-function pairsAt(text: Uint8Array, at: number): number {
-  let count = 0
-  while (count < 6 && digit(text[at + count]) >= 0) count++
-  const after = text[at + count]
-  const ends = after === undefined || after === 0x20 || after === newline || after === 0x0d || after === 0x22
-  return ends && count % 2 === 0 ? count / 2 : 0
+  finish(found: (bytes: Uint8Array) => void): void {
+    if (this.lines >= fewestLines) found(this.#out.slice(0, this.#length))
+    this.lines = 0
+    this.#length = 0
+    this.#place = -1
+  }
+
+  /** Adds the line between two places. False if it is none of a dump, or does not follow the last one. */
+  takeLine(start: number, end: number): boolean {
+    let at = start
+    while (at < end && this.#text[at] === space) at++
+    const first = at
+    let place = 0
+    for (; at < end && this.#digit(at) < notADigit; at++) place = place * 16 + this.#digit(at)
+    // The places of od are octal: a line follows another if its place is larger.
+    if (at - first < 4 || at - first > 16 || at >= end || place <= this.#place) return false
+    if (this.#text[at] === 0x3a) at++
+    const begun = at
+    while (at < end && this.#text[at] === space) at++
+    if (at === begun || this.#pairsAt(at, end) === 0) return false
+    if (this.#out.length === 0) this.#out = new Uint8Array(this.#text.length >> 1)
+    if (this.lines === 0) this.#takeFirstLine(start)
+    this.#takeBytes(at, end)
+    this.#place = place
+    this.lines++
+    return true
+  }
+
+  /** Adds the line before, if it is the first of the dump and something else stands before it. */
+  #takeFirstLine(behind: number): void {
+    const end = behind - 1
+    for (let at = end - fewestCharacters; at > 0 && at > end - mostCharacters; at--) {
+      const before = this.#text[at - 1]
+      if (this.#text[at] === newline) return
+      if (this.#digit(at) === notADigit || this.#digit(at - 1) < notADigit || before === space) continue
+      this.lines++
+      const taken = this.takeLine(at, end)
+      this.lines--
+      if (taken) return
+    }
+  }
+
+  #takeBytes(start: number, end: number): void {
+    const from = this.#length
+    for (let at = start; at < end;) {
+      const pairs = this.#pairsAt(at, end)
+      if (pairs === 0) return
+      for (const last = at + 2 * pairs; at < last; at += 2) {
+        this.#out[this.#length++] = this.#digit(at) * 16 + this.#digit(at + 1)
+      }
+      // Two spaces stand in the middle of a line of `hexdump -C`, and before the text of xxd, which writes fours.
+      const two = at + 1 < end && this.#text[at + 1] === space
+      if (two && (pairs === 2 || this.#length - from !== 8)) return
+      at += two ? 2 : 1
+    }
+  }
+
+  /** How many pairs of digits stand at `at` up to the next space or the end: one or two. 0 if something else does. */
+  #pairsAt(at: number, end: number): number {
+    let count = 0
+    while (count < 5 && at + count < end && this.#digit(at + count) < notADigit) count++
+    if (count !== 2 && count !== 4) return 0
+    const behind = at + count < end ? this.#text[at + count] : space
+    return behind === space || behind === 0x0d || behind === 0x22 ? count / 2 : 0
+  }
+
+  #digit(at: number): number {
+    return digits[this.#text[at] ?? 0] ?? notADigit
+  }
 }

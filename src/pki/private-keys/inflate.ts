@@ -22,7 +22,11 @@ class Damaged extends Error {}
 interface Code {
   readonly counts: Uint16Array
   readonly symbols: Uint16Array
+  /** By the next bits: a symbol with a short code, and how long that is. 0 for longer codes. */
+  readonly short: Uint16Array
 }
+
+const longestShortCode = 9
 
 function codeOf(lengths: readonly number[]): Code {
   const counts = new Uint16Array(longestCode + 1)
@@ -31,13 +35,27 @@ function codeOf(lengths: readonly number[]): Code {
   const next = new Uint16Array(longestCode + 2)
   for (let length = 1; length <= longestCode; length++) next[length + 1] = (next[length] ?? 0) + (counts[length] ?? 0)
   const symbols = new Uint16Array(lengths.length)
-  for (const [symbol, length] of lengths.entries()) {
+  for (let symbol = 0; symbol < lengths.length; symbol++) {
+    const length = lengths[symbol] ?? 0
     if (length === 0) continue
     const place = next[length] ?? 0
     symbols[place] = symbol
     next[length] = place + 1
   }
-  return { counts, symbols }
+  return { counts, symbols, short: shortCodes(counts, symbols) }
+}
+
+function shortCodes(counts: Uint16Array, symbols: Uint16Array): Uint16Array {
+  const short = new Uint16Array(1 << longestShortCode)
+  for (let length = 1, code = 0, index = 0; length <= longestShortCode; length++, code <<= 1) {
+    for (let left = counts[length] ?? 0; left > 0; left--, code++, index++) {
+      let first = 0
+      for (let bit = 0; bit < length; bit++) first |= ((code >> bit) & 1) << (length - 1 - bit)
+      const entry = ((symbols[index] ?? 0) << 4) | length
+      for (let bits = first; bits < short.length; bits += 1 << length) short[bits] = entry
+    }
+  }
+  return short
 }
 
 const repeat = (length: number, times: number): number[] => Array.from({ length: times }, () => length)
@@ -103,7 +121,17 @@ class Inflating {
     return value
   }
 
-  #symbol({ counts, symbols }: Code): number {
+  #symbol({ counts, symbols, short }: Code): number {
+    while (this.#held < longestShortCode && this.#place < this.#packed.length) {
+      this.#bits |= (this.#packed[this.#place++] ?? 0) << this.#held
+      this.#held += 8
+    }
+    const entry = short[this.#bits & (short.length - 1)] ?? 0
+    if (entry !== 0 && (entry & 15) <= this.#held) {
+      this.#bits >>>= entry & 15
+      this.#held -= entry & 15
+      return entry >> 4
+    }
     let code = 0
     let first = 0
     let index = 0
@@ -119,6 +147,8 @@ class Inflating {
   }
 
   #stored(): void {
+    // Whole bytes that were taken already are given back.
+    this.#place -= this.#held >> 3
     this.#bits = 0
     this.#held = 0
     const at = this.#place + 4

@@ -7,7 +7,7 @@ for (const digit of '0123456789') kinds[digit.charCodeAt(0)] = 1
 for (const between of ' \t\r\n,:"') kinds[between.charCodeAt(0)] = 2
 kinds['-'.charCodeAt(0)] = 3
 
-const isOne = (byte: number | undefined): boolean => byte !== undefined && kinds[byte] !== 0
+const isOne = (text: Uint8Array, at: number): boolean => kinds[text[at] ?? 0] !== 0
 
 /**
  * Hands over the bytes of every long list of numbers: `48, 130, 4`, `48, -126, 4` and `"0": 48, "1": 130`. Returns the
@@ -19,11 +19,11 @@ export function eachListOfBytes(text: Uint8Array, found: (bytes: Uint8Array) => 
   let behind = 0
   // A long list covers at least one of these places.
   for (let at = stride - 1; at < text.length; at += stride) {
-    if (at < behind || !isOne(text[at])) continue
+    if (at < behind || !isOne(text, at)) continue
     let start = at
-    while (start > behind && isOne(text[start - 1])) start--
+    while (start > behind && isOne(text, start - 1)) start--
     let end = at + 1
-    while (isOne(text[end])) end++
+    while (end < text.length && isOne(text, end)) end++
     behind = end
     steps += 2 * (end - start)
     const bytes = end - start <= stride ? null : bytesOf(text, start, end)

@@ -33,14 +33,46 @@ export function withoutNuls(view: Uint8Array): Uint8Array {
   return out.subarray(0, length)
 }
 
+/** After so many bytes without a mark, the next one is far away. */
+const farAway = 24
+
+/** A copy in which one byte stands for what begins with each `mark`: `byteOf` says which, `sizeOf` how long that is. */
+function resolved(
+  view: Uint8Array,
+  mark: number,
+  { sizeOf, byteOf }: { sizeOf: (at: number) => number; byteOf: (at: number) => number },
+): Uint8Array {
+  const out = new Uint8Array(view.length)
+  let length = 0
+  let plain = 0
+  for (let at = 0; at < view.length;) {
+    const byte = view[at] ?? 0
+    if (byte === mark) {
+      out[length++] = byteOf(at)
+      at += sizeOf(at)
+      plain = 0
+    } else if (plain++ < farAway) {
+      out[length++] = byte
+      at++
+    } else {
+      const next = view.indexOf(mark, at)
+      const end = next < 0 ? view.length : next
+      out.set(view.subarray(at, end), length)
+      length += end - at
+      at = end
+    }
+  }
+  return out.subarray(0, length)
+}
+
 /** Turns characters up to U+00FF in UTF-8 back into single bytes. That undoes reading bytes as Latin-1. */
 export function withoutUtf8(view: Uint8Array): Uint8Array {
   const out = new Uint8Array(view.length)
   let length = 0
   for (let at = 0; at < view.length; at++) {
     const byte = view[at] ?? 0
-    const next = view[at + 1] ?? 0
-    if ((byte === 0xc2 || byte === 0xc3) && next >= 0x80 && next < 0xc0) {
+    const next = (byte === 0xc2 || byte === 0xc3) && at + 1 < view.length ? (view[at + 1] ?? 0) : 0
+    if (next >= 0x80 && next < 0xc0) {
       out[length++] = byte === 0xc2 ? next : next + 0x40
       at++
     } else out[length++] = byte
@@ -70,41 +102,34 @@ for (const [letter, byte] of Object.entries({ '"': 0x22, '\\': 0x5c, '/': 0x2f, 
 
 /** Resolves the escapes of JSON (RFC 8259 section 7) and `\xHH` everywhere. Others stay as they are. */
 export function withoutEscapes(view: Uint8Array): Uint8Array {
-  const out = new Uint8Array(view.length)
-  let length = 0
-  for (let at = 0; at < view.length; at++) {
-    const byte = view[at] ?? 0
-    out[length++] = byte
-    if (byte !== 0x5c) continue
-    const letter = view[at + 1] ?? 0
-    const simple = simpleEscapes[letter] ?? 0
-    if (simple !== 0) {
-      out[length - 1] = simple
-      at++
-    } else if (letter === 0x78 && hexByteAt(view, at + 2) >= 0) {
-      out[length - 1] = hexByteAt(view, at + 2)
-      at += 3
-    } else if (letter === 0x75 && hexByteAt(view, at + 2) >= 0 && hexByteAt(view, at + 4) >= 0) {
-      // Other characters become a question mark. No form has either.
-      out[length - 1] = hexByteAt(view, at + 2) === 0 ? hexByteAt(view, at + 4) : 0x3f
-      at += 5
-    }
+  const letterAt = (at: number): number => (at + 1 < view.length ? (view[at + 1] ?? 0) : 0)
+  const sizeOf = (at: number): number => {
+    const letter = letterAt(at)
+    if (simpleEscapes[letter] !== 0) return 2
+    if (letter === 0x78 && hexByteAt(view, at + 2) >= 0) return 4
+    return letter === 0x75 && hexByteAt(view, at + 2) >= 0 && hexByteAt(view, at + 4) >= 0 ? 6 : 1
   }
-  return out.subarray(0, length)
+  const byteOf = (at: number): number => {
+    const simple = simpleEscapes[letterAt(at)] ?? 0
+    if (simple !== 0) return simple
+    const size = sizeOf(at)
+    if (size === 1) return 0x5c
+    // Other characters become a question mark. No form has either.
+    if (size === 6 && hexByteAt(view, at + 2) !== 0) return 0x3f
+    return hexByteAt(view, at + size - 2)
+  }
+  return resolved(view, 0x5c, { sizeOf, byteOf })
 }
 
 /** Percent-encoded bytes (RFC 3986 section 2.1) resolved. */
-export function withoutPercents(view: Uint8Array): Uint8Array {
-  const out = new Uint8Array(view.length)
-  let length = 0
-  for (let at = 0; at < view.length; at++) {
-    const byte = view[at] ?? 0
-    const named = byte === 0x25 ? hexByteAt(view, at + 1) : -1
-    out[length++] = named < 0 ? byte : named
-    if (named >= 0) at += 2
-  }
-  return out.subarray(0, length)
-}
+export const withoutPercents = (view: Uint8Array): Uint8Array =>
+  resolved(view, 0x25, {
+    sizeOf: (at) => (hexByteAt(view, at + 1) < 0 ? 1 : 3),
+    byteOf: (at) => {
+      const named = hexByteAt(view, at + 1)
+      return named < 0 ? 0x25 : named
+    },
+  })
 
 /** The shortest private key to find is a bare EC key of 32 bytes, which has 39 bytes. */
 const fewestHexDigits = 78
@@ -116,10 +141,13 @@ const separates = new Uint8Array(256)
 for (const separator of ' \t\r\n:-,;.xX') separates[separator.charCodeAt(0)] = 1
 
 /** The zero of a prefix 0x is not a digit of a run. */
-const isPrefix = (view: Uint8Array, at: number): boolean => view[at] === 0x30 && ((view[at + 1] ?? 0) | 0x20) === 0x78
+const isPrefix = (view: Uint8Array, at: number): boolean =>
+  view[at] === 0x30 && at + 1 < view.length && ((view[at + 1] ?? 0) | 0x20) === 0x78
 
-const inHexRun = (byte: number | undefined): boolean =>
-  byte !== undefined && (separates[byte] === 1 || digit[byte] !== notADigit)
+const hexRun = new Uint8Array(256)
+for (let byte = 0; byte < 256; byte++) if (separates[byte] === 1 || digit[byte] !== notADigit) hexRun[byte] = 1
+
+const inHexRun = (view: Uint8Array, at: number): boolean => hexRun[view[at] ?? 0] === 1
 
 /**
  * Hands over the bytes of every long run of hexadecimal digits, with or without separators. `begun` gets the places
@@ -134,11 +162,11 @@ export function eachHexRun(
   let behind = 0
   // A long run covers at least one of these places.
   for (let at = fewestHexDigits - 1; at < view.length; at += fewestHexDigits) {
-    if (at < behind || !inHexRun(view[at])) continue
+    if (at < behind || !inHexRun(view, at)) continue
     let start = at
-    while (start > behind && inHexRun(view[start - 1])) start--
+    while (start > behind && inHexRun(view, start - 1)) start--
     let end = at + 1
-    while (inHexRun(view[end])) end++
+    while (end < view.length && inHexRun(view, end)) end++
     behind = end
     steps += 2 * (end - start)
     const { phases, count } = hexPhases(view, start, end)
@@ -149,18 +177,26 @@ export function eachHexRun(
   return steps + Math.ceil(view.length / fewestHexDigits)
 }
 
-/** How many digits there are, and whether groups of them begin at an even place (1), at an odd place (2), or both (3). */
+/**
+ * How many digits there are, and whether groups of them begin at an even place (1), at an odd place (2), or both (3).
+ * Among the digits of a key are letters: groups at both without any are numbers.
+ */
 function hexPhases(view: Uint8Array, start: number, end: number): { phases: number; count: number } {
   let phases = 0
   let count = 0
   let fresh = true
+  let letters = false
   for (let at = start; at < end; at++) {
-    const digits = digitAt(view, at) !== notADigit && !isPrefix(view, at)
-    if (digits && fresh) phases |= 1 << (count & 1)
-    if (digits) count++
+    const value = digit[view[at] ?? 0] ?? notADigit
+    const digits = value !== notADigit && (value !== 0 || !isPrefix(view, at))
+    if (digits) {
+      if (fresh) phases |= 1 << (count & 1)
+      letters ||= value > 9
+      count++
+    }
     fresh = !digits
   }
-  return { phases, count }
+  return { phases: letters || phases !== 3 ? phases : 0, count }
 }
 
 function hexBetween(view: Uint8Array, start: number, end: number, skipped: number): Uint8Array {
@@ -169,8 +205,8 @@ function hexBetween(view: Uint8Array, start: number, end: number, skipped: numbe
   let high = -1
   let left = skipped
   for (let at = start; at < end; at++) {
-    const value = digitAt(view, at)
-    if (value === notADigit || isPrefix(view, at)) continue
+    const value = digit[view[at] ?? 0] ?? notADigit
+    if (value === notADigit || (value === 0 && isPrefix(view, at))) continue
     if (left > 0) left--
     else if (high < 0) high = value
     else {

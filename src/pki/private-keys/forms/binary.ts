@@ -134,6 +134,8 @@ function isPgpHead(bytes: Uint8Array, skipped: number, at: number): boolean {
   if (version < 2 || version > 6) return false
   const place = start + (version < 4 ? 7 : 5)
   const algorithm = byteAt(bytes, skipped, place)
+  // Later versions say how many bytes the values have: fewer than 65,536.
+  if (version > 4 && (byteAt(bytes, skipped, place + 1) | byteAt(bytes, skipped, place + 2)) !== 0) return false
   const values = place + (version < 5 ? 1 : 5)
   const first = byteAt(bytes, skipped, values)
   const second = byteAt(bytes, skipped, values + 1)

@@ -16,14 +16,23 @@ function isWordAt(view: Uint8Array, at: number, word: string): boolean {
   return true
 }
 
+/** Whether these very letters stand at `at`. */
+function isExactly(view: Uint8Array, at: number, word: string): boolean {
+  for (let index = 0; index < word.length; index++) if (view[at + index] !== word.charCodeAt(index)) return false
+  return true
+}
+
 /** What a label has between BEGIN or END and "private". */
 const inLabel = new Uint8Array(256)
 for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 \t_+.-')
   inLabel[letter.charCodeAt(0)] = 1
 
-/** Where BEGIN or END, in any case, stands last before `end`, with nothing but letters of a label between. -1 if not. */
-function beginOfLabel(view: Uint8Array, end: number): number {
-  const first = Math.max(0, end - longestLabel)
+/**
+ * Where BEGIN or END, in any case, stands last before `end`, with nothing but letters of a label between. -1 if not,
+ * or only before `floor`.
+ */
+function beginOfLabel(view: Uint8Array, end: number, floor: number): number {
+  const first = Math.max(floor, end - longestLabel)
   for (let at = end - 1; at >= first; at--) {
     const byte = view[at] ?? 0
     if (inLabel[byte] === 0) return -1
@@ -59,20 +68,21 @@ export const isPuttyLine = (view: Uint8Array, at: number): boolean =>
 /**
  * The form that a label or a line of PuTTY names. The label's word "private" stands around the letter V at `at`. RFC
  * 7468 section 2, RFC 9580 section 6.2, RFC 4716. After two dashes and BEGIN or END, case and spacing are free. Without
- * dashes only capitals count, so that a sentence about private keys is not taken for one.
+ * dashes only capitals count, so that a sentence about private keys is not taken for one. A label does not begin before
+ * `floor`.
  */
-export function labelledFormAt(view: Uint8Array, at: number): PrivateKeyForm | null {
+export function labelledFormAt(view: Uint8Array, at: number, floor = 0): PrivateKeyForm | null {
   if (isPuttyLine(view, at)) return 'putty'
   let key = at + 4
   while (key < at + 12 && isSpace(view[key] ?? 0)) key++
   if (!isWordAt(view, key, 'key')) return null
   const word = at - 3
-  const loud = letters(view, word, at + 4) === 'PRIVATE' && letters(view, key, key + 3) === 'KEY'
-  if (loud && letters(view, word - 4, word) === 'SSH ' && !isCapital(view[word - 5])) return 'ssh1'
-  const start = beginOfLabel(view, word)
+  const loud = isExactly(view, word, 'PRIVATE') && isExactly(view, key, 'KEY')
+  if (loud && isExactly(view, word - 4, 'SSH ') && !isCapital(view[word - 5])) return 'ssh1'
+  const start = beginOfLabel(view, word, floor)
   if (start < 0) return null
   const begin = isWordAt(view, start, 'begin')
-  const shouted = loud && begin && letters(view, start, start + 5) === 'BEGIN'
+  const shouted = loud && begin && isExactly(view, start, 'BEGIN')
   if (!shouted && !isDashed(view, start)) return null
   return formOfLabel(
     letters(view, start + (begin ? 5 : 3), word)

@@ -31,8 +31,9 @@ describe.each(engines)('planted credentials on %s', (engine) => {
 
   /** It was found by no verifier, so no MAC was looked at (`planted-rows.test.ts`). */
   const expectUnknown = async (credential: string, path: string): Promise<void> => {
+    const said = harness.log.length
     expectProblem(await harness.api.with(credential).get(path), 401, 'credential_invalid')
-    expect(harness.log.filter((line) => line.includes('"event":"authority_refused"'))).toEqual([])
+    expect(harness.log.slice(said).filter((line) => line.includes('"event":"authority_refused"'))).toEqual([])
   }
 
   test('a device is not recognised by a planted hash', async () => {
@@ -70,7 +71,11 @@ describe.each(engines)('planted credentials on %s', (engine) => {
     const own = harness.api.with(started.deviceSecret)
     for (const hash of hashesWithoutKey(token)) {
       await harness.main.batch([command(`UPDATE registrations SET token_verifier = ? WHERE id = ?`, hash, started.id)])
-      expectProblem(await own.post(`/v1/registrations/${started.id}/confirmation`, { token }), 403, 'token_wrong')
+      expectProblem(
+        await own.post(`/v1/registrations/${started.id}/confirmation`, { token }),
+        401,
+        'credential_invalid',
+      )
     }
     for (const hash of hashesWithoutKey(secret)) {
       await harness.main.batch([

@@ -66,25 +66,38 @@ function countOf(text: Uint8Array, start: number, end: number): number {
   return end - start - spaces
 }
 
+/** Decodes groups of four characters without white space between, as many as follow each other, and returns how many. */
+function decodeGroups(text: Uint8Array, start: number, out: Uint8Array, length: number): number {
+  let place = length
+  let at = start
+  for (; at + 3 < text.length; at += 4) {
+    const first = sextets[text[at] ?? 0] ?? 0
+    const second = sextets[text[at + 1] ?? 0] ?? 0
+    const third = sextets[text[at + 2] ?? 0] ?? 0
+    const fourth = sextets[text[at + 3] ?? 0] ?? 0
+    if ((first | second | third | fourth) > 63) break
+    out[place] = (first << 2) | (second >> 4)
+    out[place + 1] = (second << 4) | (third >> 2)
+    out[place + 2] = (third << 6) | fourth
+    place += 3
+  }
+  return (at - start) / 4
+}
+
 /** All bits of a run, from the first character on. Bits that do not fill the last byte are followed by zeros. */
 function bitsOf(text: Uint8Array, { start, end, count }: Base64Run): Uint8Array {
   const out = new Uint8Array(Math.ceil((count * 3) / 4))
   let length = 0
   let bits = 0
   let held = 0
+  const run = text.subarray(0, end)
   let at = start
   while (at < end) {
     // Nearly everywhere four characters follow each other.
-    for (; held === 0 && at + 3 < end; at += 4) {
-      const first = sextets[text[at] ?? 0] ?? 0
-      const second = sextets[text[at + 1] ?? 0] ?? 0
-      const third = sextets[text[at + 2] ?? 0] ?? 0
-      const fourth = sextets[text[at + 3] ?? 0] ?? 0
-      if ((first | second | third | fourth) > 63) break
-      out[length] = (first << 2) | (second >> 4)
-      out[length + 1] = (second << 4) | (third >> 2)
-      out[length + 2] = (third << 6) | fourth
-      length += 3
+    if (held === 0) {
+      const groups = decodeGroups(run, at, out, length)
+      at += 4 * groups
+      length += 3 * groups
     }
     if (at >= end) break
     const value = sextets[text[at++] ?? 0] ?? sextetKind.other

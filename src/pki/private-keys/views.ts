@@ -33,38 +33,6 @@ export function withoutNuls(view: Uint8Array): Uint8Array {
   return out.subarray(0, length)
 }
 
-/** After so many bytes without a mark, the next one is far away. */
-const farAway = 24
-
-/** A copy in which one byte stands for what begins with each `mark`: `byteOf` says which, `sizeOf` how long that is. */
-function resolved(
-  view: Uint8Array,
-  mark: number,
-  { sizeOf, byteOf }: { sizeOf: (at: number) => number; byteOf: (at: number) => number },
-): Uint8Array {
-  const out = new Uint8Array(view.length)
-  let length = 0
-  let plain = 0
-  for (let at = 0; at < view.length;) {
-    const byte = view[at] ?? 0
-    if (byte === mark) {
-      out[length++] = byteOf(at)
-      at += sizeOf(at)
-      plain = 0
-    } else if (plain++ < farAway) {
-      out[length++] = byte
-      at++
-    } else {
-      const next = view.indexOf(mark, at)
-      const end = next < 0 ? view.length : next
-      out.set(view.subarray(at, end), length)
-      length += end - at
-      at = end
-    }
-  }
-  return out.subarray(0, length)
-}
-
 /** Turns characters up to U+00FF in UTF-8 back into single bytes. That undoes reading bytes as Latin-1. */
 export function withoutUtf8(view: Uint8Array): Uint8Array {
   const out = new Uint8Array(view.length)
@@ -102,34 +70,41 @@ for (const [letter, byte] of Object.entries({ '"': 0x22, '\\': 0x5c, '/': 0x2f, 
 
 /** Resolves the escapes of JSON (RFC 8259 section 7) and `\xHH` everywhere. Others stay as they are. */
 export function withoutEscapes(view: Uint8Array): Uint8Array {
-  const letterAt = (at: number): number => (at + 1 < view.length ? (view[at + 1] ?? 0) : 0)
-  const sizeOf = (at: number): number => {
-    const letter = letterAt(at)
-    if (simpleEscapes[letter] !== 0) return 2
-    if (letter === 0x78 && hexByteAt(view, at + 2) >= 0) return 4
-    return letter === 0x75 && hexByteAt(view, at + 2) >= 0 && hexByteAt(view, at + 4) >= 0 ? 6 : 1
+  const out = new Uint8Array(view.length)
+  let length = 0
+  for (let at = 0; at < view.length; at++) {
+    const byte = view[at] ?? 0
+    out[length++] = byte
+    if (byte !== 0x5c || at + 1 === view.length) continue
+    const letter = view[at + 1] ?? 0
+    const simple = simpleEscapes[letter] ?? 0
+    if (simple !== 0) {
+      out[length - 1] = simple
+      at++
+    } else if (letter === 0x78 && hexByteAt(view, at + 2) >= 0) {
+      out[length - 1] = hexByteAt(view, at + 2)
+      at += 3
+    } else if (letter === 0x75 && hexByteAt(view, at + 2) >= 0 && hexByteAt(view, at + 4) >= 0) {
+      // Other characters become a question mark. No form has either.
+      out[length - 1] = hexByteAt(view, at + 2) === 0 ? hexByteAt(view, at + 4) : 0x3f
+      at += 5
+    }
   }
-  const byteOf = (at: number): number => {
-    const simple = simpleEscapes[letterAt(at)] ?? 0
-    if (simple !== 0) return simple
-    const size = sizeOf(at)
-    if (size === 1) return 0x5c
-    // Other characters become a question mark. No form has either.
-    if (size === 6 && hexByteAt(view, at + 2) !== 0) return 0x3f
-    return hexByteAt(view, at + size - 2)
-  }
-  return resolved(view, 0x5c, { sizeOf, byteOf })
+  return out.subarray(0, length)
 }
 
 /** Percent-encoded bytes (RFC 3986 section 2.1) resolved. */
-export const withoutPercents = (view: Uint8Array): Uint8Array =>
-  resolved(view, 0x25, {
-    sizeOf: (at) => (hexByteAt(view, at + 1) < 0 ? 1 : 3),
-    byteOf: (at) => {
-      const named = hexByteAt(view, at + 1)
-      return named < 0 ? 0x25 : named
-    },
-  })
+export function withoutPercents(view: Uint8Array): Uint8Array {
+  const out = new Uint8Array(view.length)
+  let length = 0
+  for (let at = 0; at < view.length; at++) {
+    const byte = view[at] ?? 0
+    const named = byte === 0x25 ? hexByteAt(view, at + 1) : -1
+    out[length++] = named < 0 ? byte : named
+    if (named >= 0) at += 2
+  }
+  return out.subarray(0, length)
+}
 
 /** The shortest private key to find is a bare EC key of 32 bytes, which has 39 bytes. */
 const fewestHexDigits = 78

@@ -491,6 +491,19 @@ describe.each(engines)('the audit log on %s', (engine) => {
     expect(await faults()).toEqual([])
   })
 
+  test('after a rotation of the ring, new seals name the new secret, and those of the old one go on to hold', async () => {
+    await seal()
+    const before = await harness.service.verifyAudit(null)
+    await harness.keys.rotateMain()
+    harness.clock.now += 6 * minute
+    await startRegistration(harness.api, 'after.the.rotation@example.com')
+    await seal()
+    const after = await harness.service.verifyAudit(before.head)
+    expect(after).toMatchObject({ faults: [], entries: before.entries + 1 })
+    const secrets = (await readSealsAfter(harness.main, 0, 10_000)).map(({ mac }) => mac[1])
+    expect([secrets[0], secrets.at(-1)]).toEqual([1, 2])
+  })
+
   test('refused calls leave no entry', async () => {
     const before = await lastPosition()
     expectProblem(await alice.api.get('/v1/certificates/x'), 404, 'not_found')

@@ -7,6 +7,7 @@ import { measureEnumeration, type Comparison } from './enumeration.ts'
 import { certificatesPerRound, measureIssuing, type IssuingRound } from './issuing.ts'
 import { atLeast, resultsOf, tableOf, type Figure, type Part } from './figures.ts'
 import { measureLookups } from './lookups.ts'
+import { measureOverload } from './overload.ts'
 import { measureStarts } from './start.ts'
 import { stockOf, type StockFolder } from './stock.ts'
 
@@ -133,6 +134,8 @@ const parts = {
       connections: options.connections.split(',').map(Number),
     }),
   start: async (folder) => measureStarts(await stock(), join(folder, 'start'), rounds),
+  overload: async (folder) => measureOverload(folder, 'overload', { rounds, seconds: Number(options.seconds) }),
+  'front-door': async (folder) => measureOverload(folder, 'front door', { rounds, seconds: Number(options.seconds) }),
   enumeration: async (folder) => ({
     words: ['What the time of an answer tells: the kinds take turns within one process, without a socket.'],
     figures: enumerationFiguresOf(await measureEnumeration(join(folder, 'enumeration'), rounds)),

@@ -33,9 +33,11 @@ export async function stockSubscribers(
   dataDir: string,
   count: number,
   eachDoes: (subscriber: Registered) => Promise<void> = async () => undefined,
+  clock: () => number = Date.now,
 ): Promise<Registered[]> {
   const mails = new MailPool()
   const node = await openNodeService(testConfig(dataDir), {
+    clock,
     mailer: { deliver: async ({ raw }) => mails.add(Buffer.from(raw).toString('utf8')) },
   })
   const { service } = node

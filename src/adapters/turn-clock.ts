@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { TurnClock } from './turns.ts'
 
 const resolution = 10
@@ -8,6 +8,7 @@ const nanosecondsPerMillisecond = 1_000_000
 export function turnClock(): TurnClock {
   const delays = monitorEventLoopDelay({ resolution })
   delays.enable()
+  let lookedAt = performance.eventLoopUtilization()
   return {
     now: () => performance.now(),
     longestDelay: () => {
@@ -15,6 +16,11 @@ export function turnClock(): TurnClock {
       const longest = delays.max / nanosecondsPerMillisecond - resolution
       delays.reset()
       return longest
+    },
+    busyPart: () => {
+      const before = lookedAt
+      lookedAt = performance.eventLoopUtilization()
+      return performance.eventLoopUtilization(lookedAt, before).utilization
     },
     later: (milliseconds, call) => void setTimeout(call, milliseconds).unref(),
     afterReading: (call) => void setImmediate(call),

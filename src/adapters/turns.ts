@@ -2,13 +2,13 @@ import { workClasses, type WorkClass } from '../ports/work.ts'
 
 /** How many requests run and wait. */
 export interface TurnLimits {
-  /** Requests of one network that run at once. All networks together may run twice as many. */
+  /** At most so many requests of one network run at once. All networks together may run twice as many. */
   readonly atOnce: number
   /** Requests of all networks that wait. */
   readonly waiting: number
 }
 
-export const defaultTurnLimits: TurnLimits = { atOnce: 32, waiting: 1_000 }
+export const defaultTurnLimits: TurnLimits = { atOnce: 64, waiting: 1_000 }
 
 /** What the turns take of time. */
 export interface TurnClock {
@@ -16,6 +16,8 @@ export interface TurnClock {
   now(): number
   /** The longest delay of the event loop since the last call, in milliseconds. */
   longestDelay(): number
+  /** The part of the time since the last call in which the event loop was busy, from 0 to 1. */
+  busyPart(): number
   /** Calls back after this time. Does not keep the process alive. */
   later(milliseconds: number, call: () => void): void
   /** Calls back once what has come by now is read. */
@@ -41,7 +43,10 @@ const lookMilliseconds = 250
 const leaseMilliseconds = 100
 
 /** Fewer requests of a network never run at once, however long the delays are. */
-const fewestAtOnce = 4
+const fewestAtOnce = 8
+
+/** Where the event loop is less busy, more may run at once; where it is busier, others only wait longer for it. */
+const busyWanted = { least: 0.85, most: 0.95 } as const
 
 /** While all wait, so many turns in a row each class has. Nobody is left without a turn. */
 const turnsInARow: Readonly<Record<WorkClass, number>> = {
@@ -300,10 +305,16 @@ export class Turns {
     return null
   }
 
+  /** While nobody waits, it is unknown whether fewer would do. */
+  #stepOf(busyPart: number): number {
+    if (busyPart < busyWanted.least) return 1.5
+    return busyPart > busyWanted.most && this.#someoneWaited ? 0.7 : 1
+  }
+
   #look(now: number): void {
     this.#lookedAt = now
     const slow = this.#clock.longestDelay() > delayAllowed
-    const wanted = slow ? this.#atOnce / 2 : this.#atOnce * 1.5
+    const wanted = this.#atOnce * (slow ? 0.5 : this.#stepOf(this.#clock.busyPart()))
     this.#atOnce = Math.min(this.#limits.atOnce, Math.max(fewestAtOnce, Math.floor(wanted)))
     if (!slow) this.#slowness = Math.max(this.#slowness - 1, 0)
     else if (this.#someoneWaited) this.#slowness = Math.min(this.#slowness + 1, shedWhileSlow.length)

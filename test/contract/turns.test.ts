@@ -246,26 +246,27 @@ test('one class never waits for all of another: each has some turns in every rou
 })
 
 test('while the event loop is slow, fewer run, and one class after the other is turned away; then all are let in again', async () => {
-  const stage = await stageOf({ atOnce: 8 })
+  const stage = await stageOf({ atOnce: 16 })
   const credential = 'Authorization: Bearer x\r\n'
-  for (let number = 1; number <= 8; number += 1) await stage.ask('127.0.1.1', `member/r${number}`)
+  for (let number = 1; number <= 16; number += 1) await stage.ask('127.0.1.1', `member/r${number}`)
   const dear = await stage.ask('127.0.1.1', 'dear/d1')
   await stage.ask('127.0.1.1', 'member/n1', credential)
   stage.clock.delay = 51
   stage.clock.advance(250)
   expect(await refused(dear)).toEqual(turnedAway)
-  // The eight have run for long, so they count no more; of the others four run at once.
-  for (const name of ['n2', 'n3', 'n4', 'n5', 'n6']) await stage.ask('127.0.1.1', `member/${name}`, credential)
-  await expect.poll(() => stage.begun.slice(8), { interval: 2 }).toEqual(['n1', 'n2', 'n3', 'n4'])
+  // The sixteen have run for long, so they count no more; of the others eight run at once.
+  for (let number = 2; number <= 10; number += 1) await stage.ask('127.0.1.1', `member/n${number}`, credential)
+  const eight = Array.from({ length: 8 }, (_, number) => `n${number + 1}`)
+  await expect.poll(() => stage.begun.slice(16), { interval: 2 }).toEqual(eight)
   expect(await refused(await stage.ask('127.0.2.1', 'dear/d2'))).toEqual(turnedAway)
 
   stage.clock.advance(250)
   expect(await refused(await stage.ask('127.0.2.1', 'anonymous/a1'))).toEqual(turnedAway)
-  for (const name of ['n7', 'n8', 'n9']) await stage.ask('127.0.1.1', `member/${name}`, credential)
+  for (let number = 11; number <= 19; number += 1) await stage.ask('127.0.1.1', `member/n${number}`, credential)
   stage.clock.advance(250)
   expect(await refused(await stage.ask('127.0.2.1', 'enrolment/e1'))).toEqual(turnedAway)
   for (let looks = 0; looks < 4; looks += 1) {
-    await stage.ask('127.0.1.1', `member/x${looks}`, credential)
+    for (let number = 0; number < 9; number += 1) await stage.ask('127.0.1.1', `member/x${looks}-${number}`, credential)
     stage.clock.advance(250)
   }
   for (const name of ['essential/o1', 'member/o2']) await stage.ask('127.0.3.1', name, credential)
@@ -279,6 +280,24 @@ test('while the event loop is slow, fewer run, and one class after the other is 
   for (const name of ['dear/d3', 'anonymous/a3', 'enrolment/e3']) await stage.ask('127.0.5.1', name)
   await expect.poll(() => stage.begun, { interval: 2 }).toEqual(expect.arrayContaining(['d3', 'a3', 'e3']))
   expect(stage.turns.takeShed()).toEqual({ dear: 2, anonymous: 1, enrolment: 1, newcomer: 0, essential: 0 })
+})
+
+test('no more run at once than keep the event loop busy', async () => {
+  const stage = await stageOf({ atOnce: 12 })
+  const ask = async (first: number, last: number): Promise<void> => {
+    for (let number = first; number <= last; number += 1) await stage.ask('127.0.1.1', `member/a${number}`)
+  }
+  const begun = (): number => stage.begun.length
+  await ask(1, 14)
+  expect(begun()).toBe(12)
+  stage.clock.busy = 1
+  stage.clock.advance(250)
+  await ask(15, 24)
+  await expect.poll(begun, { interval: 2 }).toBe(12 + 8)
+  stage.clock.busy = 0.5
+  stage.clock.advance(250)
+  await ask(25, 40)
+  await expect.poll(begun, { interval: 2 }).toBe(12 + 8 + 12)
 })
 
 test('a slow event loop alone turns nobody away: somebody must be waiting', async () => {

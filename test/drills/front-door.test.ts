@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -84,5 +86,86 @@ test('4,000 connections of ten networks take every place, and a new client is st
     expect((await lookUp(alice, ['bob@example.com']))[0].status).toBe('found')
   } finally {
     for (const socket of held) socket.destroy()
+  }
+})
+
+/** What somebody sends again and again, each time as soon as the answer to the time before has come. */
+interface Flood {
+  readonly path: string
+  readonly credential?: string
+  readonly connections: number
+  content(): object
+}
+
+/** Floods the service from one network. What it returns ends the flood, and resolves to how often each status came. */
+function flood(from: string, floods: readonly Flood[]): () => Promise<ReadonlyMap<number, number>> {
+  const agent = new Agent({ keepAlive: true, localAddress: from })
+  const statuses = new Map<number, number>()
+  let isOver = false
+  const ask = ({ path, credential, content }: Flood): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const headers = {
+        'content-type': 'application/json',
+        ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }),
+      }
+      const asked = request(`${service.url}${path}`, { method: 'POST', agent, headers }, (answer) => {
+        answer.resume()
+        answer.once('end', () => resolve(answer.statusCode ?? 0))
+      })
+      asked.once('error', reject)
+      asked.end(JSON.stringify(content()))
+    })
+  const askOn = async (one: Flood): Promise<void> => {
+    while (!isOver) {
+      const status = await ask(one)
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    }
+  }
+  const asking = floods.flatMap((one) => Array.from({ length: one.connections }, () => askOn(one)))
+  return async () => {
+    isOver = true
+    await Promise.all(asking)
+    agent.destroy()
+    return statuses
+  }
+}
+
+/** An RSA key that takes long to complete, and fails in the end. */
+const dearKey = (): string => {
+  const n = randomBytes(512)
+  n[0] = 0xff
+  n[511] = 1
+  return JSON.stringify({
+    kty: 'RSA',
+    n: n.toString('base64url'),
+    e: 'AQAB',
+    d: randomBytes(512).toString('base64url'),
+  })
+}
+
+test('idle connections, dear bodies and more lookups than can be answered, from one network: members elsewhere are answered', async () => {
+  const held: Socket[] = []
+  for (let number = 0; number < 2_000; number += 1) held.push(await openSilent(`127.0.7.${1 + (number % 250)}`))
+  const [many, dear] = [64, 8]
+  for (const socket of held.splice(0, many + dear)) socket.destroy()
+  const end = flood('127.0.7.1', [
+    {
+      path: '/v1/lookups',
+      credential: bob.credential,
+      connections: many,
+      content: () => ({ addresses: ['alice@example.com'], use: 'encrypt' }),
+    },
+    { path: '/v1/key-compromise', connections: dear, content: () => ({ privateKey: dearKey() }) },
+  ])
+  try {
+    for (let times = 0; times < 200; times += 1) {
+      expect((await lookUp(alice, ['bob@example.com']))[0].status).toBe('found')
+      if (times % 20 === 0) expect((await fetch(`${service.url}/healthz`)).status).toBe(200)
+    }
+  } finally {
+    const statuses = await end()
+    for (const socket of held) socket.destroy()
+    expect([...statuses.keys()].filter((status) => ![200, 422, 429, 503].includes(status))).toEqual([])
+    expect(statuses.get(200) ?? 0).toBeGreaterThan(0)
   }
 })

@@ -5,6 +5,7 @@ import { problemResponse } from '../../src/problem.ts'
 /** Time that passes when a test says so, and an event loop as slow as it says. */
 export class SetTurnClock implements TurnClock {
   delay = 0
+  busy = 0
   #now = 0
   #later: { readonly at: number; readonly call: () => void }[] = []
 
@@ -14,6 +15,10 @@ export class SetTurnClock implements TurnClock {
 
   longestDelay(): number {
     return this.delay
+  }
+
+  busyPart(): number {
+    return this.busy
   }
 
   later(milliseconds: number, call: () => void): void {

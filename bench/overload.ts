@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { z } from 'zod'
 import { certify, publish, type Registered } from '../test/support/story.ts'
 import { Crowd } from './crowd.ts'
 import type { CrowdOrder, CrowdReport } from './crowd-process.ts'
@@ -14,6 +15,8 @@ interface OverloadOptions {
   readonly rounds: number
   readonly seconds: number
 }
+
+const withId = z.object({ id: z.string() })
 
 const subscribers = 240
 /** `stockSubscribers` spreads them over so many domains. */
@@ -162,7 +165,10 @@ const words: Readonly<Record<Attack, readonly string[]>> = {
 export async function measureOverload(folder: string, attack: Attack, options: OverloadOptions): Promise<Part> {
   const dataDir = join(folder, attack.replace(' ', '-'))
   const publishing = async (subscriber: Registered): Promise<void> => {
-    if (/^subscriber\.([1-9]|10)@/.test(subscriber.email)) await publish(subscriber, (await certify(subscriber)).id)
+    if (/^subscriber\.([1-9]|10)@/.test(subscriber.email)) {
+      const { id } = withId.parse(await certify(subscriber))
+      await publish(subscriber, id)
+    }
   }
   const members = await stockSubscribers(dataDir, subscribers, publishing, () => Date.now() - threeDays)
   const started: { stop(): Promise<void> }[] = []

@@ -132,7 +132,7 @@ function flood(
   const asking = floods.flatMap((one) => Array.from({ length: one.connections }, () => askOn(one)))
   return {
     statuses,
-    answers: () => statuses.entries().reduce((sum, [status, number]) => (status === 0 ? sum : sum + number), 0),
+    answers: () => [...statuses].reduce((sum, [status, number]) => (status === 0 ? sum : sum + number), 0),
     end: async () => {
       over.abort()
       await Promise.all(asking)

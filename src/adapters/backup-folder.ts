@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve, sep } from 'node:path'
-import { readRingFile, type DataDirectory } from './data-directory.ts'
+import type { DataDirectory } from './data-directory.ts'
 import { moveDurably, syncPath } from './durable-files.ts'
 import { takeFileLock } from './file-lock.ts'
 
@@ -78,20 +78,6 @@ export function requireOutside(directory: DataDirectory, folder: string): void {
   const data = realPathOf(directory.path)
   if (realPathOf(folder) === data || realPathOf(folder).startsWith(`${data}${sep}`)) {
     throw new BackupUnusable(`${folder} lies inside DATA_DIR; name a folder elsewhere, on another disk if there is one`)
-  }
-}
-
-/**
- * Throws `BackupUnusable` if the folder's key ring has other keys than the installation's. Overwriting it would make
- * the backups of another installation unreadable forever.
- */
-export function requireSameRing(directory: DataDirectory, folder: string): void {
-  const own = new Map(readRingFile(directory.keyRingFile).map((entry) => [entry.id, entry.wrapped]))
-  for (const { id, wrapped } of readRingFile(ringFileIn(folder))) {
-    const present = own.get(id)
-    if (present !== undefined && Buffer.compare(present, wrapped) !== 0) {
-      throw new BackupUnusable(`${folder} holds backups of another installation; name another folder`)
-    }
   }
 }
 

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SealBroken, type Keys } from '../ports/keys.ts'
-import { BackupUnusable } from './backup-folder.ts'
+import { BackupUnusable, listBackups, ringFileIn } from './backup-folder.ts'
+import { readRingFile, type DataDirectory } from './data-directory.ts'
 import { writeDurably } from './durable-files.ts'
 import { sha256 } from './key-ring.ts'
 
@@ -82,4 +83,30 @@ export function readManifest(
     throw new BackupUnusable(`the manifest of ${name} was altered or belongs to another backup; choose another backup`)
   }
   return { content, requireProof }
+}
+
+const isOfSameRing = (folder: string, name: string, keys: Keys): boolean => {
+  try {
+    readManifest(join(folder, name), name).requireProof(keys)
+    return true
+  } catch (error) {
+    if (error instanceof BackupUnusable) return false
+    throw error
+  }
+}
+
+/**
+ * Throws `BackupUnusable` if the folder's key ring has other keys than the installation's. Overwriting it would make
+ * the backups of another installation unreadable forever. The same keys look otherwise once the data key was replaced:
+ * then a backup there must be one that these keys have made.
+ */
+export function requireSameRing(directory: DataDirectory, folder: string, keys: Keys): void {
+  const own = new Map(readRingFile(directory.keyRingFile).map((entry) => [entry.id, entry.wrapped]))
+  const isSame = readRingFile(ringFileIn(folder)).every(({ id, wrapped }) => {
+    const present = own.get(id)
+    return present === undefined || Buffer.compare(present, wrapped) === 0
+  })
+  const backups = listBackups(folder)
+  if (isSame || backups.length === 0 || backups.some((name) => isOfSameRing(folder, name, keys))) return
+  throw new BackupUnusable(`${folder} holds backups of another installation; name another folder`)
 }

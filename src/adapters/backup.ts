@@ -11,11 +11,10 @@ import {
   openBackupFolder,
   removeUnfinished,
   requireOutside,
-  requireSameRing,
   ringFileIn,
   unfinishedName,
 } from './backup-folder.ts'
-import { digestOf, writeManifest, type FileDigest } from './backup-manifest.ts'
+import { digestOf, requireSameRing, writeManifest, type FileDigest } from './backup-manifest.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { moveDurably, syncPath, writeDurably } from './durable-files.ts'
 import { openSqliteFile, Sqlite } from './sqlite.ts'
@@ -108,7 +107,7 @@ async function write(options: BackupOptions, name: string, unfinished: string): 
   )
   // After the copies, so that the ring has the key of every value in them. Before the rename, so that no complete
   // backup lacks the ring.
-  requireSameRing(directory, folder)
+  requireSameRing(directory, folder, options.keys)
   writeDurably(ringFileIn(folder), readFileSync(directory.keyRingFile))
   const path = join(folder, name)
   syncPath(unfinished)
@@ -125,7 +124,7 @@ export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
   requireOutside(directory, folder)
   const lock = openBackupFolder(folder)
   try {
-    requireSameRing(directory, folder)
+    requireSameRing(directory, folder, options.keys)
     removeUnfinished(folder)
     const name = backupName(options.clock())
     const unfinished = join(folder, unfinishedName(name))

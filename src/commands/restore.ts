@@ -124,7 +124,7 @@ async function restoreInto(directory: DataDirectory, folder: string, options: Re
   const dataKey = findDataKey(directory, commandConfig())
   if (dataKey === null) {
     throw new CommandFailed(
-      `neither DATA_KEY nor DATA_KEY_FILE is set, and there is no ${directory.dataKeyFile}; put back the key that was in use when the backup was taken`,
+      `DATA_KEY is not set, nor DATA_KEY_FILE, and there is no ${directory.dataKeyFile}; put back the key that was in use when the backup was taken`,
     )
   }
   const outside = {

@@ -138,3 +138,25 @@ test('a new main secret: a running service learns it, and a process of its own o
   expect(await node.service.check()).toEqual([])
   await node.close()
 })
+
+test('a backup from before a rotation opens with the old data key, and with the new one once a newer backup lies beside', async () => {
+  await (await open()).close()
+  const old = readFileSync(join(dataDir, 'data-key'), 'utf8').trim()
+  const key = newKey()
+  const backups = join(folder.path, 'backups')
+  const backup = async (): Promise<string> => {
+    expect((await certbookHere(['backup', backups], { DATA_DIR: dataDir })).code).toBe(0)
+    return new Date().toISOString()
+  }
+  let restored = 0
+  const restore = async (DATA_KEY: string, at: string): Promise<number> => {
+    const to = join(folder.path, `restored-${(restored += 1)}`)
+    return (await certbookHere(['restore', backups, '--to', to, '--at', at], { DATA_KEY })).code
+  }
+  const before = await backup()
+  await keys(['rotate'])
+  await keys(['rotate', '--data-key', fileWith(key)])
+  expect([await restore(old, before), await restore(key, before)]).toEqual([0, 2])
+  await backup()
+  expect([await restore(old, before), await restore(key, before)]).toEqual([2, 0])
+})

@@ -1,5 +1,5 @@
 import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
-import { isTrustedMailbox } from '../mailbox/store.ts'
+import { isTrustedMailbox } from '../trusted-mailboxes.ts'
 import {
   blob,
   command,

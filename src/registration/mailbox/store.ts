@@ -1,4 +1,4 @@
-import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
+import { pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
 import {
   blob,
   command,
@@ -14,24 +14,10 @@ import {
   type RowOf,
 } from '../../ports/database.ts'
 import { guardedAct, type AccountType, type GuardedAct } from '../../api/shapes.ts'
+import { isTrustedMailbox, mailboxAuthority as authority } from '../trusted-mailboxes.ts'
 
 /** What reads mailboxes. A mailbox whose MAC does not fit counts as absent. */
 type ReadDeps = AuthorityDeps & { readonly database: Database }
-
-/** What of a mailbox grants or ends authority. */
-const authority = authorityOf('mailboxes', [
-  'id',
-  'subscriber',
-  'addressIndex',
-  'accountType',
-  'verifiedAt',
-  'endedAt',
-  'endReason',
-])
-
-/** Whether the MAC of a mailbox fits; an event says so where it does not. */
-export const isTrustedMailbox = (deps: AuthorityDeps, row: Parameters<typeof authority.fits>[1]): boolean =>
-  authority.trusted(deps, row) !== null
 
 export const insertMailbox = (
   keys: Macs,

@@ -1,10 +1,24 @@
+import { setTimeout } from 'node:timers/promises'
+import { z } from 'zod'
 /** One HTTP exchange, over a socket or straight into the service. */
 export type Ask = (path: string, init?: RequestInit) => Promise<Response>
 
+/**
+ * Asks over a socket, as a patient client does: while the service has too much to do, which a slow machine makes of few
+ * requests, it waits as long as the answer says and asks again.
+ */
 export const askOver =
   (base: string): Ask =>
-  (path, init) =>
-    fetch(base + path, init)
+  async (path, init) => {
+    for (;;) {
+      const answer = await fetch(base + path, init)
+      const seconds = Number(answer.headers.get('Retry-After'))
+      if (answer.status !== 503 || seconds === 0) return answer
+      const { code } = z.object({ code: z.string() }).parse(await answer.clone().json())
+      if (code !== 'overloaded') return answer
+      await setTimeout(seconds * 1_000)
+    }
+  }
 
 /** JSON as a test reads it: any path may be asked for, and what is not there is undefined. */
 // oxlint-disable-next-line typescript/no-explicit-any -- an answer has the shape that the test is about to assert

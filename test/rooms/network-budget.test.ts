@@ -104,19 +104,31 @@ describe.each(engines)('what an address and its networks may begin without a cre
   })
 
   test('one address has 125 registrations within 24 hours, and its neighbours the rest of 200', async () => {
-    const [line, neighbour] = ['203.0.113.1', '203.0.113.2']
+    const [line, neighbour, network] = ['203.0.113.1', '203.0.113.2', '203.0.113.0/24']
+    /** So many were begun in an hour of the past. */
+    const begunBefore = (name: string, hoursAgo: number, used: number): Promise<unknown> =>
+      harness.main.batch([
+        {
+          text: `INSERT INTO network_budgets (network_index, purpose, hour, used) VALUES (?, 'registration', ?, ?)`,
+          values: [harness.keys.blindIndex(`network/${name}`), Math.floor(harness.clock.now / hour) - hoursAgo, used],
+        },
+      ])
     harness.clock.now += hour
-    const taken: number[] = []
-    for (let hours = 0; hours < 4; hours++) {
-      taken.push(await takenFrom(line, 61))
-      harness.clock.now += hour
-    }
-    expect(taken).toEqual([60, 60, 5, 0])
-    expect(await takenFrom(neighbour, 80)).toBe(60)
+    for (const [hoursAgo, used] of [
+      [23, 60],
+      [2, 60],
+      [1, 4],
+    ] as const)
+      await begunBefore(line, hoursAgo, used)
+    await begunBefore(network, 2, 198)
+    expect((await startFrom(line)).status).toBe(202)
+    expectProblem(await startFrom(line), 429, 'too_many_requests')
+    expect((await startFrom(neighbour)).status).toBe(202)
+    expectProblem(await startFrom(neighbour), 429, 'too_many_requests')
+    // What was begun 24 hours ago counts no more.
     harness.clock.now += hour
-    expect(await takenFrom(neighbour, 80)).toBe(15)
-    harness.clock.now += 19 * hour
-    expect(await takenFrom(line, 61)).toBe(60)
+    await harness.main.batch([{ text: `DELETE FROM network_budgets WHERE used = 198`, values: [] }])
+    expect((await startFrom(line)).status).toBe(202)
     connection.address = '192.0.2.7'
   })
 

@@ -47,7 +47,7 @@ const startRoute = createRoute({
   [leaves]: rowsLeft({ registration: { registrations: 1, outgoing_mail: 1, audit_entries: 1 } }),
   responses: {
     202: jsonAnswer(
-      'A mail is on its way, unless too many were sent to this address lately: then the token comes with the next one',
+      'A mail is on its way, unless too many were sent to this address lately: then it is withheld, and the token comes with the next one',
       registrationAnswer,
     ),
     409: problemAnswer('The policy version is not in force'),

@@ -39,6 +39,9 @@ const delayAllowed = 50
 
 const lookMilliseconds = 250
 
+/** After so long without a request, what was before says nothing of now. */
+const silenceMilliseconds = 1_000
+
 /** Whoever has run for longer waits for something else, such as a CA or another person, and takes nobody's turn. */
 const leaseMilliseconds = 100
 
@@ -312,9 +315,19 @@ export class Turns {
   }
 
   #look(now: number): void {
+    const [passed, delay, step] = [
+      now - this.#lookedAt,
+      this.#clock.longestDelay(),
+      this.#stepOf(this.#clock.busyPart()),
+    ]
     this.#lookedAt = now
-    const slow = this.#clock.longestDelay() > delayAllowed
-    const wanted = this.#atOnce * (slow ? 0.5 : this.#stepOf(this.#clock.busyPart()))
+    if (passed - delay >= silenceMilliseconds && this.#waiting === 0) {
+      this.#slowness = 0
+      this.#someoneWaited = false
+      return
+    }
+    const slow = delay > delayAllowed
+    const wanted = this.#atOnce * (slow ? 0.5 : step)
     this.#atOnce = Math.min(this.#limits.atOnce, Math.max(fewestAtOnce, Math.floor(wanted)))
     if (!slow) this.#slowness = Math.max(this.#slowness - 1, 0)
     else if (this.#someoneWaited) this.#slowness = Math.min(this.#slowness + 1, shedWhileSlow.length)

@@ -300,6 +300,20 @@ test('no more run at once than keep the event loop busy', async () => {
   await expect.poll(begun, { interval: 2 }).toBe(12 + 8 + 12)
 })
 
+test('after a silence nobody is turned away for what was before', async () => {
+  const stage = await stageOf({ atOnce: 1 })
+  await stage.ask('127.0.1.1', 'member/r1')
+  await stage.ask('127.0.1.1', 'member/r2')
+  stage.clock.delay = 100
+  stage.clock.advance(250)
+  expect(await refused(await stage.ask('127.0.2.1', 'dear/d1'))).toEqual(turnedAway)
+  stage.clock.advance(100)
+  await expect.poll(() => stage.begun, { interval: 2 }).toEqual(['r1', 'r2'])
+  stage.clock.advance(1_100)
+  await stage.ask('127.0.2.1', 'dear/d2')
+  expect(stage.begun.at(-1)).toBe('d2')
+})
+
 test('a slow event loop alone turns nobody away: somebody must be waiting', async () => {
   const stage = await stageOf({ atOnce: 8 })
   stage.clock.delay = 1_000

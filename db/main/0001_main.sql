@@ -473,10 +473,12 @@ CREATE TABLE certificates (
   fingerprint_index TEXT NOT NULL,
   facts_sealed BLOB NOT NULL,
   certificate_sealed BLOB NOT NULL,
-  not_before INTEGER NOT NULL,
-  not_after INTEGER NOT NULL,
-  -- When the holder is told next that it runs out; NULL once that has been said twice, or where it has ended.
-  remind_at INTEGER,
+  -- The end of the day in which its term ends; facts_sealed has the exact times.
+  not_after_day INTEGER NOT NULL,
+  -- The day on which the holder is told next that it runs out; NULL once that has been said twice, or where it has ended.
+  remind_day INTEGER,
+  -- 1: it has been said once.
+  reminded INTEGER NOT NULL DEFAULT 0 CHECK (reminded IN (0, 1)),
   -- When and why it was revoked.
   revocation_sealed BLOB,
   created_at INTEGER NOT NULL,
@@ -488,8 +490,8 @@ CREATE UNIQUE INDEX certificates_live ON certificates (device, mailbox, usage) W
 CREATE INDEX certificates_by_device ON certificates (device);
 CREATE INDEX certificates_by_mailbox ON certificates (mailbox);
 CREATE INDEX certificates_by_key ON certificates (key_index);
-CREATE INDEX certificates_running_out ON certificates (not_after) WHERE state = 'valid';
-CREATE INDEX certificates_to_remind ON certificates (remind_at) WHERE remind_at IS NOT NULL AND state = 'valid';
+CREATE INDEX certificates_running_out ON certificates (not_after_day) WHERE state = 'valid';
+CREATE INDEX certificates_to_remind ON certificates (remind_day) WHERE remind_day IS NOT NULL AND state = 'valid';
 -- What administrators read certificates by.
 CREATE INDEX certificates_by_fingerprint ON certificates (fingerprint_index);
 CREATE INDEX certificates_by_serial_number ON certificates (serial_index);
@@ -499,7 +501,7 @@ CREATE TRIGGER certificates_made AFTER INSERT ON certificates
 BEGIN
   INSERT INTO caller_changes (subscriber) VALUES (NEW.subscriber);
 END;
-CREATE TRIGGER certificates_changed AFTER UPDATE OF device, state, not_before, not_after ON certificates
+CREATE TRIGGER certificates_changed AFTER UPDATE OF device, state, facts_sealed, not_after_day ON certificates
 BEGIN
   INSERT INTO caller_changes (subscriber) SELECT OLD.subscriber UNION SELECT NEW.subscriber;
 END;
@@ -605,6 +607,7 @@ CREATE TABLE ready_answers (
   address_index BLOB NOT NULL,
   serves INTEGER NOT NULL CHECK (serves BETWEEN 1 AND 15),
   answer_sealed BLOB,
+  -- Days that hold the exact times, which are sealed with the answer.
   valid_from INTEGER NOT NULL,
   valid_until INTEGER NOT NULL,
   UNIQUE (address_index, serves)
@@ -627,7 +630,7 @@ BEGIN
   INSERT INTO ready_answers (address_index, serves, valid_from, valid_until) VALUES (OLD.address_index, 15, 0, 0);
 END;
 CREATE TRIGGER published_certificates_changed
-  AFTER UPDATE OF state, usage, device, authority, facts_sealed, certificate_sealed, not_before, not_after ON certificates
+  AFTER UPDATE OF state, usage, device, authority, facts_sealed, certificate_sealed, not_after_day ON certificates
   WHEN EXISTS (SELECT 1 FROM publications WHERE certificate = NEW.id)
 BEGIN
   DELETE FROM ready_answers

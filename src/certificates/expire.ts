@@ -1,6 +1,7 @@
 import { commit } from '../audit/commit.ts'
 import { byService } from '../audit/entries.ts'
 import type { CertificateDeps } from './deps.ts'
+import { openFacts } from './present.ts'
 import { endCertificate, readRunOut } from './store.ts'
 
 /** How many certificates one run marks. The next run goes on. */
@@ -8,9 +9,12 @@ const perRun = 500
 
 /** Marks certificates whose term is over as expired. In the same batch the directory drops them. */
 export async function expireCertificates(
-  deps: Pick<CertificateDeps, 'database' | 'clock' | 'audit' | 'onCertificatesEnded'>,
+  deps: Pick<CertificateDeps, 'database' | 'keys' | 'clock' | 'audit' | 'onCertificatesEnded'>,
 ): Promise<void> {
-  for (const { id } of await readRunOut(deps.database, deps.clock(), perRun)) {
+  const now = deps.clock()
+  for (const row of await readRunOut(deps.database, now, perRun)) {
+    if (openFacts(deps.keys, row).notAfter >= now) continue
+    const { id } = row
     await commit(
       deps,
       {

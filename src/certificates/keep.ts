@@ -6,6 +6,7 @@ import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.t
 import { randomId } from '../ports/runtime.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import type { CertificateDeps } from './deps.ts'
+import { dayAfter, dayBefore } from './days.ts'
 import { fingerprintIndex, serialNumberIndex } from './fingerprints.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { firstReminder } from './renewal/remind.ts'
@@ -61,7 +62,11 @@ export async function keepCertificate(
   outcome: readonly Command[],
 ): Promise<KeptCertificate> {
   const fresh = openVerified(deps, ordered, verified)
-  const { id, use, notAfter } = fresh
+  const {
+    id,
+    use,
+    facts: { notAfter },
+  } = fresh
   const announcement = await deps.registration.announcementCommands(ordered, 'new_certificate', id, {
     use,
     at: deps.clock(),
@@ -163,16 +168,21 @@ const openVerified = (
   use,
   state: 'valid',
   authority,
-  facts: { mailbox: address, serialNumber, fingerprintSha256, issuer },
+  facts: {
+    mailbox: address,
+    serialNumber,
+    fingerprintSha256,
+    issuer,
+    notBefore: notBefore.getTime(),
+    notAfter: notAfter.getTime(),
+  },
   certificate,
-  notBefore: notBefore.getTime(),
-  notAfter: notAfter.getTime(),
 })
 
 const inserted = (
   deps: Pick<KeepDeps, 'keys' | 'clock'>,
   ordered: OrderedFor,
-  { id, state, authority, facts, certificate, notBefore, notAfter }: OpenedCertificate,
+  { id, state, authority, facts, certificate }: OpenedCertificate,
 ): Command =>
   insertCertificate({
     id,
@@ -189,9 +199,8 @@ const inserted = (
     fingerprintIndex: fingerprintIndex(deps.keys, facts.fingerprintSha256),
     factsSealed: sealFacts(deps.keys, id, facts),
     certificateSealed: sealCertificate(deps.keys, id, certificate),
-    notBefore,
-    notAfter,
+    notAfterDay: dayAfter(facts.notAfter),
     state: state === 'valid' ? 'valid' : 'superseded',
-    remindAt: state === 'valid' ? firstReminder(notBefore, notAfter) : null,
+    remindDay: state === 'valid' ? dayBefore(firstReminder(facts)) : null,
     createdAt: deps.clock(),
   })

@@ -11,6 +11,9 @@ const factsShape = z.strictObject({
   serialNumber: z.string(),
   fingerprintSha256: z.string(),
   issuer: z.string(),
+  /** Its term, UTC milliseconds. */
+  notBefore: z.int(),
+  notAfter: z.int(),
 })
 export type StoredFacts = z.infer<typeof factsShape>
 
@@ -38,7 +41,7 @@ export const openRevocation = (keys: Keys, row: { id: string; revocationSealed: 
 /** The part of a certificate's row that is needed to show it. */
 export type ShownCertificate = Pick<
   CertificateRow,
-  'id' | 'use' | 'state' | 'authority' | 'factsSealed' | 'certificateSealed' | 'notBefore' | 'notAfter'
+  'id' | 'use' | 'state' | 'authority' | 'factsSealed' | 'certificateSealed'
 >
 
 /** The same, opened. */
@@ -51,9 +54,13 @@ export interface OpenedCertificate extends Omit<ShownCertificate, 'factsSealed' 
 export const openFacts = (keys: Keys, row: { id: string; factsSealed: Uint8Array }): StoredFacts =>
   factsShape.parse(JSON.parse(openText(keys.main, factsPlace(row.id), row.factsSealed)))
 
-export const openCertificate = (keys: Keys, row: ShownCertificate): OpenedCertificate => ({
+export const openCertificate = (
+  keys: Keys,
+  row: ShownCertificate,
+  facts = openFacts(keys, row),
+): OpenedCertificate => ({
   ...row,
-  facts: openFacts(keys, row),
+  facts,
   certificate: keys.main.open(certificatePlace(row.id), row.certificateSealed),
 })
 
@@ -79,8 +86,8 @@ export function presentWithoutChain({ facts, ...row }: OpenedCertificate): Omit<
     serialNumber: facts.serialNumber,
     fingerprintSha256: facts.fingerprintSha256,
     issuer: facts.issuer,
-    notBefore: timestamp(row.notBefore),
-    notAfter: timestamp(row.notAfter),
+    notBefore: timestamp(facts.notBefore),
+    notAfter: timestamp(facts.notAfter),
     certificate: toBase64(row.certificate),
   }
 }

@@ -2,7 +2,7 @@ import type { CertificateReading, CertificateSearch, SubscriberReading } from '.
 import { timestamp } from '../api/room.ts'
 import type { CertificateDeps } from './deps.ts'
 import { fingerprintIndex, serialNumberIndex } from './fingerprints.ts'
-import { openFacts, openRevocation } from './present.ts'
+import { openFacts, openRevocation, type StoredFacts } from './present.ts'
 import {
   readByFingerprint,
   readBySerialNumber,
@@ -19,6 +19,16 @@ type ReadingDeps = Pick<CertificateDeps, 'database' | 'keys' | 'publishedAmong'>
 const certificatesShown = 200
 /** Two CAs that give the same serial number are an accident. More than that are of no use to anyone. */
 const foundAtMost = 20
+
+const termOf = ({ notBefore, notAfter }: StoredFacts): Pick<CertificateReading, 'notBefore' | 'notAfter'> => ({
+  notBefore: timestamp(notBefore),
+  notAfter: timestamp(notAfter),
+})
+
+function factsOf({ keys }: Pick<ReadingDeps, 'keys'>, row: CertificateWithoutBytes) {
+  const facts = openFacts(keys, row)
+  return { ...facts, ...termOf(facts) }
+}
 
 function revocationOf(
   { keys }: Pick<ReadingDeps, 'keys'>,
@@ -39,9 +49,7 @@ async function readingsOf(deps: ReadingDeps, rows: readonly CertificateWithoutBy
     use: row.use,
     state: row.state,
     published: published.has(row.id),
-    ...openFacts(deps.keys, row),
-    notBefore: timestamp(row.notBefore),
-    notAfter: timestamp(row.notAfter),
+    ...factsOf(deps, row),
     createdAt: timestamp(row.createdAt),
     ...revocationOf(deps, row),
     connectionId: row.connection,
@@ -71,7 +79,7 @@ export async function searchCertificates(deps: ReadingDeps, by: CertificateSearc
 
 /** Reads the newest certificates of a subscriber for administrators. */
 export async function readSubscriberCertificates(
-  deps: Pick<CertificateDeps, 'database' | 'publishedAmong'>,
+  deps: ReadingDeps,
   subscriber: string,
 ): Promise<SubscriberReading['certificates']> {
   const rows = await readNewestCertificatesOf(deps.database, subscriber, certificatesShown)
@@ -83,7 +91,6 @@ export async function readSubscriberCertificates(
     use: row.use,
     state: row.state,
     published: published.has(row.id),
-    notBefore: timestamp(row.notBefore),
-    notAfter: timestamp(row.notAfter),
+    ...termOf(openFacts(deps.keys, row)),
   }))
 }

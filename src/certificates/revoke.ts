@@ -56,13 +56,14 @@ async function revocationCommands(
   ]
 }
 
-/** Revokes one certificate in one batch. One that has ended meanwhile stays as it is. */
+/** Revokes one certificate in one batch. One that has ended meanwhile stays as it is, as does one whose term is over. */
 async function revokeOne(
   deps: RevokeDeps,
   row: CertificateRow,
   reason: RevocationReason | null,
   circumstances: Circumstances,
 ): Promise<void> {
+  if (openFacts(deps.keys, row).notAfter <= deps.clock()) return
   const toItsCa = circumstances.isWordOfItsCa === true ? [] : await queueRevocationAtIssuer(deps, row, reason)
   const commands = [...(await revocationCommands(deps, row, reason, circumstances)), ...toItsCa]
   const audit: AuditEvent = {

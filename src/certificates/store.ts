@@ -13,6 +13,7 @@ import {
 import type { CertificateUse } from '../api/shapes.ts'
 import { caRevocationState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
+import { dayHolding } from './days.ts'
 
 const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
 
@@ -31,12 +32,11 @@ export interface NewCertificate {
   readonly fingerprintIndex: string
   readonly factsSealed: Uint8Array
   readonly certificateSealed: Uint8Array
-  readonly notBefore: number
-  readonly notAfter: number
+  readonly notAfterDay: number
   /** `superseded` where one that was asked for later is valid already. */
   readonly state: 'valid' | 'superseded'
-  /** When its holder is told that it runs out; null for never. */
-  readonly remindAt: number | null
+  /** The day on which its holder is told that it runs out; null for never. */
+  readonly remindDay: number | null
   readonly createdAt: number
 }
 
@@ -44,8 +44,8 @@ export const insertCertificate = (row: NewCertificate): Command =>
   command(
     `INSERT INTO certificates
        (id, request, subscriber, device, mailbox, usage, state, connection, requested_at, authority, serial_index,
-        key_index, fingerprint_index, facts_sealed, certificate_sealed, not_before, not_after, remind_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        key_index, fingerprint_index, facts_sealed, certificate_sealed, not_after_day, remind_day, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
     row.subscriber,
@@ -61,9 +61,8 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.fingerprintIndex,
     row.factsSealed,
     row.certificateSealed,
-    row.notBefore,
-    row.notAfter,
-    row.remindAt,
+    row.notAfterDay,
+    row.remindDay,
     row.createdAt,
   )
 
@@ -85,7 +84,7 @@ export const readValidCertificateId = (
 
 /** Ends a certificate. Guard `certificate_ended`: it is not valid any more. */
 export const endCertificate = (id: string, state: 'superseded' | 'expired'): Command[] => [
-  command(`UPDATE certificates SET state = ?, remind_at = NULL WHERE id = ? AND state = 'valid'`, state, id),
+  command(`UPDATE certificates SET state = ?, remind_day = NULL WHERE id = ? AND state = 'valid'`, state, id),
   requireOneChange('certificate_ended'),
 ]
 
@@ -94,7 +93,7 @@ export const endCertificate = (id: string, state: 'superseded' | 'expired'): Com
  */
 export const endLateCertificate = (id: string, successor: string): Command[] => [
   command(
-    `UPDATE certificates SET state = 'superseded', remind_at = NULL
+    `UPDATE certificates SET state = 'superseded', remind_day = NULL
      WHERE id = ? AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = ? AND c.state = 'valid')`,
     id,
     successor,
@@ -115,8 +114,6 @@ const certificateColumns = {
   keyIndex: text,
   factsSealed: blob,
   certificateSealed: blob,
-  notBefore: integer,
-  notAfter: integer,
   createdAt: integer,
 }
 
@@ -126,8 +123,7 @@ export const readCertificate = (database: Database, id: string) =>
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
-              created_at AS createdAt
+              certificate_sealed AS certificateSealed, created_at AS createdAt
        FROM certificates WHERE id = ?`,
       id,
     ),
@@ -152,8 +148,7 @@ export const readCertificateOfRequest = (database: Database, request: string) =>
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
-              created_at AS createdAt
+              certificate_sealed AS certificateSealed, created_at AS createdAt
        FROM certificates WHERE request = ?`,
       request,
     ),
@@ -170,8 +165,7 @@ export const readCertificatesOf = (
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
-              created_at AS createdAt
+              certificate_sealed AS certificateSealed, created_at AS createdAt
        FROM certificates
        WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
@@ -188,14 +182,13 @@ export const readCertificatesWithKey = (database: Database, keyIndex: string) =>
       certificateColumns,
       `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
               key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, not_before AS notBefore, not_after AS notAfter,
-              created_at AS createdAt
+              certificate_sealed AS certificateSealed, created_at AS createdAt
        FROM certificates WHERE key_index = ? AND state IN ('valid', 'superseded')`,
       keyIndex,
     ),
   )
 
-/** The certificates of a mailbox or of a device that can still be revoked. */
+/** The certificates of a mailbox or of a device that can still be revoked, or ended today. */
 export const readRevocableOf = (
   database: Database,
   of: { kind: 'mailbox' | 'device'; id: string },
@@ -206,10 +199,10 @@ export const readRevocableOf = (
     query(
       { id: text },
       `SELECT id FROM certificates
-       WHERE mailbox = ? AND state IN ('valid', 'superseded') AND not_after > ?
+       WHERE mailbox = ? AND state IN ('valid', 'superseded') AND not_after_day > ?
        UNION ALL
        SELECT id FROM certificates
-       WHERE device = ? AND state IN ('valid', 'superseded') AND not_after > ?
+       WHERE device = ? AND state IN ('valid', 'superseded') AND not_after_day > ?
        LIMIT ?`,
       of.kind === 'mailbox' ? of.id : null,
       now,
@@ -219,11 +212,11 @@ export const readRevocableOf = (
     ),
   )
 
-/** Revokes a certificate. Guard `certificate_ended`: it was revoked before, or its term is over. */
+/** Revokes a certificate. Guard `certificate_ended`: it was revoked before, or the day in which its term ends is over. */
 export const revokeCertificateRow = (id: string, revocationSealed: Uint8Array, now: number): Command[] => [
   command(
-    `UPDATE certificates SET state = 'revoked', revocation_sealed = ?, remind_at = NULL
-     WHERE id = ? AND state IN ('valid', 'superseded') AND not_after > ?`,
+    `UPDATE certificates SET state = 'revoked', revocation_sealed = ?, remind_day = NULL
+     WHERE id = ? AND state IN ('valid', 'superseded') AND not_after_day > ?`,
     revocationSealed,
     id,
     now,
@@ -231,13 +224,14 @@ export const revokeCertificateRow = (id: string, revocationSealed: Uint8Array, n
   requireOneChange('certificate_ended'),
 ]
 
-/** Valid certificates whose term is over. */
+/** Valid certificates whose term may be over: the day in which it ends has begun. */
 export const readRunOut = (database: Database, now: number, limit: number) =>
   database.all(
     query(
-      { id: text },
-      `SELECT id FROM certificates WHERE state = 'valid' AND not_after < ? ORDER BY not_after LIMIT ?`,
-      now,
+      { id: text, factsSealed: blob },
+      `SELECT id, facts_sealed AS factsSealed FROM certificates
+       WHERE state = 'valid' AND not_after_day < ? ORDER BY not_after_day LIMIT ?`,
+      dayHolding(now),
       limit,
     ),
   )
@@ -267,7 +261,7 @@ export const readLeftUnrevoked = (database: Database, now: number) =>
       { id: text },
       `SELECT /* scan: an invariant is checked on all rows */ c.id AS id
        FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
-       WHERE c.state IN ('valid', 'superseded') AND c.not_after > ?
+       WHERE c.state IN ('valid', 'superseded') AND c.not_after_day > ?
          AND (m.settled_at IS NOT NULL OR d.settled_at IS NOT NULL)`,
       now,
     ),
@@ -284,8 +278,6 @@ const readingColumns = {
   state: certificateState,
   connection: text,
   factsSealed: blob,
-  notBefore: integer,
-  notAfter: integer,
   createdAt: integer,
   revocationSealed: nullable(blob),
   caRevocation: nullable(text),
@@ -294,8 +286,7 @@ const readingColumns = {
 
 /** What administrators read of certificates, with the revocation and what the CA was told of it. */
 const readings = `SELECT c.id, c.request, c.subscriber, c.device, c.mailbox, c.usage AS use, c.state, c.connection,
-  c.facts_sealed AS factsSealed, c.not_before AS notBefore, c.not_after AS notAfter,
-  c.created_at AS createdAt, c.revocation_sealed AS revocationSealed,
+  c.facts_sealed AS factsSealed, c.created_at AS createdAt, c.revocation_sealed AS revocationSealed,
   v.id AS caRevocation, v.state AS caRevocationState
   FROM certificates c
   LEFT JOIN ca_revocations v ON v.fingerprint_index = c.fingerprint_index`
@@ -350,7 +341,7 @@ export const countValidCertificates = (database: Database, now: number) =>
   database.first(
     query(
       { certificates: integer },
-      `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid' AND not_after > ?`,
+      `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid' AND not_after_day > ?`,
       now,
     ),
   )

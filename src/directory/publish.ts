@@ -2,7 +2,7 @@ import type { DeviceCaller } from '../api/room.ts'
 import type { Audience, OwnCertificate } from '../api/shapes.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
-import { presentCertificate } from '../certificates/present.ts'
+import { openFacts, presentCertificate } from '../certificates/present.ts'
 import { ownCertificateRow } from '../certificates/own.ts'
 import type { CertificateRow } from '../certificates/store.ts'
 import { toHex } from '../pki/encoding.ts'
@@ -55,6 +55,7 @@ export async function publishCertificate(
 ): Promise<OwnCertificate> {
   const row = await ownCertificateRow(deps, caller, id)
   deps.consent.requirePublicationText(wish.consentVersion)
+  if (openFacts(deps.keys, row).notAfter <= deps.clock()) return refuse(deps, id)
   const published = await readStandingPublication(deps, id, deps.clock())
   const known = published?.audience === wish.audience
   const isRepeat = known && published.textVersion === wish.consentVersion

@@ -1,6 +1,7 @@
 import type { Check, Job } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
-import { openCertificate, presentWithoutChain } from '../certificates/present.ts'
+import { dayAfter, dayBefore } from '../certificates/days.ts'
+import { openCertificate, openFacts, presentWithoutChain, type StoredFacts } from '../certificates/present.ts'
 import { toHex } from '../pki/encoding.ts'
 import { toEach } from '../ports/bounded.ts'
 import { commitUnlessTaken, type Command } from '../ports/database.ts'
@@ -49,8 +50,11 @@ const answerPlace = (addressIndexHex: string, serves: number): Place => ({
   row: `${addressIndexHex}/${serves}`,
 })
 
+/** A published certificate with what it says about itself. */
+type Published = PublishedRow & { readonly facts: StoredFacts }
+
 /** `rows` come newest first. */
-const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] =>
+const newestPerDevice = (rows: readonly Published[]): Published[] =>
   [...Map.groupBy(rows, ({ device }) => device).values()]
     .flatMap((ofDevice) => ofDevice.slice(0, 1))
     .slice(0, certificatesPerAddress)
@@ -58,21 +62,21 @@ const newestPerDevice = (rows: readonly PublishedRow[]): PublishedRow[] =>
 /** The certificates of one address for an audience and a use. */
 interface Choice {
   readonly serves: number
-  readonly chosen: readonly PublishedRow[]
+  readonly chosen: readonly Published[]
   /** The choice holds from here (UTC milliseconds, inclusive) … */
   readonly validFrom: number
   /** … until here (exclusive), when the validity of a certificate begins or ends. */
   readonly validUntil: number
 }
 
-const choose = (rows: readonly PublishedRow[], audience: Audience, use: LookupUse, now: number): Choice => {
+const choose = (rows: readonly Published[], audience: Audience, use: LookupUse, now: number): Choice => {
   const fit = rows.filter(
     (row) => (row.audience === 'public' || row.audience === audience) && (row.use === use || row.use === 'dual'),
   )
-  const turns = fit.flatMap(({ notBefore, notAfter }) => [notBefore, notAfter])
+  const turns = fit.flatMap(({ facts: { notBefore, notAfter } }) => [notBefore, notAfter])
   return {
     serves: served[audience][use],
-    chosen: newestPerDevice(fit.filter(({ notBefore, notAfter }) => notBefore <= now && now < notAfter)),
+    chosen: newestPerDevice(fit.filter(({ facts }) => facts.notBefore <= now && now < facts.notAfter)),
     validFrom: Math.max(0, ...turns.filter((turn) => turn <= now)),
     validUntil: Math.min(forever, ...turns.filter((turn) => turn > now)),
   }
@@ -92,8 +96,30 @@ const parse = (text: string): ReadyCertificate[] => {
   return certificates
 }
 
-const isInTime = (row: Pick<ReadyRow, 'validFrom' | 'validUntil'>, now: number): boolean =>
-  row.validFrom <= now && now < row.validUntil
+/** From when (inclusive) until when (exclusive) an answer holds, UTC milliseconds. */
+type Hours = Pick<ReadyRow, 'validFrom' | 'validUntil'>
+
+const isInTime = ({ validFrom, validUntil }: Hours, now: number): boolean => validFrom <= now && now < validUntil
+
+/** The days that hold these times. */
+const daysOf = ({ validFrom, validUntil }: Hours): Hours => ({
+  validFrom: dayBefore(validFrom),
+  validUntil: validUntil === forever ? forever : dayAfter(validUntil),
+})
+
+/** An answer that was opened. */
+interface Opened extends Hours {
+  readonly text: string
+}
+
+/** What is sealed: a line with the exact times, then the certificates. */
+const writeAnswer = ({ validFrom, validUntil, text }: Opened): string => `${validFrom} ${validUntil}\n${text}`
+
+const readAnswer = (sealed: string): Opened => {
+  const end = sealed.indexOf('\n')
+  const [validFrom, validUntil] = sealed.slice(0, end).split(' ').map(Number)
+  return { validFrom: validFrom ?? 0, validUntil: validUntil ?? 0, text: sealed.slice(end + 1) }
+}
 
 /** The answers of the directory. They are made when they change, not when somebody asks. */
 export interface ReadyAnswers {
@@ -123,15 +149,15 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
   const reader = deps.database.reading('primary')
   const rewriting = new Set<string>()
 
-  const render = (row: PublishedRow): ReadyCertificate => ({
+  const render = (row: Published): ReadyCertificate => ({
     authority: row.authority,
-    begun: JSON.stringify(presentWithoutChain(openCertificate(deps.keys, row))).slice(0, -1),
+    begun: JSON.stringify(presentWithoutChain(openCertificate(deps.keys, row, row.facts))).slice(0, -1),
   })
 
-  /** The text of a ready answer that is there. Null, with an event, where this service did not write it here. */
-  const opened = (hex: string, { id, serves }: ReadyRow, sealed: Uint8Array): string | null => {
+  /** A ready answer that is there. Null, with an event, where this service did not write it here. */
+  const opened = (hex: string, { id, serves }: ReadyRow, sealed: Uint8Array): Opened | null => {
     try {
-      return openText(deps.keys.main, answerPlace(hex, serves), sealed)
+      return readAnswer(openText(deps.keys.main, answerPlace(hex, serves), sealed))
     } catch (error) {
       if (!(error instanceof SealBroken)) throw error
       deps.events.authorityRefused({ table: 'ready_answers', row: String(id) })
@@ -140,7 +166,7 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
   }
 
   /** The answers of one address, made from the tables: one for each different list of certificates. */
-  const answersOf = (rows: readonly PublishedRow[], now: number) => {
+  const answersOf = (rows: readonly Published[], now: number) => {
     const choices = audiences.flatMap((audience) => uses.map((use) => choose(rows, audience, use, now)))
     // A choice without certificates is stored if there is something at another time, also an earlier one: clocks can be
     // set back.
@@ -156,8 +182,17 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     }))
   }
 
-  const readTables = async (addressIndexesHex: readonly string[]): Promise<Map<string, PublishedRow[]>> =>
-    Map.groupBy(await readPublished(deps, reader, addressIndexesHex), ({ addressIndex }) => toHex(addressIndex))
+  const readTables = async (addressIndexesHex: readonly string[]): Promise<Map<string, Published[]>> => {
+    const rows = await readPublished(deps, reader, addressIndexesHex)
+    return Map.groupBy(
+      rows.map((row) => ({ ...row, facts: openFacts(deps.keys, row) })),
+      ({ addressIndex }) => toHex(addressIndex),
+    )
+  }
+
+  /** An answer is out of date also from its exact end on. One that cannot be opened is not. */
+  const isOutdated = (hex: string, row: ReadyRow, now: number): boolean =>
+    row.answerSealed === null || !isInTime(row, now) || !isInTime(opened(hex, row, row.answerSealed) ?? row, now)
 
   /** The commands that correct the answers of some addresses. Empty if they are right. */
   const commandsFor = async (addressIndexesHex: readonly string[]): Promise<Command[]> => {
@@ -166,16 +201,15 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
       toHex(addressIndex),
     )
     const now = deps.clock()
-    const outdated = [...known].filter(([, rows]) =>
-      rows.some((row) => row.answerSealed === null || !isInTime(row, now)),
-    )
+    const outdated = [...known].filter(([hex, rows]) => rows.some((row) => isOutdated(hex, row, now)))
     if (outdated.length === 0) return []
     const published = await readTables(outdated.map(([hex]) => hex))
     return outdated.flatMap(([hex, [row]]) => {
       if (row === undefined) return []
-      const answers = answersOf(published.get(hex) ?? [], now).map(({ text, ...answer }) => ({
-        ...answer,
-        answerSealed: sealText(deps.keys.main, answerPlace(hex, answer.serves), text),
+      const answers = answersOf(published.get(hex) ?? [], now).map((answer) => ({
+        serves: answer.serves,
+        ...daysOf(answer),
+        answerSealed: sealText(deps.keys.main, answerPlace(hex, answer.serves), writeAnswer(answer)),
       }))
       return replaceReady(row.id, row.addressIndex, answers)
     })
@@ -225,9 +259,12 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     for (const row of rows) {
       const hex = toHex(row.addressIndex)
       const answer = row.answerSealed !== null && isInTime(row, now) ? opened(hex, row, row.answerSealed) : null
-      const certificates = answer === null ? null : parse(answer)
-      if (certificates === null) outdated.push(hex)
-      else if (certificates.length > 0) found.set(hex, certificates)
+      if (answer === null || !isInTime(answer, now)) {
+        outdated.push(hex)
+        continue
+      }
+      const certificates = parse(answer.text)
+      if (certificates.length > 0) found.set(hex, certificates)
     }
     if (outdated.length === 0) return found
     for (const [hex, published] of await readTables(outdated)) {
@@ -247,13 +284,13 @@ export function createReadyAnswers(deps: ReadyDeps): ReadyAnswers {
     const published = await readTables(addressIndexesHex)
     return addressIndexesHex.flatMap((hex) => {
       const rows = known.get(hex) ?? []
-      if (rows.some((row) => row.answerSealed === null || !isInTime(row, now))) return []
+      if (rows.some((row) => isOutdated(hex, row, now))) return []
       const expected = audiences.flatMap((audience) =>
         uses.map((use) => choose(published.get(hex) ?? [], audience, use, now)),
       )
       return expected.flatMap(({ serves, chosen }) => {
         const fitting = rows.filter((row) => (row.serves & serves) !== 0)
-        const said = fitting.map((row) => opened(hex, row, row.answerSealed ?? new Uint8Array()))
+        const said = fitting.map((row) => opened(hex, row, row.answerSealed ?? new Uint8Array())?.text)
         const right = write(chosen.map(render))
         return said.length <= 1 && (said[0] ?? '') === right ? [] : [`${hex} for ${serves} differs from the tables`]
       })

@@ -39,8 +39,6 @@ export const readPublished = async (deps: AuthorityDeps, reader: Reader, address
         authority: text,
         factsSealed: blob,
         certificateSealed: blob,
-        notBefore: integer,
-        notAfter: integer,
         subscriber: text,
         restrictedAt: nullable(integer),
         subscriberMac: blob,
@@ -48,7 +46,7 @@ export const readPublished = async (deps: AuthorityDeps, reader: Reader, address
       `SELECT p.address_index AS addressIndex, p.audience AS audience, p.consent AS consent,
               p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.id AS id, c.device AS device,
               c.usage AS use, c.state AS state, c.authority AS authority, c.facts_sealed AS factsSealed,
-              c.certificate_sealed AS certificateSealed, c.not_before AS notBefore, c.not_after AS notAfter,
+              c.certificate_sealed AS certificateSealed,
               s.id AS subscriber, s.restricted_at AS restrictedAt, s.authority_mac AS subscriberMac
        FROM publications p
          JOIN certificates c ON c.id = p.certificate
@@ -196,7 +194,7 @@ export const publish = (
     `INSERT INTO publications (certificate, address_index, audience, consent, published_at, authority_mac)
      SELECT c.id, m.address_index, ?, ?, ?, ?
      FROM certificates c JOIN mailboxes m ON m.id = c.mailbox JOIN devices d ON d.id = c.device
-     WHERE c.id = +? AND c.state = 'valid' AND c.not_after > ? AND m.address_index = +? AND m.ended_at IS NULL
+     WHERE c.id = +? AND c.state = 'valid' AND c.not_after_day > ? AND m.address_index = +? AND m.ended_at IS NULL
        AND d.ended_at IS NULL
      ON CONFLICT (certificate) DO UPDATE
        SET address_index = excluded.address_index, audience = excluded.audience, consent = excluded.consent,
@@ -295,7 +293,7 @@ export const readStandingPublication = async (
         `SELECT p.certificate AS id, p.address_index AS addressIndex, p.audience AS audience, p.consent AS consent,
                 p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.text_version AS textVersion
          FROM publications p JOIN consent_records c ON c.id = p.consent JOIN certificates k ON k.id = p.certificate
-         WHERE p.certificate = ? AND k.not_after > ?`,
+         WHERE p.certificate = ? AND k.not_after_day > ?`,
         certificate,
         now,
       ),
@@ -364,11 +362,11 @@ export const readPublishedAmong = (reader: Reader, certificates: readonly string
 export const readWrongPublications = (reader: Reader, expiredBefore: number) =>
   reader.all(
     query(
-      { certificate: text, state: text, notAfter: integer },
+      { certificate: text, state: text, notAfterDay: integer },
       `SELECT /* scan: an invariant is checked on all rows */ p.certificate AS certificate, c.state AS state,
-              c.not_after AS notAfter
+              c.not_after_day AS notAfterDay
        FROM publications p JOIN certificates c ON c.id = p.certificate
-       WHERE c.state <> 'valid' OR c.not_after < ?
+       WHERE c.state <> 'valid' OR c.not_after_day < ?
           OR EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = c.mailbox AND m.ended_at IS NOT NULL)
           OR EXISTS (SELECT 1 FROM devices d WHERE d.id = c.device AND d.ended_at IS NOT NULL)
           OR NOT EXISTS (

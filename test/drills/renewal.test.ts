@@ -1,6 +1,7 @@
 import 'reflect-metadata'
 import { Pkcs10CertificateRequest } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dayBefore } from '../../src/certificates/days.ts'
 import { command, integer, nullable, query, text } from '../../src/ports/database.ts'
 import { localOperator } from '../support/administrators.ts'
 import type { Api, Json } from '../support/api.ts'
@@ -60,7 +61,7 @@ describe.each(engines)('renewal on %s', (engine) => {
   }
   const remindAt = async (certificate: string): Promise<number | null> => {
     const row = await harness.main.first(
-      query({ at: nullable(integer) }, `SELECT remind_at AS at FROM certificates WHERE id = ?`, certificate),
+      query({ at: nullable(integer) }, `SELECT remind_day AS at FROM certificates WHERE id = ?`, certificate),
     )
     return row?.at ?? null
   }
@@ -160,7 +161,7 @@ describe.each(engines)('renewal on %s', (engine) => {
       await remind()
       expect([await told(renewing), await told(revoking)]).toEqual([[], []])
       expect([await remindAt(older.id), await remindAt(revoked.id)]).toEqual([null, null])
-      expect(await remindAt(newer.id)).toBe(Date.parse(newer.notAfter) - 30 * day)
+      expect(await remindAt(newer.id)).toBe(dayBefore(Date.parse(newer.notAfter) - 30 * day))
     })
 
     test('is told although a renewal is asked for, as long as it has not come', async () => {
@@ -197,8 +198,8 @@ describe.each(engines)('renewal on %s', (engine) => {
     ])
     await expect(harness.runJob('renewal-reminders')).rejects.toThrow()
     expect(await told(other)).toEqual(['soon'])
-    expect(await remindAt(unreadable.id)).toBe(Date.parse(unreadable.notAfter) - 30 * day)
-    await harness.main.batch([command(`UPDATE certificates SET remind_at = NULL WHERE id = ?`, unreadable.id)])
+    expect(await remindAt(unreadable.id)).toBe(dayBefore(Date.parse(unreadable.notAfter) - 30 * day))
+    await harness.main.batch([command(`UPDATE certificates SET remind_day = NULL WHERE id = ?`, unreadable.id)])
   })
 
   describe.each([
@@ -266,6 +267,6 @@ describe.each(engines)('renewal on %s', (engine) => {
     ])
     const bob = await newcomer()
     expect((await bob.api.get(`/v1/certificates/${older.id}`)).status).toBe(404)
-    expect(await countRows(harness.main, 'certificates WHERE remind_at IS NOT NULL AND id = ?', older.id)).toBe(0)
+    expect(await countRows(harness.main, 'certificates WHERE remind_day IS NOT NULL AND id = ?', older.id)).toBe(0)
   })
 })

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dayAfter } from '../../src/certificates/days.ts'
+import { openFacts, sealFacts } from '../../src/certificates/present.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
-import { command, integer, nullable, query, text } from '../../src/ports/database.ts'
+import { blob, command, integer, nullable, query, text } from '../../src/ports/database.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { readLog } from '../support/check-service.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
@@ -394,7 +396,7 @@ describe.each(engines)('the directory on %s', (engine) => {
       const alice = await newcomer()
       const { id } = await certify(alice)
       await publish(alice, id)
-      const touch = command(`UPDATE certificates SET not_after = not_after WHERE id = ?`, id)
+      const touch = command(`UPDATE certificates SET not_after_day = not_after_day WHERE id = ?`, id)
       await harness.main.batch([touch])
       expect(await readyOf(alice.email)).toBe(0)
       expect(await statusOf(alice)).toBe('found')
@@ -405,12 +407,33 @@ describe.each(engines)('the directory on %s', (engine) => {
       expect(await readyOf(alice.email)).toBe(1)
     })
 
+    /** Gives a certificate another end. */
+    const endAt = async (id: string, notAfter: number): Promise<void> => {
+      const row = await harness.main.first(
+        query(
+          { id: text, factsSealed: blob },
+          `SELECT id, facts_sealed AS factsSealed FROM certificates WHERE id = ?`,
+          id,
+        ),
+      )
+      if (row === null) throw new Error('there is no such certificate')
+      const facts = { ...openFacts(harness.keys, row), notAfter }
+      await harness.main.batch([
+        command(
+          `UPDATE certificates SET facts_sealed = ?, not_after_day = ? WHERE id = ?`,
+          sealFacts(harness.keys, id, facts),
+          dayAfter(notAfter),
+          id,
+        ),
+      ])
+    }
+
     test('holds while its certificates are in time, whatever job has run', async () => {
       const alice = await newcomer()
       const { id } = await certify(alice)
       await publish(alice, id)
       const before = harness.clock.now
-      await harness.main.batch([command(`UPDATE certificates SET not_after = ? WHERE id = ?`, before + 1_000, id)])
+      await endAt(id, before + 1_000)
       try {
         expect(await statusOf(alice)).toBe('found')
         await harness.settled()
@@ -424,7 +447,7 @@ describe.each(engines)('the directory on %s', (engine) => {
       }
       expect(await statusOf(alice)).toBe('found')
       await harness.settled()
-      await harness.main.batch([command(`UPDATE certificates SET not_after = ? WHERE id = ?`, before + 1e10, id)])
+      await endAt(id, before + 1e10)
     })
 
     test('that says something else than the tables is a fault of the service', async () => {
@@ -433,12 +456,13 @@ describe.each(engines)('the directory on %s', (engine) => {
       const index = harness.keys.blindIndex(parseMailboxAddress(alice.email).matchingKey)
       const place = { table: 'ready_answers', column: 'answer_sealed', row: `${Buffer.from(index).toString('hex')}/3` }
       const seal = (text: string) => harness.keys.main.seal(place, text)
+      const nothing = `0 ${Number.MAX_SAFE_INTEGER}\n`
       const row = await harness.main.first(
         query({ serves: integer }, `SELECT serves FROM ready_answers WHERE address_index = ?`, index),
       )
       expect(row).toEqual({ serves: 3 })
       await harness.main.batch([
-        command(`UPDATE ready_answers SET answer_sealed = ? WHERE address_index = ?`, seal(''), index),
+        command(`UPDATE ready_answers SET answer_sealed = ? WHERE address_index = ?`, seal(nothing), index),
       ])
       expect(await harness.service.check()).toContainEqual(expect.stringContaining('ready answers say what the tables'))
       await harness.main.batch([command(`UPDATE publications SET audience = audience WHERE address_index = ?`, index)])

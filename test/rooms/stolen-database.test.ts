@@ -1,11 +1,15 @@
+import 'reflect-metadata'
 import { createHash } from 'node:crypto'
+import { Pkcs10CertificateRequest } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseCertificate } from '../../src/pki/certificate.ts'
 import { blob, query, text } from '../../src/ports/database.ts'
 import { localOperator } from '../support/administrators.ts'
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
+import { toPem } from '../support/pem.ts'
 import { certify, publish, register } from '../support/story.ts'
+import { makeTestCa } from '../support/test-ca.ts'
 import { day, minute } from './support.ts'
 
 const sha256 = (bytes: Uint8Array | string): Buffer => createHash('sha256').update(bytes).digest()
@@ -88,6 +92,44 @@ describe.each(engines)('a stolen database and a signed mail on %s', (engine) => 
     expect(Date.parse(notBefore) % day).toBe(0)
     expect((Date.parse(notAfter) + 1_000) % day).toBe(0)
     expect(harness.clock.now - Date.parse(notBefore)).toBeLessThan(day + 5 * minute)
+  })
+
+  test('where another CA has dated it to the second, no row but that status has these times', async () => {
+    const ca = await makeTestCa('Offline', () => harness.clock.now)
+    const operator = localOperator(harness)
+    const connection = await operator.post('/v1/admin/ca-connections', {
+      kind: 'manual',
+      name: 'Offline CA',
+      recipient: 'Example AG',
+      anchors: toPem('CERTIFICATE', ca.root),
+    })
+    const rule = { position: 1, domain: 'offline.example', connectionId: connection.body.id }
+    expect((await operator.post('/v1/admin/routing-rules', rule)).status).toBe(201)
+    const erin = await register(harness.api, harness.mails, 'erin@offline.example')
+    const csr = await makeCsr({ subject: '', addresses: [erin.email] })
+    const asked = await erin.api.post('/v1/certificate-requests', { csr, use: 'dual' })
+    await harness.settled()
+    const begins = harness.clock.now - 3 * minute
+    const term = [begins, begins + 90 * day]
+    const certificate = await ca.issue({
+      spki: new Uint8Array(new Pkcs10CertificateRequest(csr).publicKey.rawData),
+      names: erin.email,
+      notBefore: new Date(begins),
+      notAfter: new Date(begins + 90 * day),
+    })
+    const pem = [certificate, ca.issuing].map((der) => toPem('CERTIFICATE', der)).join('')
+    const path = `/v1/admin/certificate-requests/${asked.body.id}/certificate`
+    const brought = await operator.post(path, { certificate: pem })
+    expect(brought.status, JSON.stringify(brought.body)).toBe(200)
+    const { body: own } = await erin.api.get(`/v1/certificates/${brought.body.certificateId}`)
+    expect([own.notBefore, own.notAfter]).toEqual(term.map((at) => new Date(at).toISOString()))
+    await publish(erin, own.id)
+    await harness.settled()
+    // What is counted from the term would tell it as well: reminders are 30 and 7 days before the end.
+    const [end = 0] = term.slice(1)
+    const telling = [...term, end - 30 * day, end - 7 * day].map(String)
+    const joined = (await rowsOf(harness)).filter(({ row }) => telling.some((at) => row.includes(at)))
+    expect(joined.map(({ table }) => table)).toEqual(['certificate_statuses'])
   })
 
   test('administrators find it by both all the same, and read when and why it was revoked', async () => {

@@ -1,6 +1,8 @@
 import { toEach } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
+import { dayBefore } from '../days.ts'
 import type { CertificateDeps } from '../deps.ts'
+import { openFacts, type StoredFacts } from '../present.ts'
 import { readRemindersDue, readRenewable, takeReminder, type DueReminder } from './store.ts'
 
 const dayMilliseconds = 86_400_000
@@ -8,12 +10,14 @@ const dayMilliseconds = 86_400_000
 /** No certificate is to be renewed longer before its end than this. */
 const earliestReminderMilliseconds = 30 * dayMilliseconds
 
+type Term = Pick<StoredFacts, 'notBefore' | 'notAfter'>
+
 /** When the holder of a certificate is told first that it runs out: at a third of its term, 30 days before the end at most. */
-export const firstReminder = (notBefore: number, notAfter: number): number =>
+export const firstReminder = ({ notBefore, notAfter }: Term): number =>
   notAfter - Math.min(Math.floor((notAfter - notBefore) / 3), earliestReminderMilliseconds)
 
 /** When for the second and last time: at a twelfth, 7 days before the end at most. */
-const lastReminder = (notBefore: number, notAfter: number): number =>
+const lastReminder = ({ notBefore, notAfter }: Term): number =>
   notAfter - Math.min(Math.floor((notAfter - notBefore) / 12), 7 * dayMilliseconds)
 
 /** How many holders one run tells. The next run goes on. */
@@ -29,17 +33,20 @@ export interface DueRenewals {
 
 /** Which of a device's certificates are to be renewed: from a third of their term on, and urgently from a twelfth on. */
 export async function certificatesToRenew(
-  deps: Pick<CertificateDeps, 'database' | 'clock'>,
+  deps: Pick<CertificateDeps, 'database' | 'keys' | 'clock'>,
   device: string,
 ): Promise<DueRenewals> {
   const now = deps.clock()
-  const valid = await readRenewable(deps.database, device, now)
+  const valid = (await readRenewable(deps.database, device, now))
+    .map((row) => ({ id: row.id, ...openFacts(deps.keys, row) }))
+    .filter(({ notAfter }) => notAfter > now)
+    .toSorted((a, b) => a.notAfter - b.notAfter)
   const dueFrom = (begins: typeof firstReminder): string[] =>
-    valid.filter(({ notBefore, notAfter }) => begins(notBefore, notAfter) <= now).map(({ id }) => id)
-  const turns = valid.flatMap(({ notBefore, notAfter }) => [
-    firstReminder(notBefore, notAfter),
-    lastReminder(notBefore, notAfter),
-    notAfter,
+    valid.filter((certificate) => begins(certificate) <= now).map(({ id }) => id)
+  const turns = valid.flatMap((certificate) => [
+    firstReminder(certificate),
+    lastReminder(certificate),
+    certificate.notAfter,
   ])
   return {
     renew: dueFrom(firstReminder),
@@ -48,20 +55,23 @@ export async function certificatesToRenew(
   }
 }
 
-type RemindDeps = Pick<CertificateDeps, 'database' | 'clock' | 'audit' | 'mail' | 'registration'>
+type RemindDeps = Pick<CertificateDeps, 'database' | 'keys' | 'clock' | 'audit' | 'mail' | 'registration'>
 
 /**
  * Tells one holder by mail, in the batch that takes the reminder. Where both reminders are due, that is one mail. False
- * where another worker was faster, or the certificate has ended.
+ * where another worker was faster, the certificate has ended, or it is due later today.
  */
 async function remind(deps: RemindDeps, due: DueReminder): Promise<boolean> {
   const now = deps.clock()
-  const { id, use, notBefore, notAfter } = due
-  const last = lastReminder(notBefore, notAfter)
+  const { id, use } = due
+  const facts = openFacts(deps.keys, due)
+  const { notAfter } = facts
+  const last = lastReminder(facts)
+  if (now >= notAfter || now < (due.reminded === 1 ? last : firstReminder(facts))) return false
   const which = now < last ? 'third' : 'twelfth'
   const parameters = { use, which, at: now, notAfter } as const
   return commitUnlessTaken(deps.database, [
-    ...takeReminder(due, which === 'third' ? last : null),
+    ...takeReminder(due, which === 'third' ? dayBefore(last) : null),
     ...(await deps.registration.announcementCommands(due, 'running_out', `${id}/${which}`, parameters)),
     ...deps.audit.record({
       action: 'certificate.running_out',

@@ -59,7 +59,7 @@ const countValid = (database: Database, connection: string, now: number) =>
   database.first(
     query(
       { certificates: integer },
-      `SELECT COUNT(*) AS certificates FROM certificates WHERE connection = ? AND state = 'valid' AND not_after > ?`,
+      `SELECT COUNT(*) AS certificates FROM certificates WHERE connection = ? AND state = 'valid' AND not_after_day > ?`,
       connection,
       now,
     ),
@@ -116,7 +116,7 @@ const requireNoValidCertificates = (connection: string, now: number): Command =>
     'connection_has_certificates',
     query(
       { one: integer },
-      `SELECT 1 AS one FROM certificates WHERE connection = ? AND state = 'valid' AND not_after > ?`,
+      `SELECT 1 AS one FROM certificates WHERE connection = ? AND state = 'valid' AND not_after_day > ?`,
       connection,
       now,
     ),

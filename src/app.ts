@@ -26,7 +26,7 @@ export type ConnectionOf = (context: Context) => Connection
  */
 export type Admission = (
   route: Readonly<{ method: string; path: string; security: readonly object[] }>,
-) => ((authorization: string | undefined) => Promise<void>) | null
+) => ((authorization: string | undefined, request: object) => Promise<void>) | null
 
 interface AppParts {
   readonly routes: readonly OpenAPIHono[]
@@ -125,7 +125,7 @@ function routesOf(parts: AppParts): OpenAPIHono {
 /**
  * Puts before every route who may call it, and what it takes of a body. So a body is read only where a route is for it,
  * no further than that route allows, and only from a caller who may send it. The route asks for the credential again:
- * bodies may take a minute, and a device may end meanwhile.
+ * bodies may take a minute, and a device may end meanwhile. Often called routes do so only where it took a second.
  */
 function guardRoutes(app: OpenAPIHono, routes: OpenAPIHono, parts: AppParts): void {
   const documented = documentedRoutes(routes)
@@ -140,7 +140,7 @@ function guardRoutes(app: OpenAPIHono, routes: OpenAPIHono, parts: AppParts): vo
     const admit = route === undefined || method === 'GET' ? null : parts.admission(route)
     if (admit !== null) {
       app.on(method, path, async (context, next) => {
-        await admit(context.req.header('Authorization'))
+        await admit(context.req.header('Authorization'), context)
         await next()
       })
     }

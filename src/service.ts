@@ -126,10 +126,7 @@ const runChecks = async (checks: readonly Check[]): Promise<string[]> => {
   return found
 }
 
-/**
- * Calls that come every few minutes from every client. They ask for the credential themselves, once; their bodies are
- * small.
- */
+/** Calls that come every few minutes from every client. Their callers are recognised once for each request. */
 const oftenCalled: ReadonlySet<string> = new Set(['/v1/lookups', '/v1/check-ins'])
 
 /** Who may call what, as far as the edge asks. A registration's secret belongs to one registration, which its route knows. */
@@ -138,9 +135,13 @@ const admissionOf =
   ({ method, path, security }) => {
     const ofAdministrators = admissionOfAdministrators(administrators, method, path)
     if (ofAdministrators !== null) return ofAdministrators
-    const elsewhere = /^\/v1\/(admin|registrations)(\/|$)/.test(path) || oftenCalled.has(path)
-    if (security.length === 0 || elsewhere) return null
-    return async (authorization) => void (await devices(authorization))
+    if (security.length === 0 || /^\/v1\/(admin|registrations)(\/|$)/.test(path)) return null
+    const isAnyone = security.some((requirement) => Object.keys(requirement).length === 0)
+    const once = oftenCalled.has(path)
+    return async (authorization, request) => {
+      if (isAnyone && authorization === undefined) return
+      await devices(authorization, once ? request : undefined)
+    }
   }
 
 /** The warnings of all rooms. A room that fails adds a warning, and the others are still heard. */

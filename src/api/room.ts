@@ -19,7 +19,7 @@ export interface DeviceCaller {
  * subscriber, their mailboxes, devices or certificates; so what is derived from those may be remembered by the object.
  * Rejects with `credential_required`, `credential_invalid`, `credential_of_another_kind`.
  */
-export type AuthenticateDevice = (authorization: string | undefined) => Promise<DeviceCaller>
+export type AuthenticateDevice = (authorization: string | undefined, request?: object) => Promise<DeviceCaller>
 
 /** What rooms are told about the connection of a request. */
 export type ClientConnection = Pick<Connection, 'network' | 'address' | 'local' | 'recognised'>
@@ -184,9 +184,9 @@ export const bearerToken = (authorization: string | undefined): string => {
 /** The caller of a device endpoint. */
 export async function deviceCaller<Caller extends DeviceCaller>(
   context: Context,
-  authenticate: (authorization: string | undefined) => Promise<Caller>,
+  authenticate: (authorization: string | undefined, request: object) => Promise<Caller>,
 ): Promise<Caller> {
-  const caller = await authenticate(context.req.header('Authorization'))
+  const caller = await authenticate(context.req.header('Authorization'), context)
   context.get('client').recognised?.()
   return caller
 }

@@ -29,7 +29,7 @@ import { daysSince1970 } from './act-budget.ts'
 
 export interface RegistrationRoom extends Room {
   /** See `createAuthenticate`. */
-  readonly authenticate: (authorization: string | undefined) => Promise<Caller>
+  readonly authenticate: (authorization: string | undefined, request?: object) => Promise<Caller>
   /** Chooses the mailbox of a request; see `chooseMailbox`. */
   chooseMailbox(subscriber: string, named: string | undefined): Promise<OwnMailbox>
   mailboxesOf(subscriber: string): Promise<OwnMailbox[]>

@@ -51,7 +51,7 @@ describe('web pages of declared origins', () => {
         ['/v1/policy', {}, 200],
         ['/v1/me', {}, 401],
         ['/v1/nowhere', {}, 404],
-        ['/v1/lookups', refusedBody, 415],
+        ['/v1/registrations', refusedBody, 415],
       ] as const) {
         const answer = await ask(path, { headers: { Origin: origin }, ...init })
         expect([path, answer.status]).toEqual([path, status])

@@ -119,7 +119,7 @@ test('a forged file with the public part of a stranger blocks nothing of the str
     )
     expect(forged.length).toBeGreaterThan(10)
     for (const { name, body, contentType, stranger } of forged) {
-      const answer = await harness.ask('/v1/lookups', {
+      const answer = await harness.ask('/v1/registrations', {
         method: 'POST',
         headers: { 'Content-Type': contentType, 'Content-Length': String(body.length) },
         body: new Uint8Array(body),

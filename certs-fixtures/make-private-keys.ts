@@ -2,6 +2,7 @@
  * Makes every file of `private-keys/` anew: `node certs-fixtures/make-private-keys.ts`. Needs the programs `openssl`
  * (3.0 or newer), `ssh-keygen`, `puttygen`, `gpg` and `keytool`. Forms that none of them writes are put together here.
  * All keys are made by this script, for these files, and are worth nothing.
+ * Run `make-disguised-keys.ts` next: its bodies hold these keys.
  */
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'

@@ -364,7 +364,10 @@ CREATE TABLE ca_connections (
   open_until INTEGER,
   last_failure TEXT,
   last_failure_at INTEGER,
-  last_success_at INTEGER
+  last_success_at INTEGER,
+  -- Over which CA it is, its state and its credentials; NULL for the CA inside as it is made below, without a key.
+  authority_mac BLOB,
+  CONSTRAINT ca_connections_mac_of_connected CHECK (authority_mac IS NOT NULL OR id = 'embedded')
 ) STRICT;
 CREATE UNIQUE INDEX ca_connections_names ON ca_connections (name) WHERE state <> 'removed';
 INSERT INTO ca_connections (id, kind, name, recipient, state, settings, version, created_at, created_by, changed_at)
@@ -386,6 +389,11 @@ CREATE TABLE routing_rules (
   author TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   changed_at INTEGER NOT NULL
+) STRICT;
+-- A MAC over all rules in their order, so that one that is gone is noticed. No row: there has never been a rule.
+CREATE TABLE routing_rule_sets (
+  id TEXT PRIMARY KEY CHECK (id = 'all'),
+  authority_mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX routing_rules_by_connection ON routing_rules (connection);
 
@@ -428,7 +436,9 @@ CREATE TABLE certificate_requests (
   explanation_sealed BLOB,
   returned_sealed BLOB,
   created_at INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL
+  updated_at INTEGER NOT NULL,
+  -- Over what is asked for whom, where it goes, and how many must approve it. src/ports/authority.ts
+  authority_mac BLOB NOT NULL
 ) STRICT;
 -- One key, device, mailbox and use: one request that is open or whose certificate is valid.
 CREATE UNIQUE INDEX certificate_requests_live ON certificate_requests (key_index, device, mailbox, usage)
@@ -452,6 +462,7 @@ CREATE TABLE request_approvals (
   administrator TEXT NOT NULL,
   decision TEXT NOT NULL CHECK (decision IN ('approved', 'rejected')),
   at INTEGER NOT NULL,
+  authority_mac BLOB NOT NULL,
   PRIMARY KEY (request, administrator)
 ) STRICT, WITHOUT ROWID;
 

@@ -41,7 +41,7 @@ const unfit = problemAnswer('It cannot work as it is set up')
 const notHere = problemAnswer('It needs what this runtime cannot do')
 const nameTaken = problemAnswer('Another connection has this name')
 
-type ReadDeps = Pick<CaDeps, 'database' | 'keys' | 'crypto' | 'embedded' | 'uses'> & Pick<Opening, 'prepare'>
+type ReadDeps = Pick<CaDeps, 'database' | 'keys' | 'events' | 'crypto' | 'embedded' | 'uses'> & Pick<Opening, 'prepare'>
 
 /** One page of the connections that were not removed, newest first. */
 async function listConnections(
@@ -49,7 +49,7 @@ async function listConnections(
   { limit, cursor }: z.output<typeof pageQuery>,
 ): Promise<{ items: CaConnectionAnswer[]; next: string | null }> {
   const { at, id } = readCursor(cursor)
-  const rows = (await readConnections(deps.database)).filter(
+  const rows = (await readConnections(deps)).filter(
     (row) => row.state !== 'removed' && (row.createdAt < at || (row.createdAt === at && row.id < id)),
   )
   const page = pageFrom(rows, limit)
@@ -60,14 +60,14 @@ async function listConnections(
 
 /** One connection, also one that was removed. Throws `not_found`. */
 async function showConnection(deps: ReadDeps, id: string): Promise<CaConnectionAnswer> {
-  const row = await readConnection(deps.database, id)
+  const row = await readConnection(deps, id)
   if (row === null) throw noSuchConnection()
   return presentConnection(deps, row, deps.prepare(row), await deps.uses.countRequests())
 }
 
 /** Checks the CA and leaves nothing there, also while the connection is paused. Throws `not_found`. */
 async function testConnection(
-  deps: Pick<CaDeps, 'database' | 'crypto' | 'clock' | 'audit'> & Pick<Opening, 'prepare'>,
+  deps: Pick<CaDeps, 'database' | 'keys' | 'events' | 'crypto' | 'clock' | 'audit'> & Pick<Opening, 'prepare'>,
   id: string,
   by: string,
 ): Promise<CaCheckAnswer> {

@@ -2,6 +2,7 @@ import type { CaConnectionRequest } from '../api/ca-shapes.ts'
 import { commit, type Change } from '../audit/commit.ts'
 import type { OwnEvent } from '../audit/entries.ts'
 import { DomainError, type ErrorCode } from '../errors.ts'
+import { onLatestRows } from '../ports/authority.ts'
 import { ConstraintFailed, type GuardBroken } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import { withClientCertificate } from './adapters/client-key.ts'
@@ -48,13 +49,16 @@ const notTheOneInside = (code: Extract<ErrorCode, 'connection_in_use' | 'connect
   new DomainError(code, 'The CA inside belongs to the service: it can be paused, and rules can lead elsewhere.')
 
 /** The connection, unless it was removed. Throws `not_found`. */
-export async function requireConnection({ database }: Pick<CaDeps, 'database'>, id: string): Promise<ConnectionRow> {
-  const row = await readConnection(database, id)
+export async function requireConnection(
+  deps: Pick<CaDeps, 'database' | 'keys' | 'events'>,
+  id: string,
+): Promise<ConnectionRow> {
+  const row = await readConnection(deps, id)
   if (row === null || row.state === 'removed') throw noSuchConnection()
   return row
 }
 
-type CommitDeps = Pick<CaDeps, 'database' | 'audit'>
+type CommitDeps = Pick<CaDeps, 'database' | 'keys' | 'events' | 'audit'>
 
 /**
  * Commits a change that sets the name of a connection. Throws `connection_name_taken`, and `refusal` of a broken
@@ -79,7 +83,7 @@ const refuse = (refusal: () => DomainError) => (): never => {
   throw refusal()
 }
 
-type ChangeDeps = CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'random' | 'clock' | 'outgoing'>
+type ChangeDeps = CommitDeps & Pick<CaDeps, 'crypto' | 'random' | 'clock' | 'outgoing'>
 
 function valuesOf(
   deps: Pick<CaDeps, 'keys'>,
@@ -115,7 +119,11 @@ export async function makeConnection(deps: ChangeDeps, request: CaConnectionRequ
     deps,
     {
       commands: [
-        insertConnection({ ...valuesOf(deps, id, request, credentials), kind: request.kind, createdBy: by }, now),
+        insertConnection(
+          deps.keys,
+          { ...valuesOf(deps, id, request, credentials), kind: request.kind, createdBy: by },
+          now,
+        ),
         ...replaceLists(id, request.revocationLists, now),
       ],
       audit: entry('created', by, id, facts),
@@ -163,7 +171,7 @@ export async function changeConnection(
     deps,
     {
       commands: [
-        ...updateConnection(valuesOf(deps, id, request, credentials), version, now),
+        ...updateConnection(deps.keys, row, valuesOf(deps, id, request, credentials), now),
         // A different CA would know nothing of the orders at this one.
         ...(movesAway ? [deps.uses.requireNothingAtCa(id)] : []),
         ...replaceLists(id, request.revocationLists, now),
@@ -177,7 +185,7 @@ export async function changeConnection(
 
 /** Stores the certificate for the client key. Throws `not_found`, `connection_unfit`, `connection_changed`. */
 export async function putClientCertificate(
-  deps: CommitDeps & Pick<CaDeps, 'keys' | 'crypto' | 'clock' | 'onConnectionUsable'>,
+  deps: CommitDeps & Pick<CaDeps, 'crypto' | 'clock' | 'onConnectionUsable'>,
   id: string,
   pem: string,
   by: string,
@@ -185,7 +193,7 @@ export async function putClientCertificate(
   const row = await requireConnection(deps, id)
   const now = deps.clock()
   const credentials = await withClientCertificate(deps.crypto, openCredentials(deps.keys, row), pem, now)
-  const commands = updateCredentials(row, sealCredentials(deps.keys, id, credentials), now)
+  const commands = updateCredentials(deps.keys, row, sealCredentials(deps.keys, id, credentials), now)
   await commit(deps, { commands, audit: entry('certified', by, id) }, refuse(changedMeanwhile))
   deps.onConnectionUsable(id)
 }
@@ -194,7 +202,7 @@ export async function putClientCertificate(
 export async function pauseConnection(deps: CommitDeps & Pick<CaDeps, 'clock'>, id: string, by: string): Promise<void> {
   const row = await requireConnection(deps, id)
   if (row.state === 'paused') return
-  const commands = markPaused(id, deps.clock())
+  const commands = markPaused(deps.keys, row, deps.clock())
   await commit(deps, { commands, audit: entry('paused', by, id) }, refuse(changedMeanwhile))
 }
 
@@ -204,10 +212,11 @@ export async function resumeConnection(
   id: string,
   by: string,
 ): Promise<void> {
-  await requireConnection(deps, id)
-  const now = deps.clock()
-  const commands = [...markActive(id, now), ...deps.onConnectionResumed(id)]
-  await commit(deps, { commands, audit: entry('resumed', by, id) }, refuse(noSuchConnection))
+  await onLatestRows(async () => {
+    const row = await requireConnection(deps, id)
+    const commands = [...markActive(deps.keys, row, deps.clock()), ...deps.onConnectionResumed(id)]
+    await commit(deps, { commands, audit: entry('resumed', by, id) })
+  })
   deps.onConnectionUsable(id)
 }
 
@@ -220,11 +229,13 @@ export async function removeConnection(
   id: string,
   by: string,
 ): Promise<void> {
-  const row = await requireConnection(deps, id)
-  if (row.kind === 'embedded') throw notTheOneInside('connection_in_use')
-  const commands = [...markRemoved(id, deps.clock()), ...deps.uses.requireUnused(id)]
-  await commit(deps, { commands, audit: entry('removed', by, id) }, async (guard) => {
-    throw await refusalOfRemoval(deps, id, guard)
+  await onLatestRows(async () => {
+    const row = await requireConnection(deps, id)
+    if (row.kind === 'embedded') throw notTheOneInside('connection_in_use')
+    const commands = [...markRemoved(deps.keys, row, deps.clock()), ...deps.uses.requireUnused(id)]
+    await commit(deps, { commands, audit: entry('removed', by, id) }, async (guard) => {
+      throw await refusalOfRemoval(deps, id, guard)
+    })
   })
 }
 
@@ -234,8 +245,6 @@ async function refusalOfRemoval(
   { code }: GuardBroken,
 ): Promise<DomainError> {
   switch (code) {
-    case 'connection_gone':
-      return noSuchConnection()
     case 'connection_has_rules':
       return new DomainError('connection_in_use', 'Routing rules lead to it: change or remove those first.')
     case 'connection_owes_revocations':

@@ -3,7 +3,7 @@ import { prepareChain } from '../pki/chain.ts'
 import { MalformedDer } from '../pki/der.ts'
 import { orderChain } from '../pki/order-chain.ts'
 import type { CaCheck, CaTrust } from './adapters/contract.ts'
-import { readRules } from './routing/store.ts'
+import { readRuleSet } from './routing/store.ts'
 import type { CaDeps } from './deps.ts'
 
 type JudgeDeps = Pick<CaDeps, 'crypto' | 'clock' | 'database'>
@@ -56,6 +56,6 @@ async function leads(
 
 /** Whether requests can reach the connection's usual profile. They cannot if every rule names another one. */
 async function isUsualProfileUsed({ database }: JudgeDeps, connection: string): Promise<boolean> {
-  const rules = (await readRules(database)).filter((rule) => rule.connection === connection)
+  const rules = (await readRuleSet(database)).rules.filter((rule) => rule.connection === connection)
   return rules.length === 0 || rules.some(({ profile }) => profile === null)
 }

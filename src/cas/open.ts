@@ -8,7 +8,7 @@ import type { CaDeps } from './deps.ts'
 import { credentialsStanding, openCredentials, readSettings } from './kept.ts'
 import { readConnection, type ConnectionRow } from './store.ts'
 
-type PrepareDeps = Pick<CaDeps, 'keys' | 'outgoing' | 'clock' | 'crypto' | 'random' | 'embedded'>
+type PrepareDeps = Pick<CaDeps, 'keys' | 'events' | 'outgoing' | 'clock' | 'crypto' | 'random' | 'embedded'>
 
 const refusal = {
   failure: 'credential_refused',
@@ -98,7 +98,7 @@ export function createOpening(deps: PrepareDeps & Pick<CaDeps, 'database'>): Ope
   return {
     prepare,
     open: async (id) => {
-      const row = await readConnection(deps.database, id)
+      const row = await readConnection(deps, id)
       if (row === null || row.state === 'removed') return null
       const { keyPolicy, adapter, trust, mailboxChallengeSender } = prepare(row)
       return { id, kind: row.kind, name: row.name, state: row.state, keyPolicy, adapter, trust, mailboxChallengeSender }

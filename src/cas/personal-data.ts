@@ -114,6 +114,7 @@ export const personalData: readonly TableDeclaration[] = [
       last_failure: impersonal('kind of the last failure'),
       last_failure_at: impersonal('time, UTC milliseconds'),
       last_success_at: impersonal('time, UTC milliseconds'),
+      authority_mac: impersonal('MAC of which CA it is'),
     },
   },
   {
@@ -145,6 +146,27 @@ export const personalData: readonly TableDeclaration[] = [
       author: impersonal('id of the administrator who wrote it'),
       created_at: impersonal('time, UTC milliseconds'),
       changed_at: impersonal('time, UTC milliseconds'),
+    },
+  },
+  {
+    database: 'main',
+    table: 'routing_rule_sets',
+    holds: 'that the routing rules are those that administrators have made',
+    purpose: 'noticing rules that somebody else has changed or removed',
+    legalBasis: 'none needed: no personal data',
+    retention: 'for as long as the service runs',
+    recipients: [],
+    promises: ['S6'],
+    german: {
+      holds: 'dass die Regeln die sind, die Verwalter gemacht haben',
+      purpose: 'bemerken, dass jemand anders Regeln geändert oder entfernt hat',
+      legalBasis: 'keine nötig: keine personenbezogenen Daten',
+      retention: 'solange der Dienst läuft',
+      recipients: [],
+    },
+    columns: {
+      id: impersonal('all'),
+      authority_mac: impersonal('MAC of all rules in their order'),
     },
   },
   {

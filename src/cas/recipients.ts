@@ -17,12 +17,11 @@ export interface Recipient {
  * All recipients to whom requests can go, the CA inside first. It reads the rows that are also used for sending, so no
  * CA can be used without standing here. A removed connection stays while requests are stored that were sent there.
  */
-export async function readRecipients({
-  database,
-  embedded,
-  uses,
-}: Pick<CaDeps, 'database' | 'embedded' | 'uses'>): Promise<Recipient[]> {
-  const all = await readConnections(database)
+export async function readRecipients(
+  deps: Pick<CaDeps, 'database' | 'keys' | 'events' | 'embedded' | 'uses'>,
+): Promise<Recipient[]> {
+  const { embedded, uses } = deps
+  const all = await readConnections(deps)
   const removed = all.filter(({ state }) => state === 'removed')
   const called = removed.filter((row) => row.lastSuccessAt !== null || row.lastFailureAt !== null)
   const sentTo = await uses.sentThrough(removed.map(({ id }) => id))
@@ -38,11 +37,11 @@ export async function readRecipients({
 
 /** See `Connections.recipientOf`. */
 export async function readRecipientOf(
-  { database, embedded }: Pick<CaDeps, 'database' | 'embedded'>,
+  deps: Pick<CaDeps, 'database' | 'keys' | 'events' | 'embedded'>,
   id: string,
 ): Promise<string> {
-  if (id === embeddedConnection) return embedded.name
-  const row = await readConnection(database, id)
+  if (id === embeddedConnection) return deps.embedded.name
+  const row = await readConnection(deps, id)
   if (row === null) throw new Error('a request names a CA connection that is not there')
   return row.recipient
 }

@@ -19,7 +19,8 @@ import { personalData } from './personal-data.ts'
 import { readRecipientOf, readRecipients, type Recipient } from './recipients.ts'
 import { routingAdminRoutes } from './routing/admin-routes.ts'
 import { routeRequest } from './routing/route.ts'
-import { deleteRemoved, readConnections } from './store.ts'
+import { readRuleFaults } from './routing/store.ts'
+import { deleteRemoved, readConnectionFaults, readConnections } from './store.ts'
 import { caGauges, connectionWarnings } from './watch.ts'
 
 export interface CaRoom extends Room, Connections {
@@ -43,8 +44,9 @@ export type GivenToCas = Omit<CaDeps, 'embedded' | 'authorities'> &
 const statusKeptMilliseconds = 400 * 86_400_000
 
 /** Deletes removed connections of which no request and no revocation is stored. */
-async function forgetRemoved({ database, uses, events }: Pick<CaDeps, 'database' | 'uses' | 'events'>): Promise<void> {
-  const rows = await readConnections(database)
+async function forgetRemoved(deps: Pick<CaDeps, 'database' | 'keys' | 'uses' | 'events'>): Promise<void> {
+  const { database, uses, events } = deps
+  const rows = await readConnections(deps)
   const removed = rows.filter(({ state }) => state === 'removed').map(({ id }) => id)
   const kept = await uses.keptThrough(removed)
   const [forgotten] = await database.batch([deleteRemoved(removed.filter((id) => !kept.has(id)))])
@@ -82,7 +84,10 @@ export async function createCaRoom(given: GivenToCas): Promise<CaRoom> {
       { name: 'ca-connections-prune', cron: '17 3 * * *', run: () => forgetRemoved(deps) },
     ],
     personalData,
-    checks: [],
+    checks: [
+      { name: 'nobody else has written CA connections', run: () => readConnectionFaults(deps) },
+      { name: 'nobody else has written routing rules', run: () => readRuleFaults(deps) },
+    ],
     gauges: caGauges(deps),
     warnings: async () => [...(await overdueLists(deps)), ...(await connectionWarnings(deps))],
   }

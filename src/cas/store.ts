@@ -1,4 +1,5 @@
 import { caKind, type CaKind } from '../api/ca-shapes.ts'
+import { authorityOf, requireUnchanged, type AuthorityDeps, type Macs } from '../ports/authority.ts'
 import {
   blob,
   command,
@@ -11,6 +12,7 @@ import {
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../ports/database.ts'
 
 const connectionColumns = {
@@ -31,24 +33,63 @@ const connectionColumns = {
   lastFailure: nullable(text),
   lastFailureAt: nullable(integer),
   lastSuccessAt: nullable(integer),
+  authorityMac: nullable(blob),
+}
+export type ConnectionRow = RowOf<typeof connectionColumns>
+
+/** What reads connections. One whose MAC does not fit counts as absent. */
+type ReadDeps = AuthorityDeps & { readonly database: Database }
+
+/** What of a connection grants or ends authority: which CA it is, with which anchors, and by which credentials. */
+const authority = authorityOf('ca_connections', [
+  'id',
+  'kind',
+  'recipient',
+  'country',
+  'state',
+  'settings',
+  'credentialsSealed',
+  'version',
+])
+
+/** The CA inside as the migration makes it, which has no key. */
+const isAsMigrated = ({ id, kind, state, settings, credentialsSealed, version }: ConnectionRow): boolean =>
+  id === 'embedded' &&
+  kind === 'embedded' &&
+  state === 'active' &&
+  settings === '{}' &&
+  credentialsSealed === null &&
+  version === 1
+
+const fits = (keys: Macs, row: ConnectionRow): boolean =>
+  row.authorityMac === null ? isAsMigrated(row) : authority.fits(keys, { ...row, authorityMac: row.authorityMac })
+
+const isTrusted = (deps: AuthorityDeps, row: ConnectionRow): boolean => {
+  if (fits(deps.keys, row)) return true
+  deps.events.authorityRefused({ table: 'ca_connections', row: row.id })
+  return false
 }
 
-export const readConnection = (database: Database, id: string) =>
-  database.first(
+export const readConnection = async (deps: ReadDeps, id: string): Promise<ConnectionRow | null> => {
+  const row = await deps.database.first(
     query(
       connectionColumns,
       `SELECT id, kind, name, recipient, country, state, settings, credentials_sealed AS credentialsSealed, version,
               created_at AS createdAt, created_by AS createdBy, changed_at AS changedAt, failures,
               open_until AS openUntil, last_failure AS lastFailure, last_failure_at AS lastFailureAt,
-              last_success_at AS lastSuccessAt
+              last_success_at AS lastSuccessAt, authority_mac AS authorityMac
        FROM ca_connections WHERE id = ?`,
       id,
     ),
   )
-export type ConnectionRow = NonNullable<Awaited<ReturnType<typeof readConnection>>>
+  return row === null || !isTrusted(deps, row) ? null : row
+}
 
 /** All connections, newest first, also removed ones. The CA inside is the oldest. */
-export const readConnections = (database: Database) =>
+export const readConnections = async (deps: ReadDeps): Promise<ConnectionRow[]> =>
+  (await readAllConnections(deps.database)).filter((row) => isTrusted(deps, row))
+
+const readAllConnections = (database: Database) =>
   database.all(
     query(
       connectionColumns,
@@ -56,10 +97,16 @@ export const readConnections = (database: Database) =>
               id, kind, name, recipient, country, state, settings, credentials_sealed AS credentialsSealed, version,
               created_at AS createdAt, created_by AS createdBy, changed_at AS changedAt, failures,
               open_until AS openUntil, last_failure AS lastFailure, last_failure_at AS lastFailureAt,
-              last_success_at AS lastSuccessAt
+              last_success_at AS lastSuccessAt, authority_mac AS authorityMac
        FROM ca_connections ORDER BY created_at DESC, id DESC`,
     ),
   )
+
+/** In words, the connections whose MAC does not fit. */
+export const readConnectionFaults = async ({ database, keys }: { readonly database: Database; readonly keys: Macs }) =>
+  (await readAllConnections(database))
+    .filter((row) => !fits(keys, row))
+    .map(({ id }) => `ca_connections ${id}: its MAC does not fit`)
 
 /** The values of a connection that is made or changed. */
 export interface ConnectionValues {
@@ -73,14 +120,15 @@ export interface ConnectionValues {
 
 /** The name must be unique among the connections that were not removed. */
 export const insertConnection = (
+  keys: Macs,
   values: ConnectionValues & { readonly kind: CaKind; readonly createdBy: string },
   now: number,
 ): Command =>
   command(
     `INSERT INTO ca_connections
        (id, kind, name, recipient, country, state, settings, credentials_sealed, version, created_at, created_by,
-        changed_at)
-     VALUES (?, ?, ?, ?, ?, 'active', ?, ?, 1, ?, ?, ?)`,
+        changed_at, authority_mac)
+     VALUES (?, ?, ?, ?, ?, 'active', ?, ?, 1, ?, ?, ?, ?)`,
     values.id,
     values.kind,
     values.name,
@@ -91,85 +139,86 @@ export const insertConnection = (
     now,
     values.createdBy,
     now,
+    authority.of(keys, { ...values, state: 'active', version: 1 }),
   )
 
-/**
- * Changes a connection and closes its circuit. Guard `connection_changed`: the row still has the version that was
- * read.
- */
-export const updateConnection = (values: ConnectionValues, version: number, now: number): Command[] => [
-  command(
+/** Changes a connection as it was read. The guard that follows judges whether it has changed since. */
+const changeRow = (
+  keys: Macs,
+  row: ConnectionRow,
+  change: Partial<Pick<ConnectionRow, 'name' | 'recipient' | 'country' | 'state' | 'settings' | 'credentialsSealed'>>,
+  now: number,
+): Command => {
+  const next = { ...row, ...change, version: row.version + 1 }
+  if (!fits(keys, row)) throw new Error(`ca_connections ${row.id}: a row whose MAC does not fit is not changed`)
+  return command(
     `UPDATE ca_connections
-     SET name = ?, recipient = ?, country = ?, settings = ?, credentials_sealed = ?, version = version + 1,
-         changed_at = ?, failures = 0, open_until = NULL
-     WHERE id = ? AND version = ? AND state <> 'removed'`,
-    values.name,
-    values.recipient,
-    values.country,
-    values.settings,
-    values.credentialsSealed,
+     SET name = ?, recipient = ?, country = ?, state = ?, settings = ?, credentials_sealed = ?, version = ?,
+         changed_at = ?, authority_mac = ?
+     WHERE id = ? AND version = ? AND authority_mac IS ?`,
+    next.name,
+    next.recipient,
+    next.country,
+    next.state,
+    next.settings,
+    next.credentialsSealed,
+    next.version,
     now,
-    values.id,
-    version,
-  ),
-  requireOneChange('connection_changed'),
-]
+    authority.of(keys, next),
+    row.id,
+    row.version,
+    row.authorityMac,
+  )
+}
 
-/** Replaces the credentials that were read, and closes the circuit. */
+const closeCircuit = (id: string): Command =>
+  command(`UPDATE ca_connections SET failures = 0, open_until = NULL WHERE id = ?`, id)
+
+/** Changes a connection and closes its circuit. Guard `connection_changed`: the row is still as it was read. */
+export const updateConnection = (keys: Macs, row: ConnectionRow, values: ConnectionValues, now: number): Command[] => {
+  const { name, recipient, country, settings, credentialsSealed } = values
+  return [
+    changeRow(keys, row, { name, recipient, country, settings, credentialsSealed }, now),
+    requireOneChange('connection_changed'),
+    closeCircuit(row.id),
+  ]
+}
+
+/** Replaces the credentials that were read, and closes the circuit. Guard `connection_changed`. */
 export const updateCredentials = (
-  { id, version }: Pick<ConnectionRow, 'id' | 'version'>,
+  keys: Macs,
+  row: ConnectionRow,
   credentialsSealed: Uint8Array,
   now: number,
 ): Command[] => [
-  command(
-    `UPDATE ca_connections
-     SET credentials_sealed = ?, version = version + 1, changed_at = ?, failures = 0, open_until = NULL
-     WHERE id = ? AND version = ? AND state <> 'removed'`,
-    credentialsSealed,
-    now,
-    id,
-    version,
-  ),
+  changeRow(keys, row, { credentialsSealed }, now),
+  requireOneChange('connection_changed'),
+  closeCircuit(row.id),
+]
+
+/** Pauses a connection. Guard `connection_changed`. */
+export const markPaused = (keys: Macs, row: ConnectionRow, now: number): Command[] => [
+  changeRow(keys, row, { state: 'paused' }, now),
   requireOneChange('connection_changed'),
 ]
 
-export const markPaused = (id: string, now: number): Command[] => [
-  command(
-    `UPDATE ca_connections SET state = 'paused', version = version + 1, changed_at = ? WHERE id = ? AND state = 'active'`,
-    now,
-    id,
-  ),
-  requireOneChange('connection_not_active'),
+/** Sets a connection to active and closes its circuit, whether it was paused or not. Guard `requireUnchanged`. */
+export const markActive = (keys: Macs, row: ConnectionRow, now: number): Command[] => [
+  changeRow(keys, row, { state: 'active' }, now),
+  requireUnchanged(),
+  closeCircuit(row.id),
 ]
 
-/** Sets a connection to active and closes its circuit, whether it was paused or not. */
-export const markActive = (id: string, now: number): Command[] => [
-  command(
-    `UPDATE ca_connections
-     SET state = 'active', version = version + 1, changed_at = ?, failures = 0, open_until = NULL
-     WHERE id = ? AND state <> 'removed'`,
-    now,
-    id,
-  ),
-  requireOneChange('connection_removed'),
-]
-
-/** Removes a connection with its credentials. Guards: `connection_has_rules`, `connection_gone`. */
-export const markRemoved = (id: string, now: number): Command[] => [
+/** Removes a connection with its credentials. Guards: `connection_has_rules`, `requireUnchanged`. */
+export const markRemoved = (keys: Macs, row: ConnectionRow, now: number): Command[] => [
   requireNoRow(
     'connection_has_rules',
-    query({ one: integer }, `SELECT 1 AS one FROM routing_rules WHERE connection = ?`, id),
+    query({ one: integer }, `SELECT 1 AS one FROM routing_rules WHERE connection = ?`, row.id),
   ),
-  command(
-    `UPDATE ca_connections
-     SET state = 'removed', credentials_sealed = NULL, version = version + 1, changed_at = ?, failures = 0,
-         open_until = NULL
-     WHERE id = ? AND kind <> 'embedded' AND state <> 'removed'`,
-    now,
-    id,
-  ),
-  requireOneChange('connection_gone'),
-  command(`DELETE FROM fetched_revocation_lists WHERE connection = ?`, id),
+  changeRow(keys, row, { state: 'removed', credentialsSealed: null }, now),
+  requireUnchanged(),
+  closeCircuit(row.id),
+  command(`DELETE FROM fetched_revocation_lists WHERE connection = ?`, row.id),
 ]
 
 /** Deletes the connections among `ids` that were removed. */

@@ -8,7 +8,7 @@ import { readConnections, type ConnectionRow } from './store.ts'
 
 const warnedBefore = 30 * 86_400_000
 
-type WatchDeps = Pick<CaDeps, 'database' | 'keys' | 'clock' | 'uses'> & Pick<Opening, 'prepare'>
+type WatchDeps = Pick<CaDeps, 'database' | 'keys' | 'events' | 'clock' | 'uses'> & Pick<Opening, 'prepare'>
 
 const plural = (count: number, one: string, more: string): string => `${count} ${count === 1 ? one : more}`
 
@@ -16,7 +16,7 @@ const plural = (count: number, one: string, more: string): string => `${count} $
 export async function connectionWarnings(deps: WatchDeps): Promise<string[]> {
   const counts = await deps.uses.countRequests()
   const byHand = await deps.uses.countRevocationsByHand()
-  const rows = await readConnections(deps.database)
+  const rows = await readConnections(deps)
   return rows.flatMap((row) => [
     ...(row.state === 'removed'
       ? []
@@ -113,14 +113,16 @@ function expiryGauge({ authorities, clock }: Pick<CaDeps, 'authorities' | 'clock
 }
 
 /** Figures of the CAs inside, and of the connections by their id. */
-export function caGauges(deps: Pick<CaDeps, 'database' | 'uses' | 'authorities' | 'clock'>): readonly Gauge[] {
-  const { database, uses } = deps
+export function caGauges(
+  deps: Pick<CaDeps, 'database' | 'keys' | 'events' | 'uses' | 'authorities' | 'clock'>,
+): readonly Gauge[] {
+  const { uses } = deps
   const requests = (name: string, means: string, part: keyof RequestCounts): Gauge => ({
     name,
     means,
     label: 'connection',
     read: async () => {
-      const rows = (await readConnections(database)).filter(({ state }) => state !== 'removed')
+      const rows = (await readConnections(deps)).filter(({ state }) => state !== 'removed')
       const counts = await uses.countRequests()
       return new Map(rows.map(({ id }) => [id, counts.get(id)?.[part] ?? 0]))
     },
@@ -132,7 +134,7 @@ export function caGauges(deps: Pick<CaDeps, 'database' | 'uses' | 'authorities' 
       means: '1 where nothing is sent to the CA for a while, because it failed',
       label: 'connection',
       read: async () => {
-        const rows = (await readConnections(database)).filter(({ state }) => state !== 'removed')
+        const rows = (await readConnections(deps)).filter(({ state }) => state !== 'removed')
         return new Map(rows.map(({ id, openUntil }) => [id, openUntil === null ? 0 : 1]))
       },
     },

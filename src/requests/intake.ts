@@ -19,7 +19,7 @@ import type { RequestResult } from './engine/keep.ts'
 import { sendRequest, type SendDeps } from './engine/submit.ts'
 import { beyondLimits, requestLimits } from './limits.ts'
 import { checkCsr, type ProvedKey, type RoutedKey } from './proved-key.ts'
-import { readForeignUse, readIsWaiting, readLiveRequest, readEnds, type RequestRow } from './store.ts'
+import { readForeignUse, readIsWaiting, readLiveRequest, readEnds, type RequestRow, requestAuthority } from './store.ts'
 import { insertRequest, type NewRequest } from './transitions.ts'
 import { awaitProof, provedAfter, remindOfProof } from './waiting/mailbox-proof.ts'
 import { paidByRequest } from './engine/entries.ts'
@@ -158,7 +158,7 @@ function newRequest(
   const now = deps.clock()
   const { connection, profile, rule, approvals } = proved.route
   const isSent = state === 'submitting'
-  return {
+  const asked = {
     id,
     subscriber: caller.subscriberId,
     device: caller.deviceId,
@@ -166,14 +166,18 @@ function newRequest(
     use,
     keyIndex: keyIndex(deps.keys, proved.spkiSha256),
     provedBy: proved.provedBy,
-    csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, proved.content),
-    state,
-    reason: null,
     connection: connection.id,
     caProfile: profile,
     rule: rule?.id ?? null,
     ruleAuthor: rule?.author ?? null,
     approvalsNeeded: approvals,
+  }
+  return {
+    ...asked,
+    authorityMac: requestAuthority.of(deps.keys, asked),
+    csrSealed: deps.keys.main.seal({ table: 'certificate_requests', column: 'csr_sealed', row: id }, proved.content),
+    state,
+    reason: null,
     claim: isSent ? randomId(deps.random) : null,
     dueAt: isSent ? now + leaseMilliseconds : state === 'received' ? now : null,
     attempts: 0,

@@ -33,6 +33,7 @@ export const personalData: readonly TableDeclaration[] = [
       reason: linked('why it was refused or failed'),
       created_at: linked('time, UTC milliseconds'),
       updated_at: linked('time, UTC milliseconds'),
+      authority_mac: impersonal('MAC of what is asked for whom'),
       connection: linked('id of the CA connection that it goes to'),
       ca_profile: impersonal("name of the CA's own profile"),
       rule: linked('id of the routing rule that caught it'),
@@ -72,6 +73,7 @@ export const personalData: readonly TableDeclaration[] = [
       administrator: linked('id of the administrator'),
       decision: linked('approved or rejected'),
       at: linked('time, UTC milliseconds'),
+      authority_mac: impersonal('MAC of the decision'),
     },
   },
 ]

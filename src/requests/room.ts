@@ -6,7 +6,9 @@ import type { RequestDeps } from './deps.ts'
 import { createEngine } from './engine/engine.ts'
 import { personalData } from './personal-data.ts'
 import { ownRequestRoutes } from './routes.ts'
-import { countOpenRequests, readIsRequested } from './store.ts'
+import { readDecisionFaults } from './approval/store.ts'
+import { faultsOfAll } from '../ports/authority.ts'
+import { countOpenRequests, readIsRequested, readRequestFaults } from './store.ts'
 import {
   makeReceivedDue,
   toCancelledOfDevice,
@@ -54,7 +56,16 @@ export function createRequestsRoom(deps: RequestDeps & { readonly adminRoute: Ad
       { name: 'requests-unproved', cron: '* * * * *', run: () => engine.expireUnproved() },
     ],
     personalData,
-    checks: [],
+    checks: [
+      {
+        name: 'nobody else has written certificate requests',
+        run: () => faultsOfAll((after, limit) => readRequestFaults(deps, after, limit)),
+      },
+      {
+        name: 'nobody else has written approvals',
+        run: () => faultsOfAll((after, limit) => readDecisionFaults(deps, after, limit)),
+      },
+    ],
     gauges: [
       {
         name: 'certbook_open_requests',

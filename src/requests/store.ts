@@ -1,3 +1,4 @@
+import { authorityOf, pageOfFaults, type Macs } from '../ports/authority.ts'
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../ports/database.ts'
 import { requestState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
@@ -44,6 +45,22 @@ export const readNewestBut = (database: Database, subscriber: string, since: num
     ),
   )
 
+/** What of a request grants authority: for whom and what it asks, where it goes, and how many must approve it. */
+export const requestAuthority = authorityOf('certificate_requests', [
+  'id',
+  'subscriber',
+  'device',
+  'mailbox',
+  'use',
+  'keyIndex',
+  'provedBy',
+  'connection',
+  'caProfile',
+  'rule',
+  'ruleAuthor',
+  'approvalsNeeded',
+])
+
 const requestColumns = {
   id: text,
   subscriber: text,
@@ -58,6 +75,7 @@ const requestColumns = {
   connection: text,
   caProfile: nullable(text),
   rule: nullable(text),
+  ruleAuthor: nullable(text),
   approvalsNeeded: integer,
   claim: nullable(text),
   dueAt: nullable(integer),
@@ -68,6 +86,7 @@ const requestColumns = {
   caStateSealed: nullable(blob),
   explanationSealed: nullable(blob),
   createdAt: integer,
+  authorityMac: blob,
 }
 export type RequestRow = NonNullable<Awaited<ReturnType<typeof readRequest>>>
 
@@ -80,9 +99,9 @@ export const readLiveRequest = (
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
               csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
               open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
-              explanation_sealed AS explanationSealed, created_at AS createdAt
+              explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac
        FROM certificate_requests
        WHERE key_index = ? AND device = ? AND mailbox = ? AND usage = ?
          AND state NOT IN ('rejected', 'failed', 'cancelled', 'ended')`,
@@ -99,9 +118,9 @@ export const readRequest = (database: Database, id: string) =>
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
               csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
               open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
-              explanation_sealed AS explanationSealed, created_at AS createdAt
+              explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac
        FROM certificate_requests WHERE id = ?`,
       id,
     ),
@@ -140,9 +159,9 @@ export const readRequestsOf = (
       requestColumns,
       `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
               csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
               open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
-              explanation_sealed AS explanationSealed, created_at AS createdAt
+              explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac
        FROM certificate_requests
        WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
@@ -175,3 +194,26 @@ export const countOpenRequests = (database: Database) =>
        WHERE ${isOpen} GROUP BY state`,
     ),
   )
+
+/** One page of all requests, by id: in words, those whose MAC does not fit. */
+export const readRequestFaults = async (
+  { database, keys }: { readonly database: Database; readonly keys: Macs },
+  after: string,
+  limit: number,
+) => {
+  const rows = await database.all(
+    query(
+      requestColumns,
+      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
+              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
+              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts,
+              submitted_at AS submittedAt, open_at_ca AS openAtCa, waits_for AS waitsFor,
+              ca_state_sealed AS caStateSealed, explanation_sealed AS explanationSealed, created_at AS createdAt,
+              authority_mac AS authorityMac
+       FROM certificate_requests WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, requestAuthority.faults(keys, rows))
+}

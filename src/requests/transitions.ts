@@ -70,6 +70,7 @@ export interface NewRequest {
   readonly submittedAt: number | null
   readonly openAtCa: 0 | 1
   readonly createdAt: number
+  readonly authorityMac: Uint8Array
 }
 
 /** How much one subscriber may ask for. */
@@ -92,8 +93,8 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
   command(
     `INSERT INTO certificate_requests
        (id, subscriber, device, mailbox, usage, key_index, proved_by, csr_sealed, state, connection, ca_profile, rule,
-        rule_author, approvals_needed, claim, due_at, submitted_at, open_at_ca, created_at, updated_at)
-     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        rule_author, approvals_needed, claim, due_at, submitted_at, open_at_ca, created_at, updated_at, authority_mac)
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
      WHERE EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = +? AND m.subscriber = +? AND m.ended_at IS NULL)
        AND EXISTS (SELECT 1 FROM devices d WHERE d.id = +? AND d.subscriber = +? AND d.ended_at IS NULL)
        AND EXISTS (SELECT 1 FROM ca_connections k WHERE k.id = +? AND k.state <> 'removed')
@@ -130,6 +131,7 @@ export const insertRequest = (row: NewRequest, limits: RequestLimits): Command[]
     row.openAtCa,
     row.createdAt,
     row.createdAt,
+    row.authorityMac,
     row.mailbox,
     row.subscriber,
     row.device,

@@ -1,3 +1,6 @@
+import assert from 'node:assert/strict'
+import { markActive, readConnection } from '../../src/cas/store.ts'
+import { readingElsewhere } from '../rooms/support.ts'
 import 'reflect-metadata'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Api, Json } from '../support/api.ts'
@@ -197,8 +200,10 @@ describe.each(engines)('the request engine, on %s', (engine) => {
         `UPDATE certificate_requests SET state = 'submitting', claim = 'gone', due_at = 1, open_at_ca = 1 WHERE id = ?`,
         stuck.id,
       ),
-      command(`UPDATE ca_connections SET state = 'active' WHERE id = ?`, other.id),
     ])
+    const paused = await readConnection(readingElsewhere(harness), other.id)
+    assert.ok(paused !== null)
+    await harness.main.batch(markActive(harness.keys, paused, harness.clock.now))
     harness.clock.now += 60_000
     await expect(harness.runJob('requests-resume')).rejects.toThrow()
     await harness.settled()

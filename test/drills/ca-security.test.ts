@@ -28,9 +28,9 @@ const insertRequests = (
       `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
        INSERT INTO certificate_requests
          (id, subscriber, device, mailbox, usage, key_index, proved_by, csr_sealed, state, created_at, updated_at,
-          connection, approvals_needed, open_at_ca)
+          connection, approvals_needed, open_at_ca, authority_mac)
        SELECT 'made-' || ? || '-' || n, m.subscriber, ?, m.id, 'sign', 'key-' || ? || '-' || n, 'csr', x'00', ?, ? + n,
-              ? + n, 'embedded', 0, 0
+              ? + n, 'embedded', 0, 0, x''
        FROM numbers CROSS JOIN mailboxes m WHERE m.subscriber = ?`,
       of.count,
       deviceId,

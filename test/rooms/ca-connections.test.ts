@@ -103,8 +103,8 @@ describe.each(engines)('CA connections on %s', (engine) => {
       command(
         `INSERT INTO certificate_requests
            (id, subscriber, device, mailbox, usage, key_index, proved_by, csr_sealed, state, created_at, updated_at,
-            connection, approvals_needed, open_at_ca, submitted_at)
-         SELECT ?, d.subscriber, d.id, m.id, 'sign', ?, 'csr', x'00', ?, 0, 0, ?, 0, ?, ?
+            connection, approvals_needed, open_at_ca, submitted_at, authority_mac)
+         SELECT ?, d.subscriber, d.id, m.id, 'sign', ?, 'csr', x'00', ?, 0, 0, ?, 0, ?, ?, x''
          FROM devices d JOIN mailboxes m ON m.subscriber = d.subscriber LIMIT 1`,
         id,
         id,

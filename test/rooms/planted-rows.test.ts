@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { verifiersOf } from '../../src/api/credentials.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
-import { command, query, text, type SqlValue } from '../../src/ports/database.ts'
+import { command, integer, query, text, type SqlValue } from '../../src/ports/database.ts'
 import type { Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { tokenIn } from '../support/mail.ts'
-import { makeAdministrator } from '../support/administrators.ts'
+import { localOperator, makeAdministrator } from '../support/administrators.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import {
   certify,
@@ -18,7 +18,7 @@ import {
   startRegistration,
   type Registered,
 } from '../support/story.ts'
-import { countRows, day, expectProblem, restrict } from './support.ts'
+import { countRows, day, did, expectProblem, restrict } from './support.ts'
 
 /** Somebody writes to the database, without the key ring. */
 describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) => {
@@ -273,6 +273,92 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       await write(`UPDATE ready_answers SET address_index = ? WHERE address_index = ?`, index, other)
       expect([await given(alice.email), await given(mallory.email)]).toEqual([[own], []])
       expectSaid('ready_answers')
+    })
+  })
+
+  describe('the way to a CA', () => {
+    const rules = '/v1/admin/routing-rules'
+    const ask = async (somebody: Registered) =>
+      somebody.api.post('/v1/certificate-requests', { csr: await makeCsr(), use: 'dual' })
+    const allows = async (position: number, domain: string, approvals: number): Promise<string> =>
+      (await did(localOperator(harness).post(rules, { position, domain, connectionId: 'embedded', approvals }))).id
+
+    test('a rule that was changed, moved or taken away certifies nothing', async () => {
+      const first = await allows(1, 'example.com', 1)
+      await allows(2, '*.example.com', 2)
+      expect((await ask(alice)).body.state).toBe('awaiting_approval')
+      const held = await harness.main.all(
+        query({ id: text, approvals: integer }, `SELECT id, approvals FROM routing_rules`),
+      )
+      expect(held).toHaveLength(2)
+      for (const [forgery, repair] of [
+        [`UPDATE routing_rules SET approvals = 0 WHERE id = ?`, `UPDATE routing_rules SET approvals = 1 WHERE id = ?`],
+        [`UPDATE routing_rules SET position = 3 WHERE id = ?`, `UPDATE routing_rules SET position = 1 WHERE id = ?`],
+        [
+          `UPDATE routing_rules SET domain = 'example.net' WHERE id = ?`,
+          `UPDATE routing_rules SET domain = 'example.com' WHERE id = ?`,
+        ],
+      ] as const) {
+        await write(forgery, first)
+        expectProblem(await ask(alice), 422, 'not_certified_here')
+        expect((await harness.service.check()).join()).toContain('routing_rules: the MAC over all of them does not fit')
+        await write(repair, first)
+        expect(await harness.service.check()).toEqual([])
+      }
+      await write(`DELETE FROM routing_rules WHERE id = ?`, first)
+      expectProblem(await ask(alice), 422, 'not_certified_here')
+      expectSaid('routing_rules')
+      // Whoever removes what is left may begin anew.
+      for (const { id } of held.filter(({ id: other }) => other !== first)) {
+        expectProblem(
+          await localOperator(harness).put(`${rules}/${id}`, { position: 2, connectionId: 'embedded' }),
+          422,
+          'not_certified_here',
+        )
+        expect((await localOperator(harness).delete(`${rules}/${id}`)).status).toBe(204)
+      }
+      expect((await ask(alice)).body.state).toBe('issued')
+    })
+
+    test('a connection that leads elsewhere, or that somebody else has resumed', async () => {
+      await did(localOperator(harness).post('/v1/admin/ca-connections/embedded/pause'))
+      await write(`UPDATE ca_connections SET state = 'active' WHERE id = 'embedded'`)
+      expectProblem(await ask(alice), 422, 'not_certified_here')
+      expectSaid('ca_connections')
+      await expectFound('ca_connections', 'embedded')
+      await write(`UPDATE ca_connections SET state = 'paused' WHERE id = 'embedded'`)
+      await did(localOperator(harness).post('/v1/admin/ca-connections/embedded/resumption'))
+      expect((await ask(alice)).body.state).toBe('issued')
+    })
+
+    test('an approval that nobody gave, and a request that nobody made so', async () => {
+      await allows(1, 'example.com', 2)
+      const one = (await ask(alice)).body.id
+      for (const administrator of ['planted', 'another']) {
+        await write(
+          `INSERT INTO request_approvals (request, administrator, decision, at, authority_mac)
+           VALUES (?, ?, 'approved', 1, x'0001')`,
+          one,
+          administrator,
+        )
+      }
+      await write(`UPDATE certificate_requests SET state = 'received', due_at = 1 WHERE id = ?`, one)
+      await harness.runJob('requests-resume')
+      await harness.settled()
+      expect(await countRows(harness.main, `certificates WHERE request = ?`, one)).toBe(0)
+      expectSaid('request_approvals')
+      const faults = (await harness.service.check()).filter((fault) => fault.includes(`request_approvals ${one}`))
+      expect(faults).toHaveLength(2)
+      const other = (await ask(alice)).body.id
+      await write(
+        `UPDATE certificate_requests SET approvals_needed = 0, state = 'received', due_at = 1 WHERE id = ?`,
+        other,
+      )
+      await harness.runJob('requests-resume')
+      await harness.settled()
+      expect(await countRows(harness.main, 'certificates')).toBe(0)
+      expectSaid('certificate_requests')
+      expect((await harness.service.check()).join()).toContain(`certificate_requests ${other}: its MAC does not fit`)
     })
   })
 

@@ -3,15 +3,26 @@ import { commit, type Change } from '../../audit/commit.ts'
 import type { OwnEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
 import { canonicalDomain } from '../../mailbox/domain.ts'
+import { onLatestRows } from '../../ports/authority.ts'
 import { ConstraintFailed } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
 import { adapterKind } from '../adapters/registry.ts'
 import type { CaDeps } from '../deps.ts'
 import { readConnection } from '../store.ts'
-import { deleteRule, insertRule, readRule, readRules, updateRule, type RuleValues } from './store.ts'
+import {
+  deleteRule,
+  insertRule,
+  readRule,
+  readRuleSet,
+  readTrustedRules,
+  sealRules,
+  updateRule,
+  type RuleSet,
+  type RuleValues,
+} from './store.ts'
 
 /** What changing a rule needs. */
-export type RuleDeps = Pick<CaDeps, 'database' | 'random' | 'clock' | 'audit'>
+export type RuleDeps = Pick<CaDeps, 'database' | 'keys' | 'events' | 'random' | 'clock' | 'audit'>
 
 const entry = (action: string, by: string, id: string, facts: OwnEvent['facts'] = {}): OwnEvent => ({
   action: `routing_rule.${action}`,
@@ -56,8 +67,8 @@ async function readRequest(deps: RuleDeps, id: string, request: RoutingRuleReque
   }
 }
 
-async function requireProfileFits({ database }: RuleDeps, connection: string, profile: string | null): Promise<void> {
-  const row = await readConnection(database, connection)
+async function requireProfileFits(deps: RuleDeps, connection: string, profile: string | null): Promise<void> {
+  const row = await readConnection(deps, connection)
   if (row === null || row.state === 'removed') throw leadsNowhere()
   if (profile === null) return
   if (row.kind === 'embedded')
@@ -78,7 +89,7 @@ const facts = ({ position, domain, accountType, use, algorithm, connection, prof
 })
 
 async function positionTaken({ database }: RuleDeps, asked: number): Promise<DomainError> {
-  const taken = new Set((await readRules(database)).map(({ position }) => position))
+  const taken = new Set((await readRuleSet(database)).rules.map(({ position }) => position))
   let free = asked + 1
   while (taken.has(free)) free += 1
   const advice = free > lastPosition ? 'choose a free one' : `the next free one is ${free}`
@@ -97,14 +108,28 @@ async function commitAt(deps: RuleDeps, position: number, change: Change, refusa
   }
 }
 
+/** The rules that a change rests on. Throws `not_certified_here` where they are not those of administrators. */
+async function requireTrustedRules(deps: RuleDeps): Promise<RuleSet> {
+  const set = await readTrustedRules(deps)
+  if (set !== null) return set
+  throw new DomainError(
+    'not_certified_here',
+    'The routing rules were changed in the database by somebody without the key ring, and certify nothing. Put back a backup, or remove all of them and make them anew.',
+  )
+}
+
 /**
  * Makes a rule. Throws `rule_position_taken`, `connection_unfit` (its connection does not exist, or has no profiles),
- * `address_domain_invalid`, `invalid_request`.
+ * `address_domain_invalid`, `invalid_request`, `not_certified_here`.
  */
 export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: string): Promise<string> {
   const rule = await readRequest(deps, randomId(deps.random), request, by)
-  const change = { commands: insertRule(rule, deps.clock()), audit: entry('created', by, rule.id, facts(rule)) }
-  await commitAt(deps, rule.position, change, async () => leadsNowhere())
+  await onLatestRows(async () => {
+    const set = await requireTrustedRules(deps)
+    const commands = [...insertRule(rule, deps.clock()), ...sealRules(deps.keys, set, [...set.rules, rule])]
+    const audit = entry('created', by, rule.id, facts(rule))
+    await commitAt(deps, rule.position, { commands, audit }, async () => leadsNowhere())
+  })
   return rule.id
 }
 
@@ -112,15 +137,29 @@ export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: 
 export async function changeRule(deps: RuleDeps, id: string, request: RoutingRuleRequest, by: string): Promise<void> {
   if ((await readRule(deps.database, id)) === null) throw noSuchRule()
   const rule = await readRequest(deps, id, request, by)
-  const change = { commands: updateRule(rule, deps.clock()), audit: entry('changed', by, id, facts(rule)) }
-  await commitAt(deps, rule.position, change, async () =>
-    (await readRule(deps.database, id)) === null ? noSuchRule() : leadsNowhere(),
-  )
-}
-
-/** Removes a rule. Requests that it caught before keep their route. Throws `not_found`. */
-export async function removeRule(deps: Pick<RuleDeps, 'database' | 'audit'>, id: string, by: string): Promise<void> {
-  await commit(deps, { commands: deleteRule(id), audit: entry('removed', by, id) }, () => {
-    throw noSuchRule()
+  await onLatestRows(async () => {
+    const set = await requireTrustedRules(deps)
+    const after = set.rules.map((other) => (other.id === id ? rule : other))
+    const commands = [...updateRule(rule, deps.clock()), ...sealRules(deps.keys, set, after)]
+    const audit = entry('changed', by, id, facts(rule))
+    await commitAt(deps, rule.position, { commands, audit }, async () =>
+      (await readRule(deps.database, id)) === null ? noSuchRule() : leadsNowhere(),
+    )
   })
 }
+
+/**
+ * Removes a rule. Requests that it caught before keep their route. Rules that nobody here wrote can be removed too; the
+ * others count again once none of them is left. Throws `not_found`.
+ */
+export const removeRule = (deps: RuleDeps, id: string, by: string): Promise<void> =>
+  onLatestRows(async () => {
+    const trusted = await readTrustedRules(deps)
+    const set = trusted ?? (await readRuleSet(deps.database))
+    const left = set.rules.filter((rule) => rule.id !== id)
+    const seals = trusted !== null || left.length === 0
+    const commands = [...deleteRule(id), ...(seals ? sealRules(deps.keys, set, left) : [])]
+    await commit(deps, { commands, audit: entry('removed', by, id) }, () => {
+      throw noSuchRule()
+    })
+  })

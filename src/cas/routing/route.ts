@@ -3,8 +3,9 @@ import type { CaDescription } from '../adapters/contract.ts'
 import { embeddedConnection, type OpenConnection, type Route, type RoutedRequest } from '../contract.ts'
 import { requireKeyFits, type KeyPurpose } from '../../pki/key-usage.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
+import type { AuthorityDeps } from '../../ports/authority.ts'
 import type { Database } from '../../ports/database.ts'
-import { readRules, type RuleRow } from './store.ts'
+import { readTrustedRules, type RuleRow } from './store.ts'
 
 /** A request as it is routed, with how its key was proved. */
 export type AskedRoute = RoutedRequest & { readonly provedBy: 'csr' | 'public_key' }
@@ -35,7 +36,7 @@ interface Destination {
 }
 
 /** What finding a way needs. */
-export interface RouteDeps {
+export interface RouteDeps extends AuthorityDeps {
   readonly database: Database
   readonly open: (id: string) => Promise<OpenConnection | null>
 }
@@ -43,16 +44,21 @@ export interface RouteDeps {
 /** How often the search is repeated if the connection of the rule was removed meanwhile. */
 const readings = 3
 
-/** The first rule that fits, and its connection. Without such a rule, the CA inside. */
+/**
+ * The first rule that fits, and its connection. Without such a rule, the CA inside. Where somebody else than administrators
+ * wrote the rules or the connection, nothing is certified.
+ */
 export async function findDestination(deps: RouteDeps, asked: RoutedRequest): Promise<Destination> {
   for (let reading = 0; reading < readings; reading += 1) {
-    const rule = (await readRules(deps.database)).find((candidate) => fits(candidate, asked)) ?? null
+    const set = await readTrustedRules(deps)
+    if (set === null) break
+    const rule = set.rules.find((candidate) => fits(candidate, asked)) ?? null
     const id = rule === null ? embeddedConnection : rule.connection
     if (id === null) return { rule, connection: null }
     const connection = await deps.open(id)
     if (connection !== null) return { rule, connection }
   }
-  throw new Error('a routing rule leads to a connection that is not there')
+  return { rule: null, connection: null }
 }
 
 /** Why intake refuses a request for this connection. Null if the connection takes it. */

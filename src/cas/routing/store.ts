@@ -1,4 +1,6 @@
+import { authorityOf, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
 import {
+  blob,
   command,
   integer,
   nullable,
@@ -8,6 +10,7 @@ import {
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../../ports/database.ts'
 import { use } from '../../api/columns.ts'
 
@@ -26,17 +29,98 @@ const ruleColumns = {
   changedAt: integer,
 }
 
-/** All rules, in the order in which they are tried. */
-export const readRules = (database: Database) =>
-  database.all(
+/**
+ * What all rules say together, in the order in which they are tried. So a rule that is gone, or has another place, is
+ * noticed too.
+ */
+const authority = authorityOf('routing_rules', ['id', 'rules'])
+const allRules = 'all'
+
+const inWords = (rules: readonly RuleValues[]): string =>
+  JSON.stringify(
+    rules
+      .toSorted((a, b) => a.position - b.position)
+      .map((rule) => [
+        rule.id,
+        rule.position,
+        rule.domain,
+        rule.accountType,
+        rule.use,
+        rule.algorithm,
+        rule.connection,
+        rule.profile,
+        rule.approvals,
+        rule.author,
+      ]),
+  )
+
+/** All rules, and the MAC over them; null where there has never been a rule. */
+export interface RuleSet {
+  readonly rules: readonly RuleRow[]
+  readonly mac: Uint8Array | null
+}
+
+const fits = (keys: Macs, { rules, mac }: RuleSet): boolean =>
+  mac === null ? rules.length === 0 : authority.fits(keys, { id: allRules, rules: inWords(rules), authorityMac: mac })
+
+/** All rules as they stand there, whoever wrote them. */
+export const readRuleSet = async (database: Database): Promise<RuleSet> => {
+  const rows = await database.all(
     query(
-      ruleColumns,
+      { ...ruleColumns, mac: nullable(blob) },
       `SELECT id, position, domain, account_type AS accountType, usage AS use, algorithm, connection,
-              ca_profile AS profile, approvals, author, created_at AS createdAt, changed_at AS changedAt
+              ca_profile AS profile, approvals, author, created_at AS createdAt, changed_at AS changedAt,
+              (SELECT authority_mac FROM routing_rule_sets WHERE id = 'all') AS mac
        FROM routing_rules WHERE position > 0 ORDER BY position`,
     ),
   )
-export type RuleRow = Awaited<ReturnType<typeof readRules>>[number]
+  const [first] = rows
+  if (first !== undefined) return { rules: rows, mac: first.mac }
+  const set = await database.first(
+    query({ mac: blob }, `SELECT authority_mac AS mac FROM routing_rule_sets WHERE id = 'all'`),
+  )
+  return { rules: [], mac: set?.mac ?? null }
+}
+
+/** How often the rules are read where they do not fit: another process may change them in between. */
+const readings = 3
+
+/** All rules, if they are what administrators have made. Null otherwise, with an event. */
+export const readTrustedRules = async (
+  deps: AuthorityDeps & { readonly database: Database },
+): Promise<RuleSet | null> => {
+  for (let reading = 0; reading < readings; reading += 1) {
+    const set = await readRuleSet(deps.database)
+    if (fits(deps.keys, set)) return set
+  }
+  deps.events.authorityRefused({ table: 'routing_rules', row: allRules })
+  return null
+}
+
+/** In words: whether the rules are not those that administrators have made. */
+export const readRuleFaults = async (deps: { readonly database: Database; readonly keys: Macs }): Promise<string[]> =>
+  fits(deps.keys, await readRuleSet(deps.database)) ? [] : ['routing_rules: the MAC over all of them does not fit']
+
+/** Puts a MAC over all rules. Guard `requireUnchanged`: nobody has changed them since they were read. */
+export const sealRules = (keys: Macs, before: RuleSet, after: readonly RuleValues[]): Command[] => {
+  const mac = authority.of(keys, { id: allRules, rules: inWords(after) })
+  return [
+    before.mac === null
+      ? command(
+          `INSERT INTO routing_rule_sets (id, authority_mac)
+           SELECT 'all', ? WHERE NOT EXISTS (SELECT 1 FROM routing_rule_sets WHERE id = 'all')`,
+          mac,
+        )
+      : command(
+          `UPDATE routing_rule_sets SET authority_mac = ? WHERE id = 'all' AND authority_mac = ?`,
+          mac,
+          before.mac,
+        ),
+    requireUnchanged(),
+  ]
+}
+
+export type RuleRow = RowOf<typeof ruleColumns>
 
 /** One page of the rules, after a position. */
 export const readRulesBehind = (database: Database, position: number, limit: number) =>

@@ -74,12 +74,17 @@ async function decide(
  * CA. Throws `not_found`, `request_not_in_that_state`, `decided_already`, `another_person_required`.
  */
 export async function approveRequest(
-  deps: DecideDeps,
+  deps: DecideDeps & Pick<RequestDeps, 'keys'>,
   engine: Pick<Engine, 'wake'>,
   request: string,
   by: string,
 ): Promise<DecidedRequest> {
-  const commands = insertApproval({ request, administrator: by, localOperator: commandLine, at: deps.clock() })
+  const commands = insertApproval(deps.keys, {
+    request,
+    administrator: by,
+    localOperator: commandLine,
+    at: deps.clock(),
+  })
   const audited = { action: 'certificate.request_approved' }
   const { connection, ...decided } = await decide(deps, { request, by, decision: 'approved', commands, audited })
   if (decided.state === 'received') engine.wake(connection)
@@ -103,7 +108,7 @@ export async function rejectRequest(
 ): Promise<DecidedRequest> {
   const place = { table: 'certificate_requests', column: 'explanation_sealed', row: request }
   const explanationSealed = sealText(deps.keys.main, place, explanation)
-  const commands = insertRejection({ request, administrator: by, at: deps.clock() }, explanationSealed)
+  const commands = insertRejection(deps.keys, { request, administrator: by, at: deps.clock() }, explanationSealed)
   const audited = { action: 'certificate.request_rejected', personal: { explanation } }
   const { connection: _, ...decided } = await decide(deps, { request, by, decision: 'rejected', commands, audited })
   return decided

@@ -1,4 +1,6 @@
+import { authorityOf, pageOfFaults, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
 import {
+  blob,
   command,
   integer,
   nullable,
@@ -38,6 +40,55 @@ export const readDecidable = (database: Database, request: string, administrator
   )
 export type Decidable = NonNullable<Awaited<ReturnType<typeof readDecidable>>>
 
+/** What an approval grants: it is one person's word on one request. */
+const authority = authorityOf('request_approvals', ['id', 'administrator', 'decision', 'at'])
+
+const decisionColumns = {
+  id: text,
+  administrator: text,
+  decision: oneOf('approved', 'rejected'),
+  at: integer,
+  authorityMac: blob,
+}
+
+/** How many administrators have approved a request. What nobody of them said does not count. */
+export const countApprovals = async (deps: AuthorityDeps & { readonly database: Database }, request: string) => {
+  const rows = await deps.database.all(
+    query(
+      decisionColumns,
+      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
+       FROM request_approvals WHERE request = ?`,
+      request,
+    ),
+  )
+  return rows.filter((row) => row.decision === 'approved' && authority.trusted(deps, row) !== null).length
+}
+
+/** The decisions on one page of all requests, by id: in words, those whose MAC does not fit. */
+export const readDecisionFaults = async (
+  { database, keys }: { readonly database: Database; readonly keys: Macs },
+  after: string,
+  limit: number,
+) => {
+  const requests = await database.all(
+    query(
+      { id: text },
+      `SELECT DISTINCT request AS id FROM request_approvals WHERE request > ? ORDER BY request LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  const rows = await database.all(
+    query(
+      decisionColumns,
+      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
+       FROM request_approvals WHERE request IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(requests.map(({ id }) => id)),
+    ),
+  )
+  return pageOfFaults(requests, authority.faults(keys, rows))
+}
+
 /** A decision on a request. `localOperator`: the actor that is no person of its own. */
 interface Vote {
   readonly request: string
@@ -51,16 +102,17 @@ interface Vote {
  * does not wait for an approval; this administrator has decided already; mailbox or device has ended; or two persons are
  * needed, and this is the author of the rule, or no person of its own.
  */
-export const insertApproval = (vote: Vote): Command[] => [
+export const insertApproval = (keys: Macs, vote: Vote): Command[] => [
   command(
-    `INSERT INTO request_approvals (request, administrator, decision, at)
-     SELECT r.id, ?, 'approved', ?
+    `INSERT INTO request_approvals (request, administrator, decision, at, authority_mac)
+     SELECT r.id, ?, 'approved', ?, ?
      FROM certificate_requests r JOIN mailboxes m ON m.id = r.mailbox JOIN devices d ON d.id = r.device
      WHERE r.id = ? AND r.state = 'awaiting_approval' AND m.ended_at IS NULL AND d.ended_at IS NULL
        AND (r.approvals_needed < 2 OR (? <> ? AND r.rule_author IS NOT ?))
        AND NOT EXISTS (SELECT 1 FROM request_approvals a WHERE a.request = r.id AND a.administrator = ?)`,
     vote.administrator,
     vote.at,
+    authority.of(keys, { id: vote.request, administrator: vote.administrator, decision: 'approved', at: vote.at }),
     vote.request,
     vote.administrator,
     vote.localOperator,
@@ -72,12 +124,18 @@ export const insertApproval = (vote: Vote): Command[] => [
 ]
 
 /** Notes a rejection, which ends the request. Guard `not_rejectable`: see `toRejectedByApprover`. */
-export const insertRejection = (vote: Omit<Vote, 'localOperator'>, explanationSealed: Uint8Array): Command[] => [
+export const insertRejection = (
+  keys: Macs,
+  vote: Omit<Vote, 'localOperator'>,
+  explanationSealed: Uint8Array,
+): Command[] => [
   ...toRejectedByApprover(vote, explanationSealed),
   command(
-    `INSERT INTO request_approvals (request, administrator, decision, at) VALUES (?, ?, 'rejected', ?)`,
+    `INSERT INTO request_approvals (request, administrator, decision, at, authority_mac)
+     VALUES (?, ?, 'rejected', ?, ?)`,
     vote.request,
     vote.administrator,
     vote.at,
+    authority.of(keys, { id: vote.request, administrator: vote.administrator, decision: 'rejected', at: vote.at }),
   ),
 ]

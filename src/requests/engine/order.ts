@@ -6,7 +6,8 @@ import type { KeyFacts } from '../../pki/key-policy.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { RequestDeps } from '../deps.ts'
 import { keyOf } from '../proved-key.ts'
-import type { RequestRow } from '../store.ts'
+import { countApprovals } from '../approval/store.ts'
+import { requestAuthority, type RequestRow } from '../store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000
@@ -70,13 +71,20 @@ export function orderOf(
 export const contentOf = (deps: Pick<RequestDeps, 'keys'>, row: Pick<RequestRow, 'id' | 'csrSealed'>): Uint8Array =>
   deps.keys.main.open({ table: 'certificate_requests', column: 'csr_sealed', row: row.id }, row.csrSealed)
 
-export type OrderDeps = Pick<RequestDeps, 'clock' | 'keys' | 'registration' | 'connections'>
+export type OrderDeps = Pick<RequestDeps, 'database' | 'clock' | 'keys' | 'events' | 'registration' | 'connections'>
 
-/** The connection and the mailbox of a request that is kept. Throws where one is gone. */
-export async function readRouted(
-  { registration, connections }: Pick<OrderDeps, 'registration' | 'connections'>,
+/** Whether a request is as its device asked for it, and as many administrators as its rule wants have approved it. */
+export const isAsAsked = async (
+  deps: Pick<OrderDeps, 'database' | 'keys' | 'events'>,
   row: RequestRow,
-): Promise<RoutedRow> {
+): Promise<boolean> =>
+  requestAuthority.trusted(deps, row) !== null &&
+  (row.approvalsNeeded === 0 || (await countApprovals(deps, row.id)) >= row.approvalsNeeded)
+
+/** The connection and the mailbox of a request that is kept. Throws where one is gone, or nobody has asked for it. */
+export async function readRouted(deps: Omit<OrderDeps, 'clock'>, row: RequestRow): Promise<RoutedRow> {
+  const { registration, connections } = deps
+  if (!(await isAsAsked(deps, row))) throw new Error('nobody has asked for this request, or approved it')
   const connection = await connections.open(row.connection)
   if (connection === null) throw new Error('the CA connection of an open request is gone')
   const mailboxes = await registration.mailboxesOf(row.subscriber)

@@ -8,7 +8,7 @@ import { checkAgain } from '../proved-key.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { toReceivedUnsent } from '../transitions.ts'
 import { refuse, type KeepDeps, type RequestResult } from './keep.ts'
-import { contentOf, orderOf, readRouted, type HeldRequest, type OrderedRequest } from './order.ts'
+import { contentOf, isAsAsked, orderOf, readRouted, type HeldRequest, type OrderedRequest } from './order.ts'
 import { recordAnswer } from './record.ts'
 
 /** Asks a CA. Where the adapter throws, nobody knows what the CA did. */
@@ -59,11 +59,20 @@ async function readOrPutBack(deps: SendClaimedDeps, row: RequestRow, claim: stri
   }
 }
 
+/** Ends a request that somebody else than its device has made, or somebody else than administrators has approved. */
+async function endForged(deps: SendClaimedDeps, row: RequestRow): Promise<null> {
+  const connection = await deps.connections.open(row.connection)
+  if (connection === null) throw new Error('the CA connection of an open request is gone')
+  await refuse(deps, { row, connection }, { reason: 'request_forged' })
+  return null
+}
+
 /**
  * Reads an order and checks its key once more: what was accepted then may be refused now, for the key may have been
  * blocked meanwhile. Null where that ended the request.
  */
 async function readChecked(deps: SendClaimedDeps, row: RequestRow): Promise<OrderedRequest | null> {
+  if (!(await isAsAsked(deps, row))) return endForged(deps, row)
   const routed = await readRouted(deps, row)
   const { mailbox, connection } = routed
   const end = async (reason: string): Promise<null> => {

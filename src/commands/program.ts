@@ -7,6 +7,7 @@ import { backupCommand } from './backup.ts'
 import { blocklistCommand } from './blocklist.ts'
 import { caCommand } from './ca.ts'
 import { certificateCommand } from './certificate.ts'
+import { checkCommand } from './check.ts'
 import { configCommand } from './config.ts'
 import { connectionCommand } from './connection.ts'
 import { keysCommand } from './keys.ts'
@@ -26,7 +27,7 @@ Exit codes: 0 done; 1 what was asked about is not in order, or is not there; 2 i
 const settingsHelp = `
 Commands work on the files in DATA_DIR, beside a service that may be running, or with --url (CERTBOOK_URL) over HTTPS,
 with the credential of an administrator in CERTBOOK_ADMIN_CREDENTIAL. A service on Workers has only the second way;
-serve, config check, keys, backup and restore are for files alone. Settings come from the environment.`
+serve, config check, check, keys, backup and restore are for files alone. Settings come from the environment.`
 
 /** Keeps the parser from ending the process, in every command. Adds the exit codes to every help text. */
 function prepare(command: Command): void {
@@ -60,6 +61,7 @@ export function createProgram(): Command {
     blocklistCommand(),
     queryLogCommand(),
     auditCommand(),
+    checkCommand(),
     keysCommand(),
     lookupCommand(),
     backupCommand(),

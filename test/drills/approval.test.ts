@@ -5,7 +5,7 @@ import type { Answer, Api, Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { proveMailbox, register, type Registered } from '../support/story.ts'
-import { countRows, day, expectProblem, findLeaks, race } from '../rooms/support.ts'
+import { countRows, day, endElsewhere, expectProblem, findLeaks, race } from '../rooms/support.ts'
 
 const reason = 'Shared mailboxes get no certificate here.'
 
@@ -358,12 +358,9 @@ describe.each(engines)('approval on %s', (engine) => {
     })
   })
 
-  test.each([
-    ['mailbox', `UPDATE mailboxes SET ended_at = 1, end_reason = 'moved' WHERE subscriber = ?`],
-    ['device', `UPDATE devices SET ended_at = 1 WHERE subscriber = ?`],
-  ])('a request whose %s ended a moment ago is not approved', async (_what, statement) => {
+  test.each(['mailbox', 'device'] as const)('a request whose %s ended a moment ago is not approved', async (what) => {
     const { device, id } = await asked(1)
-    await harness.main.batch([command(statement, device.subscriberId)])
+    await endElsewhere[what](harness, device)
     expectProblem(await approve(first, id), 409, 'request_not_in_that_state')
     expect(await votes(id)).toBe(0)
     expect((await reject(first, id)).status).toBe(200)

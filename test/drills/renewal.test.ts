@@ -11,7 +11,7 @@ import { readMail } from '../support/mail.ts'
 import { toPem } from '../support/pem.ts'
 import { deviceFacts, joinDevice, proveMailbox, register, type Registered } from '../support/story.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
-import { countRows, day, hour, minute, passUntil, race } from '../rooms/support.ts'
+import { countRows, day, endElsewhere, hour, minute, passUntil, race } from '../rooms/support.ts'
 
 const start = Date.parse('2026-11-21T12:00:00Z')
 
@@ -177,13 +177,13 @@ describe.each(engines)('renewal on %s', (engine) => {
     })
 
     test.each([
-      ['whose mailbox has moved away', `UPDATE mailboxes SET ended_at = 1, end_reason = 'moved' WHERE subscriber = ?`],
-      ['whose device has ended', `UPDATE devices SET ended_at = 1 WHERE subscriber = ?`],
-    ])('is told nothing of one %s, which is about to be revoked', async (_what, statement) => {
+      ['whose mailbox has moved away', endElsewhere.mailbox],
+      ['whose device has ended', endElsewhere.device],
+    ])('is told nothing of one %s, which is about to be revoked', async (_what, end) => {
       const alice = await newcomer()
       const { notAfter } = await certify(alice)
       await until(Date.parse(notAfter) - 20 * day, alice)
-      await harness.main.batch([command(statement, alice.subscriberId)])
+      await end(harness, alice)
       await remind()
       expect(await told(alice)).toEqual([])
     })

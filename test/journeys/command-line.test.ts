@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Command } from 'commander'
+import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createProgram } from '../../src/commands/program.ts'
 import { Api, askOver, type Json } from '../support/api.ts'
@@ -334,6 +335,21 @@ describe('what an operator asks', () => {
     })
     const wrong = await onFiles('audit', 'verify', '--head', 'ab'.repeat(32), '--json')
     expect([wrong.code, JSON.parse(wrong.stdout).faults.length]).toEqual([1, 1])
+  })
+
+  test('what must always hold, and a row that somebody else has written', async () => {
+    expect(await done(onFiles('check', '--json'))).toEqual({ faults: [] })
+    const database = new BetterSqlite3(join(dataDir, 'main.db'))
+    try {
+      const [subscriber] = database.prepare('SELECT id FROM subscribers').pluck().all()
+      database.prepare('UPDATE subscribers SET restricted_at = 1 WHERE id = ?').run(subscriber)
+      const found = await onFiles('check')
+      expect(found).toMatchObject({ code: 1, stdout: expect.stringContaining('its MAC does not fit') })
+      database.prepare('UPDATE subscribers SET restricted_at = NULL WHERE id = ?').run(subscriber)
+    } finally {
+      database.close()
+    }
+    expect((await onFiles('check')).stdout).toBe('The data are in order.\n')
   })
 
   test('progress is told where it is asked for, on standard error', async () => {

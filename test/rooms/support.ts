@@ -7,7 +7,7 @@ import { authorityOf } from '../../src/ports/authority.ts'
 import { command, integer, query, text, type Command, type Database, type SqlValue } from '../../src/ports/database.ts'
 import { sealText } from '../../src/ports/keys.ts'
 import { endDevice, insertDevice, readDevice } from '../../src/registration/device/store.ts'
-import { readMailboxesOf, type MailboxRow } from '../../src/registration/mailbox/store.ts'
+import { moveMailbox, readMailboxesOf, type MailboxRow } from '../../src/registration/mailbox/store.ts'
 import type { Answer, Json } from '../support/api.ts'
 import { checkService, formsOf, type AnsweredLookup } from '../support/check-service.ts'
 import type { RoomHarness } from '../support/engines.ts'
@@ -191,6 +191,14 @@ export async function endDeviceElsewhere(harness: RoomHarness, id: string): Prom
   const device = await readDevice(readingElsewhere(harness), id)
   assert.ok(device !== null)
   await harness.main.batch(endDevice(harness.keys, device, harness.clock.now))
+}
+
+/** What ends of a subscriber without the consequences, as if another process had only just written it. */
+export const endElsewhere: Readonly<
+  Record<'mailbox' | 'device', (harness: RoomHarness, of: Registered) => Promise<void>>
+> = {
+  mailbox: (harness, { subscriberId }) => changeMailboxesElsewhere(harness, subscriberId, moveMailbox),
+  device: (harness, { deviceId }) => endDeviceElsewhere(harness, deviceId),
 }
 
 /** Changes all mailboxes of a subscriber as another process of the service would. */

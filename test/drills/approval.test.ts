@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { command, query, text } from '../../src/ports/database.ts'
+import { query, text } from '../../src/ports/database.ts'
 import { localOperator, makeAdministrator, type Administrator } from '../support/administrators.ts'
 import type { Answer, Api, Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { markActive, readConnection } from '../../src/cas/store.ts'
+import { markActive, readConnection, updateConnection, type ConnectionRow } from '../../src/cas/store.ts'
 import { readingElsewhere } from '../rooms/support.ts'
 import 'reflect-metadata'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -191,19 +191,22 @@ describe.each(engines)('the request engine, on %s', (engine) => {
     await operator.put(`/v1/admin/routing-rules/${rules.items[0].id}`, { position: 1, connectionId: other.id })
     const next = await askForOne(bob)
     expect(next.answer.body.state).toBe('received')
+    const rowOf = async (id: string): Promise<ConnectionRow> => {
+      const row = await readConnection(readingElsewhere(harness), id)
+      assert.ok(row !== null)
+      return row
+    }
+    const { keys, clock, main } = harness
+    for (const { id } of [broken, other]) await main.batch(markActive(keys, await rowOf(id), clock.now))
+    const unreadable = { ...(await rowOf(broken.id)), settings: '{}' }
+    await main.batch(updateConnection(keys, await rowOf(broken.id), unreadable, clock.now))
     await harness.main.batch([
-      command(
-        `UPDATE ca_connections SET settings = '{}', version = 99, open_until = 1, state = 'active' WHERE id = ?`,
-        broken.id,
-      ),
+      command(`UPDATE ca_connections SET open_until = 1 WHERE id = ?`, broken.id),
       command(
         `UPDATE certificate_requests SET state = 'submitting', claim = 'gone', due_at = 1, open_at_ca = 1 WHERE id = ?`,
         stuck.id,
       ),
     ])
-    const paused = await readConnection(readingElsewhere(harness), other.id)
-    assert.ok(paused !== null)
-    await harness.main.batch(markActive(harness.keys, paused, harness.clock.now))
     harness.clock.now += 60_000
     await expect(harness.runJob('requests-resume')).rejects.toThrow()
     await harness.settled()

@@ -5,11 +5,11 @@ import { toEach, toEachAtOnce } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
 import { randomId } from '../../ports/runtime.ts'
 import type { RequestDeps } from '../deps.ts'
-import { readRequest } from '../store.ts'
+import { readRequest, type RequestRow } from '../store.ts'
 import { claimToAsk, stopAsking, toFreeOfLostWorker, toReceivedAbsent, type AskedAbout } from '../transitions.ts'
 import { provedAfter } from '../waiting/mailbox-proof.ts'
 import { unknownEntry } from './entries.ts'
-import { readOrder, type HeldRequest } from './order.ts'
+import { isApprovedByPersons, readOrder, type HeldRequest } from './order.ts'
 import { atOnce } from './queue.ts'
 import { caStateOf, recordAnswer, type Question } from './record.ts'
 import { readDueToAsk, readLost, readMayBeSentAgain, type DueRequest } from './store.ts'
@@ -66,8 +66,12 @@ function howToAsk(
 }
 
 /** Whether an order may be sent again to learn what became of it. Where the CA never got it, it issues then. */
-const mayBeSentAgain = async (deps: Pick<RequestDeps, 'database' | 'clock'>, id: string): Promise<boolean> =>
-  (await readMayBeSentAgain(deps.database, id, provedAfter(deps.clock()))) !== null
+const mayBeSentAgain = async (
+  deps: Pick<RequestDeps, 'database' | 'keys' | 'events' | 'clock'>,
+  row: RequestRow,
+): Promise<boolean> =>
+  (await readMayBeSentAgain(deps.database, row.id, provedAfter(deps.clock()))) !== null &&
+  (await isApprovedByPersons(deps, row))
 
 async function askAbout(
   deps: SendClaimedDeps,
@@ -80,7 +84,7 @@ async function askAbout(
   if (row === null) return
   const request = { ...(await readOrder(deps, row)), claim: claim.id }
   const how = howToAsk(deps, request, state, lostTo !== null)
-  const isRefused = how?.question === 'submit' && !(await mayBeSentAgain(deps, id))
+  const isRefused = how?.question === 'submit' && !(await mayBeSentAgain(deps, row))
   if (how === null || isRefused) {
     await commitUnlessTaken(deps.database, stopAsking(id, claim.id, now))
     return

@@ -73,18 +73,20 @@ export const contentOf = (deps: Pick<RequestDeps, 'keys'>, row: Pick<RequestRow,
 
 export type OrderDeps = Pick<RequestDeps, 'database' | 'clock' | 'keys' | 'events' | 'registration' | 'connections'>
 
-/** Whether a request is as its device asked for it, and as many administrators as its rule wants have approved it. */
-export const isAsAsked = async (
-  deps: Pick<OrderDeps, 'database' | 'keys' | 'events'>,
-  row: RequestRow,
-): Promise<boolean> =>
-  requestAuthority.trusted(deps, row) !== null &&
-  (row.approvalsNeeded === 0 || (await countApprovals(deps, row.id)) >= row.approvalsNeeded)
+type TrustDeps = Pick<OrderDeps, 'database' | 'keys' | 'events'>
+
+/** Whether as many administrators have approved a request as its rule wants. What nobody of them said does not count. */
+export const isApprovedByPersons = async (deps: TrustDeps, row: RequestRow): Promise<boolean> =>
+  row.approvalsNeeded === 0 || (await countApprovals(deps, row.id)) >= row.approvalsNeeded
+
+/** Whether a request is as its device asked for it, and was approved: only then may a CA be asked to issue for it. */
+export const mayBeSent = async (deps: TrustDeps, row: RequestRow): Promise<boolean> =>
+  requestAuthority.trusted(deps, row) !== null && (await isApprovedByPersons(deps, row))
 
 /** The connection and the mailbox of a request that is kept. Throws where one is gone, or nobody has asked for it. */
 export async function readRouted(deps: Omit<OrderDeps, 'clock'>, row: RequestRow): Promise<RoutedRow> {
   const { registration, connections } = deps
-  if (!(await isAsAsked(deps, row))) throw new Error('nobody has asked for this request, or approved it')
+  if (requestAuthority.trusted(deps, row) === null) throw new Error('nobody has asked for this request')
   const connection = await connections.open(row.connection)
   if (connection === null) throw new Error('the CA connection of an open request is gone')
   const mailboxes = await registration.mailboxesOf(row.subscriber)

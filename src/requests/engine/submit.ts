@@ -8,7 +8,7 @@ import { checkAgain } from '../proved-key.ts'
 import { readRequest, type RequestRow } from '../store.ts'
 import { toReceivedUnsent } from '../transitions.ts'
 import { refuse, type KeepDeps, type RequestResult } from './keep.ts'
-import { contentOf, isAsAsked, orderOf, readRouted, type HeldRequest, type OrderedRequest } from './order.ts'
+import { contentOf, mayBeSent, orderOf, readRouted, type HeldRequest, type OrderedRequest } from './order.ts'
 import { recordAnswer } from './record.ts'
 
 /** Asks a CA. Where the adapter throws, nobody knows what the CA did. */
@@ -72,7 +72,7 @@ async function endForged(deps: SendClaimedDeps, row: RequestRow): Promise<null> 
  * blocked meanwhile. Null where that ended the request.
  */
 async function readChecked(deps: SendClaimedDeps, row: RequestRow): Promise<OrderedRequest | null> {
-  if (!(await isAsAsked(deps, row))) return endForged(deps, row)
+  if (!(await mayBeSent(deps, row))) return endForged(deps, row)
   const routed = await readRouted(deps, row)
   const { mailbox, connection } = routed
   const end = async (reason: string): Promise<null> => {

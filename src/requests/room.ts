@@ -6,9 +6,8 @@ import type { RequestDeps } from './deps.ts'
 import { createEngine } from './engine/engine.ts'
 import { personalData } from './personal-data.ts'
 import { ownRequestRoutes } from './routes.ts'
-import { readDecisionFaults } from './approval/store.ts'
 import { faultsOfAll } from '../ports/authority.ts'
-import { countOpenRequests, readIsRequested, readRequestFaults } from './store.ts'
+import { countOpenRequests, readIsRequested, readDecisionFaults, readRequestFaults } from './store.ts'
 import {
   makeReceivedDue,
   toCancelledOfDevice,

@@ -1,4 +1,4 @@
-import { authorityOf, pageOfFaults, type Macs } from '../ports/authority.ts'
+import { authorityOf, pageOfFaults, type AuthorityDeps, type Macs } from '../ports/authority.ts'
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../ports/database.ts'
 import { requestState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
@@ -216,4 +216,53 @@ export const readRequestFaults = async (
     ),
   )
   return pageOfFaults(rows, requestAuthority.faults(keys, rows))
+}
+
+/** What an approval grants: it is one person's word on one request. */
+export const decisionAuthority = authorityOf('request_approvals', ['id', 'administrator', 'decision', 'at'])
+
+const decisionColumns = {
+  id: text,
+  administrator: text,
+  decision: oneOf('approved', 'rejected'),
+  at: integer,
+  authorityMac: blob,
+}
+
+/** How many administrators have approved a request. What nobody of them said does not count. */
+export const countApprovals = async (deps: AuthorityDeps & { readonly database: Database }, request: string) => {
+  const rows = await deps.database.all(
+    query(
+      decisionColumns,
+      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
+       FROM request_approvals WHERE request = ?`,
+      request,
+    ),
+  )
+  return rows.filter((row) => row.decision === 'approved' && decisionAuthority.trusted(deps, row) !== null).length
+}
+
+/** The decisions on one page of all requests, by id: in words, those whose MAC does not fit. */
+export const readDecisionFaults = async (
+  { database, keys }: { readonly database: Database; readonly keys: Macs },
+  after: string,
+  limit: number,
+) => {
+  const requests = await database.all(
+    query(
+      { id: text },
+      `SELECT DISTINCT request AS id FROM request_approvals WHERE request > ? ORDER BY request LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  const rows = await database.all(
+    query(
+      decisionColumns,
+      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
+       FROM request_approvals WHERE request IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(requests.map(({ id }) => id)),
+    ),
+  )
+  return pageOfFaults(requests, decisionAuthority.faults(keys, rows))
 }

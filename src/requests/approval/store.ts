@@ -1,6 +1,5 @@
-import { authorityOf, pageOfFaults, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
+import type { Macs } from '../../ports/authority.ts'
 import {
-  blob,
   command,
   integer,
   nullable,
@@ -11,7 +10,7 @@ import {
   type Command,
   type Database,
 } from '../../ports/database.ts'
-import { state } from '../store.ts'
+import { decisionAuthority, state } from '../store.ts'
 import { toReceivedIfApproved, toRejectedByApprover } from '../transitions.ts'
 
 export type Decision = 'approved' | 'rejected'
@@ -40,55 +39,6 @@ export const readDecidable = (database: Database, request: string, administrator
   )
 export type Decidable = NonNullable<Awaited<ReturnType<typeof readDecidable>>>
 
-/** What an approval grants: it is one person's word on one request. */
-const authority = authorityOf('request_approvals', ['id', 'administrator', 'decision', 'at'])
-
-const decisionColumns = {
-  id: text,
-  administrator: text,
-  decision: oneOf('approved', 'rejected'),
-  at: integer,
-  authorityMac: blob,
-}
-
-/** How many administrators have approved a request. What nobody of them said does not count. */
-export const countApprovals = async (deps: AuthorityDeps & { readonly database: Database }, request: string) => {
-  const rows = await deps.database.all(
-    query(
-      decisionColumns,
-      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
-       FROM request_approvals WHERE request = ?`,
-      request,
-    ),
-  )
-  return rows.filter((row) => row.decision === 'approved' && authority.trusted(deps, row) !== null).length
-}
-
-/** The decisions on one page of all requests, by id: in words, those whose MAC does not fit. */
-export const readDecisionFaults = async (
-  { database, keys }: { readonly database: Database; readonly keys: Macs },
-  after: string,
-  limit: number,
-) => {
-  const requests = await database.all(
-    query(
-      { id: text },
-      `SELECT DISTINCT request AS id FROM request_approvals WHERE request > ? ORDER BY request LIMIT ?`,
-      after,
-      limit,
-    ),
-  )
-  const rows = await database.all(
-    query(
-      decisionColumns,
-      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
-       FROM request_approvals WHERE request IN (SELECT value FROM json_each(?))`,
-      JSON.stringify(requests.map(({ id }) => id)),
-    ),
-  )
-  return pageOfFaults(requests, authority.faults(keys, rows))
-}
-
 /** A decision on a request. `localOperator`: the actor that is no person of its own. */
 interface Vote {
   readonly request: string
@@ -112,7 +62,12 @@ export const insertApproval = (keys: Macs, vote: Vote): Command[] => [
        AND NOT EXISTS (SELECT 1 FROM request_approvals a WHERE a.request = r.id AND a.administrator = ?)`,
     vote.administrator,
     vote.at,
-    authority.of(keys, { id: vote.request, administrator: vote.administrator, decision: 'approved', at: vote.at }),
+    decisionAuthority.of(keys, {
+      id: vote.request,
+      administrator: vote.administrator,
+      decision: 'approved',
+      at: vote.at,
+    }),
     vote.request,
     vote.administrator,
     vote.localOperator,
@@ -136,6 +91,11 @@ export const insertRejection = (
     vote.request,
     vote.administrator,
     vote.at,
-    authority.of(keys, { id: vote.request, administrator: vote.administrator, decision: 'rejected', at: vote.at }),
+    decisionAuthority.of(keys, {
+      id: vote.request,
+      administrator: vote.administrator,
+      decision: 'rejected',
+      at: vote.at,
+    }),
   ),
 ]

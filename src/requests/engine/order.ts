@@ -6,8 +6,7 @@ import type { KeyFacts } from '../../pki/key-policy.ts'
 import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { RequestDeps } from '../deps.ts'
 import { keyOf } from '../proved-key.ts'
-import { countApprovals } from '../approval/store.ts'
-import { requestAuthority, type RequestRow } from '../store.ts'
+import { countApprovals, requestAuthority, type RequestRow } from '../store.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000

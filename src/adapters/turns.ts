@@ -14,7 +14,7 @@ export const defaultTurnLimits: TurnLimits = { atOnce: 64, waiting: 1_000 }
 export interface TurnClock {
   /** In milliseconds, from any beginning. */
   now(): number
-  /** The longest delay of the event loop since the last call, in milliseconds. */
+  /** The longest delay of the event loop by its own work since the last call, in milliseconds. */
   longestDelay(): number
   /** The part of the time since the last call in which the event loop was busy, from 0 to 1. */
   busyPart(): number

@@ -280,7 +280,7 @@ describe('what is refused, and leaves the folder as it was', () => {
       async () => undefined,
       'DATA_KEY does not open the key ring',
     ],
-    ['no DATA_KEY, which is never made anew', '', async () => undefined, 'neither DATA_KEY nor DATA_KEY_FILE is set'],
+    ['no DATA_KEY, which is never made anew', '', async () => undefined, 'DATA_KEY is not set, nor DATA_KEY_FILE'],
   ])('%s', async (_name, key, spoil, reason) => {
     expect((await refusalOf(spoil, key)).stderr).toContain(reason)
   })

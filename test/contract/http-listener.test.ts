@@ -174,6 +174,31 @@ test('a client that takes its time within the limits is answered', async () => {
   expect(await raw.ended()).toMatch(/200 OK[^]*\r\n\r\n4$/)
 })
 
+test('an orderly end waits for a client that takes its time with a large answer, and for no question behind it', async () => {
+  const answer = new Uint8Array(8 * 1_024 * 1_024)
+  let begun = 0
+  let begin = (): void => undefined
+  const beginning = new Promise<void>((resolve) => {
+    begin = resolve
+  })
+  const listener = await open(() => {
+    begun += 1
+    begin()
+    return new Response(answer, { headers: { 'Content-Length': String(answer.length) } })
+  })
+  const raw = await client(listener)
+  raw.socket.pause()
+  raw.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3))
+  await beginning
+  const drained = listener.drain(60_000)
+  raw.socket.resume()
+  const received = await raw.ended()
+  await drained
+  expect(received.split('HTTP/1.1 200 OK').length - 1).toBe(begun)
+  expect(begun).toBeLessThan(3)
+  expect(received.length).toBeGreaterThan(begun * answer.length)
+})
+
 test('what comes before the service is ready is answered once it is', async () => {
   const listener = await HttpListener.open(listenerOptions())
   opened.push(() => listener.abandon())

@@ -108,6 +108,7 @@ async function openRooms({ main: database, keys, events }: NodeService, config: 
     caName: config.caName,
     profile,
     pkiUrl: config.pkiUrl,
+    madeWithCas: () => [],
   })
   const embedded = await createEmbeddedCa({
     ...common,

@@ -7,17 +7,27 @@ const seatsOfNetwork = 16
 /** A request whose body has not come. */
 interface Incomplete {
   begin(): void
+  /** Takes its turn. */
   whenComplete(): Turn
 }
 
-/** Keeps requests whose bodies are slow apart from the turns. A network that has too many waits for its own bodies. */
+/**
+ * Keeps requests whose bodies are slow apart from the turns. A network that has too many waits for its own bodies; so does
+ * everybody while others wait for their turn, which a late body must not pass by.
+ */
 export class BodySeats {
   readonly #taken = new Map<string, number>()
+  readonly #turns: { readonly arePressed: boolean }
 
-  /** Begins the request if its network has a seat; otherwise when it is complete. */
+  constructor(turns: { readonly arePressed: boolean }) {
+    this.#turns = turns
+  }
+
+  /** Begins the request if its network has a seat and nobody waits for a turn; otherwise it takes its turn when it is complete. */
   enter(incoming: IncomingMessage, network: string, incomplete: Incomplete): Turn {
     const taken = this.#taken.get(network) ?? 0
-    if (taken >= seatsOfNetwork) return untilComplete(incoming, () => incomplete.whenComplete())
+    if (taken >= seatsOfNetwork || this.#turns.arePressed)
+      return untilComplete(incoming, () => incomplete.whenComplete())
     this.#taken.set(network, taken + 1)
     let isOver = false
     const over = (): void => {

@@ -133,7 +133,7 @@ export class HttpListener {
   readonly #speaking = new WeakSet<Duplex>()
   readonly #refused = new WeakSet<Duplex>()
   readonly #look: NodeJS.Timeout
-  readonly #bodies = new BodySeats()
+  readonly #bodies: BodySeats
   #answer: NodeAnswer | null = null
   #workOf: WorkOf = () => 'member'
   /** Requests that came before the service was ready. */
@@ -146,6 +146,7 @@ export class HttpListener {
     const server = createServer(options)
     this.#server = server
     this.#quotas = new ConnectionQuotas(options.limits)
+    this.#bodies = new BodySeats(options.turns)
     // Only the bytes of headers are limited. Node silently drops headers beyond a number, and the forwarding header of
     // a proxy is the last one.
     server.maxHeadersCount = 0
@@ -370,6 +371,7 @@ export class HttpListener {
     if (held.asking?.isAnswering === false) held.asking.turn?.over()
     held.asking = null
     held.answered(incoming)
+    if (incoming.socket.destroyed) held.behind.length = 0
     const next = held.behind.shift()
     if (next === undefined) return
     if (held.behind.length === 0) incoming.socket.resume()

@@ -172,6 +172,11 @@ export class Turns {
     this.#lookedAt = clock.now()
   }
 
+  /** Whether a request that comes now would have to wait, as others do. */
+  get arePressed(): boolean {
+    return this.#waiting > 0 || this.#slowness > 0
+  }
+
   /** How many requests of each class were turned away since the last call. */
   takeShed(): Record<WorkClass, number> {
     const shed = { ...this.#shed }
@@ -184,7 +189,7 @@ export class Turns {
     const place = new Place(asking, (left) => this.#leave(left))
     const now = this.#clock.now()
     if (now - this.#lookedAt >= lookMilliseconds) this.#look(now)
-    if (this.#waiting === 0 && this.#slowness === 0 && this.#mayRun(asking.network)) this.#begin(place, now)
+    if (!this.arePressed && this.#mayRun(asking.network)) this.#begin(place, now)
     else this.#wait(place)
     return place
   }

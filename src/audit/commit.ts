@@ -23,10 +23,13 @@ export type Change = { readonly commands: readonly Command[] } & Accounted
 /** A change by a device or anyone. */
 export type PaidChange = Change & { readonly payment: Payment }
 
-const entriesOf = ({ audit }: Change): readonly AuditEvent[] => {
-  if (audit === undefined) return []
-  return 'action' in audit ? [audit] : audit
-}
+const listOf = <Event extends AuditEvent>(audit: Event | readonly Event[] = []): readonly Event[] =>
+  'action' in audit ? [audit] : audit
+
+const entriesOf = ({ audit: log }: CommitDeps, { audit, payment }: Change): Command[] =>
+  payment === undefined
+    ? listOf(audit).flatMap((entry) => log.record(entry))
+    : listOf(audit).flatMap((entry) => log.record(entry, payment))
 
 /**
  * Writes a change and its audit entries in one batch, then has the entries sealed soon. Resolves to what each of
@@ -40,9 +43,9 @@ export async function commit<Instead = never>(
   change: Change,
   broken?: (guard: GuardBroken) => Instead | Promise<Instead>,
 ): Promise<readonly Outcome[] | Instead> {
-  const entries = entriesOf(change)
+  const entries = entriesOf(deps, change)
   const { commands, payment } = change
-  const written = [...commands, ...entries.flatMap((entry) => deps.audit.record(entry))]
+  const written = [...commands, ...entries]
   let outcomes: readonly Outcome[]
   try {
     outcomes =

@@ -1,5 +1,6 @@
 import { toHex } from '../pki/encoding.ts'
 import type { Command } from '../ports/database.ts'
+import type { Payment } from '../ports/row-budgets.ts'
 import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
 import { authenticEntry, authenticErasure } from './macs.ts'
@@ -27,8 +28,14 @@ export type OwnEvent = AuditEvent & { readonly actorKind: 'service' | 'administr
 export type AuditActor = Pick<AuditEvent, 'actorKind' | 'actor'>
 export const byService: Pick<OwnEvent, 'actorKind' | 'actor'> = { actorKind: 'service', actor: null }
 
-/** Makes the commands that write one event to the log. Commit them with the change that the event tells of. */
-export type RecordAudit = (event: AuditEvent) => Command[]
+/**
+ * Makes the commands that write one event to the log. Commit them with the change that the event tells of. Entries stay
+ * for good, so what a device or anyone may cause names the payment of that change.
+ */
+export interface RecordAudit {
+  (event: OwnEvent): Command[]
+  (event: AuditEvent, payment: Payment): Command[]
+}
 
 export interface AuditDeps {
   readonly keys: Keys

@@ -19,7 +19,7 @@ import { personalData } from './personal-data.ts'
 import { readRecipientOf, readRecipients, type Recipient } from './recipients.ts'
 import { routingAdminRoutes } from './routing/admin-routes.ts'
 import { routeRequest } from './routing/route.ts'
-import { readRuleFaults } from './routing/store.ts'
+import { readRuleFaults, sealFirstRules } from './routing/store.ts'
 import { deleteRemoved, readConnectionFaults, readConnections } from './store.ts'
 import { caGauges, connectionWarnings } from './watch.ts'
 
@@ -38,7 +38,7 @@ export interface CaRoom extends Room, Connections {
 
 /** What the room is given. It opens the CA inside itself. */
 export type GivenToCas = Omit<CaDeps, 'embedded' | 'authorities'> &
-  Omit<AuthorityDeps, 'recordAudit'> & { readonly adminRoute: AdminRoute }
+  Omit<AuthorityDeps, 'recordAudit' | 'madeWithCas'> & { readonly adminRoute: AdminRoute }
 
 /** Longer than the interval of the root's lists, so that a revoked certificate stands on one list after its expiry. */
 const statusKeptMilliseconds = 400 * 86_400_000
@@ -60,7 +60,11 @@ async function forgetStatuses({ database, clock, events }: Pick<CaDeps, 'databas
 
 /** CAs: the one inside, the connections to those that others run, and the rules that lead requests to them. */
 export async function createCaRoom(given: GivenToCas): Promise<CaRoom> {
-  const authorities = await openAuthorities({ ...given, recordAudit: given.audit.record })
+  const authorities = await openAuthorities({
+    ...given,
+    recordAudit: given.audit.record,
+    madeWithCas: () => [sealFirstRules(given.keys)],
+  })
   const embedded = await createEmbeddedCa({ ...given, authorities })
   const base: CaDeps = { ...given, authorities, embedded }
   const { open, prepare } = createOpening(base)

@@ -28,10 +28,7 @@ export interface CertificateDeps {
   readonly mail: Pick<MailRoom, 'sendSoon'>
   readonly background: Background
   readonly outgoing: OutgoingHttps
-  readonly registration: Pick<
-    RegistrationRoom,
-    'authenticate' | 'announcementCommands' | 'withinNetworkBudget' | 'endedParts'
-  >
+  readonly registration: Pick<RegistrationRoom, 'authenticate' | 'announcementCommands' | 'payAsNetwork' | 'endedParts'>
   readonly connections: Pick<Connections, 'open' | 'chainOf'>
   readonly authorities: Pick<Authorities, 'issuing'>
   /** What other rooms write in the batch in which certificates end. */

@@ -21,7 +21,7 @@ export interface LookupEntry {
   readonly device: string | null
   /**
    * The asker's own scope comes first. It counts the asker's distinct addresses of the day. Every other scope counts
-   * the sum of these over its askers, and has a share for each; see `isSharedBudgetSpent`.
+   * the sum of these over its askers. Where these are several people, each has a share; see `isBudgetSpent`.
    */
   readonly scopes: readonly LookupScope[]
   readonly addresses: readonly LookedUpAddress[]
@@ -57,6 +57,8 @@ export interface PackedLookup {
   readonly payer: string
   /** In the order of the payer's scopes. */
   readonly limits: readonly number[]
+  /** See `ownScopes`. */
+  readonly own: number
   readonly addresses: readonly LookedUpAddress[]
 }
 
@@ -81,12 +83,19 @@ export const sharesOf = (limit: number): { readonly each: number; readonly withS
   withShares: limit + Math.floor(limit / 4),
 })
 
+/** How many of the scopes, from the first on, are those of the asker alone: nobody needs a share of them. */
+export const ownScopes = (scopes: readonly Pick<LookupScope, 'kind'>[]): number => {
+  const shared = scopes.findIndex(({ kind }, index) => index > 0 && kind !== 'subscriber')
+  return shared === -1 ? scopes.length : shared
+}
+
 /**
- * Whether a call would pass a budget that askers share: so few cannot spend what others need. `used` and `ofAsker` are the
- * counts of the budget and of the asker alone, with the call.
+ * Whether a call would pass a budget. Few cannot spend what others need of one that people share. `used` and `ofAsker` are
+ * the counts of the budget and of the asker alone, with the call.
  */
-export function isSharedBudgetSpent(limit: number, used: number, ofAsker: number): boolean {
+export function isBudgetSpent(limit: number, isOwn: boolean, used: number, ofAsker: number): boolean {
   if (used <= limit) return false
+  if (isOwn) return true
   const { each, withShares } = sharesOf(limit)
   return ofAsker > each || used > withShares
 }

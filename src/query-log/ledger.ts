@@ -1,4 +1,4 @@
-import { isSharedBudgetSpent, timesNamed } from '../ports/lookup-log.ts'
+import { isBudgetSpent, timesNamed, type PackedLookup } from '../ports/lookup-log.ts'
 
 /**
  * Counts the addresses that were asked for on one UTC day, in memory: a set of the addresses of each asker, and a
@@ -246,7 +246,11 @@ export class Ledger {
    * Charges distinct addresses, given by their keys. `limits` are in the order of the payer's accounts. If the
    * addresses pass limits, it charges nothing and returns the indexes of these limits.
    */
-  charge(payer: Payer, limits: readonly number[], keys: readonly Uint8Array[]): Charge | { spent: number[] } {
+  charge(
+    payer: Payer,
+    { limits, own: ownLimits }: Pick<PackedLookup, 'limits' | 'own'>,
+    keys: readonly Uint8Array[],
+  ): Charge | { spent: number[] } {
     const fresh = this.#freshOf(payer, keys)
     const spent: number[] = []
     const counted = fresh.length / 2
@@ -256,8 +260,8 @@ export class Ledger {
       const limit = limits[index] ?? 0
       const namedTooOften = index === 0 && this.#named.get(account) + keys.length > timesNamed * limit
       const used = this.#used.get(account) + counted
-      const isSpent = index === 0 ? used > limit : isSharedBudgetSpent(limit, used, ofAsker)
-      if (namedTooOften || (counted > 0 && isSpent)) spent.push(index)
+      const isSpent = counted > 0 && isBudgetSpent(limit, index < ownLimits, used, ofAsker)
+      if (namedTooOften || isSpent) spent.push(index)
     })
     return spent.length > 0 ? { spent } : this.#book(payer, fresh, keys.length)
   }

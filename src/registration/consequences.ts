@@ -20,8 +20,8 @@ export interface EndedPart {
 }
 
 const rowsPerPage = 50
-/** More devices than anybody has. */
-const devicesOfOne = 200
+/** So many devices end in one batch. */
+const devicesAtOnce = 50
 
 type ConsequenceDeps = Pick<RegistrationDeps, 'database' | 'clock' | 'audit' | 'keys' | 'events'>
 
@@ -66,20 +66,23 @@ const settleAlone = async (deps: ConsequenceDeps, { id, endedAt }: EndedMailbox)
   await commit(deps, { commands: settleMailbox(id, endedAt, deps.clock()), audit: settlingOf(id) }, nothingToSettle)
 }
 
-async function settleWithDevices(deps: ConsequenceDeps, { id, subscriber, endedAt }: EndedMailbox): Promise<void> {
+/** Ends the devices batch by batch; no other joins, as that needs a mailbox. The mailbox is settled with the last ones. */
+async function settleWithDevices(deps: ConsequenceDeps, ended: EndedMailbox): Promise<void> {
+  const { id, subscriber, endedAt } = ended
   const first = { at: Number.MAX_SAFE_INTEGER, id: '' }
-  const ending = await readActiveDevicesOf(deps, subscriber, first, devicesOfOne)
+  const ending = await readActiveDevicesOf(deps, subscriber, first, devicesAtOnce)
+  const areLast = ending.length < devicesAtOnce
   const now = deps.clock()
-  await commit(
+  const outcomes = await commit(
     deps,
     {
       commands: [
-        ...settleMailbox(id, endedAt, now),
+        ...(areLast ? settleMailbox(id, endedAt, now) : []),
         ...ending.flatMap((device) => endDevice(deps.keys, device, now)),
         requireNoMailbox(subscriber),
       ],
       audit: [
-        settlingOf(id),
+        ...(areLast ? [settlingOf(id)] : []),
         ...ending.map((device) => ({
           action: 'device.ended',
           ...byService,
@@ -91,6 +94,7 @@ async function settleWithDevices(deps: ConsequenceDeps, { id, subscriber, endedA
     },
     nothingToSettle,
   )
+  if (!areLast && outcomes !== undefined) await settleEndedMailbox(deps, ended)
 }
 
 /**

@@ -21,12 +21,12 @@ interface Deps extends AuthorityDeps {
   readonly clock: Clock
 }
 
-/** More devices than a subscriber may have at once. Older ended ones are left out. */
+/** So many are shown, the newest ones. */
 const devicesShown = 200
 
 async function devicesOf({ database, keys, clock }: Deps, subscriber: string): Promise<RegistrationReading['devices']> {
   const rows = await readDevicesEver(database, subscriber, devicesShown)
-  return rows.map((row) => {
+  return rows.toReversed().map((row) => {
     const { appVersion, deviceType, osVersion, language } = factsOfDevice(keys, row)
     return {
       id: row.id,

@@ -2,8 +2,8 @@ import { verifiersOf } from '../api/credentials.ts'
 import { commit } from '../audit/commit.ts'
 import { DomainError } from '../errors.ts'
 import { equalSecrets } from '../pki/encoding.ts'
-import { isChangedMeanwhile, onLatestRows } from '../ports/authority.ts'
-import { ConstraintFailed, type Command } from '../ports/database.ts'
+import { onLatestRows } from '../ports/authority.ts'
+import type { Command } from '../ports/database.ts'
 import { openText, sealText } from '../ports/keys.ts'
 import { randomId, randomSecret } from '../ports/runtime.ts'
 import { announcementCommand } from './announcements.ts'
@@ -13,7 +13,14 @@ import { seenDayOf } from './device/seen.ts'
 import { factsOfRegistration } from './device-facts.ts'
 import { insertDevice, readDeviceOfRegistration, replaceUnusedCredential, type DeviceRow } from './device/store.ts'
 import { moveAwayCommands, takeForgedAway } from './mailbox/move.ts'
-import { insertMailbox, readHolding, renewProof, type Holding, type MailboxRow } from './mailbox/store.ts'
+import {
+  insertMailbox,
+  isHoldingChanged,
+  readHolding,
+  renewProof,
+  type Holding,
+  type MailboxRow,
+} from './mailbox/store.ts'
 import { mailboxesOf, openMailbox } from './mailboxes.ts'
 import { completeRegistration, insertSubscriber, readRegistration, type RegistrationRow } from './store.ts'
 import { paidWith } from '../ports/row-budgets.ts'
@@ -28,11 +35,6 @@ export interface MintedCredential {
   readonly mailbox: string
   readonly credential: string
 }
-
-/** Another call has changed what the decision rests on. Decide again. */
-const isRaced = (error: unknown): boolean =>
-  isChangedMeanwhile(error) ||
-  (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /**
  * Gives a device its credential, which is shown once, and decides to whom the mailbox belongs:
@@ -65,7 +67,7 @@ export async function mintCredential(
       if (holder !== null && !isNewerProof(row, holder)) throw outProved()
       return await createSubscriber(deps, row, { holder, forged }, credential)
     } catch (error) {
-      if (!isRaced(error)) throw error
+      if (!isHoldingChanged(error)) throw error
     }
     const again = await readRegistration(deps, row.id)
     if (again === null) throw ended()
@@ -184,10 +186,11 @@ async function createSubscriber(
   const deviceId = randomId(deps.random)
   const mailboxId = randomId(deps.random)
   const place = { table: 'mailboxes', column: 'address_sealed', row: mailboxId }
+  const payment = paidWith('registration')
   await commit(deps, {
     commands: [
       ...completeRegistration(deps.keys, row, deviceId),
-      ...(holder === null ? [] : await moveAwayCommands(deps, holder, deviceId)),
+      ...(holder === null ? [] : await moveAwayCommands(deps, holder, { device: deviceId, payment })),
       ...(forged === null ? [] : takeForgedAway(deps, forged)),
       insertSubscriber(deps.keys, { id: subscriber, language, createdAt: now }),
       insertMailbox(deps.keys, {
@@ -210,7 +213,7 @@ async function createSubscriber(
       facts: { mailbox: mailboxId, registration: row.id },
       personal: { address },
     },
-    payment: paidWith('registration'),
+    payment,
   })
   if (holder !== null) deps.events.mailboxMoved({ mailbox: holder.id })
   return registered(deps, { subscriberId: subscriber, deviceId, mailbox: address, credential })

@@ -1,9 +1,8 @@
 import type { ClientConnection } from '../api/room.ts'
 import { DomainError } from '../errors.ts'
-import { GuardBroken, type Command } from '../ports/database.ts'
 import type { Keys } from '../ports/keys.ts'
 import { networksOf } from '../ports/network.ts'
-import { rowBudgets } from '../ports/row-budgets.ts'
+import { paidWith, rowBudgets, type Payment } from '../ports/row-budgets.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { takeFromNetworkBudget } from './store.ts'
 
@@ -28,33 +27,32 @@ const allowedPerDay = (purpose: BudgetPurpose, times: number): number =>
 export const hoursSince1970 = (at: number): number => Math.floor(at / hourMilliseconds)
 
 /**
- * Runs something that a caller begins without a credential. `run` gets the commands that take one from the budgets of
- * the caller's address and of the networks around it, and commits them in its batch. Callers on this machine have no
- * budget. Throws `too_many_requests` if one of these budgets is used up for this hour, or for 24 hours.
+ * Takes one from what the caller's address, and the networks around it, may begin without a credential. Callers on this
+ * machine have no budget. It refuses with `too_many_requests`, which names the earliest time at which something of a
+ * budget may be left again: the next hour.
  */
-export async function withinNetworkBudget<T>(
+export function payAsNetwork(
   deps: { readonly keys: Keys; readonly clock: Clock },
   client: ClientConnection,
   purpose: BudgetPurpose,
-  run: (budget: readonly Command[]) => Promise<T>,
-): Promise<T> {
-  if (client.local) return run([])
+): Payment {
+  if (client.local) return paidWith(purpose)
   const now = deps.clock()
   const hour = hoursSince1970(now)
-  try {
-    return await run(
-      networksOf(client.address).flatMap(({ name, times }) =>
-        takeFromNetworkBudget(deps.keys.blindIndex(`network/${name}`), purpose, hour, {
-          perHour: times * allowedPerHour,
-          perDay: allowedPerDay(purpose, times),
-        }),
-      ),
-    )
-  } catch (error) {
-    if (!(error instanceof GuardBroken) || error.code !== 'network_budget_spent') throw error
-    throw new DomainError('too_many_requests', 'Your address or network has begun too many of these lately.', {
-      retryAfterSeconds: Math.ceil(((hour + 1) * hourMilliseconds - now) / 1_000),
-      cause: error,
-    })
+  return {
+    from: purpose,
+    commands: networksOf(client.address).flatMap(({ name, times }) =>
+      takeFromNetworkBudget(deps.keys.blindIndex(`network/${name}`), purpose, hour, {
+        perHour: times * allowedPerHour,
+        perDay: allowedPerDay(purpose, times),
+      }),
+    ),
+    refusal: (guard) =>
+      guard.code === 'network_budget_spent'
+        ? new DomainError('too_many_requests', 'Your address or network has begun too many of these lately.', {
+            retryAfterSeconds: Math.ceil(((hour + 1) * hourMilliseconds - now) / 1_000),
+            cause: guard,
+          })
+        : null,
   }
 }

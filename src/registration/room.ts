@@ -4,6 +4,7 @@ import type { Announcement } from '../mail/room.ts'
 import { rowsPerBatch, untilDone } from '../ports/bounded.ts'
 import { faultsOfAll } from '../ports/authority.ts'
 import type { Command, Outcome } from '../ports/database.ts'
+import type { Payment } from '../ports/row-budgets.ts'
 import { announcementCommands, type CertifiedMailbox } from './announcements.ts'
 import { createAuthenticate, membershipOf, type Caller, type Membership } from './authenticate.ts'
 import { endedParts, type EndedPart } from './consequences.ts'
@@ -15,7 +16,7 @@ import { linkRoutes } from './link/routes.ts'
 import { challengeUnlessAsked, openChallenge, presentChallenge } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
 import { deleteMailboxChallengesExpiredBefore, readMailboxFaults } from './mailbox/store.ts'
-import { hoursSince1970, withinNetworkBudget, type BudgetPurpose } from './network-budget.ts'
+import { hoursSince1970, payAsNetwork, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
 import { registrationRoutes } from './routes.ts'
 import {
@@ -41,12 +42,8 @@ export interface RegistrationRoom extends Room {
     about: string,
     parameters: MailParameters[K],
   ) => Promise<Command[]>
-  /** Runs something that a caller begins without a credential; see `withinNetworkBudget`. */
-  withinNetworkBudget<T>(
-    client: ClientConnection,
-    purpose: BudgetPurpose,
-    run: (budget: readonly Command[]) => Promise<T>,
-  ): Promise<T>
+  /** Pays for what a caller begins without a credential; see `payAsNetwork`. */
+  payAsNetwork(client: ClientConnection, purpose: BudgetPurpose): Payment
   /** Mails a token to a mailbox of the caller, unless one was mailed within the hour; see `challengeUnlessAsked`. */
   challengeUnlessAsked(
     caller: DeviceCaller,
@@ -70,7 +67,7 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
     mailboxesOf: (subscriber) => mailboxesOf(deps, subscriber),
     membershipOf: (caller) => membershipOf(deps, caller),
     announcementCommands: (of, kind, about, parameters) => announcementCommands(deps, of, { kind, about }, parameters),
-    withinNetworkBudget: (client, purpose, run) => withinNetworkBudget(deps, client, purpose, run),
+    payAsNetwork: (client, purpose) => payAsNetwork(deps, client, purpose),
     challengeUnlessAsked: (caller, mailbox, run) =>
       challengeUnlessAsked(deps, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id, act: null }, run),
     openChallenge: async (caller, mailbox) => {

@@ -52,7 +52,7 @@ const startRoute = createRoute({
     ),
     409: problemAnswer('The policy version is not in force'),
     422: problemAnswer('The address or a field is refused'),
-    429: problemAnswer('Too many registrations were begun from this network within the hour'),
+    429: problemAnswer('This network has begun too many registrations lately'),
   },
 })
 

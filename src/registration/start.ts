@@ -14,8 +14,7 @@ import { mailLanguageFor } from '../mail/templates.ts'
 import { toHex } from '../pki/encoding.ts'
 import type { RegistrationDeps } from './deps.ts'
 import { factsOfRegistration } from './device-facts.ts'
-import { withinNetworkBudget } from './network-budget.ts'
-import { paidWith } from '../ports/row-budgets.ts'
+import { payAsNetwork } from './network-budget.ts'
 import { forgetTokens, insertRegistration, readWaitingForMail, type WaitingForMail } from './store.ts'
 
 /** SBR 4.2.1: a mailbox challenge is valid for at most 24 hours. */
@@ -131,9 +130,8 @@ export async function startRegistration(
     subject: id,
     facts: { accountType, policyVersion },
   }
-  const outcomes = await withinNetworkBudget(deps, client, 'registration', (budget) =>
-    commit(deps, { commands: [...budget, ...begun], audit, payment: paidWith('registration') }),
-  )
+  const payment = payAsNetwork(deps, client, 'registration')
+  const outcomes = await commit(deps, { commands: begun, audit, payment })
   deps.mail.sendSoon()
   deps.events.registrationStarted({ registration: id })
   if (isWithheld(mail, begun, outcomes)) deps.events.mailWithheld({ registration: id })

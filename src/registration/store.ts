@@ -68,7 +68,8 @@ export const insertRegistration = (keys: Macs, row: NewRegistration): Command =>
         authority_mac)
      VALUES (?, 'pending', ?, ?, ?, ?, ?, ?, ?,
              CASE WHEN (SELECT COUNT(*) FROM registrations
-                        WHERE address_index = ? AND network_index = ? AND token_sealed IS NOT NULL) < ? THEN ? END,
+                        WHERE address_index = ? AND network_index = ? AND token_sealed IS NOT NULL
+                          AND state = 'pending' AND expires_at > ?) < ? THEN ? END,
              ?, ?, 0, ?, ?, ?)`,
     row.id,
     row.addressSealed,
@@ -80,6 +81,7 @@ export const insertRegistration = (keys: Macs, row: NewRegistration): Command =>
     row.tokenVerifier,
     row.addressIndex,
     row.networkIndex,
+    row.createdAt,
     waitingPerNetwork,
     row.tokenSealed,
     row.networkIndex,

@@ -1,4 +1,5 @@
 import { DomainError } from '../errors.ts'
+import { rowBudgets } from '../ports/row-budgets.ts'
 import type { RequestDeps } from './deps.ts'
 import { countOpenOf, readNewestBut } from './store.ts'
 import type { RequestLimits } from './transitions.ts'
@@ -8,7 +9,7 @@ const dayMilliseconds = 86_400_000
 /** The open requests of one device: two for each of more mailboxes than anybody has. */
 const openPerDevice = 50
 /** The new requests of one subscriber within 24 hours, whatever their outcome: a CA may charge for each. */
-const perSubscriberAndDay = 100
+const perSubscriberAndDay = rowBudgets.certificate_request.perDay
 /** A CA or a person ends an open request, which takes time. */
 const openRetrySeconds = 3_600
 

@@ -45,7 +45,6 @@ import {
   type IntakeResult,
 } from './intake.ts'
 import { readRequest, readRequestsOf, type RequestRow } from './store.ts'
-import { paying } from '../ports/row-budgets.ts'
 import { payForAct } from '../registration/act-budget.ts'
 import { leaves, rowsLeft } from '../api/rows-left.ts'
 
@@ -256,8 +255,7 @@ export function ownRequestRoutes(deps: IntakeDeps & PresentDeps & ChallengeDeps,
       mailbox: mailbox.id,
       use,
     } as const
-    const payment = payForAct(deps.clock, caller.subscriberId)
-    const made = await paying(payment, (budget) => challengeKey(deps, bareKey, binding, budget))
+    const made = await challengeKey(deps, bareKey, binding, payForAct(deps.clock, caller.subscriberId))
     return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
   })
 

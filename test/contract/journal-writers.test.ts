@@ -70,6 +70,7 @@ const costOf = (act: () => void): Counts => {
 const lookupOf = (asker: string, scopes: number, ...names: readonly string[]): PackedLookup => ({
   payer: [asker, 'device', asker, ...Array.from({ length: scopes - 1 }, (_, index) => `scope ${index}`)].join('\n'),
   limits: Array.from({ length: scopes }, () => 1_000),
+  own: 1,
   addresses: names.map((name) => {
     const address = `${name}@elsewhere.example`
     return { address, matchingKey: address, status: 'not_found' }
@@ -206,17 +207,19 @@ describe('the ledger', () => {
     return key
   }
 
+  const ownLimit = (limit: number) => ({ limits: [limit], own: 1 })
+
   test('knows what it was given among many others, and not what was given back', () => {
     const ledger = new Ledger(1)
     const { payer } = ledger.payerOf(keyOf(1))
     const all = Array.from({ length: 50_000 }, (_, number) => keyOf(number))
-    const charges = all.map((key) => ledger.charge(payer, [1e6], [key]))
-    for (const key of all) expect(ledger.charge(payer, [50_000], [key])).toMatchObject({ fresh: 0 })
+    const charges = all.map((key) => ledger.charge(payer, ownLimit(1e6), [key]))
+    for (const key of all) expect(ledger.charge(payer, ownLimit(50_000), [key])).toMatchObject({ fresh: 0 })
     charges.forEach((charge, number) => {
       if (number % 3 === 0 && 'fresh' in charge) ledger.giveBack(charge)
     })
     const fresh = all.map((key) => {
-      const again = ledger.charge(payer, [1e6], [key])
+      const again = ledger.charge(payer, ownLimit(1e6), [key])
       return 'fresh' in again ? again.fresh : -1
     })
     expect(fresh).toEqual(all.map((_, number) => (number % 3 === 0 ? 1 : 0)))
@@ -225,9 +228,9 @@ describe('the ledger', () => {
   test('counts as new what it has no room to remember', () => {
     const ledger = new Ledger(1, 2)
     const { payer } = ledger.payerOf(keyOf(1))
-    for (const number of [1, 2, 3, 3]) ledger.charge(payer, [100], [keyOf(number)])
+    for (const number of [1, 2, 3, 3]) ledger.charge(payer, ownLimit(100), [keyOf(number)])
     expect(ledger.size).toBe(2)
-    expect(ledger.charge(payer, [4], [keyOf(3)])).toEqual({ spent: [0] })
-    expect(ledger.charge(payer, [4], [keyOf(2)])).toMatchObject({ fresh: 0 })
+    expect(ledger.charge(payer, ownLimit(4), [keyOf(3)])).toEqual({ spent: [0] })
+    expect(ledger.charge(payer, ownLimit(4), [keyOf(2)])).toMatchObject({ fresh: 0 })
   })
 })

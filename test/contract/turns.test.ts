@@ -157,6 +157,33 @@ test('a body that does not come takes nobody a turn, and few of them are begun',
   await stage.answer(stage.begun.at(-1) ?? '', 19)
 })
 
+test('a body that comes later passes by nobody who waits, and is turned away as it would be', async () => {
+  const stage = await stageOf({ atOnce: 1 })
+  await stage.ask('127.0.1.1', 'member/r1')
+  await stage.ask('127.0.1.1', 'member/r2')
+  const late = await stage.client('127.0.2.1')
+  late.send('POST /dear/late HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab')
+  stage.clock.delay = 51
+  stage.clock.advance(250)
+  await stage.ask('127.0.1.1', 'member/r3')
+  late.send('cd')
+  expect(await refused(late)).toEqual(turnedAway)
+  expect(stage.begun).not.toContain('late')
+})
+
+test('what a client sent ahead is not begun once it has left', async () => {
+  const stage = await stageOf({ atOnce: 8 })
+  const raw = await stage.client('127.0.1.1')
+  raw.send(['p1', 'p2', 'p3'].map((name) => `GET /member/${name} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
+  await expect.poll(() => stage.begun, { interval: 2 }).toEqual(['p1'])
+  raw.close()
+  // The service has read that it left when it answers somebody who came later.
+  await stage.ask('127.0.1.2', 'member/q1')
+  await stage.answer('p1', 2)
+  await stage.ask('127.0.1.2', 'member/q2')
+  expect(stage.begun).toEqual(['p1', 'q1', 'q2'])
+})
+
 test('who waits for something else, such as a CA, takes nobody a turn', async () => {
   const stage = await stageOf({ atOnce: 1 })
   await stage.ask('127.0.1.1', 'member/long')

@@ -5,6 +5,7 @@ import { sealHash } from '../../src/audit/seals.ts'
 import { blob, command, integer, nullable, query, text, type Command } from '../../src/ports/database.ts'
 import { sha256 } from '../../src/adapters/key-ring.ts'
 import { sealText } from '../../src/ports/keys.ts'
+import { paidWith } from '../../src/ports/row-budgets.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
 import { certify, publish, register, startRegistration, type Registered } from '../support/story.ts'
 import { Answered, auditDepsOf, countRows, expectProblem, findLeaks, minute, race } from './support.ts'
@@ -353,7 +354,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
         ],
         async () => {
           expect(await faults()).toEqual([cut])
-          await harness.main.batch(createRecordAudit(auditDepsOf(harness))(someEvent))
+          await harness.main.batch(createRecordAudit(auditDepsOf(harness))(someEvent, paidWith('registration')))
           await seal()
           expect(await faults()).toContain(`seal ${seals + 1}: a seal before it is missing`)
         },
@@ -480,7 +481,7 @@ describe.each(engines)('the audit log on %s', (engine) => {
 
   test('an entry that nobody seals for over five minutes is a fault', async () => {
     await seal()
-    await harness.main.batch(createRecordAudit(auditDepsOf(harness))(someEvent))
+    await harness.main.batch(createRecordAudit(auditDepsOf(harness))(someEvent, paidWith('registration')))
     harness.clock.now += 5 * minute
     expect(await harness.service.verifyAudit(null)).toMatchObject({ unsealed: 1, faults: [] })
     harness.clock.now += 1

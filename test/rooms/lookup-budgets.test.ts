@@ -144,6 +144,8 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
       expectSpent(await ask(again, fresh(1)))
       harness.clock.now += day
       await answered.lookUp(again, fresh(subscriber))
+      // Not even the share that an asker of a domain has: it is one account.
+      expectSpent(await ask(await member(alice.email), fresh(1)))
     })
 
     test.each([
@@ -365,16 +367,18 @@ describe.each(engines)('the budgets of lookups on %s', (engine) => {
   test('a count that does not fit what is kept is found by the check', async () => {
     const alice = await alone()
     await answered.lookUp(alice, fresh(2))
-    const shard = harness.journal.shard(alice.subscriberId)
-    const change = (by: number) =>
-      shard.batch([
-        command(`UPDATE lookup_budgets SET used = used + ?`, by),
-        command(`UPDATE query_log_recent SET payer = payer + ? WHERE asker = ?`, 1_000 * by, alice.subscriberId),
-      ])
+    const change = async (by: number): Promise<void> => {
+      for (const shard of harness.journal.shards()) {
+        await shard.batch([
+          command(`UPDATE lookup_budgets SET used = used + ?`, by),
+          command(`UPDATE query_log_recent SET payer = payer + ? WHERE asker = ?`, 1_000 * by, alice.subscriberId),
+        ])
+      }
+    }
     const faults = async (): Promise<string[]> =>
       (await harness.service.check()).filter((fault) => fault.includes('lookup budgets'))
     await change(1)
-    expect(await faults()).toHaveLength(1)
+    expect(await faults()).not.toEqual([])
     await change(-1)
     expect(await faults()).toEqual([])
   })

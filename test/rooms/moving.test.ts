@@ -7,6 +7,7 @@ import { tokenIn } from '../support/mail.ts'
 import {
   certify,
   confirmRegistration,
+  joinDevice,
   policyVersion,
   proveMailbox,
   publish,
@@ -179,6 +180,20 @@ describe.each(engines)('a mailbox that moves, on %s', (engine) => {
     const entries = await countRows(harness.main, 'audit_entries')
     await consequences()
     expect(await countRows(harness.main, 'audit_entries')).toBe(entries)
+  })
+
+  test.runIf(engine === 'sqlite')('all its devices end, also where one batch does not take them', async () => {
+    const old = await somebody()
+    for (let joined = 0; joined < 51; joined += 1) {
+      await joinDevice(harness.api, harness.mails, old)
+      harness.clock.now += day / 2
+    }
+    await register(harness.api, harness.mails, old.email)
+    harness.clock.now += 7 * day
+    await consequences()
+    const devices = 'devices WHERE subscriber = ? AND ended_at'
+    expect(await countRows(harness.main, `${devices} IS NULL`, old.subscriberId)).toBe(0)
+    expect(await countRows(harness.main, `${devices} IS NOT NULL AND settled_at IS NOT NULL`, old.subscriberId)).toBe(52)
   })
 
   test('a subscriber with another mailbox stays one, and gets the moved mailbox as a new one after seven days', async () => {

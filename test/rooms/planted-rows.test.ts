@@ -320,6 +320,19 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       expect((await ask(alice)).body.state).toBe('issued')
     })
 
+    test.each([
+      ['with their MAC', ['routing_rules', 'routing_rule_sets']],
+      ['without their MAC', ['routing_rules']],
+    ])('all rules taken away, %s: nothing is certified until an administrator makes one', async (_, tables) => {
+      await allows(1, 'example.com', 2)
+      for (const table of tables) await write(`DELETE FROM ${table}`)
+      expectProblem(await ask(alice), 422, 'not_certified_here')
+      expect((await harness.service.check()).join()).toContain('routing_rules: the MAC over all of them does not fit')
+      await allows(1, 'example.com', 2)
+      expect((await ask(alice)).body.state).toBe('awaiting_approval')
+      expect(await harness.service.check()).toEqual([])
+    })
+
     test('a connection that leads elsewhere, or that somebody else has resumed', async () => {
       await did(localOperator(harness).post('/v1/admin/ca-connections/embedded/pause'))
       await write(`UPDATE ca_connections SET state = 'active' WHERE id = 'embedded'`)

@@ -142,6 +142,17 @@ describe.each(engines)('registrations of one address that several networks begin
     expect(alsoIn((await newestMail()).raw).size).toBe(0)
   })
 
+  test('what has expired takes no place of what waits', async () => {
+    for (const network of [1, 1, 1, 2]) await startFrom(stranger(network))
+    for (let begun = 0; begun < 4; begun += 1) await startFrom(stranger(3))
+    harness.clock.now += day
+    for (const network of [1, 1, 1, 2]) await startFrom(stranger(network))
+    const waits = await startFrom(stranger(3))
+    harness.clock.now += hour
+    await startFrom(stranger(5))
+    expect([...alsoIn((await newestMail()).raw).keys()]).toEqual([waits.id])
+  })
+
   test('no mail has the token of a registration that was pointed at its address in the database', async () => {
     const mallory = 'mallory@example.net'
     for (const network of [1, 1, 1, 2]) await startFrom(stranger(network))

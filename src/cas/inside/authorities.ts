@@ -47,6 +47,8 @@ export interface AuthorityDeps {
   readonly caName: { readonly organization: string; readonly country: string }
   readonly profile: CertificateProfile
   readonly pkiUrl: string
+  /** What is made together with the CAs: exactly once. */
+  readonly madeWithCas: () => Command[]
 }
 
 const year = 365 * 86_400_000
@@ -142,6 +144,7 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
         subject: issuingId,
         facts: { root: rootId, keyKind: deps.caKey },
       }),
+      ...deps.madeWithCas(),
     ])
   } catch (error) {
     if (error instanceof ConstraintFailed && error.kind === 'unique') return

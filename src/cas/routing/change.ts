@@ -108,10 +108,15 @@ async function commitAt(deps: RuleDeps, position: number, change: Change, refusa
   }
 }
 
-/** The rules that a change rests on. Throws `not_certified_here` where they are not those of administrators. */
+/**
+ * The rules that a change rests on. Throws `not_certified_here` where there are some that administrators have not made.
+ * Where there are none, a change begins anew.
+ */
 async function requireTrustedRules(deps: RuleDeps): Promise<RuleSet> {
-  const set = await readTrustedRules(deps)
-  if (set !== null) return set
+  const trusted = await readTrustedRules(deps)
+  if (trusted !== null) return trusted
+  const found = await readRuleSet(deps.database)
+  if (found.rules.length === 0) return found
   throw new DomainError(
     'not_certified_here',
     'The routing rules were changed in the database by somebody without the key ring, and certify nothing. Put back a backup, or remove all of them and make them anew.',

@@ -54,14 +54,14 @@ const inWords = (rules: readonly RuleValues[]): string =>
       ]),
   )
 
-/** All rules, and the MAC over them; null where there has never been a rule. */
+/** All rules, and the MAC over them; null where somebody has deleted it, for it is made with the CA inside. */
 export interface RuleSet {
   readonly rules: readonly RuleRow[]
   readonly mac: Uint8Array | null
 }
 
 const fits = (keys: Macs, { rules, mac }: RuleSet): boolean =>
-  mac === null ? rules.length === 0 : authority.fits(keys, { id: allRules, rules: inWords(rules), authorityMac: mac })
+  mac !== null && authority.fits(keys, { id: allRules, rules: inWords(rules), authorityMac: mac })
 
 /** All rules as they stand there, whoever wrote them. */
 export const readRuleSet = async (database: Database): Promise<RuleSet> => {
@@ -101,9 +101,16 @@ export const readTrustedRules = async (
 export const readRuleFaults = async (deps: { readonly database: Database; readonly keys: Macs }): Promise<string[]> =>
   fits(deps.keys, await readRuleSet(deps.database)) ? [] : ['routing_rules: the MAC over all of them does not fit']
 
+const macOf = (keys: Pick<Macs, 'mac'>, rules: readonly RuleValues[]): Uint8Array =>
+  authority.of(keys, { id: allRules, rules: inWords(rules) })
+
+/** Says that there are no rules yet. */
+export const sealFirstRules = (keys: Pick<Macs, 'mac'>): Command =>
+  command(`INSERT INTO routing_rule_sets (id, authority_mac) VALUES ('all', ?)`, macOf(keys, []))
+
 /** Puts a MAC over all rules. Guard `requireUnchanged`: nobody has changed them since they were read. */
 export const sealRules = (keys: Macs, before: RuleSet, after: readonly RuleValues[]): Command[] => {
-  const mac = authority.of(keys, { id: allRules, rules: inWords(after) })
+  const mac = macOf(keys, after)
   return [
     before.mac === null
       ? command(

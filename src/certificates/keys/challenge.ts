@@ -5,8 +5,9 @@ import type { KeyFacts } from '../../pki/key-policy.ts'
 import { createDecryptionChallenge } from '../../pki/proof/decryption-proof.ts'
 import { verifySignatureProof } from '../../pki/proof/signature-proof.ts'
 import { proofLabels, proofText, type ProofPurpose } from '../../pki/proof/text.ts'
-import { GuardBroken, type Command, type Database } from '../../ports/database.ts'
+import { GuardBroken, type Database } from '../../ports/database.ts'
 import type { Keys, Sha256 } from '../../ports/keys.ts'
+import { paying, type Payment } from '../../ports/row-budgets.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import { insertChallenge, readChallenge, useChallenge, type ChallengeRow } from './store.ts'
 
@@ -62,14 +63,14 @@ const methodFor = (key: KeyFacts, use: CertificateUse | null): 'sign' | 'decrypt
 }
 
 /**
- * Makes and keeps a challenge for a key that has passed the key policy. `budget` is a guard on how many may be kept.
- * Throws `key_not_on_this_runtime`.
+ * Makes and keeps a challenge for a key that has passed the key policy. Throws `key_not_on_this_runtime`, and the
+ * refusal of the payment.
  */
 export async function challengeKey(
   deps: ChallengeDeps,
   bareKey: { readonly spki: Uint8Array; readonly key: KeyFacts },
   binding: ChallengeBinding,
-  budget: readonly Command[] = [],
+  payment: Payment,
 ): Promise<Challenge> {
   const id = randomId(deps.random)
   const text = await textOf(deps, id, binding.purpose, bareKey.spki)
@@ -77,18 +78,16 @@ export async function challengeKey(
   const envelope = method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, bareKey.spki, text, deps) : null
   const createdAt = deps.clock()
   const expiresAt = createdAt + challengeMilliseconds
-  await deps.database.batch([
-    ...budget,
-    insertChallenge({
-      id,
-      ...binding,
-      method,
-      spkiSealed: deps.keys.main.seal(spkiPlace(id), bareKey.spki),
-      expectedSha256: envelope === null ? null : deps.sha256(envelope.expectedProof),
-      createdAt,
-      expiresAt,
-    }),
-  ])
+  const challenge = insertChallenge({
+    id,
+    ...binding,
+    method,
+    spkiSealed: deps.keys.main.seal(spkiPlace(id), bareKey.spki),
+    expectedSha256: envelope === null ? null : deps.sha256(envelope.expectedProof),
+    createdAt,
+    expiresAt,
+  })
+  await paying(payment, (taking) => deps.database.batch([...taking, challenge]))
   return {
     id,
     challenge:

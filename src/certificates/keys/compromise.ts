@@ -76,7 +76,7 @@ const reportRoute = createRoute({
     ),
     201: jsonAnswer('The challenge to whoever holds the key', keyChallengeAnswer),
     422: problemAnswer('The key cannot be read'),
-    429: problemAnswer('Too many reports were begun from this network within the hour'),
+    429: problemAnswer('This network has begun too many reports lately'),
   },
 })
 
@@ -122,9 +122,8 @@ export function keyCompromiseRoutes(deps: CertificateDeps, blockDisclosedKey: Bl
     const spki = readPublicKey(report.publicKey)
     const reported = { spki, key: checkPublicKey(spki) }
     const binding = { purpose: 'compromise', subscriber: null, device: null, mailbox: null, use: null } as const
-    const made = await deps.registration.withinNetworkBudget(context.get('client'), 'key_report', (budget) =>
-      challengeKey(deps, reported, binding, budget),
-    )
+    const payment = deps.registration.payAsNetwork(context.get('client'), 'key_report')
+    const made = await challengeKey(deps, reported, binding, payment)
     return context.json({ ...made, expiresAt: timestamp(made.expiresAt) }, 201)
   })
 

@@ -243,14 +243,13 @@ export const readDeviceOfRegistration = async (deps: ReadDeps, registration: str
     ),
   )
 
-/** One page of a subscriber's active devices, newest first, after a cursor of time and id. */
-export const readActiveDevicesOf = async (
-  deps: ReadDeps,
+const readActiveRowsOf = (
+  { database }: ReadDeps,
   subscriber: string,
   before: { at: number; id: string },
   limit: number,
-) => {
-  const rows = await deps.database.all(
+) =>
+  database.all(
     query(
       deviceColumns,
       `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
@@ -265,7 +264,22 @@ export const readActiveDevicesOf = async (
       limit,
     ),
   )
-  return rows.filter((row) => isTrusted(deps, row))
+
+/** One page of a subscriber's active devices, newest first, after a cursor of time and id. It is full if there are so many. */
+export async function readActiveDevicesOf(
+  deps: ReadDeps,
+  subscriber: string,
+  before: { at: number; id: string },
+  limit: number,
+): Promise<DeviceRow[]> {
+  const found: DeviceRow[] = []
+  for (let from = before; ;) {
+    const rows = await readActiveRowsOf(deps, subscriber, from, limit)
+    found.push(...rows.filter((row) => isTrusted(deps, row)))
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < limit || found.length >= limit) return found.slice(0, limit)
+    from = { at: last.createdAt, id: last.id }
+  }
 }
 
 /** Ended devices whose consequences have not happened yet, oldest end first. */
@@ -300,13 +314,13 @@ export const requireNoMailbox = (subscriber: string): Command =>
     ),
   )
 
-/** All devices that a subscriber has or had, oldest first. */
+/** The devices that a subscriber has or had, newest first. */
 export const readDevicesEver = (database: Database, subscriber: string, limit: number) =>
   database.all(
     query(
       { id: text, factsSealed: blob, createdAt: integer, seenAt: integer, endedAt: nullable(integer) },
       `SELECT id, facts_sealed AS factsSealed, created_at AS createdAt, seen_at AS seenAt, ended_at AS endedAt
-       FROM devices WHERE subscriber = ? ORDER BY created_at, id LIMIT ?`,
+       FROM devices WHERE subscriber = ? ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
       limit,
     ),

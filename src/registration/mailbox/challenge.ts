@@ -5,6 +5,7 @@ import type { QueuedChallenge } from '../../mail/room.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
 import { GuardBroken, type Command, type Outcome } from '../../ports/database.ts'
 import { sealText } from '../../ports/keys.ts'
+import { paidWith, rowBudgets } from '../../ports/row-budgets.ts'
 import { randomId, randomSecret } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { factsOfDevice } from '../device-facts.ts'
@@ -24,7 +25,7 @@ const hourMilliseconds = 3_600_000
  * The most challenges of one device in an hour. Nobody with a credential may flood other mailboxes or the table, or use up
  * what the other devices of the subscriber may ask for.
  */
-const allowedPerHour = 20
+const allowedPerHour = rowBudgets.mailbox_proof.perDay / 24
 
 /** A challenge that was asked for. `id` is that of the mailbox. A mailbox that is being added gets this id later. */
 export interface StartedChallenge {
@@ -96,14 +97,17 @@ async function challengeCommands(
       { since: now - hourMilliseconds, allowed: allowedPerHour },
     ),
     ...mail.commands,
-    ...deps.audit.record({
-      action: 'mailbox.challenged',
-      actorKind: 'device',
-      actor: caller.deviceId,
-      subjectKind: 'mailbox',
-      subject: mailbox,
-      facts: { purpose, challenge: id, act },
-    }),
+    ...deps.audit.record(
+      {
+        action: 'mailbox.challenged',
+        actorKind: 'device',
+        actor: caller.deviceId,
+        subjectKind: 'mailbox',
+        subject: mailbox,
+        facts: { purpose, challenge: id, act },
+      },
+      paidWith('mailbox_proof'),
+    ),
   ]
   return { commands, mail, started }
 }

@@ -1,4 +1,5 @@
 import type { Command } from '../../ports/database.ts'
+import type { Payment } from '../../ports/row-budgets.ts'
 import { announcementCommand } from '../announcements.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf } from '../mailboxes.ts'
@@ -17,7 +18,11 @@ type MoveDeps = Pick<
  * ends, its certificates leave the directory, and the old subscriber is told at this and all other mailboxes of theirs.
  * Guard `requireUnchanged`: it has not ended, and was not proved since it was read. Call `deps.mail.sendSoon()` after the commit.
  */
-export async function moveAwayCommands(deps: MoveDeps, holder: MailboxRow, by: string): Promise<Command[]> {
+export async function moveAwayCommands(
+  deps: MoveDeps,
+  holder: MailboxRow,
+  by: { readonly device: string; readonly payment: Payment },
+): Promise<Command[]> {
   const at = deps.clock()
   const mailboxes = await mailboxesOf(deps, holder.subscriber)
   const told = mailboxes.filter(({ state }) => state === 'active')
@@ -36,13 +41,16 @@ export async function moveAwayCommands(deps: MoveDeps, holder: MailboxRow, by: s
     endChallenges(holder.id),
     ...deps.onMailboxEnded(holder.id),
     ...notices,
-    ...deps.audit.record({
-      action: 'mailbox.moved',
-      actorKind: 'device',
-      actor: by,
-      subjectKind: 'mailbox',
-      subject: holder.id,
-    }),
+    ...deps.audit.record(
+      {
+        action: 'mailbox.moved',
+        actorKind: 'device',
+        actor: by.device,
+        subjectKind: 'mailbox',
+        subject: holder.id,
+      },
+      by.payment,
+    ),
   ]
 }
 

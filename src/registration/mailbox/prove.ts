@@ -4,8 +4,7 @@ import { commit } from '../../audit/commit.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
-import { isChangedMeanwhile } from '../../ports/authority.ts'
-import { ConstraintFailed, GuardBroken, type Command } from '../../ports/database.ts'
+import { GuardBroken, type Command } from '../../ports/database.ts'
 import { openText, sealText } from '../../ports/keys.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
@@ -15,6 +14,7 @@ import { moveAwayCommands, takeForgedAway } from './move.ts'
 import {
   countWrongProof,
   insertMailbox,
+  isHoldingChanged,
   readChallenges,
   readHolding,
   readMailboxesOf,
@@ -32,9 +32,7 @@ export const challengeEnded = (): DomainError =>
 export const noSuchMailbox = (): DomainError => new DomainError('not_found', 'You have no such mailbox.')
 
 const isRaced = (error: unknown): boolean =>
-  (error instanceof GuardBroken && error.code === 'challenge_used') ||
-  isChangedMeanwhile(error) ||
-  (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
+  (error instanceof GuardBroken && error.code === 'challenge_used') || isHoldingChanged(error)
 
 /**
  * The challenges of a mailbox that a device may answer, newest first: its own, and those that only prove the mailbox.
@@ -145,10 +143,11 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
     holder !== null && mailbox === holder.id
       ? { action: 'mailbox.proved', commands: renewProof(deps.keys, holder, now) }
       : await gainMailbox(deps, caller, challenge)
+  const payment = paidWith('mailbox_proof')
   await commit(deps, {
     commands: [
       ...useMailboxChallenge(challenge, caller.subscriberId, now, now + recentMilliseconds),
-      ...(losing === null ? [] : await moveAwayCommands(deps, losing, caller.deviceId)),
+      ...(losing === null ? [] : await moveAwayCommands(deps, losing, { device: caller.deviceId, payment })),
       ...(forged === null ? [] : takeForgedAway(deps, forged)),
       ...change.commands,
     ],
@@ -160,7 +159,7 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
       subject: mailbox,
       facts: { challenge: challenge.id, act: challenge.act },
     },
-    payment: paidWith('mailbox_proof'),
+    payment,
   })
   deps.mail.sendSoon()
   if (losing !== null) deps.events.mailboxMoved({ mailbox: losing.id })

@@ -1,5 +1,12 @@
-import { pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
 import {
+  isChangedMeanwhile,
+  pageOfFaults,
+  requireUnchanged,
+  type AuthorityDeps,
+  type Macs,
+} from '../../ports/authority.ts'
+import {
+  ConstraintFailed,
   blob,
   command,
   integer,
@@ -15,6 +22,11 @@ import {
 } from '../../ports/database.ts'
 import { guardedAct, type AccountType, type GuardedAct } from '../../api/shapes.ts'
 import { isTrustedMailbox, mailboxAuthority as authority } from '../trusted-mailboxes.ts'
+
+/** Whether a batch failed because another call has changed who has the mailbox. Decide again. */
+export const isHoldingChanged = (error: unknown): boolean =>
+  isChangedMeanwhile(error) ||
+  (error instanceof ConstraintFailed && error.kind === 'unique' && error.constraint === 'mailboxes.address_index')
 
 /** What reads mailboxes. A mailbox whose MAC does not fit counts as absent. */
 type ReadDeps = AuthorityDeps & { readonly database: Database }

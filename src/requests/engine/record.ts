@@ -124,7 +124,7 @@ export async function recordAnswer(
     const noted = [
       ...intent.payment.commands,
       ...intent.commands,
-      ...before.flatMap((entry) => deps.audit.record(entry)),
+      ...before.flatMap((entry) => deps.audit.record(entry, intent.payment)),
       ...note.commands,
     ]
     const kept = await keepIssued(deps, request, outcome, { noted })

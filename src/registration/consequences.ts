@@ -3,7 +3,7 @@ import { byService, type OwnEvent } from '../audit/entries.ts'
 import { onLatestRows } from '../ports/authority.ts'
 import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
-import { endDevice, readActiveDevicesOf, readUnsettledDevices, requireNoMailbox, settleDevice } from './device/store.ts'
+import { endDevice, readActiveDevicesOf, readUnsettledDevices, requireNoMailboxBut, settleDevice } from './device/store.ts'
 import { returnMilliseconds } from './mailbox/move.ts'
 import { readMailboxesOf, readUnsettledMailboxes, requireStillEnded, settleMailbox } from './mailbox/store.ts'
 
@@ -77,9 +77,9 @@ async function settleWithDevices(deps: ConsequenceDeps, ended: EndedMailbox): Pr
     deps,
     {
       commands: [
-        ...(areLast ? settleMailbox(id, endedAt, now) : []),
+        ...(areLast ? settleMailbox(id, endedAt, now) : requireStillEnded(id, endedAt)),
         ...ending.flatMap((device) => endDevice(deps.keys, device, now)),
-        requireNoMailbox(subscriber),
+        requireNoMailboxBut(id, subscriber),
       ],
       audit: [
         ...(areLast ? [settlingOf(id)] : []),

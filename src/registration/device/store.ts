@@ -302,15 +302,16 @@ export const settleDevice = (id: string, now: number): Command[] => [
   requireOneChange('device_settled'),
 ]
 
-/** Guard: a subscriber has no mailbox left, and none that may come back. */
-export const requireNoMailbox = (subscriber: string): Command =>
+/** Guard: a subscriber has no other mailbox left, and none that may come back. */
+export const requireNoMailboxBut = (mailbox: string, subscriber: string): Command =>
   requireNoRow(
     'mailbox_left',
     query(
       { id: text },
       `SELECT id FROM mailboxes
-       WHERE subscriber = ? AND (ended_at IS NULL OR (end_reason = 'moved' AND settled_at IS NULL))`,
+       WHERE subscriber = ? AND id <> ? AND (ended_at IS NULL OR (end_reason = 'moved' AND settled_at IS NULL))`,
       subscriber,
+      mailbox,
     ),
   )
 

@@ -365,13 +365,10 @@ CREATE TABLE ca_connections (
   last_failure TEXT,
   last_failure_at INTEGER,
   last_success_at INTEGER,
-  -- Over which CA it is, its state and its credentials; NULL for the CA inside as it is made below, without a key.
-  authority_mac BLOB,
-  CONSTRAINT ca_connections_mac_of_connected CHECK (authority_mac IS NOT NULL OR id = 'embedded')
+  -- Over which CA it is, its state and its credentials.
+  authority_mac BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX ca_connections_names ON ca_connections (name) WHERE state <> 'removed';
-INSERT INTO ca_connections (id, kind, name, recipient, state, settings, version, created_at, created_by, changed_at)
-  VALUES ('embedded', 'embedded', 'embedded', '', 'active', '{}', 1, 0, 'service', 0);
 
 -- The first rule, by position, that fits a request says where it goes; NULL in a condition fits everything.
 CREATE TABLE routing_rules (

@@ -149,10 +149,7 @@ export const readBootstrapped = async (deps: ReadDeps, createdBy: string) =>
     await deps.database.first(
       query(
         columns,
-        `SELECT /* scan: a handful of administrators */ id, name_sealed AS nameSealed, roles,
-                credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-                next_credential_verifier AS nextCredentialVerifier, created_at AS createdAt, created_by AS createdBy,
-                seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+        `SELECT /* scan: a handful of administrators */ ${administratorSelection}
          FROM administrators
          WHERE created_by = ? AND credential_used_at IS NULL AND ended_at IS NULL LIMIT 1`,
         createdBy,
@@ -260,6 +257,12 @@ const columns = {
   endedAt: nullable(integer),
   authorityMac: blob,
 }
+
+/** As `columns` reads them. */
+const administratorSelection = `id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
+  credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
+  created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt,
+  authority_mac AS authorityMac`
 export type AdministratorRow = RowOf<typeof columns>
 
 const trusted = (deps: AuthorityDeps, row: AdministratorRow | null): AdministratorRow | null =>
@@ -275,10 +278,7 @@ export const readAdministrator = async (deps: ReadDeps, id: string) =>
     await deps.database.first(
       query(
         columns,
-        `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
-                credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
-                created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
-                ended_at AS endedAt, authority_mac AS authorityMac
+        `SELECT ${administratorSelection}
          FROM administrators WHERE id = ?`,
         id,
       ),
@@ -290,10 +290,7 @@ export const readAdministrators = (database: Database, before: { at: number; id:
   database.all(
     query(
       columns,
-      `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
-              credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
-              created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
-              ended_at AS endedAt, authority_mac AS authorityMac
+      `SELECT ${administratorSelection}
        FROM administrators WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       before.at,
       before.id,
@@ -308,10 +305,7 @@ export const readByCredential = async (deps: ReadDeps, credentialVerifier: Uint8
     await deps.database.first(
       query(
         columns,
-        `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
-                credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
-                created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
-                ended_at AS endedAt, authority_mac AS authorityMac
+        `SELECT ${administratorSelection}
          FROM administrators
          WHERE id IN (
              SELECT id FROM administrators WHERE credential_verifier = ?
@@ -334,10 +328,7 @@ export const readAdministratorFaults = async (
   const rows = await deps.database.all(
     query(
       columns,
-      `SELECT id, name_sealed AS nameSealed, roles, credential_verifier AS credentialVerifier,
-              credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
-              created_at AS createdAt, created_by AS createdBy, seen_at AS seenAt, seen_mac AS seenMac,
-              ended_at AS endedAt, authority_mac AS authorityMac
+      `SELECT ${administratorSelection}
        FROM administrators WHERE id > ? ORDER BY id LIMIT ?`,
       after,
       limit,

@@ -154,12 +154,15 @@ const entryColumns = {
   mac: blob,
 }
 
+/** As `entryColumns` reads them. */
+const entrySelection = `position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
+  commitments, mac`
+
 export const readEntriesAfter = (database: Database, position: number, limit: number): Promise<AuditEntryRow[]> =>
   database.all(
     query(
       entryColumns,
-      `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments, mac
+      `SELECT ${entrySelection}
        FROM audit_entries WHERE position > ? ORDER BY position LIMIT ?`,
       position,
       limit,
@@ -218,8 +221,7 @@ export const readEntries = (database: Database, of: AuditFilter): Promise<AuditE
   database.all(
     query(
       entryColumns,
-      `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments, mac
+      `SELECT ${entrySelection}
        FROM audit_entries
        WHERE at >= ? AND (at, position) < (?, ?) AND (? IS NULL OR action = ?)
        ORDER BY at DESC, position DESC LIMIT ?`,
@@ -236,8 +238,7 @@ export const readEntriesOfSubject = (database: Database, of: AuditFilter): Promi
   database.all(
     query(
       entryColumns,
-      `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments, mac
+      `SELECT ${entrySelection}
        FROM audit_entries
        WHERE subject = ? AND at >= ? AND (at, position) < (?, ?) AND (? IS NULL OR action = ?)
          AND (? IS NULL OR actor = ?)
@@ -258,8 +259,7 @@ export const readEntriesOfActor = (database: Database, of: AuditFilter): Promise
   database.all(
     query(
       entryColumns,
-      `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments, mac
+      `SELECT ${entrySelection}
        FROM audit_entries
        WHERE actor = ? AND at >= ? AND (at, position) < (?, ?) AND (? IS NULL OR action = ?)
        ORDER BY at DESC, position DESC LIMIT ?`,
@@ -277,8 +277,7 @@ export const readEntry = (database: Database, id: string): Promise<AuditEntryRow
   database.first(
     query(
       entryColumns,
-      `SELECT position, id, at, action, actor_kind AS actorKind, actor, subject_kind AS subjectKind, subject, facts,
-              commitments, mac
+      `SELECT ${entrySelection}
        FROM audit_entries WHERE id = ?`,
       id,
     ),

@@ -20,7 +20,7 @@ import { readRecipientOf, readRecipients, type Recipient } from './recipients.ts
 import { routingAdminRoutes } from './routing/admin-routes.ts'
 import { routeRequest } from './routing/route.ts'
 import { readRuleFaults, sealFirstRules } from './routing/store.ts'
-import { deleteRemoved, readConnectionFaults, readConnections } from './store.ts'
+import { deleteRemoved, insertEmbedded, readConnectionFaults, readConnections } from './store.ts'
 import { caGauges, connectionWarnings } from './watch.ts'
 
 export interface CaRoom extends Room, Connections {
@@ -63,7 +63,7 @@ export async function createCaRoom(given: GivenToCas): Promise<CaRoom> {
   const authorities = await openAuthorities({
     ...given,
     recordAudit: given.audit.record,
-    madeWithCas: () => [sealFirstRules(given.keys)],
+    madeWithCas: () => [insertEmbedded(given.keys), sealFirstRules(given.keys)],
   })
   const embedded = await createEmbeddedCa({ ...given, authorities })
   const base: CaDeps = { ...given, authorities, embedded }

@@ -1,4 +1,5 @@
 import { caKind, type CaKind } from '../api/ca-shapes.ts'
+import { embeddedConnection } from './contract.ts'
 import { authorityOf, requireUnchanged, type AuthorityDeps, type Macs } from '../ports/authority.ts'
 import {
   blob,
@@ -33,8 +34,14 @@ const connectionColumns = {
   lastFailure: nullable(text),
   lastFailureAt: nullable(integer),
   lastSuccessAt: nullable(integer),
-  authorityMac: nullable(blob),
+  authorityMac: blob,
 }
+
+/** As `connectionColumns` reads them. */
+const connectionSelection = `id, kind, name, recipient, country, state, settings, credentials_sealed AS credentialsSealed,
+  version, created_at AS createdAt, created_by AS createdBy, changed_at AS changedAt, failures, open_until AS openUntil,
+  last_failure AS lastFailure, last_failure_at AS lastFailureAt, last_success_at AS lastSuccessAt,
+  authority_mac AS authorityMac`
 export type ConnectionRow = RowOf<typeof connectionColumns>
 
 /** What reads connections. One whose MAC does not fit counts as absent. */
@@ -52,32 +59,13 @@ const authority = authorityOf('ca_connections', [
   'version',
 ])
 
-/** The CA inside as the migration makes it, which has no key. */
-const isAsMigrated = ({ id, kind, state, settings, credentialsSealed, version }: ConnectionRow): boolean =>
-  id === 'embedded' &&
-  kind === 'embedded' &&
-  state === 'active' &&
-  settings === '{}' &&
-  credentialsSealed === null &&
-  version === 1
-
-const fits = (keys: Macs, row: ConnectionRow): boolean =>
-  row.authorityMac === null ? isAsMigrated(row) : authority.fits(keys, { ...row, authorityMac: row.authorityMac })
-
-const isTrusted = (deps: AuthorityDeps, row: ConnectionRow): boolean => {
-  if (fits(deps.keys, row)) return true
-  deps.events.authorityRefused({ table: 'ca_connections', row: row.id })
-  return false
-}
+const isTrusted = (deps: AuthorityDeps, row: ConnectionRow): boolean => authority.trusted(deps, row) !== null
 
 export const readConnection = async (deps: ReadDeps, id: string): Promise<ConnectionRow | null> => {
   const row = await deps.database.first(
     query(
       connectionColumns,
-      `SELECT id, kind, name, recipient, country, state, settings, credentials_sealed AS credentialsSealed, version,
-              created_at AS createdAt, created_by AS createdBy, changed_at AS changedAt, failures,
-              open_until AS openUntil, last_failure AS lastFailure, last_failure_at AS lastFailureAt,
-              last_success_at AS lastSuccessAt, authority_mac AS authorityMac
+      `SELECT ${connectionSelection}
        FROM ca_connections WHERE id = ?`,
       id,
     ),
@@ -93,20 +81,14 @@ const readAllConnections = (database: Database) =>
   database.all(
     query(
       connectionColumns,
-      `SELECT /* scan: an installation has a handful */
-              id, kind, name, recipient, country, state, settings, credentials_sealed AS credentialsSealed, version,
-              created_at AS createdAt, created_by AS createdBy, changed_at AS changedAt, failures,
-              open_until AS openUntil, last_failure AS lastFailure, last_failure_at AS lastFailureAt,
-              last_success_at AS lastSuccessAt, authority_mac AS authorityMac
+      `SELECT /* scan: an installation has a handful */ ${connectionSelection}
        FROM ca_connections ORDER BY created_at DESC, id DESC`,
     ),
   )
 
 /** In words, the connections whose MAC does not fit. */
 export const readConnectionFaults = async ({ database, keys }: { readonly database: Database; readonly keys: Macs }) =>
-  (await readAllConnections(database))
-    .filter((row) => !fits(keys, row))
-    .map(({ id }) => `ca_connections ${id}: its MAC does not fit`)
+  authority.faults(keys, await readAllConnections(database))
 
 /** The values of a connection that is made or changed. */
 export interface ConnectionValues {
@@ -142,6 +124,23 @@ export const insertConnection = (
     authority.of(keys, { ...values, state: 'active', version: 1 }),
   )
 
+/** The connection to the CA inside, with which everything begins. */
+export const insertEmbedded = (keys: Macs): Command =>
+  insertConnection(
+    keys,
+    {
+      id: embeddedConnection,
+      kind: 'embedded',
+      name: embeddedConnection,
+      recipient: '',
+      country: null,
+      settings: '{}',
+      credentialsSealed: null,
+      createdBy: 'service',
+    },
+    0,
+  )
+
 /** Changes a connection as it was read. The guard that follows judges whether it has changed since. */
 const changeRow = (
   keys: Macs,
@@ -150,12 +149,11 @@ const changeRow = (
   now: number,
 ): Command => {
   const next = { ...row, ...change, version: row.version + 1 }
-  if (!fits(keys, row)) throw new Error(`ca_connections ${row.id}: a row whose MAC does not fit is not changed`)
   return command(
     `UPDATE ca_connections
      SET name = ?, recipient = ?, country = ?, state = ?, settings = ?, credentials_sealed = ?, version = ?,
          changed_at = ?, authority_mac = ?
-     WHERE id = ? AND version = ? AND authority_mac IS ?`,
+     WHERE id = ? AND version = ? AND authority_mac = ?`,
     next.name,
     next.recipient,
     next.country,
@@ -164,7 +162,7 @@ const changeRow = (
     next.credentialsSealed,
     next.version,
     now,
-    authority.of(keys, next),
+    authority.after(keys, row, { ...change, version: next.version }),
     row.id,
     row.version,
     row.authorityMac,

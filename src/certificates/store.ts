@@ -117,13 +117,15 @@ const certificateColumns = {
   createdAt: integer,
 }
 
+/** As `certificateColumns` reads them. */
+const certificateSelection = `id, request, subscriber, device, mailbox, usage AS use, state, connection, authority, key_index AS keyIndex,
+  facts_sealed AS factsSealed, certificate_sealed AS certificateSealed, created_at AS createdAt`
+
 export const readCertificate = (database: Database, id: string) =>
   database.first(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, created_at AS createdAt
+      `SELECT ${certificateSelection}
        FROM certificates WHERE id = ?`,
       id,
     ),
@@ -146,9 +148,7 @@ export const readCertificateOfRequest = (database: Database, request: string) =>
   database.first(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, created_at AS createdAt
+      `SELECT ${certificateSelection}
        FROM certificates WHERE request = ?`,
       request,
     ),
@@ -163,9 +163,7 @@ export const readCertificatesOf = (
   database.all(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, created_at AS createdAt
+      `SELECT ${certificateSelection}
        FROM certificates
        WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
@@ -180,9 +178,7 @@ export const readCertificatesWithKey = (database: Database, keyIndex: string) =>
   database.all(
     query(
       certificateColumns,
-      `SELECT id, request, subscriber, device, mailbox, usage AS use, state, connection, authority,
-              key_index AS keyIndex, facts_sealed AS factsSealed,
-              certificate_sealed AS certificateSealed, created_at AS createdAt
+      `SELECT ${certificateSelection}
        FROM certificates WHERE key_index = ? AND state IN ('valid', 'superseded')`,
       keyIndex,
     ),

@@ -77,6 +77,10 @@ const readyColumns = {
   validFrom: integer,
   validUntil: integer,
 }
+
+/** As `readyColumns` reads them. */
+const readyAnswerSelection = `id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
+  valid_until AS validUntil`
 export type ReadyRow = NonNullable<Awaited<ReturnType<typeof readReady>>>
 
 /** The ready answer of one address for the askers and uses of `serves`. Null: nothing is found. */
@@ -84,8 +88,7 @@ export const readReady = (reader: Reader, addressIndex: Uint8Array, serves: numb
   reader.first(
     query(
       readyColumns,
-      `SELECT id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
-              valid_until AS validUntil
+      `SELECT ${readyAnswerSelection}
        FROM ready_answers WHERE address_index = ? AND serves & ? <> 0`,
       addressIndex,
       serves,
@@ -97,8 +100,7 @@ export const readReadyOf = (reader: Reader, addressIndexesHex: readonly string[]
   reader.all(
     query(
       readyColumns,
-      `SELECT id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
-              valid_until AS validUntil
+      `SELECT ${readyAnswerSelection}
        FROM ready_answers
        WHERE address_index IN (SELECT unhex(value) FROM json_each(?)) AND serves & ? <> 0`,
       JSON.stringify(addressIndexesHex),
@@ -111,8 +113,7 @@ export const readReadyAfter = (reader: Reader, after: number, limit: number) =>
   reader.all(
     query(
       readyColumns,
-      `SELECT id, address_index AS addressIndex, serves, answer_sealed AS answerSealed, valid_from AS validFrom,
-              valid_until AS validUntil
+      `SELECT ${readyAnswerSelection}
        FROM ready_answers WHERE id > ? ORDER BY id LIMIT ?`,
       after,
       limit,
@@ -262,6 +263,10 @@ const publicationColumns = {
   publishedAt: integer,
   authorityMac: blob,
 }
+
+/** As `publicationColumns` reads them. */
+const publicationSelection = `certificate AS id, address_index AS addressIndex, audience, consent, published_at AS publishedAt,
+  authority_mac AS authorityMac`
 export type PublicationRow = RowOf<typeof publicationColumns>
 
 /** The publication of a certificate, also one that nobody here wrote. */
@@ -269,8 +274,7 @@ export const readPublication = (reader: Reader, certificate: string) =>
   reader.first(
     query(
       publicationColumns,
-      `SELECT certificate AS id, address_index AS addressIndex, audience, consent, published_at AS publishedAt,
-              authority_mac AS authorityMac
+      `SELECT ${publicationSelection}
        FROM publications WHERE certificate = ?`,
       certificate,
     ),
@@ -336,8 +340,7 @@ export const readPublicationFaults = async (
   const rows = await deps.database.all(
     query(
       publicationColumns,
-      `SELECT certificate AS id, address_index AS addressIndex, audience, consent, published_at AS publishedAt,
-              authority_mac AS authorityMac
+      `SELECT ${publicationSelection}
        FROM publications WHERE certificate > ? ORDER BY certificate LIMIT ?`,
       after,
       limit,

@@ -3,7 +3,13 @@ import { byService, type OwnEvent } from '../audit/entries.ts'
 import { onLatestRows } from '../ports/authority.ts'
 import type { Command } from '../ports/database.ts'
 import type { RegistrationDeps } from './deps.ts'
-import { endDevice, readActiveDevicesOf, readUnsettledDevices, requireNoMailboxBut, settleDevice } from './device/store.ts'
+import {
+  endDevice,
+  readActiveDevicesOf,
+  readUnsettledDevices,
+  requireNoMailboxBut,
+  settleDevice,
+} from './device/store.ts'
 import { returnMilliseconds } from './mailbox/move.ts'
 import { readMailboxesOf, readUnsettledMailboxes, requireStillEnded, settleMailbox } from './mailbox/store.ts'
 

@@ -118,6 +118,13 @@ const columns = {
   approvedFor: nullable(text),
   authorityMac: blob,
 }
+
+/** As `columns` reads them. */
+const registrationSelection = `id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
+  policy_version AS policyVersion, device_sealed AS deviceSealed, device_secret_verifier AS deviceSecretVerifier,
+  token_verifier AS tokenVerifier, user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries,
+  created_at AS createdAt, expires_at AS expiresAt, confirmed_at AS confirmedAt, device,
+  approved_by AS approvedBy, approved_for AS approvedFor, authority_mac AS authorityMac`
 export type RegistrationRow = RowOf<typeof columns>
 
 export const readRegistration = async (deps: ReadDeps, id: string) =>
@@ -126,12 +133,7 @@ export const readRegistration = async (deps: ReadDeps, id: string) =>
     await deps.database.first(
       query(
         columns,
-        `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
-              policy_version AS policyVersion, device_sealed AS deviceSealed,
-              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
-              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
-              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
-              approved_for AS approvedFor, authority_mac AS authorityMac
+        `SELECT ${registrationSelection}
          FROM registrations WHERE id = ?`,
         id,
       ),
@@ -143,12 +145,7 @@ export const readWaitingForMail = async (deps: ReadDeps, addressIndex: Uint8Arra
   const rows = await deps.database.all(
     query(
       { ...columns, tokenSealed: blob, networkIndex: blob },
-      `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
-              policy_version AS policyVersion, device_sealed AS deviceSealed,
-              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
-              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
-              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
-              approved_for AS approvedFor, authority_mac AS authorityMac, token_sealed AS tokenSealed,
+      `SELECT ${registrationSelection}, token_sealed AS tokenSealed,
               network_index AS networkIndex
        FROM registrations
        WHERE address_index = ? AND token_sealed IS NOT NULL AND state = 'pending' AND expires_at > ?
@@ -180,12 +177,7 @@ export const readRegistrationFaults = async (
   const rows = await deps.database.all(
     query(
       columns,
-      `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
-              policy_version AS policyVersion, device_sealed AS deviceSealed,
-              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
-              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
-              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
-              approved_for AS approvedFor, authority_mac AS authorityMac
+      `SELECT ${registrationSelection}
        FROM registrations WHERE id > ? ORDER BY id LIMIT ?`,
       after,
       limit,
@@ -281,12 +273,7 @@ export const readApprovedBy = (database: Database, device: string) =>
   database.all(
     query(
       columns,
-      `SELECT id, state, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
-              policy_version AS policyVersion, device_sealed AS deviceSealed,
-              device_secret_verifier AS deviceSecretVerifier, token_verifier AS tokenVerifier,
-              user_code_sealed AS userCodeSealed, wrong_tries AS wrongTries, created_at AS createdAt,
-              expires_at AS expiresAt, confirmed_at AS confirmedAt, device, approved_by AS approvedBy,
-              approved_for AS approvedFor, authority_mac AS authorityMac
+      `SELECT ${registrationSelection}
        FROM registrations WHERE approved_by = ? AND state = 'confirmed'`,
       device,
     ),

@@ -88,6 +88,13 @@ const requestColumns = {
   createdAt: integer,
   authorityMac: blob,
 }
+
+/** As `requestColumns` reads them. */
+const requestSelection = `id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
+  csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule, rule_author AS ruleAuthor,
+  approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
+  open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
+  explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac`
 export type RequestRow = NonNullable<Awaited<ReturnType<typeof readRequest>>>
 
 export const readLiveRequest = (
@@ -97,11 +104,7 @@ export const readLiveRequest = (
   database.first(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
-              open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
-              explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac
+      `SELECT ${requestSelection}
        FROM certificate_requests
        WHERE key_index = ? AND device = ? AND mailbox = ? AND usage = ?
          AND state NOT IN ('rejected', 'failed', 'cancelled', 'ended')`,
@@ -116,11 +119,7 @@ export const readRequest = (database: Database, id: string) =>
   database.first(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
-              open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
-              explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac
+      `SELECT ${requestSelection}
        FROM certificate_requests WHERE id = ?`,
       id,
     ),
@@ -157,11 +156,7 @@ export const readRequestsOf = (
   database.all(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts, submitted_at AS submittedAt,
-              open_at_ca AS openAtCa, waits_for AS waitsFor, ca_state_sealed AS caStateSealed,
-              explanation_sealed AS explanationSealed, created_at AS createdAt, authority_mac AS authorityMac
+      `SELECT ${requestSelection}
        FROM certificate_requests
        WHERE subscriber = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       subscriber,
@@ -204,12 +199,7 @@ export const readRequestFaults = async (
   const rows = await database.all(
     query(
       requestColumns,
-      `SELECT id, subscriber, device, mailbox, usage AS use, key_index AS keyIndex, proved_by AS provedBy,
-              csr_sealed AS csrSealed, state, reason, connection, ca_profile AS caProfile, rule,
-              rule_author AS ruleAuthor, approvals_needed AS approvalsNeeded, claim, due_at AS dueAt, attempts,
-              submitted_at AS submittedAt, open_at_ca AS openAtCa, waits_for AS waitsFor,
-              ca_state_sealed AS caStateSealed, explanation_sealed AS explanationSealed, created_at AS createdAt,
-              authority_mac AS authorityMac
+      `SELECT ${requestSelection}
        FROM certificate_requests WHERE id > ? ORDER BY id LIMIT ?`,
       after,
       limit,
@@ -229,12 +219,15 @@ const decisionColumns = {
   authorityMac: blob,
 }
 
+/** As `decisionColumns` reads them. */
+const decisionSelection = `request AS id, administrator, decision, at, authority_mac AS authorityMac`
+
 /** How many administrators have approved a request. What nobody of them said does not count. */
 export const countApprovals = async (deps: AuthorityDeps & { readonly database: Database }, request: string) => {
   const rows = await deps.database.all(
     query(
       decisionColumns,
-      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
+      `SELECT ${decisionSelection}
        FROM request_approvals WHERE request = ?`,
       request,
     ),
@@ -259,7 +252,7 @@ export const readDecisionFaults = async (
   const rows = await database.all(
     query(
       decisionColumns,
-      `SELECT request AS id, administrator, decision, at, authority_mac AS authorityMac
+      `SELECT ${decisionSelection}
        FROM request_approvals WHERE request IN (SELECT value FROM json_each(?))`,
       JSON.stringify(requests.map(({ id }) => id)),
     ),

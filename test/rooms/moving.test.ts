@@ -193,7 +193,9 @@ describe.each(engines)('a mailbox that moves, on %s', (engine) => {
     await consequences()
     const devices = 'devices WHERE subscriber = ? AND ended_at'
     expect(await countRows(harness.main, `${devices} IS NULL`, old.subscriberId)).toBe(0)
-    expect(await countRows(harness.main, `${devices} IS NOT NULL AND settled_at IS NOT NULL`, old.subscriberId)).toBe(52)
+    expect(await countRows(harness.main, `${devices} IS NOT NULL AND settled_at IS NOT NULL`, old.subscriberId)).toBe(
+      52,
+    )
   })
 
   test('a subscriber with another mailbox stays one, and gets the moved mailbox as a new one after seven days', async () => {

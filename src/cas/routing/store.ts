@@ -29,6 +29,10 @@ const ruleColumns = {
   changedAt: integer,
 }
 
+/** As `ruleColumns` reads them. */
+const ruleSelection = `id, position, domain, account_type AS accountType, usage AS use, algorithm, connection, ca_profile AS profile,
+  approvals, author, created_at AS createdAt, changed_at AS changedAt`
+
 /**
  * What all rules say together, in the order in which they are tried. So a rule that is gone, or has another place, is
  * noticed too.
@@ -68,8 +72,7 @@ export const readRuleSet = async (database: Database): Promise<RuleSet> => {
   const rows = await database.all(
     query(
       { ...ruleColumns, mac: nullable(blob) },
-      `SELECT id, position, domain, account_type AS accountType, usage AS use, algorithm, connection,
-              ca_profile AS profile, approvals, author, created_at AS createdAt, changed_at AS changedAt,
+      `SELECT ${ruleSelection},
               (SELECT authority_mac FROM routing_rule_sets WHERE id = 'all') AS mac
        FROM routing_rules WHERE position > 0 ORDER BY position`,
     ),
@@ -134,8 +137,7 @@ export const readRulesBehind = (database: Database, position: number, limit: num
   database.all(
     query(
       ruleColumns,
-      `SELECT id, position, domain, account_type AS accountType, usage AS use, algorithm, connection,
-              ca_profile AS profile, approvals, author, created_at AS createdAt, changed_at AS changedAt
+      `SELECT ${ruleSelection}
        FROM routing_rules WHERE position > ? ORDER BY position LIMIT ?`,
       position,
       limit,
@@ -146,8 +148,7 @@ export const readRule = (database: Database, id: string) =>
   database.first(
     query(
       ruleColumns,
-      `SELECT id, position, domain, account_type AS accountType, usage AS use, algorithm, connection,
-              ca_profile AS profile, approvals, author, created_at AS createdAt, changed_at AS changedAt
+      `SELECT ${ruleSelection}
        FROM routing_rules WHERE id = ?`,
       id,
     ),

@@ -147,6 +147,10 @@ const listedColumns = {
   confirmedAt: nullable(integer),
 }
 
+/** As `listedColumns` reads them. */
+const listedSelection = `v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
+  v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt, v.confirmed_at AS confirmedAt`
+
 interface Below {
   readonly at: number
   readonly id: string
@@ -157,9 +161,7 @@ export const readRevocations = (database: Database, before: Below, limit: number
   database.all(
     query(
       listedColumns,
-      `SELECT v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
-              v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt,
-              v.confirmed_at AS confirmedAt
+      `SELECT ${listedSelection}
        FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_index = v.fingerprint_index
        WHERE (v.requested_at, v.id) < (?, ?) ORDER BY v.requested_at DESC, v.id DESC LIMIT ?`,
       before.at,
@@ -174,9 +176,7 @@ export const readRevocationsInState = (database: Database, of: CaRevocationState
   database.all(
     query(
       listedColumns,
-      `SELECT v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
-              v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt,
-              v.confirmed_at AS confirmedAt
+      `SELECT ${listedSelection}
        FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_index = v.fingerprint_index
        WHERE v.state = ? AND (v.requested_at, v.id) < (?, ?) ORDER BY v.requested_at DESC, v.id DESC LIMIT ?`,
       of,
@@ -190,9 +190,7 @@ export const readRevocation = (database: Database, id: string) =>
   database.first(
     query(
       listedColumns,
-      `SELECT v.id, v.connection, v.request, c.id AS certificate, v.certificate_sealed AS certificateSealed, v.reason,
-              v.state, v.attempts, v.last_failure AS lastFailure, v.requested_at AS createdAt,
-              v.confirmed_at AS confirmedAt
+      `SELECT ${listedSelection}
        FROM ca_revocations v LEFT JOIN certificates c ON c.fingerprint_index = v.fingerprint_index
        WHERE v.id = ?`,
       id,

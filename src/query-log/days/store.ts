@@ -29,13 +29,16 @@ const columns = {
   commitment: nullable(blob),
 }
 
+/** As `columns` reads them. */
+const logRowSelection = `id, at, interface, status, asker, device, address_key AS addressKey, payer, address_sealed AS addressSealed,
+  salt, commitment`
+
 /** Rows in the order of their ids: ids from `from` on and below `before`. */
 export const readRows = (reader: Reader, from: number, before: number, limit: number): Promise<CommittedRow[]> =>
   reader.all(
     query(
       columns,
-      `SELECT id, at, interface, status, asker, device, address_key AS addressKey, payer,
-              address_sealed AS addressSealed, salt, commitment
+      `SELECT ${logRowSelection}
        FROM query_log WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`,
       from,
       before,
@@ -47,8 +50,7 @@ export const readRow = (reader: Reader, id: number): Promise<CommittedRow | null
   reader.first(
     query(
       columns,
-      `SELECT id, at, interface, status, asker, device, address_key AS addressKey, payer,
-              address_sealed AS addressSealed, salt, commitment
+      `SELECT ${logRowSelection}
        FROM query_log WHERE id = ?`,
       id,
     ),

@@ -10,6 +10,9 @@ const columns = {
   addressSealed: blob,
 }
 
+/** As `columns` reads them. */
+const loggedSelection = `id, at, asker, device, interface, status, address_sealed AS addressSealed`
+
 /** Which rows: ids from `from` on and below `before`. */
 export interface LogRange {
   readonly from: number
@@ -21,7 +24,7 @@ const recentInRange = (reader: Reader, { from, before, limit }: LogRange) =>
   reader.all(
     query(
       columns,
-      `SELECT id, at, asker, device, interface, status, address_sealed AS addressSealed
+      `SELECT ${loggedSelection}
        FROM query_log_recent WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?`,
       from,
       before,
@@ -34,7 +37,7 @@ const olderInRange = (reader: Reader, { from, before, limit }: LogRange) =>
   reader.all(
     query(
       columns,
-      `SELECT id, at, asker, device, interface, status, address_sealed AS addressSealed
+      `SELECT ${loggedSelection}
        FROM query_log WHERE id >= ? AND id < ? AND commitment IS NULL ORDER BY id DESC LIMIT ?`,
       from,
       before,
@@ -46,7 +49,7 @@ const recentOfAsker = (reader: Reader, asker: string, { from, before, limit }: L
   reader.all(
     query(
       columns,
-      `SELECT id, at, asker, device, interface, status, address_sealed AS addressSealed
+      `SELECT ${loggedSelection}
        FROM query_log_recent WHERE asker = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?`,
       asker,
       from,
@@ -59,7 +62,7 @@ const olderOfAsker = (reader: Reader, asker: string, { from, before, limit }: Lo
   reader.all(
     query(
       columns,
-      `SELECT id, at, asker, device, interface, status, address_sealed AS addressSealed
+      `SELECT ${loggedSelection}
        FROM query_log WHERE asker = ? AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?`,
       asker,
       from,

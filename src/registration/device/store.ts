@@ -127,6 +127,12 @@ const deviceColumns = {
   endedAt: nullable(integer),
   authorityMac: blob,
 }
+
+/** As `deviceColumns` reads them. */
+const deviceSelection = `id, subscriber, registration, credential_verifier AS credentialVerifier,
+  credential_used_at AS credentialUsedAt, next_credential_verifier AS nextCredentialVerifier,
+  facts_sealed AS factsSealed, created_at AS createdAt, seen_at AS seenAt, seen_mac AS seenMac,
+  ended_at AS endedAt, authority_mac AS authorityMac`
 export type DeviceRow = RowOf<typeof deviceColumns>
 
 const isTrusted = (deps: AuthorityDeps, row: DeviceRow): boolean =>
@@ -219,9 +225,7 @@ export const readDevice = async (deps: ReadDeps, id: string) =>
     await deps.database.first(
       query(
         deviceColumns,
-        `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
-              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+        `SELECT ${deviceSelection}
        FROM devices WHERE id = ?`,
         id,
       ),
@@ -234,9 +238,7 @@ export const readDeviceOfRegistration = async (deps: ReadDeps, registration: str
     await deps.database.first(
       query(
         deviceColumns,
-        `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
-              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+        `SELECT ${deviceSelection}
        FROM devices WHERE registration = ?`,
         registration,
       ),
@@ -252,9 +254,7 @@ const readActiveRowsOf = (
   database.all(
     query(
       deviceColumns,
-      `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
-              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+      `SELECT ${deviceSelection}
        FROM devices
        WHERE subscriber = ? AND ended_at IS NULL AND (created_at, id) < (?, ?)
        ORDER BY created_at DESC, id DESC LIMIT ?`,
@@ -342,9 +342,7 @@ export const readDeviceFaults = async (deps: Pick<ReadDeps, 'database' | 'keys'>
   const rows = await deps.database.all(
     query(
       deviceColumns,
-      `SELECT id, subscriber, registration, credential_verifier AS credentialVerifier, credential_used_at AS credentialUsedAt,
-              next_credential_verifier AS nextCredentialVerifier, facts_sealed AS factsSealed, created_at AS createdAt,
-              seen_at AS seenAt, seen_mac AS seenMac, ended_at AS endedAt, authority_mac AS authorityMac
+      `SELECT ${deviceSelection}
        FROM devices WHERE id > ? ORDER BY id LIMIT ?`,
       after,
       limit,

@@ -70,6 +70,11 @@ const mailboxColumns = {
   settledAt: nullable(integer),
   authorityMac: blob,
 }
+
+/** As `mailboxColumns` reads them. */
+const mailboxSelection = `id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex, account_type AS accountType,
+  verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt, end_reason AS endReason,
+  settled_at AS settledAt, authority_mac AS authorityMac`
 export type MailboxRow = RowOf<typeof mailboxColumns>
 
 /** All mailboxes that a subscriber has or had, oldest first. */
@@ -77,9 +82,7 @@ export const readMailboxesOf = async (deps: ReadDeps, subscriber: string) => {
   const rows = await deps.database.all(
     query(
       mailboxColumns,
-      `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt,
-              end_reason AS endReason, settled_at AS settledAt, authority_mac AS authorityMac
+      `SELECT ${mailboxSelection}
        FROM mailboxes WHERE subscriber = ? ORDER BY created_at, id`,
       subscriber,
     ),
@@ -97,9 +100,7 @@ export const readHolding = async (deps: ReadDeps, addressIndex: Uint8Array): Pro
   const row = await deps.database.first(
     query(
       mailboxColumns,
-      `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt,
-              end_reason AS endReason, settled_at AS settledAt, authority_mac AS authorityMac
+      `SELECT ${mailboxSelection}
        FROM mailboxes WHERE address_index = ? AND ended_at IS NULL`,
       addressIndex,
     ),
@@ -113,9 +114,7 @@ export const readMailboxFaults = async (deps: Pick<ReadDeps, 'database' | 'keys'
   const rows = await deps.database.all(
     query(
       mailboxColumns,
-      `SELECT id, subscriber, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, verified_at AS verifiedAt, created_at AS createdAt, ended_at AS endedAt,
-              end_reason AS endReason, settled_at AS settledAt, authority_mac AS authorityMac
+      `SELECT ${mailboxSelection}
        FROM mailboxes WHERE id > ? ORDER BY id LIMIT ?`,
       after,
       limit,

@@ -28,15 +28,8 @@ import {
   SchemaMismatch,
   type DatabaseRole,
 } from '../../src/ports/schema.ts'
-import {
-  engines,
-  migrateD1,
-  migrationScripts,
-  startLocalD1,
-  statementsOf,
-  type Engine,
-  type LocalD1,
-} from '../support/engines.ts'
+import { engines, migrateD1, migrationScripts, statementsOf, type Engine } from '../support/engines.ts'
+import { startLocalD1, type LocalD1 } from '../support/local-d1.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 import { sourceModule, startChild } from './child.ts'
 

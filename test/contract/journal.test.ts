@@ -21,7 +21,8 @@ import {
 } from '../../src/ports/database.ts'
 import { JournalUnavailable, type Journal } from '../../src/ports/journal.ts'
 import { BudgetSpent } from '../../src/ports/lookup-log.ts'
-import { engines, memoryKeyRing, migrateD1, startLocalD1, type LocalD1 } from '../support/engines.ts'
+import { engines, memoryKeyRing, migrateD1 } from '../support/engines.ts'
+import { startLocalD1, type LocalD1 } from '../support/local-d1.ts'
 import { temporaryFolder } from '../support/node-process.ts'
 
 /** A journal of one kind, and its rows as somebody else reads them. */

@@ -7,7 +7,8 @@ import type { Database } from '../../src/ports/database.ts'
 import { readColumns, type DatabaseRole } from '../../src/ports/schema.ts'
 import { isTableCurrent } from '../standards/rules-table.ts'
 import { registerFaults } from '../../src/privacy/register.ts'
-import { engines, migrateD1, migrationScripts, openRoomHarness, startLocalD1 } from '../support/engines.ts'
+import { engines, migrateD1, migrationScripts, openRoomHarness } from '../support/engines.ts'
+import { startLocalD1 } from '../support/local-d1.ts'
 
 const roles = ['main', 'journal', 'keys'] as const
 const bindingOf: Readonly<Record<DatabaseRole, string>> = {

@@ -32,9 +32,9 @@ import type { OutgoingHttps } from '../../src/ports/outgoing-https.ts'
 import type { DatabaseRole } from '../../src/ports/schema.ts'
 import { createService, type Service } from '../../src/service.ts'
 import { Api, type Ask } from './api.ts'
+import { startLocalD1, type LocalD1 } from './local-d1.ts'
 import { MailPool } from './mail.ts'
 import { temporaryFolder, testConfig } from './node-process.ts'
-import { childrenCalled, endWithTests } from './processes.ts'
 
 const engine = z.enum(['sqlite', 'd1'])
 export type Engine = z.infer<typeof engine>
@@ -81,54 +81,29 @@ export const statementsOf = (script: string): string[] => {
 
 const ledger = `CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)`
 
-export interface LocalD1 {
-  readonly bindings: Readonly<Record<string, D1Binding>>
-  close(): Promise<void>
+/** Local D1s whose harness has closed. The next harness of this process has one, emptied. */
+const leftD1s: LocalD1[] = []
+
+const tableNames = z.object({ results: z.array(z.object({ name: z.string() })) })
+
+async function dropsOf(binding: D1Binding): Promise<string[]> {
+  const found = await binding
+    .prepare(
+      `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '_cf_*' AND name NOT GLOB 'sqlite_*'`,
+    )
+    .all()
+  const drops = tableNames.parse(found).results.map(({ name }) => `DROP TABLE ${name}`)
+  return drops.length === 0 ? [] : ['PRAGMA defer_foreign_keys = on', ...drops]
 }
 
 /**
- * The binding, with each text prepared once: through the platform proxy a `prepare` is a round trip of its own, which
- * blocks. What a prepared statement is bound to is another statement, as on the real one.
+ * Brings a D1 database up to the code's schema as wrangler's migration command would. What another harness has left in it
+ * goes.
  */
-function preparingOnce(binding: D1Binding): D1Binding {
-  const prepared = new Map<string, ReturnType<D1Binding['prepare']>>()
-  return {
-    prepare: (text) => {
-      const known = prepared.get(text) ?? binding.prepare(text)
-      prepared.set(text, known)
-      return known
-    },
-    batch: (statements) => binding.batch(statements),
-    withSession: (constraint) => binding.withSession(constraint),
-  }
-}
-
-/** Local D1 through wrangler's platform proxy, with nothing kept on disk. One a test file: it takes a second. */
-export async function startLocalD1(): Promise<LocalD1> {
-  // Imported here, since it is large and a run on SQLite needs nothing of it.
-  const { getPlatformProxy } = await import('wrangler')
-  const proxy = await getPlatformProxy<Record<string, D1Binding>>({ persist: false })
-  const isD1 = ([name]: [string, unknown]): boolean => name.startsWith('DB_')
-  const bindings = Object.fromEntries(
-    Object.entries(proxy.env)
-      .filter(isD1)
-      .map(([name, binding]) => [name, preparingOnce(binding)]),
-  )
-  const releases = (await childrenCalled('workerd')).map(endWithTests)
-  return {
-    bindings,
-    close: async () => {
-      await proxy.dispose()
-      for (const release of releases) release()
-    },
-  }
-}
-
-/** Brings a D1 database up to the code's schema as wrangler's migration command would. */
 export async function migrateD1(role: DatabaseRole, binding: D1Binding): Promise<D1> {
   const folder = new URL(`${role}/`, migrationsFolder)
   const names = readdirSync(folder).toSorted()
-  const statements = [ledger, ...migrationScripts(role).flatMap(statementsOf)]
+  const statements = [...(await dropsOf(binding)), ledger, ...migrationScripts(role).flatMap(statementsOf)]
   await binding.batch([
     ...statements.map((statement) => binding.prepare(statement)),
     ...names.map((name) => binding.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(name)),
@@ -150,7 +125,7 @@ interface DatabaseOptions {
 const random: Random = { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) }
 
 async function openD1({ keys, clock }: DatabaseOptions): Promise<Databases> {
-  const local = await startLocalD1()
+  const local = leftD1s.pop() ?? (await startLocalD1())
   const shards = [
     await migrateD1('journal', required(local, 'DB_JOURNAL_0')),
     await migrateD1('journal', required(local, 'DB_JOURNAL_1')),
@@ -161,7 +136,7 @@ async function openD1({ keys, clock }: DatabaseOptions): Promise<Databases> {
     journal,
     lookupLog: createLogInTables({ journal, keys, clock, random }),
     checkIns: createCheckInsInTables({ journal, keys, clock }),
-    close: () => local.close(),
+    close: async () => void leftD1s.push(local),
   }
 }
 

@@ -3,7 +3,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openSqliteFile } from '../src/adapters/sqlite.ts'
 import { atLeast, atMost, type Figure, type Part } from './figures.ts'
-import { Load } from './load.ts'
+import { startLoad, type Load } from './load.ts'
 import type { LoadOrder, LoadReport } from './load-process.ts'
 import { memoryOf } from './proc.ts'
 import { ServerProcess } from './processes.ts'
@@ -235,7 +235,7 @@ export async function measureLookups(
     await cp(dataDir, served, { recursive: true })
     const certbook = keep(await ServerProcess.start('certbook', served))
     const bare = keep(await ServerProcess.start('bare', String(await lookUpOnce(certbook.url, stock))))
-    const load = keep(await Load.start(path))
+    const load = keep(await startLoad(path))
     const servers = { bare, slapd, certbook }
     await warmUp(load, servers)
     const rounds: Round[] = []

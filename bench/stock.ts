@@ -28,6 +28,9 @@ export const askFrom =
       pkiOnly: false,
     })
 
+/** The mail domains of `stockSubscribers`, in turn. */
+export const registeredDomains = 100
+
 /** Fills an empty data directory with subscribers, all through the service's own API. */
 export async function stockSubscribers(
   dataDir: string,
@@ -46,7 +49,11 @@ export async function stockSubscribers(
     for (let number = 0; number < count; number += 1) {
       // Each from a network of its own: what one network may begin in an hour is no part of the bench.
       const api = new Api(askFrom(service, number))
-      const subscriber = await register(api, mails, `subscriber.${number}@company-${number % 20}.example`)
+      const subscriber = await register(
+        api,
+        mails,
+        `subscriber.${number}@company-${number % registeredDomains}.example`,
+      )
       // The first use of a credential is noted durably; no measured request is to pay for that.
       await subscriber.api.get('/v1/certificates')
       await eachDoes(subscriber)

@@ -42,6 +42,7 @@ import type { Background, Clock } from './ports/runtime.ts'
 import { makeNoteKey, openNoteKey, writeVerifierKey, type NoteSigner } from './pki/signed-note.ts'
 import { problemResponse } from './problem.ts'
 import { createService, type Service } from './service.ts'
+import { dayMilliseconds } from './ports/time.ts'
 
 /** What tests and the bench replace. */
 export interface NodeOptions {
@@ -84,7 +85,7 @@ export interface NodeService {
   close(): Promise<void>
 }
 
-const outboxKeptMilliseconds = 24 * 3_600_000
+const outboxKeptMilliseconds = dayMilliseconds
 
 const shutdownMilliseconds = 10_000
 const tlsLookMilliseconds = 5_000
@@ -283,7 +284,6 @@ export async function serveNode(config: Config, options: NodeOptions = {}): Prom
   const now = options.clock ?? Date.now
   const warnings = (): string[] =>
     certificate === null ? [] : certificateWarnings(certificate.identity.certificate, hostname, now())
-  const dayMilliseconds = 86_400_000
   const tlsDays = async (): Promise<number | null> =>
     certificate === null ? null : (certificate.identity.certificate.validToDate.getTime() - now()) / dayMilliseconds
   const gauges = [

@@ -15,11 +15,10 @@ import {
 import type { KeyRing } from './key-ring.ts'
 import { journalCacheMegabytes, openSqliteFile, SqliteReader } from './sqlite.ts'
 import type SqliteDatabase from 'better-sqlite3'
+import { dayMilliseconds, dayNumberOf } from '../ports/time.ts'
 
 /** How many members may wait for the thread. Beyond that the journal refuses work. */
 const waitingAllowed = 20_000
-
-const dayMilliseconds = 86_400_000
 
 interface Waiting<Input, Result> {
   readonly input: Input
@@ -240,7 +239,7 @@ export class JournalThread implements Journal, Database, LookupLog, CheckIns {
     try {
       await this.#keys.journal.prepare(at)
       this.#send({ keys: this.#keys.journal.keysOfDay() })
-      this.#keysUntil = (Math.floor(at / dayMilliseconds) + 1) * dayMilliseconds
+      this.#keysUntil = (dayNumberOf(at) + 1) * dayMilliseconds
       this.#sendGroup(group, at)
     } catch (cause) {
       this.#committing = null

@@ -2,6 +2,7 @@ import { constants, createPrivateKey, X509Certificate, type KeyObject } from 'no
 import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** The PEM files of the service's certificate (with its chain) and of its key. */
 export interface TlsFiles {
@@ -86,7 +87,7 @@ export async function readTlsIdentity(files: TlsFiles): Promise<TlsIdentity> {
 }
 
 /** How long before its end a certificate causes a warning: two weeks, for people who renew by hand. */
-const soonMilliseconds = 14 * 86_400_000
+const soonMilliseconds = 14 * dayMilliseconds
 
 /** Faults of a usable certificate, as warnings for `/readyz`. `host` is that of PUBLIC_URL. */
 export function certificateWarnings(certificate: X509Certificate, host: string, now: number): string[] {

@@ -49,7 +49,7 @@ const leaseMilliseconds = 100
 const fewestAtOnce = 8
 
 /** Where the event loop is less busy, more may run at once; where it is busier, others only wait longer for it. */
-const busyWanted = { least: 0.83, most: 0.94 } as const
+const busyWanted = { least: 0.81, most: 0.92 } as const
 
 /** While all wait, so many turns in a row each class has. Nobody is left without a turn. */
 const turnsInARow: Readonly<Record<WorkClass, number>> = {

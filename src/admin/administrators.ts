@@ -1,4 +1,4 @@
-import { dayOf, unusedAllowedMilliseconds } from '../api/credentials.ts'
+import { unusedAllowedMilliseconds } from '../api/credentials.ts'
 import type { AdministratorAnswer, AdministratorCredential, AdministratorRole } from '../api/admin-shapes.ts'
 import { timestamp } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
@@ -25,6 +25,7 @@ import {
   updateRoles,
   type AdministratorRow,
 } from './store.ts'
+import { dayOf } from '../ports/time.ts'
 
 export type AdministratorDeps = Pick<
   AdminDeps,

@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { administratorRole, type AdministratorRole } from '../api/admin-shapes.ts'
 import type { AdminCaller, AuthenticateAdministrator } from '../api/admin-route.ts'
-import { dayOf, hashSecret, unusedAllowedMilliseconds, verifiersOf, type Verifiers } from '../api/credentials.ts'
+import {
+  findBySecret,
+  hashSecret,
+  unusedAllowedMilliseconds,
+  verifiersOf,
+  type FoundBySecret,
+  type Verifiers,
+} from '../api/credentials.ts'
 import { bearerToken } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
 import { commandLine } from '../audit/entries.ts'
@@ -19,6 +26,7 @@ import {
   readByCredential,
   type AdministratorRow,
 } from './store.ts'
+import { dayOf } from '../ports/time.ts'
 
 const credentialsRemembered = 1_000
 
@@ -33,30 +41,21 @@ const unknownCredential = (): DomainError =>
 
 type AuthenticateDeps = Pick<AdminDeps, 'database' | 'keys' | 'events' | 'clock' | 'sha256' | 'random' | 'audit'>
 
-/** A row with the verifier that it was found by, which is one of those of the credential. */
-interface Found {
-  readonly row: AdministratorRow
-  readonly verifier: Uint8Array
-  readonly verifiers: Verifiers
-}
-
-/** Finds the active administrator of a credential. Older keys are tried after the newest. */
-async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found | null> {
-  for (const verifier of verifiers) {
-    const row = await readByCredential(deps, verifier)
-    if (row !== null) return { row, verifier, verifiers }
-  }
-  return null
-}
-
 /**
  * The change that the use of a credential makes: see that of devices. Null where nothing changes. Each first use of a
  * credential stands in the audit log.
  */
-function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest] }: Found): Change | null {
+function changeOfUse(deps: AuthenticateDeps, found: FoundBySecret<AdministratorRow>): Change | null {
+  const {
+    row,
+    verifier,
+    verifiers: [newest],
+  } = found
   const isNext = !equalSecrets(row.credentialVerifier, verifier)
+  const isKnown = !isNext && row.credentialUsedAt !== null
+  if (isKnown && verifier === newest) return null
   const commands = (isNext ? promoteCredential : markAdministratorCredentialUsed)(deps.keys, row, newest, deps.clock())
-  if (!isNext && row.credentialUsedAt !== null) return verifier === newest ? null : { commands }
+  if (isKnown) return { commands }
   return {
     commands,
     audit: {
@@ -72,7 +71,7 @@ function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest
 /** Finds the administrator of a credential, and notes its use. Throws `credential_invalid`. */
 const use = (deps: AuthenticateDeps, verifiers: Verifiers): Promise<AdministratorRow> =>
   onLatestRows(async () => {
-    const found = await find(deps, verifiers)
+    const found = await findBySecret(verifiers, (verifier) => readByCredential(deps, verifier))
     if (found === null || deps.clock() - found.row.seenAt >= unusedAllowedMilliseconds) throw unknownCredential()
     const change = changeOfUse(deps, found)
     if (change !== null) await commit(deps, change)

@@ -1,4 +1,4 @@
-import { dayOf, hashSecret } from '../api/credentials.ts'
+import { hashSecret } from '../api/credentials.ts'
 import type { AdministratorCredential } from '../api/admin-shapes.ts'
 import { bearerToken } from '../api/room.ts'
 import { commit } from '../audit/commit.ts'
@@ -11,6 +11,7 @@ import { sealName, type AdministratorDeps } from './administrators.ts'
 import { freshCredential } from './credentials.ts'
 import { insertFirstAdministrator, readBootstrapped, replaceBootstrapped } from './store.ts'
 import { paidWith } from '../ports/row-budgets.ts'
+import { dayOf } from '../ports/time.ts'
 
 /** The maker of the first administrator, as the row and the audit log name it. */
 const bootstrap = 'bootstrap'

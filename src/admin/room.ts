@@ -6,8 +6,9 @@ import { administratorRoutes } from './routes/administrators.ts'
 import { logRoutes, overviewRoutes } from './routes/logs.ts'
 import { subscriberRoutes } from './routes/subscribers.ts'
 import { dropNamesEndedBefore, readAdministratorFaults } from './store.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
-const nameKeptMilliseconds = 365 * 86_400_000
+const nameKeptMilliseconds = 365 * dayMilliseconds
 
 /** Administrators and their API. */
 export function createAdminRoom(deps: AdminDeps): Room {

@@ -1,5 +1,6 @@
 import type { AdministratorRole } from '../api/admin-shapes.ts'
-import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../ports/authority.ts'
+import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps } from '../ports/authority.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import {
   blob,
   command,

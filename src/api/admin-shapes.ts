@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { certificateUse, pageQuery, revocationReason } from './shapes.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** The wire shapes of `/v1/admin`. Requests are closed, answers may grow, as in `shapes.ts`. */
 
@@ -288,8 +289,6 @@ export const blocklistImportRequest = z
 export const blocklistImportAnswer = z.object({ blocked: z.number() }).meta({ id: 'BlocklistImportAnswer' })
 
 const time = z.iso.datetime().transform((value) => Date.parse(value))
-
-const dayMilliseconds = 86_400_000
 
 /** Who asked, as the query log names them: the id of a subscriber, or a truncated network. It cannot be an address. */
 const asker = z

@@ -1,12 +1,8 @@
 import { equalSecrets } from '../pki/encoding.ts'
 import type { KeyedHashes, Sha256 } from '../ports/keys.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** What the credentials of devices and administrators have in common. */
-
-const dayMilliseconds = 86_400_000
-
-/** The beginning of the UTC day of a time, in milliseconds. The last use of a credential is kept as a day. */
-export const dayOf = (at: number): number => Math.floor(at / dayMilliseconds) * dayMilliseconds
 
 /** A credential has expired this long after the beginning of the day of its last use: 180 full days unused. */
 export const unusedAllowedMilliseconds = 181 * dayMilliseconds
@@ -30,6 +26,25 @@ export type Verifiers = ReturnType<KeyedHashes['verifiers']>
 /** What tables keep of a secret: nobody who writes to them can make it without the key ring. See `KeyedHashes`. */
 export const verifiersOf = (keys: Verifying, kind: SecretKind, secret: string): Verifiers =>
   keys.verifiers(kind, secret)
+
+/** A row that was found by a verifier of a secret. The first of all verifiers is the newest. */
+export interface FoundBySecret<Row> {
+  readonly row: Row
+  readonly verifier: Uint8Array
+  readonly verifiers: Verifiers
+}
+
+/** Looks for the row of a secret by each of its verifiers, the newest first. */
+export async function findBySecret<Row>(
+  verifiers: Verifiers,
+  read: (verifier: Uint8Array) => Promise<Row | null>,
+): Promise<FoundBySecret<Row> | null> {
+  for (const verifier of verifiers) {
+    const row = await read(verifier)
+    if (row !== null) return { row, verifier, verifiers }
+  }
+  return null
+}
 
 /** Whether a stored verifier is of this secret, under any main secret. Null: there is no such row. */
 export const isSecretOf = (

@@ -3,7 +3,7 @@ import type { Command } from '../ports/database.ts'
 import type { Payment } from '../ports/row-budgets.ts'
 import { sealText, type Keys, type Sha256 } from '../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../ports/runtime.ts'
-import { authenticEntry, authenticErasure } from './macs.ts'
+import { entryMac, erasureMac } from './macs.ts'
 import { deletePrivate, insertEntry, insertErasure, insertPrivate } from './store.ts'
 
 /** The actor of commands on the machine itself. Whoever runs them there could read `DATA_KEY` anyway. */
@@ -84,7 +84,7 @@ export const createRecordAudit =
         }),
       )
     }
-    const entry = authenticEntry.sealed(deps.keys, {
+    const entry = {
       id,
       at: deps.clock(),
       action: event.action,
@@ -94,8 +94,8 @@ export const createRecordAudit =
       subject: event.subject,
       facts: JSON.stringify(event.facts ?? {}),
       commitments: JSON.stringify(commitments),
-    })
-    return [insertEntry(entry), ...privates]
+    }
+    return [insertEntry({ ...entry, mac: entryMac.of(deps.keys, entry) }), ...privates]
   }
 
 /** A personal value of an entry. */
@@ -113,7 +113,7 @@ export type EraseAuditValues = (values: readonly AuditValue[], why: string) => C
 export const createEraseAuditValues =
   (deps: AuditDeps): EraseAuditValues =>
   (values, why) =>
-    values.flatMap(({ entry, field }) => [
-      insertErasure(authenticErasure.sealed(deps.keys, { entry, field, why, at: deps.clock() })),
-      deletePrivate(entry, field),
-    ])
+    values.flatMap(({ entry, field }) => {
+      const erasure = { entry, field, why, at: deps.clock() }
+      return [insertErasure({ ...erasure, mac: erasureMac.of(deps.keys, erasure) }), deletePrivate(entry, field)]
+    })

@@ -3,7 +3,7 @@ import type { Keys, Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import type { Events } from '../events.ts'
 import { toHex } from '../pki/encoding.ts'
-import { authenticHead, authenticSeal } from './macs.ts'
+import { entryMac, headMac, sealMac } from './macs.ts'
 import { insertSeal, readEntriesAfter, readHead, setHead, type AuditEntryRow, type AuditSealRow } from './store.ts'
 
 /** What stands for the hash of the seal before the first one. */
@@ -15,25 +15,7 @@ const encoder = new TextEncoder()
 
 /** Hashes all columns of an entry but its MAC, in a fixed order. */
 const entryHash = (sha256: Sha256, entry: AuditEntryRow): string =>
-  toHex(
-    sha256(
-      encoder.encode(
-        JSON.stringify([
-          'certbook-audit-entry-v1',
-          entry.position,
-          entry.id,
-          entry.at,
-          entry.action,
-          entry.actorKind,
-          entry.actor,
-          entry.subjectKind,
-          entry.subject,
-          entry.facts,
-          entry.commitments,
-        ]),
-      ),
-    ),
-  )
+  toHex(sha256(encoder.encode(JSON.stringify(['certbook-audit-entry-v1', entry.position, entryMac.textOf(entry)]))))
 
 /** The hash of a seal: over its predecessor and its entries. */
 export const sealHash = (
@@ -79,7 +61,7 @@ class AuditHeadForged extends Error {
 export async function sealEntries(deps: SealerDeps): Promise<void> {
   for (;;) {
     const head = await readHead(deps.database)
-    if (head !== null && !authenticHead.fits(deps.keys, head)) throw new AuditHeadForged()
+    if (head !== null && !headMac.fits(deps.keys, head, head.mac)) throw new AuditHeadForged()
     const entries = await readEntriesAfter(deps.database, head?.lastPosition ?? 0, entriesPerSeal)
     const first = entries.at(0)
     const last = entries.at(-1)
@@ -88,10 +70,11 @@ export async function sealEntries(deps: SealerDeps): Promise<void> {
     const sealed = { number, predecessor: head?.hash ?? genesis, at: deps.clock() }
     const hash = sealHash(deps.sha256, sealed, entries)
     const seal = { ...sealed, firstPosition: first.position, lastPosition: last.position, hash }
+    const newHead = { seals: number, lastPosition: last.position, hash }
     try {
       await deps.database.batch([
-        insertSeal(authenticSeal.sealed(deps.keys, seal)),
-        setHead(authenticHead.sealed(deps.keys, { seals: number, lastPosition: last.position, hash })),
+        insertSeal({ ...seal, mac: sealMac.of(deps.keys, seal) }),
+        setHead({ ...newHead, mac: headMac.of(deps.keys, newHead) }),
       ])
     } catch (error) {
       if (error instanceof ConstraintFailed && error.kind === 'unique') return

@@ -9,7 +9,7 @@ import { DigestsOfDays } from './day-digests.ts'
 import type { LogDay } from '../ports/lookup-log.ts'
 import { leafOf } from './checkpoints.ts'
 import { commitment, privatePlace } from './entries.ts'
-import { authenticEntry, authenticErasure, authenticHead, authenticSeal } from './macs.ts'
+import { entryMac, erasureMac, headMac, sealMac } from './macs.ts'
 import { entriesPerSeal, genesis, sealHash } from './seals.ts'
 import {
   readEntriesAfter,
@@ -74,12 +74,12 @@ async function entryFaults(deps: VerifyDeps, entries: readonly AuditEntryRow[]):
   const erasures = Map.groupBy(await readErasuresOf(deps.database, ids), ({ entry }) => entry)
   return entries.flatMap((entry) => {
     const found: (string | null)[] = []
-    if (!authenticEntry.fits(deps.keys, entry)) found.push('it was not written by this service')
+    if (!entryMac.fits(deps.keys, entry, entry.mac)) found.push('it was not written by this service')
     const committed = commitmentsOf(entry)
     if (committed === null) found.push('its commitments cannot be read')
     const erased = new Set<string>()
     for (const erasure of erasures.get(entry.id) ?? []) {
-      if (authenticErasure.fits(deps.keys, erasure)) erased.add(erasure.field)
+      if (erasureMac.fits(deps.keys, erasure, erasure.mac)) erased.add(erasure.field)
       else found.push(`the erasure of ${erasure.field} was not written by this service`)
     }
     const kept = new Map((values.get(entry.id) ?? []).map((row) => [row.field, row]))
@@ -115,14 +115,14 @@ function sealFaults(
   if (sealHash(deps.sha256, seal, entries) !== seal.hash) {
     faults.push(`seal ${seal.number}: its hash does not fit its entries`)
   }
-  if (!authenticSeal.fits(deps.keys, seal)) faults.push(`seal ${seal.number}: it was not made by this service`)
+  if (!sealMac.fits(deps.keys, seal, seal.mac)) faults.push(`seal ${seal.number}: it was not made by this service`)
   return faults
 }
 
 /** Checks the head, which was read before the seals: they may be more by now, and never fewer. */
 function headFaults(deps: VerifyDeps, head: AuditHeadRow | null, seals: number, named: AuditSealRow | null): string[] {
   if (head === null) return seals === 0 ? [] : ['the head of the log is missing']
-  if (!authenticHead.fits(deps.keys, head)) return ['the head of the log was not written by this service']
+  if (!headMac.fits(deps.keys, head, head.mac)) return ['the head of the log was not written by this service']
   if (named !== null && named.hash === head.hash && named.lastPosition === head.lastPosition) return []
   return [`the log was cut: it had ${head.seals} seals over ${head.lastPosition} entries, and has ${seals} seals`]
 }

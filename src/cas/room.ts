@@ -22,6 +22,7 @@ import { routeRequest } from './routing/route.ts'
 import { readRuleFaults, sealFirstRules } from './routing/store.ts'
 import { deleteRemoved, insertEmbedded, readConnectionFaults, readConnections } from './store.ts'
 import { caGauges, connectionWarnings } from './watch.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 export interface CaRoom extends Room, Connections {
   readonly authorities: Authorities
@@ -41,7 +42,7 @@ export type GivenToCas = Omit<CaDeps, 'embedded' | 'authorities'> &
   Omit<AuthorityDeps, 'recordAudit' | 'madeWithCas'> & { readonly adminRoute: AdminRoute }
 
 /** Longer than the interval of the root's lists, so that a revoked certificate stands on one list after its expiry. */
-const statusKeptMilliseconds = 400 * 86_400_000
+const statusKeptMilliseconds = 400 * dayMilliseconds
 
 /** Deletes removed connections of which no request and no revocation is stored. */
 async function forgetRemoved(deps: Pick<CaDeps, 'database' | 'keys' | 'uses' | 'events'>): Promise<void> {

@@ -1,6 +1,7 @@
 import { caKind, type CaKind } from '../api/ca-shapes.ts'
 import { embeddedConnection } from './contract.ts'
-import { authorityOf, requireUnchanged, type AuthorityDeps, type Macs } from '../ports/authority.ts'
+import { authorityOf, requireUnchanged, type AuthorityDeps } from '../ports/authority.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import {
   blob,
   command,

@@ -5,8 +5,9 @@ import type { Opening } from './open.ts'
 import type { CaDeps, RequestCounts } from './deps.ts'
 import { credentialsStanding, openCredentials } from './kept.ts'
 import { readConnections, type ConnectionRow } from './store.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
-const warnedBefore = 30 * 86_400_000
+const warnedBefore = 30 * dayMilliseconds
 
 type WatchDeps = Pick<CaDeps, 'database' | 'keys' | 'events' | 'clock' | 'uses'> & Pick<Opening, 'prepare'>
 
@@ -95,8 +96,6 @@ function ofRevocations({ name }: ConnectionRow, byHand: number): string[] {
       'certbook revocation list --state by_hand.',
   ]
 }
-
-const dayMilliseconds = 86_400_000
 
 /** Days until the certificates of the CAs inside expire. */
 function expiryGauge({ authorities, clock }: Pick<CaDeps, 'authorities' | 'clock'>): Gauge {

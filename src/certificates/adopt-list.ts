@@ -11,6 +11,7 @@ import { serialNumberIndex } from './fingerprints.ts'
 import { sealRevocation } from './present.ts'
 import { blockKey } from './keys/store.ts'
 import { insertStatus, keepRevocationList, revokeStatus } from '../cas/inside/store.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** The list is none, or another CA's. */
 class RevocationListRefused extends Error {
@@ -31,7 +32,7 @@ export interface AdoptedList {
 type AdoptDeps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto' | 'audit' | 'authorities' | 'onCertificatesEnded'>
 
 /** How long a serial number that nobody knows is kept as revoked: longer than any certificate from here is valid. */
-const unknownKeptMilliseconds = 400 * 86_400_000
+const unknownKeptMilliseconds = 400 * dayMilliseconds
 
 async function readOwnList(deps: AdoptDeps, der: Uint8Array): Promise<RevocationList> {
   let list: RevocationList

@@ -6,7 +6,8 @@ import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.t
 import { randomId } from '../ports/runtime.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import type { CertificateDeps } from './deps.ts'
-import { dayAfter, dayBefore } from './days.ts'
+import { dayAfter } from './days.ts'
+import { dayOf } from '../ports/time.ts'
 import { fingerprintIndex, serialNumberIndex } from './fingerprints.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { firstReminder } from './renewal/remind.ts'
@@ -201,6 +202,6 @@ const inserted = (
     certificateSealed: sealCertificate(deps.keys, id, certificate),
     notAfterDay: dayAfter(facts.notAfter),
     state: state === 'valid' ? 'valid' : 'superseded',
-    remindDay: state === 'valid' ? dayBefore(firstReminder(facts)) : null,
+    remindDay: state === 'valid' ? dayOf(firstReminder(facts)) : null,
     createdAt: deps.clock(),
   })

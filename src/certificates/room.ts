@@ -16,8 +16,7 @@ import { personalData } from './personal-data.ts'
 import { certificatesToRenew, remindHolders, type DueRenewals } from './renewal/remind.ts'
 import { ownCertificateRoutes } from './routes.ts'
 import { countValid, readLeftUnrevoked } from './store.ts'
-
-const dayMilliseconds = 86_400_000
+import { dayMilliseconds } from '../ports/time.ts'
 
 export interface CertificateRoom extends Room {
   /** See `adoptRevocationList`. */

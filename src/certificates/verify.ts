@@ -10,6 +10,7 @@ import { orderChain } from '../pki/order-chain.ts'
 import { verifyIssuedCertificate, type IssuedFault } from '../pki/verify-issued.ts'
 import type { Command } from '../ports/database.ts'
 import type { CertificateDeps } from './deps.ts'
+import { dayMilliseconds, hourMilliseconds } from '../ports/time.ts'
 
 /** What a CA issued, or an administrator brought from there. Nothing in it is believed yet. */
 export interface IssuedByCa {
@@ -37,9 +38,9 @@ export interface Verified {
 }
 
 /** The longest term, 397 days with the last second included. */
-export const termMilliseconds = 397 * 86_400_000 - 1_000
+export const termMilliseconds = 397 * dayMilliseconds - 1_000
 /** Some CAs do not count the last second, or set the beginning back and not the end. */
-const roundingMilliseconds = 3_600_000
+const roundingMilliseconds = hourMilliseconds
 
 /** Longer answers are no certificates. They are not kept for operators either. */
 export const certificateBytes = 64 * 1024

@@ -9,8 +9,9 @@ import { networksOf } from '../ports/network.ts'
 import type { Caller } from '../registration/authenticate.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { largeProviders } from './large-providers.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
-const firstDayMilliseconds = 24 * 3_600_000
+const firstDayMilliseconds = dayMilliseconds
 
 /** Who looks up: the name for the query log, what they may find, and the budgets that pay. */
 export interface Asker {

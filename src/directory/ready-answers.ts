@@ -1,6 +1,7 @@
 import type { Check, Job } from '../api/room.ts'
 import type { Audience } from '../api/shapes.ts'
-import { dayAfter, dayBefore } from '../certificates/days.ts'
+import { dayAfter } from '../certificates/days.ts'
+import { dayOf } from '../ports/time.ts'
 import { openCertificate, openFacts, presentWithoutChain, type StoredFacts } from '../certificates/present.ts'
 import { toHex } from '../pki/encoding.ts'
 import { toEach } from '../ports/bounded.ts'
@@ -103,7 +104,7 @@ const isInTime = ({ validFrom, validUntil }: Hours, now: number): boolean => val
 
 /** The days that hold these times. */
 const daysOf = ({ validFrom, validUntil }: Hours): Hours => ({
-  validFrom: dayBefore(validFrom),
+  validFrom: dayOf(validFrom),
   validUntil: validUntil === forever ? forever : dayAfter(validUntil),
 })
 

@@ -1,4 +1,5 @@
-import { authorityOf, pageOfFaults, requireNoneUnseen, type AuthorityDeps, type Macs } from '../ports/authority.ts'
+import { authorityOf, pageOfFaults, requireNoneUnseen, type AuthorityDeps } from '../ports/authority.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import { isTrustedSubscriber } from '../registration/store.ts'
 import {
   blob,

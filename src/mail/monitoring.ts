@@ -3,12 +3,13 @@ import { singleGauge, type Gauge } from '../ports/meter.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { withoutTls } from '../ports/mailer.ts'
 import { countMailGivenUpSince, countQueuedMailFailedWith, countRefusedMail, readMailQueue } from './store.ts'
+import { dayMilliseconds, hourMilliseconds } from '../ports/time.ts'
 
 /**
  * How long the row of a mail stays after it was sent or given up. The limits per day count these rows, and operators
  * look in them for failures.
  */
-export const finishedKeptMilliseconds = 2 * 86_400_000
+export const finishedKeptMilliseconds = 2 * dayMilliseconds
 
 interface MailMonitoringDeps {
   readonly database: Database
@@ -16,7 +17,7 @@ interface MailMonitoringDeps {
 }
 
 /** When a mail has waited this long, something is wrong that does not pass by itself. */
-const tooLongMilliseconds = 3_600_000
+const tooLongMilliseconds = hourMilliseconds
 
 async function queueOf(deps: MailMonitoringDeps): Promise<{ waiting: number; oldest: number | null }> {
   return (await readMailQueue(deps.database)) ?? { waiting: 0, oldest: null }

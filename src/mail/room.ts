@@ -24,6 +24,7 @@ import {
   type QueuedMailRow,
 } from './store.ts'
 import { renderMail } from './templates.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /**
  * Anyone can cause a challenge mail to anyone, and SBR 4.2.1 sets no limit. Three an hour and six a day keep the
@@ -39,7 +40,7 @@ const retryMinutes = [1, 2, 5, 15, 30, 60, 120, 240]
  */
 const claimMilliseconds = 90_000
 const mailsAtOnce = 20
-const givenUpAfterMilliseconds = 24 * 3_600_000
+const givenUpAfterMilliseconds = dayMilliseconds
 
 /** A mail that tells what has happened, and asks for nothing. */
 export type Announcement = Exclude<MailKind, 'challenge'>

@@ -1,4 +1,5 @@
 import { blob, command, integer, nullable, oneOf, query, text, type Command, type Database } from '../ports/database.ts'
+import { dayMilliseconds, hourMilliseconds } from '../ports/time.ts'
 
 const kind = oneOf(
   'challenge',
@@ -68,12 +69,12 @@ export const insertChallengeMail = (mail: QueuedMailRow, limits: MailLimits): Co
     mail.createdAt,
     mail.recipientIndex,
     mail.kind,
-    mail.createdAt - 3_600_000,
+    mail.createdAt - hourMilliseconds,
     limits.sharing,
     limits.hourly,
     mail.recipientIndex,
     mail.kind,
-    mail.createdAt - 86_400_000,
+    mail.createdAt - dayMilliseconds,
     limits.sharing,
     limits.daily,
   )
@@ -103,7 +104,7 @@ export const insertReservedMail = (mail: QueuedMailRow, sharing: string): Comman
     mail.id,
     mail.recipientIndex,
     mail.kind,
-    mail.createdAt - 86_400_000,
+    mail.createdAt - dayMilliseconds,
     mail.askerIndex,
     sharing,
   )

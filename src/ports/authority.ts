@@ -1,9 +1,7 @@
 import { GuardBroken, requireNoRow, requireOneChange, type Command, type Query, type SqlValue } from './database.ts'
 import type { Events } from '../events.ts'
 import type { Keys } from './keys.ts'
-
-/** What makes and checks the MACs of rows. */
-export type Macs = Pick<Keys, 'mac' | 'macFits'>
+import { rowMacOf, type Macs } from './row-mac.ts'
 
 /** What reading such rows needs. */
 export interface AuthorityDeps {
@@ -37,22 +35,16 @@ export interface Authority<Row> {
   faults(keys: Pick<Keys, 'macFits'>, rows: readonly (Row & Stamped)[]): string[]
 }
 
-/** JSON keeps texts, numbers and nulls apart. Bytes stand in a list of their own, as one character each. */
-const written = (value: SqlValue): unknown => (value instanceof Uint8Array ? [String.fromCharCode(...value)] : value)
-
 /** `name`: of the table, and of the part of its columns where that has several MACs. */
 export function authorityOf<const Column extends string>(
   name: string,
   columns: readonly Column[],
 ): Authority<Readonly<Record<Column, SqlValue>>> {
   type Row = Readonly<Record<Column, SqlValue>>
-  const purpose = `authority/${name}`
-  const textOf = (row: Row): string => JSON.stringify(columns.map((column) => written(row[column])))
-  const of = (keys: Pick<Keys, 'mac'>, row: Row): Uint8Array => keys.mac(purpose, textOf(row))
-  const fits = (keys: Pick<Keys, 'macFits'>, row: Row & Stamped): boolean =>
-    keys.macFits(purpose, textOf(row), row.authorityMac)
+  const mac = rowMacOf(`authority/${name}`, columns)
+  const fits = (keys: Pick<Keys, 'macFits'>, row: Row & Stamped): boolean => mac.fits(keys, row, row.authorityMac)
   return {
-    of,
+    of: (keys, row) => mac.of(keys, row),
     fits,
     trusted: (deps, row) => {
       if (row === null || fits(deps.keys, row)) return row
@@ -61,7 +53,7 @@ export function authorityOf<const Column extends string>(
     },
     after: (keys, row, change) => {
       if (!fits(keys, row)) throw new Error(`${name} ${row.id}: a row whose MAC does not fit is not changed`)
-      return of(keys, { ...row, ...change })
+      return mac.of(keys, { ...row, ...change })
     },
     faults: (keys, rows) =>
       rows.filter((row) => !fits(keys, row)).map(({ id }) => `${name} ${id}: its MAC does not fit`),

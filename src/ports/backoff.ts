@@ -1,4 +1,5 @@
 import type { Random } from './runtime.ts'
+import { dayMilliseconds, hourMilliseconds } from './time.ts'
 
 /** After this time the worker of a claimed request counts as lost. It is longer than all calls of one order take. */
 export const leaseMilliseconds = 5 * 60_000
@@ -24,16 +25,16 @@ export const retryDelay = (random: Random, times: number): number => growing(ran
 /** How long nothing is sent to a CA. `times` are its failures in a row after the circuit opened. */
 export const circuitDelay = (random: Random, times: number): number => growing(random, 15_000, 5 * 60_000, times)
 
-const longestPollDelay = 24 * 3_600_000
+const longestPollDelay = dayMilliseconds
 const shortestPollDelay = 5_000
 
 /** When to ask a CA again that answered `pending`: as it wishes, within limits. */
 export const pollDelay = (random: Random, retryAfterSeconds: number | null, times: number): number =>
   retryAfterSeconds === null
-    ? growing(random, 15_000, 3_600_000, times)
+    ? growing(random, 15_000, hourMilliseconds, times)
     : Math.min(longestPollDelay, Math.max(shortestPollDelay, retryAfterSeconds * 1_000))
 
-const longestListDelay = 3_600_000
+const longestListDelay = hourMilliseconds
 const shortestListDelay = 5 * 60_000
 
 /**

@@ -1,10 +1,10 @@
 import type { JournalWriting } from '../ports/journal.ts'
 import { readPayerText, type LookedUpAddress, type PackedLookup } from '../ports/lookup-log.ts'
-import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
 import { keyBytes, Ledger, type Charge, type Payer } from './ledger.ts'
 import { LogIds, lowestIdAt } from './log-ids.ts'
 import { logPlace } from './log-place.ts'
 import { insertPayer, insertRecent, movedAndPaid, payersOf, recentAndPaid } from './store.ts'
+import { dayMilliseconds, dayNumberOf } from '../ports/time.ts'
 
 /** An asker with a device, and their payer. */
 interface KnownPayer {

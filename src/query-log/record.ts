@@ -2,7 +2,7 @@ import { DomainError } from '../errors.ts'
 import type { Events } from '../events.ts'
 import { BudgetSpent, type LookupEntry, type LookupLog } from '../ports/lookup-log.ts'
 import type { Clock } from '../ports/runtime.ts'
-import { dayMilliseconds, dayNumberOf } from './budgets/day.ts'
+import { dayMilliseconds, dayNumberOf } from '../ports/time.ts'
 
 /**
  * Charges the asker's budgets and logs a lookup. Resolves when the log is durable; no answer may go out before.

@@ -27,6 +27,7 @@ import { logPlace } from './log-place.ts'
 import { personalData } from './personal-data.ts'
 import { createRecordLookup, type RecordLookup } from './record.ts'
 import { countRecent, deleteLogBelow, deleteRecentBelow, moveRecentBelow, readOwn } from './store.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 export interface QueryLogRoom extends Room {
   readonly record: RecordLookup
@@ -120,7 +121,7 @@ export function createQueryLogRoom(deps: QueryLogDeps): QueryLogRoom {
         name: 'query-log-prune',
         cron: '17 3 * * *',
         run: async () => {
-          const below = lowestIdAt(deps.clock() - deps.keptDays * 86_400_000)
+          const below = lowestIdAt(deps.clock() - deps.keptDays * dayMilliseconds)
           await days.noteBefore(below)
           await toEach(deps.journal.shards(), async (shard) => {
             let rows = 0

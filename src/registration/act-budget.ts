@@ -2,16 +2,12 @@ import { DomainError } from '../errors.ts'
 import { rowBudgets, type Payment } from '../ports/row-budgets.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { takeFromSubscriberBudget } from './store.ts'
-
-const dayMilliseconds = 86_400_000
-
-/** The days from 1970 to a time. */
-export const daysSince1970 = (at: number): number => Math.floor(at / dayMilliseconds)
+import { dayMilliseconds, dayNumberOf } from '../ports/time.ts'
 
 /** Takes one act of a member from the budget of the subscriber's day. It refuses with `too_many_requests`. */
 export function payForAct(clock: Clock, subscriber: string): Payment {
   const now = clock()
-  const day = daysSince1970(now)
+  const day = dayNumberOf(now)
   return {
     from: 'act',
     commands: takeFromSubscriberBudget(subscriber, day, rowBudgets.act.perDay),

@@ -1,4 +1,4 @@
-import { hashSecret, verifiersOf, type Verifiers } from '../api/credentials.ts'
+import { findBySecret, hashSecret, verifiersOf, type FoundBySecret, type Verifiers } from '../api/credentials.ts'
 import { bearerToken, type DeviceCaller } from '../api/room.ts'
 import { commit, type Change } from '../audit/commit.ts'
 import type { AuditRoom } from '../audit/room.ts'
@@ -6,7 +6,8 @@ import { DomainError } from '../errors.ts'
 import { accountKey } from '../mailbox/account.ts'
 import { parseMailboxAddress } from '../mailbox/address.ts'
 import { equalSecrets } from '../pki/encoding.ts'
-import { onLatestRows, type AuthorityDeps, type Macs } from '../ports/authority.ts'
+import { onLatestRows, type AuthorityDeps } from '../ports/authority.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import type { Database } from '../ports/database.ts'
 import { openText, type KeyedHashes, type Keys, type Sha256 } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
@@ -73,28 +74,17 @@ const callerOf = (deps: AuthorityDeps, row: CallerRow): Caller => ({
   mailbox: mailboxOfCaller(deps, row),
 })
 
-/** A caller's row with the verifier that it was found by, which is one of those of the credential. */
-interface Found {
-  readonly row: CallerRow
-  readonly verifier: Uint8Array
-  readonly verifiers: Verifiers
-}
-
-/** Null for a credential that is unknown, has ended or has expired. Older keys are tried after the newest. */
-async function find(deps: AuthenticateDeps, verifiers: Verifiers): Promise<Found | null> {
-  for (const verifier of verifiers) {
-    const row = await readCaller(deps, verifier)
-    if (row !== null) return isExpired(row.id, row.seenAt, deps.clock()) ? null : { row, verifier, verifiers }
-  }
-  return null
-}
-
 /**
  * The change that the use of a credential makes. Its first use is noted, as a used credential is not replaced; the first
  * use of one from a rotation ends the one before. What an older key verified gets the verifier of the newest. Null where
  * nothing changes. The rotation has paid for its entry.
  */
-function changeOfUse(deps: AuthenticateDeps, { row, verifier, verifiers: [newest] }: Found): Change | null {
+function changeOfUse(deps: AuthenticateDeps, found: FoundBySecret<CallerRow>): Change | null {
+  const {
+    row,
+    verifier,
+    verifiers: [newest],
+  } = found
   if (!equalSecrets(row.credentialVerifier, verifier)) {
     return {
       commands: promoteNextCredential(deps.keys, row, newest, deps.clock()),
@@ -118,8 +108,8 @@ const recognise = (
   verifiers: Verifiers,
 ): Promise<{ readonly row: CallerRow; readonly hasChanged: boolean }> =>
   onLatestRows(async () => {
-    const found = await find(deps, verifiers)
-    if (found === null) throw unknownCredential()
+    const found = await findBySecret(verifiers, (verifier) => readCaller(deps, verifier))
+    if (found === null || isExpired(found.row.id, found.row.seenAt, deps.clock())) throw unknownCredential()
     const change = changeOfUse(deps, found)
     if (change !== null) await commit(deps, change)
     return { row: found.row, hasChanged: change !== null }

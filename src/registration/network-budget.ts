@@ -5,6 +5,7 @@ import { networksOf } from '../ports/network.ts'
 import { paidWith, rowBudgets, type Payment } from '../ports/row-budgets.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { takeFromNetworkBudget } from './store.ts'
+import { hourMilliseconds, hourNumberOf } from '../ports/time.ts'
 
 /** What anyone may begin without a credential: a registration, or the report of a compromised key. */
 export type BudgetPurpose = 'registration' | 'key_report'
@@ -14,7 +15,6 @@ export type BudgetPurpose = 'registration' | 'key_report'
  * address have several times as much together, so one address does not use up what its neighbours may begin.
  */
 const allowedPerHour = 60
-const hourMilliseconds = 3_600_000
 
 /**
  * How many within 24 hours: one line has more than half of what its network (/24, /48) has, so that a company behind one
@@ -22,9 +22,6 @@ const hourMilliseconds = 3_600_000
  */
 const allowedPerDay = (purpose: BudgetPurpose, times: number): number =>
   Math.floor((rowBudgets[purpose].perDay * (times + 4)) / 8)
-
-/** The hours from 1970 to a time. */
-export const hoursSince1970 = (at: number): number => Math.floor(at / hourMilliseconds)
 
 /**
  * Takes one from what the caller's address, and the networks around it, may begin without a credential. Callers on this
@@ -38,7 +35,7 @@ export function payAsNetwork(
 ): Payment {
   if (client.local) return paidWith(purpose)
   const now = deps.clock()
-  const hour = hoursSince1970(now)
+  const hour = hourNumberOf(now)
   return {
     from: purpose,
     commands: networksOf(client.address).flatMap(({ name, times }) =>

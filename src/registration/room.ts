@@ -16,7 +16,7 @@ import { linkRoutes } from './link/routes.ts'
 import { challengeUnlessAsked, openChallenge, presentChallenge } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
 import { deleteMailboxChallengesExpiredBefore, readMailboxFaults } from './mailbox/store.ts'
-import { hoursSince1970, payAsNetwork, type BudgetPurpose } from './network-budget.ts'
+import { payAsNetwork, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
 import { registrationRoutes } from './routes.ts'
 import {
@@ -26,7 +26,7 @@ import {
   readRegistrationFaults,
   readSubscriberFaults,
 } from './store.ts'
-import { daysSince1970 } from './act-budget.ts'
+import { dayMilliseconds, dayNumberOf, hourNumberOf } from '../ports/time.ts'
 
 export interface RegistrationRoom extends Room {
   /** See `createAuthenticate`. */
@@ -56,7 +56,7 @@ export interface RegistrationRoom extends Room {
   endedParts(): AsyncGenerator<EndedPart>
 }
 
-const expiredKeptMilliseconds = 2 * 86_400_000
+const expiredKeptMilliseconds = 2 * dayMilliseconds
 
 /** Registration: makes a subscriber of a device and a mailbox. */
 export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom {
@@ -90,8 +90,8 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
           const pruned = {
             registrations: deleteRegistrationsExpiredBefore(before),
             mailbox_challenges: deleteMailboxChallengesExpiredBefore(before),
-            network_budgets: deleteNetworkBudgetsBefore(hoursSince1970(before)),
-            subscriber_budgets: deleteSubscriberBudgetsBefore(daysSince1970(before)),
+            network_budgets: deleteNetworkBudgetsBefore(hourNumberOf(before)),
+            subscriber_budgets: deleteSubscriberBudgetsBefore(dayNumberOf(before)),
           }
           for (const [table, command] of Object.entries(pruned)) {
             const [outcome] = await deps.database.batch([command])

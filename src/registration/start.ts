@@ -16,9 +16,10 @@ import type { RegistrationDeps } from './deps.ts'
 import { factsOfRegistration } from './device-facts.ts'
 import { payAsNetwork } from './network-budget.ts'
 import { forgetTokens, insertRegistration, readWaitingForMail, type WaitingForMail } from './store.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** SBR 4.2.1: a mailbox challenge is valid for at most 24 hours. */
-export const challengeMilliseconds = 24 * 3_600_000
+export const challengeMilliseconds = dayMilliseconds
 
 /** Whether the batch queued no mail because its recipient had too many. `commands` are the last ones of the batch. */
 export const isWithheld = (

@@ -4,8 +4,8 @@ import {
   requireNoneUnseen,
   requireUnchanged,
   type AuthorityDeps,
-  type Macs,
 } from '../ports/authority.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import {
   blob,
   command,

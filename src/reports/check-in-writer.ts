@@ -2,6 +2,7 @@ import type { CheckIn } from '../ports/check-ins.ts'
 import type { JournalWriting } from '../ports/journal.ts'
 import { factsKeyText, factsPlace, hourOf, isDue, mixOf } from './check-in.ts'
 import { checkInOf, putCheckIn } from './store.ts'
+import { hourMilliseconds } from '../ports/time.ts'
 
 /** How many devices can be remembered: 20 bytes each. The system gives the memory only when it is used. */
 const devicesRemembered = 2 ** 20
@@ -21,14 +22,14 @@ class LastReports {
     if (place === null) return null
     const key = new DataView(factsKey.buffer, factsKey.byteOffset)
     const isLast = this.#words[place * 4 + 2] === key.getUint32(0) && this.#words[place * 4 + 3] === key.getUint32(4)
-    return isLast ? (this.#hours[place] ?? 0) * 3_600_000 : null
+    return isLast ? (this.#hours[place] ?? 0) * hourMilliseconds : null
   }
 
   remember(device: string, factsKey: Uint8Array, seenAt: number): void {
     const place = this.#find(device) ?? this.#oldest(device)
     const key = new DataView(factsKey.buffer, factsKey.byteOffset)
     this.#words.set([mixOf(device, 1), mixOf(device, 2), key.getUint32(0), key.getUint32(4)], place * 4)
-    this.#hours[place] = seenAt / 3_600_000
+    this.#hours[place] = seenAt / hourMilliseconds
   }
 
   forget(device: string): void {

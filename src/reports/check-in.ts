@@ -8,6 +8,7 @@ import type { Journal } from '../ports/journal.ts'
 import { sealText, type Keys, type Place } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { checkInOf, deleteCheckInsOf, putCheckIn, readLiveDevices, readReportingDevices } from './store.ts'
+import { hourMilliseconds } from '../ports/time.ts'
 
 export interface CheckInDeps {
   readonly database: Database
@@ -15,8 +16,6 @@ export interface CheckInDeps {
   readonly checkIns: CheckIns
   readonly clock: Clock
 }
-
-const hourMilliseconds = 3_600_000
 
 /** The hour that a time lies in, both in UTC milliseconds. */
 export const hourOf = (at: number): number => at - (at % hourMilliseconds)

@@ -5,8 +5,9 @@ import { pruneEndedDevices } from './check-in.ts'
 import { personalData } from './personal-data.ts'
 import { reportsRoutes, type ReportsRouteDeps } from './routes.ts'
 import { deleteCheckInsBefore } from './store.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
-const unseenKeptMilliseconds = 180 * 86_400_000
+const unseenKeptMilliseconds = 180 * dayMilliseconds
 
 /** What devices report: check-ins. */
 export function createReportsRoom(deps: ReportsRouteDeps & { readonly events: Events }): Room {

@@ -3,8 +3,7 @@ import { rowBudgets } from '../ports/row-budgets.ts'
 import type { RequestDeps } from './deps.ts'
 import { countOpenOf, readNewestBut } from './store.ts'
 import type { RequestLimits } from './transitions.ts'
-
-const dayMilliseconds = 86_400_000
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** The open requests of one device: two for each of more mailboxes than anybody has. */
 const openPerDevice = 50

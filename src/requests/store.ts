@@ -1,4 +1,5 @@
-import { authorityOf, pageOfFaults, type AuthorityDeps, type Macs } from '../ports/authority.ts'
+import { authorityOf, pageOfFaults, type AuthorityDeps } from '../ports/authority.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import { blob, integer, nullable, oneOf, query, text, type Database } from '../ports/database.ts'
 import { requestState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'

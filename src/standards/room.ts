@@ -6,6 +6,7 @@ import type { RevocationListRow } from '../cas/inside/store.ts'
 import type { OcspAnswer } from '../cas/inside/ocsp.ts'
 import { fromBase64 } from '../pki/encoding.ts'
 import type { Clock } from '../ports/runtime.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 export interface StandardsDeps {
   readonly crypto: Crypto
@@ -37,7 +38,7 @@ const bytes = (context: Context, body: Uint8Array, type: string): Response =>
 
 /** A revocation is in a new list within minutes. So caches must not keep a list until its own end. */
 const listCachedMilliseconds = 5 * 60_000
-const certificateCachedMilliseconds = 24 * 3_600_000
+const certificateCachedMilliseconds = dayMilliseconds
 
 /**
  * CA certificates (RFC 5280 4.2.2.1), revocation lists (4.2.1.13) and OCSP (RFC 6960). For anyone, also over plain

@@ -1,7 +1,7 @@
 import 'reflect-metadata'
 import { Pkcs10CertificateRequest } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { dayBefore } from '../../src/certificates/days.ts'
+import { dayOf } from '../../src/ports/time.ts'
 import { command, integer, nullable, query, text } from '../../src/ports/database.ts'
 import { localOperator } from '../support/administrators.ts'
 import type { Api, Json } from '../support/api.ts'
@@ -161,7 +161,7 @@ describe.each(engines)('renewal on %s', (engine) => {
       await remind()
       expect([await told(renewing), await told(revoking)]).toEqual([[], []])
       expect([await remindAt(older.id), await remindAt(revoked.id)]).toEqual([null, null])
-      expect(await remindAt(newer.id)).toBe(dayBefore(Date.parse(newer.notAfter) - 30 * day))
+      expect(await remindAt(newer.id)).toBe(dayOf(Date.parse(newer.notAfter) - 30 * day))
     })
 
     test('is told although a renewal is asked for, as long as it has not come', async () => {
@@ -198,7 +198,7 @@ describe.each(engines)('renewal on %s', (engine) => {
     ])
     await expect(harness.runJob('renewal-reminders')).rejects.toThrow()
     expect(await told(other)).toEqual(['soon'])
-    expect(await remindAt(unreadable.id)).toBe(dayBefore(Date.parse(unreadable.notAfter) - 30 * day))
+    expect(await remindAt(unreadable.id)).toBe(dayOf(Date.parse(unreadable.notAfter) - 30 * day))
     await harness.main.batch([command(`UPDATE certificates SET remind_day = NULL WHERE id = ?`, unreadable.id)])
   })
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/adapters/key-ring.ts'
-import { authenticEntry, authenticHead, authenticSeal } from '../../src/audit/macs.ts'
+import { entryMac, headMac, sealMac } from '../../src/audit/macs.ts'
 import { sealHash } from '../../src/audit/seals.ts'
 import { insertSeal, readEntriesAfter, readSealsAfter, setHead, type AuditSealRow } from '../../src/audit/store.ts'
 import { notesOf, readCheckpoint } from '../../src/pki/checkpoint.ts'
@@ -100,8 +100,8 @@ describe.each(engines)('checkpoints of the audit log on %s', (engine) => {
     const head = { seals: last.number, lastPosition: last.lastPosition, hash: last.hash }
     return [
       command(`DELETE FROM audit_seals`),
-      ...seals.map((seal) => insertSeal(authenticSeal.sealed(harness.keys, seal))),
-      setHead(authenticHead.sealed(harness.keys, head)),
+      ...seals.map((seal) => insertSeal({ ...seal, mac: sealMac.of(harness.keys, seal) })),
+      setHead({ ...head, mac: headMac.of(harness.keys, head) }),
     ]
   }
 
@@ -165,7 +165,7 @@ describe.each(engines)('checkpoints of the audit log on %s', (engine) => {
     await tamper([command(`UPDATE audit_entries SET actor = 'somebody else' WHERE position = 2`)], async () => {
       const [, changed] = await readEntriesAfter(harness.main, 0, 2)
       if (changed === undefined) throw new Error('there is no second entry')
-      const { mac } = authenticEntry.sealed(harness.keys, changed)
+      const mac = entryMac.of(harness.keys, changed)
       await harness.main.batch([
         command(`UPDATE audit_entries SET mac = ? WHERE position = 2`, mac),
         ...resealed(await chainAnew()),

@@ -8,6 +8,7 @@ import type { Keys } from '../../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import type { RecordAudit } from '../../audit/entries.ts'
 import { insertAuthority, insertStatus, readAuthorities, type AuthorityRow } from './store.ts'
+import { dayMilliseconds } from '../../ports/time.ts'
 
 /** The embedded CA, ready to sign. */
 export interface Authorities {
@@ -51,7 +52,7 @@ export interface AuthorityDeps {
   readonly madeWithCas: () => Command[]
 }
 
-const year = 365 * 86_400_000
+const year = 365 * dayMilliseconds
 const rootTerm = 20 * year
 const issuingTerm = 10 * year
 

@@ -5,6 +5,7 @@ import type { Database } from '../../ports/database.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import type { Authorities } from './authorities.ts'
 import { readStatus, type StatusRow } from './store.ts'
+import { hourMilliseconds } from '../../ports/time.ts'
 
 export interface OcspDeps {
   readonly database: Database
@@ -21,7 +22,7 @@ export interface OcspAnswer {
 }
 
 /** S/MIME BR 4.9.10: a response holds for 8 hours to 10 days. It is signed again when half of its time is over. */
-const goodForMilliseconds = 48 * 3_600_000
+const goodForMilliseconds = 48 * hourMilliseconds
 const responsesKept = 20_000
 const backdatingMilliseconds = 60_000
 

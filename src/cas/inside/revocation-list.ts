@@ -11,6 +11,7 @@ import {
   readUnlisted,
   type RevocationListRow,
 } from './store.ts'
+import { dayMilliseconds, hourMilliseconds } from '../../ports/time.ts'
 
 /** What making revocation lists needs. */
 export interface RevocationListDeps {
@@ -20,15 +21,12 @@ export interface RevocationListDeps {
   readonly authorities: Authorities
 }
 
-const hour = 3_600_000
-const day = 24 * hour
-
 /** How old a list may become before the next one is made, and how long it holds. */
 const terms = {
   // S/MIME BR 4.9.7: at least every seven days and nextUpdate at most ten days on; here daily.
-  issuing: { renewAfter: 12 * hour, goodFor: 7 * day },
+  issuing: { renewAfter: 12 * hourMilliseconds, goodFor: 7 * dayMilliseconds },
   // S/MIME BR 4.9.7: at least every twelve months.
-  root: { renewAfter: 180 * day, goodFor: 360 * day },
+  root: { renewAfter: 180 * dayMilliseconds, goodFor: 360 * dayMilliseconds },
 } as const
 
 /** Clients whose clocks run slow must not find a list from the future. */
@@ -89,7 +87,7 @@ export async function issueRevocationLists(deps: RevocationListDeps): Promise<vo
 }
 
 /** A list that is late by this much means that the job, which runs every minute, fails. */
-const lateMilliseconds = hour
+const lateMilliseconds = hourMilliseconds
 
 /** Warns if a list is an hour late. Until the next list, others do not learn what was revoked since. */
 export async function overdueLists(deps: Pick<RevocationListDeps, 'database' | 'clock' | 'authorities'>) {

@@ -1,4 +1,5 @@
-import { authorityOf, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
+import { authorityOf, requireUnchanged, type AuthorityDeps } from '../../ports/authority.ts'
+import type { Macs } from '../../ports/row-mac.ts'
 import {
   blob,
   command,

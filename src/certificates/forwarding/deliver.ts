@@ -15,13 +15,14 @@ import {
   toByHand,
   type DueRevocation,
 } from './store.ts'
+import { hourMilliseconds } from '../../ports/time.ts'
 
 /** How many calls one process has at one CA at a time, beside those that issue. */
 const atOnce = 4
 /** What one run tells one CA at most; the next one goes on. */
 const perRun = 400
 /** However long a CA wishes to be left alone. */
-const longestWished = 3_600_000
+const longestWished = hourMilliseconds
 
 /** Whatever is told to a CA that fails so would fail so too. */
 const failuresOfAll: ReadonlySet<CaFailure> = new Set([

@@ -1,9 +1,10 @@
 import type { Gauge } from '../../ports/meter.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { countOpen, countWaitingSince } from './store.ts'
+import { hourMilliseconds } from '../../ports/time.ts'
 
 /** A CA that is there is told within a minute. */
-const lateMilliseconds = 3_600_000
+const lateMilliseconds = hourMilliseconds
 
 type WatchDeps = Pick<CertificateDeps, 'database' | 'clock'>
 

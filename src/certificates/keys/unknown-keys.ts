@@ -3,10 +3,10 @@ import { revokeKey } from '../revoke.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { keyIndex } from '../fingerprints.ts'
 import { readIsListed, rememberUnknownKey } from './store.ts'
+import { dayNumberOf } from '../../ports/time.ts'
 
 /** How many unknown keys are remembered: some megabytes, and more than 200 networks can push out in a day. */
 const roomForAll = 10_000
-const dayMilliseconds = 86_400_000
 
 const isKnown = async (deps: Pick<CertificateDeps, 'database' | 'isKeyRequested'>, key: string): Promise<boolean> =>
   (await readIsListed(deps.database, key)) !== null || deps.isKeyRequested(key)
@@ -19,7 +19,7 @@ interface Compromised {
 }
 
 async function remember(deps: CertificateDeps, index: string, { source, network }: Compromised): Promise<void> {
-  const day = Math.floor(deps.clock() / dayMilliseconds)
+  const day = dayNumberOf(deps.clock())
   const sender = deps.keys.blindIndex(`unknown-key/${day}/${network}`)
   const room = { ofSender: rowBudgets.unknown_key.perDay, ofAll: roomForAll }
   await deps.database.batch(rememberUnknownKey({ keyIndex: index, sender }, room))

@@ -1,11 +1,10 @@
 import { toEach } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
-import { dayBefore } from '../days.ts'
+import { dayOf } from '../../ports/time.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { openFacts, type StoredFacts } from '../present.ts'
 import { readRemindersDue, readRenewable, takeReminder, type DueReminder } from './store.ts'
-
-const dayMilliseconds = 86_400_000
+import { dayMilliseconds } from '../../ports/time.ts'
 
 /** No certificate is to be renewed longer before its end than this. */
 const earliestReminderMilliseconds = 30 * dayMilliseconds
@@ -71,7 +70,7 @@ async function remind(deps: RemindDeps, due: DueReminder): Promise<boolean> {
   const which = now < last ? 'third' : 'twelfth'
   const parameters = { use, which, at: now, notAfter } as const
   return commitUnlessTaken(deps.database, [
-    ...takeReminder(due, which === 'third' ? dayBefore(last) : null),
+    ...takeReminder(due, which === 'third' ? dayOf(last) : null),
     ...(await deps.registration.announcementCommands(due, 'running_out', `${id}/${which}`, parameters)),
     ...deps.audit.record({
       action: 'certificate.running_out',

@@ -17,8 +17,8 @@ import { LogIds } from '../log-ids.ts'
 import { logPlace } from '../log-place.ts'
 import { insertRecent } from '../store.ts'
 import { CountedAddresses, NamedAddresses } from './counted.ts'
-import { dayNumberOf } from './day.ts'
 import { readCount, readMiscounted, spend, type Count } from './store.ts'
+import { dayNumberOf } from '../../ports/time.ts'
 
 /** Bytes of each keyed hash. No two addresses of a day meet by chance. */
 const keyBytes = 16

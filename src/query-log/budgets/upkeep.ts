@@ -6,8 +6,8 @@ import type { Journal } from '../../ports/journal.ts'
 import type { LookupLog } from '../../ports/lookup-log.ts'
 import type { Clock } from '../../ports/runtime.ts'
 import { deletePayersBefore } from '../store.ts'
-import { dayNumberOf } from './day.ts'
 import { deleteAddressesBefore, deleteCountsBefore } from './store.ts'
+import { dayNumberOf } from '../../ports/time.ts'
 
 interface UpkeepDeps {
   readonly journal: Journal

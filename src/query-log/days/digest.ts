@@ -5,9 +5,9 @@ import type { Database } from '../../ports/database.ts'
 import type { Journal } from '../../ports/journal.ts'
 import type { Sha256 } from '../../ports/keys.ts'
 import type { LogDay } from '../../ports/lookup-log.ts'
-import { dayMilliseconds } from '../budgets/day.ts'
 import { lowestIdAt } from '../log-ids.ts'
 import { blankRow, readRow, readRows, type CommittedRow } from './store.ts'
+import { dayMilliseconds } from '../../ports/time.ts'
 
 const encoder = new TextEncoder()
 

@@ -3,10 +3,10 @@ import type { Journal } from '../../ports/journal.ts'
 import type { Sha256 } from '../../ports/keys.ts'
 import type { LogDay } from '../../ports/lookup-log.ts'
 import type { Clock } from '../../ports/runtime.ts'
-import { dayMilliseconds, dayNumberOf } from '../budgets/day.ts'
 import { timeOfId } from '../log-ids.ts'
 import { dayName, digestOfDay } from './digest.ts'
 import { readOldest } from './store.ts'
+import { dayMilliseconds, dayNumberOf } from '../../ports/time.ts'
 
 /** Where the digests of days are written down, which is the audit log. */
 export interface DayBook {

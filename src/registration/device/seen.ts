@@ -1,6 +1,5 @@
-import { dayOf, unusedAllowedMilliseconds } from '../../api/credentials.ts'
-
-const dayMilliseconds = 86_400_000
+import { unusedAllowedMilliseconds } from '../../api/credentials.ts'
+import { dayMilliseconds, dayOf } from '../../ports/time.ts'
 
 /**
  * When a device's days begin, after midnight UTC: at a time of its own, so that no midnight has all devices write at

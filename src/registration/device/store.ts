@@ -1,4 +1,5 @@
-import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps, type Macs } from '../../ports/authority.ts'
+import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps } from '../../ports/authority.ts'
+import type { Macs } from '../../ports/row-mac.ts'
 import { isTrustedMailbox } from '../trusted-mailboxes.ts'
 import {
   blob,

@@ -13,14 +13,13 @@ import { readDevice } from '../device/store.ts'
 import { challengeMilliseconds, isWithheld } from '../start.ts'
 import { readSubscriber } from '../store.ts'
 import { insertMailboxChallenge, readChallenges, type MailboxChallengeRow, type NewMailboxChallenge } from './store.ts'
+import { hourMilliseconds } from '../../ports/time.ts'
 
 /** The mailbox to prove, and why. */
 export type ChallengedMailbox = Pick<
   NewMailboxChallenge,
   'purpose' | 'mailbox' | 'addressIndex' | 'accountType' | 'act'
 > & { readonly address: string }
-
-const hourMilliseconds = 3_600_000
 /**
  * The most challenges of one device in an hour. Nobody with a credential may flood other mailboxes or the table, or use up
  * what the other devices of the subscriber may ask for.

@@ -4,9 +4,10 @@ import { announcementCommand } from '../announcements.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf } from '../mailboxes.ts'
 import { endChallenges, endForgedMailbox, moveMailbox, type MailboxRow } from './store.ts'
+import { dayMilliseconds } from '../../ports/time.ts'
 
 /** How long the old devices can prove a moved mailbox again, before its certificates are revoked. */
-export const returnMilliseconds = 7 * 86_400_000
+export const returnMilliseconds = 7 * dayMilliseconds
 
 type MoveDeps = Pick<
   RegistrationDeps,

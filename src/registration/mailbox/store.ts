@@ -1,10 +1,5 @@
-import {
-  isChangedMeanwhile,
-  pageOfFaults,
-  requireUnchanged,
-  type AuthorityDeps,
-  type Macs,
-} from '../../ports/authority.ts'
+import { isChangedMeanwhile, pageOfFaults, requireUnchanged, type AuthorityDeps } from '../../ports/authority.ts'
+import type { Macs } from '../../ports/row-mac.ts'
 import {
   ConstraintFailed,
   blob,

@@ -1,4 +1,4 @@
-import type { Macs } from '../../ports/authority.ts'
+import type { Macs } from '../../ports/row-mac.ts'
 import {
   command,
   integer,

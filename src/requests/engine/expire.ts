@@ -4,8 +4,7 @@ import type { RequestDeps } from '../deps.ts'
 import { toFailedUnanswered, type Unanswered } from '../transitions.ts'
 import { paidByRequest, refusedEntry } from './entries.ts'
 import { readOlder, readUnproved } from './store.ts'
-
-const dayMilliseconds = 86_400_000
+import { dayMilliseconds } from '../../ports/time.ts'
 const perRun = 200
 
 /** How long a request stays in a state that somebody else has to end, and why it fails then. */

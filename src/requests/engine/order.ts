@@ -7,10 +7,10 @@ import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { RequestDeps } from '../deps.ts'
 import { keyOf } from '../proved-key.ts'
 import { countApprovals, requestAuthority, type RequestRow } from '../store.ts'
+import { dayMilliseconds } from '../../ports/time.ts'
 
 /** Clients whose clocks run slow accept what is new. */
 const backdatingMilliseconds = 5 * 60_000
-const dayMilliseconds = 86_400_000
 
 /** A request with its mailbox and its CA connection. */
 export interface RoutedRow {

@@ -6,9 +6,10 @@ import type { OwnMailbox } from '../../registration/mailboxes.ts'
 import type { CommitDeps, RequestDeps } from '../deps.ts'
 import { readRequest } from '../store.ts'
 import { toAwaitingMailboxProof } from '../transitions.ts'
+import { dayMilliseconds } from '../../ports/time.ts'
 
 /** Policy rule 13, SBR 4.2.1: a proof of a mailbox is good for 30 days of issuance. */
-const proofGoodMilliseconds = 30 * 86_400_000
+const proofGoodMilliseconds = 30 * dayMilliseconds
 
 /** A mailbox that was proved after this time can be certified at `now`. */
 export const provedAfter = (now: number): number => now - proofGoodMilliseconds

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { CrowdOrder, CrowdReport } from './crowd-process.ts'
-import { Generator } from './generator.ts'
+import { LoadGenerator } from './generator.ts'
 
 const counts = z.record(z.string(), z.number())
 const report = z.object({
@@ -12,6 +12,6 @@ const report = z.object({
 })
 
 /** A crowd of clients in a process of its own. */
-export type Crowd = Generator<CrowdOrder, CrowdReport>
+export type Crowd = LoadGenerator<CrowdOrder, CrowdReport>
 
-export const startCrowd = (): Promise<Crowd> => Generator.start('crowd-process.ts', report)
+export const startCrowd = (): Promise<Crowd> => LoadGenerator.start('crowd-process.ts', report)

@@ -7,7 +7,7 @@ import { reportOf } from './processes.ts'
 const failure = z.object({ failed: z.string() })
 
 /** A load generator in a process of its own: it takes orders, and reports what came of each. */
-export class Generator<Order extends object, Report> {
+export class LoadGenerator<Order extends object, Report> {
   readonly #child: ChildProcess
   readonly #report: z.ZodType<Report>
 
@@ -21,15 +21,15 @@ export class Generator<Order extends object, Report> {
     script: string,
     report: z.ZodType<Report>,
     parameters: readonly string[] = [],
-  ): Promise<Generator<Order, Report>> {
+  ): Promise<LoadGenerator<Order, Report>> {
     const child = fork(fileURLToPath(new URL(script, import.meta.url)), parameters, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     await reportOf(child)
-    return new Generator<Order, Report>(child, report)
+    return new LoadGenerator<Order, Report>(child, report)
   }
 
-  /** Throws where a server refuses or fails, and the order does not count that. */
+  /** Throws where a server refuses or fails, unless the order counts refusals. */
   async run(order: Order): Promise<Report> {
     const reported = reportOf(this.#child)
     this.#child.send(order)

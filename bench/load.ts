@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Generator } from './generator.ts'
+import { LoadGenerator } from './generator.ts'
 import type { LoadOrder, LoadReport } from './load-process.ts'
 
 const report = z.object({
@@ -13,7 +13,7 @@ const report = z.object({
 })
 
 /** The load generator of a stock. */
-export type Load = Generator<LoadOrder, LoadReport>
+export type Load = LoadGenerator<LoadOrder, LoadReport>
 
 export const startLoad = (stockFolder: string): Promise<Load> =>
-  Generator.start('load-process.ts', report, [stockFolder])
+  LoadGenerator.start('load-process.ts', report, [stockFolder])

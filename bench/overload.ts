@@ -18,7 +18,7 @@ interface OverloadOptions {
 
 const withId = z.object({ id: z.string() })
 
-/** All are published, and nearly all of them ask for all of them. */
+/** All are published. Nearly all of them ask, each for a hundred addresses. */
 const subscribers = 1_000
 /** The domain of the excess has its own budget, which is not to be what ends it. */
 const addressesOfExcess = 11

@@ -108,7 +108,7 @@ async function openRooms({ main: database, keys, events }: NodeService, config: 
     caName: config.caName,
     profile,
     pkiUrl: config.pkiUrl,
-    madeWithCas: () => [],
+    madeWithCas: never,
   })
   const embedded = await createEmbeddedCa({
     ...common,

@@ -387,7 +387,7 @@ CREATE TABLE routing_rules (
   created_at INTEGER NOT NULL,
   changed_at INTEGER NOT NULL
 ) STRICT;
--- A MAC over all rules in their order, so that one that is gone is noticed. No row: there has never been a rule.
+-- A MAC over all rules in their order, so that one that is gone is noticed. It is made with the CA inside.
 CREATE TABLE routing_rule_sets (
   id TEXT PRIMARY KEY CHECK (id = 'all'),
   authority_mac BLOB NOT NULL

@@ -12,8 +12,8 @@ interface Incomplete {
 }
 
 /**
- * Keeps requests whose bodies are slow apart from the turns. A network that has too many waits for its own bodies; so does
- * everybody while others wait for their turn, which a late body must not pass by.
+ * Keeps requests whose bodies are slow apart from the turns. A network that has too many waits for its own bodies. So does
+ * everybody while the turns are pressed: a late body must pass by nobody who waits.
  */
 export class BodySeats {
   readonly #taken = new Map<string, number>()
@@ -23,7 +23,7 @@ export class BodySeats {
     this.#turns = turns
   }
 
-  /** Begins the request if its network has a seat and nobody waits for a turn; otherwise it takes its turn when it is complete. */
+  /** Begins the request if its network has a seat and the turns are not pressed. Otherwise it takes its turn when it is whole. */
   enter(incoming: IncomingMessage, network: string, incomplete: Incomplete): Turn {
     const taken = this.#taken.get(network) ?? 0
     if (taken >= seatsOfNetwork || this.#turns.arePressed)

@@ -1,5 +1,11 @@
 import type { Command, SqlValue } from '../ports/database.ts'
-import { ownScopes, payerText, type LookedUpAddress, type LookupEntry, type PackedLookup } from '../ports/lookup-log.ts'
+import {
+  countOwnScopes,
+  payerText,
+  type LookedUpAddress,
+  type LookupEntry,
+  type PackedLookup,
+} from '../ports/lookup-log.ts'
 import type { JournalKeys } from './day-keys.ts'
 
 /**
@@ -30,7 +36,8 @@ export interface PackedLookups {
    */
   readonly texts: readonly string[]
   /**
-   * For each lookup: the number of its limits, how many are of the asker alone, the limits, the number of its addresses, and for each address 1 if it
+   * For each lookup: the number of its limits, how many of them are of the asker alone, the limits, the number of its
+   * addresses, and for each address 1 if it
    * was found.
    */
   readonly numbers: readonly number[]
@@ -88,7 +95,7 @@ export function packLookups(entries: readonly LookupEntry[]): PackedLookups {
   const numbers: number[] = []
   for (const entry of entries) {
     texts.push(payerText(entry))
-    numbers.push(entry.scopes.length, ownScopes(entry.scopes))
+    numbers.push(entry.scopes.length, countOwnScopes(entry.scopes))
     for (const { limit } of entry.scopes) numbers.push(limit)
     numbers.push(entry.addresses.length)
     for (const { address, matchingKey, status } of entry.addresses) {
@@ -106,7 +113,7 @@ export function unpackLookups({ texts, numbers }: PackedLookups): PackedLookup[]
   while (place < numbers.length) {
     const payer = texts[text++] ?? ''
     const ofLimits = numbers[place++] ?? 0
-    const own = numbers[place++] ?? 0
+    const ownScopeCount = numbers[place++] ?? 0
     const limits = numbers.slice(place, place + ofLimits)
     place += ofLimits
     const addresses: LookedUpAddress[] = []
@@ -115,7 +122,7 @@ export function unpackLookups({ texts, numbers }: PackedLookups): PackedLookup[]
       const status = numbers[place++] === 1 ? 'found' : 'not_found'
       addresses.push({ address, matchingKey: texts[text++] || address, status })
     }
-    lookups.push({ payer, limits, own, addresses })
+    lookups.push({ payer, limits, ownScopeCount, addresses })
   }
   return lookups
 }

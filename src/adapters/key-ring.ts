@@ -14,7 +14,7 @@ import { indexLength, KeyedIndex, type JournalKeys } from './day-keys.ts'
 import { derive, DerivedKeys } from './derived-keys.ts'
 import { keyIdOf, openWith, sealWith } from './envelope.ts'
 import { firstMain, mainId, mainNumber, MainSecrets, type MainSecretState } from './main-secrets.ts'
-import { dayMilliseconds } from '../ports/time.ts'
+import { dayMilliseconds, dayNameOf } from '../ports/time.ts'
 
 /**
  * The key ring. `DATA_KEY` wraps the secrets of the main database and one for each month of the journal. Every key in
@@ -55,7 +55,6 @@ export class KeyRingUnusable extends Error {
 
 const secretLength = 32
 const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
-const dayNameOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
 
 /** Seals the journal. A key id is `2026-11-21.<writer>`: the month finds the secret, and all of it derives the key. */
 class JournalSealer implements JournalSeals {

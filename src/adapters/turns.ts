@@ -172,7 +172,7 @@ export class Turns {
     this.#lookedAt = clock.now()
   }
 
-  /** Whether a request that comes now would have to wait, as others do. */
+  /** Whether others wait, or the event loop is slow: then whoever comes now waits too, and may be turned away. */
   get arePressed(): boolean {
     return this.#waiting > 0 || this.#slowness > 0
   }

@@ -4,7 +4,7 @@ import type { KeyFacts } from '../pki/key-policy.ts'
 import type { ProfileKind } from '../pki/key-usage.ts'
 import type { CaAdapter, CaTrust } from './adapters/contract.ts'
 
-/** The id of the connection to the CA inside. The first migration makes it. */
+/** The id of the connection to the CA inside. It is made with the CA. */
 export const embeddedConnection = 'embedded'
 
 /** A connection ready to be used. */

@@ -1,3 +1,4 @@
+import { longestTerm } from '../pki/subscriber-template.ts'
 import type { CaTrust, CertificateOrder } from '../cas/adapters/contract.ts'
 import type { OpenConnection } from '../cas/contract.ts'
 import { insertConnectedAuthority } from '../cas/inside/store.ts'
@@ -10,7 +11,7 @@ import { orderChain } from '../pki/order-chain.ts'
 import { verifyIssuedCertificate, type IssuedFault } from '../pki/verify-issued.ts'
 import type { Command } from '../ports/database.ts'
 import type { CertificateDeps } from './deps.ts'
-import { dayMilliseconds, hourMilliseconds } from '../ports/time.ts'
+import { hourMilliseconds } from '../ports/time.ts'
 
 /** What a CA issued, or an administrator brought from there. Nothing in it is believed yet. */
 export interface IssuedByCa {
@@ -37,8 +38,8 @@ export interface Verified {
   readonly commands: readonly Command[]
 }
 
-/** The longest term, 397 days with the last second included. */
-export const termMilliseconds = 397 * dayMilliseconds - 1_000
+/** From notBefore to notAfter of the longest term, which includes the last second. */
+export const termMilliseconds = longestTerm - 1_000
 /** Some CAs do not count the last second, or set the beginning back and not the end. */
 const roundingMilliseconds = hourMilliseconds
 

@@ -1,3 +1,4 @@
+import { embeddedConnection } from '../cas/contract.ts'
 import { Command, Option } from 'commander'
 import type { z } from 'zod'
 import { certificateReading } from '../api/admin-shapes.ts'
@@ -45,8 +46,6 @@ const revokedBefore = (found: Reading, asked: string): string => {
 }
 
 /** The id of the embedded CA in all answers of the API. */
-const embeddedConnection = 'embedded'
-
 /** Says who else reports the certificate as revoked: the embedded CA at once, other CAs when they know. */
 function whereElse({ connectionId, caRevocation, serialNumber }: Reading): string {
   if (connectionId === embeddedConnection) return 'OCSP says so at once, the revocation list within five minutes.'

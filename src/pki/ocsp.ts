@@ -15,6 +15,7 @@ import { oid } from './object-identifiers.ts'
 import type { OcspHash } from './ocsp-request.ts'
 import { revocationReasonCodes, type RevocationReason } from './revocation-reason.ts'
 import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
+import { dayMilliseconds, hourMilliseconds } from '../ports/time.ts'
 
 /** How a CertID names an issuer: by hashes of its name and its key, in lower-case hexadecimal. */
 export interface OcspIssuer {
@@ -40,9 +41,8 @@ export interface OcspResponseParameters extends SigningCa {
 /** The errors of OCSPResponseStatus (RFC 6960 section 4.2.1) that are answered here. */
 const errorCodes = { malformedRequest: 1, internalError: 2, tryLater: 3, unauthorized: 6 } as const
 
-const hour = 60 * 60 * 1000
-const shortestInterval = 8 * hour
-const longestInterval = 10 * 24 * hour
+const shortestInterval = 8 * hourMilliseconds
+const longestInterval = 10 * dayMilliseconds
 
 /** Clients ask with NULL parameters and are answered so: some compare the whole CertID. */
 const hashAlgorithms: Readonly<Record<OcspHash, Uint8Array>> = {

@@ -19,6 +19,7 @@ import { encodeCommonName } from './names.ts'
 import { oid } from './object-identifiers.ts'
 import { policyOidOf, type CertificateProfile, type Term } from './profiles.ts'
 import { signAsBitString, signatureAlgorithmOf, type SigningCa } from './signing.ts'
+import { dayMilliseconds } from '../ports/time.ts'
 
 /** What all subscriber certificates of one CA share. */
 export interface SubscriberTemplateParameters extends SigningCa {
@@ -37,7 +38,7 @@ export interface SubscriberCertificate extends Term {
 }
 
 /** Policy table: 397 days, including the last second (RFC 5280 section 4.1.2.5). */
-const longestTerm = 397 * 24 * 60 * 60 * 1000
+export const longestTerm = 397 * dayMilliseconds
 
 /** RFC 5280 appendix A.1, ub-common-name-length. */
 const commonNameLimit = 64

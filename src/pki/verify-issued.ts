@@ -10,6 +10,7 @@ import { checkPublicKey } from './key-policy.ts'
 import { keyUsageFor, type CertificateUse } from './key-usage.ts'
 import { readGeneralNames, readName } from './names.ts'
 import { oid } from './object-identifiers.ts'
+import { hourMilliseconds } from '../ports/time.ts'
 
 /** Why a certificate from a CA is not kept; policy rule 15. */
 export const issuedFaults = [
@@ -55,7 +56,7 @@ export type IssuedVerdict =
   | { readonly ok: false; readonly reason: IssuedFault }
 
 /** CAs date notBefore some minutes back, so that clients with slow clocks accept a new certificate. */
-const backdatingAllowed = 60 * 60 * 1000
+const backdatingAllowed = hourMilliseconds
 
 /** How far the CA's clock may be ahead of this one. */
 const clockSkewAllowed = 5 * 60 * 1000

@@ -57,8 +57,8 @@ export interface PackedLookup {
   readonly payer: string
   /** In the order of the payer's scopes. */
   readonly limits: readonly number[]
-  /** See `ownScopes`. */
-  readonly own: number
+  /** See `countOwnScopes`. */
+  readonly ownScopeCount: number
   readonly addresses: readonly LookedUpAddress[]
 }
 
@@ -84,7 +84,7 @@ export const sharesOf = (limit: number): { readonly each: number; readonly withS
 })
 
 /** How many of the scopes, from the first on, are those of the asker alone: nobody needs a share of them. */
-export const ownScopes = (scopes: readonly Pick<LookupScope, 'kind'>[]): number => {
+export const countOwnScopes = (scopes: readonly Pick<LookupScope, 'kind'>[]): number => {
   const shared = scopes.findIndex(({ kind }, index) => index > 0 && kind !== 'subscriber')
   return shared === -1 ? scopes.length : shared
 }

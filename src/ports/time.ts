@@ -11,3 +11,9 @@ export const dayNumberOf = (at: number): number => Math.floor(at / dayMillisecon
 
 /** The beginning of the UTC day of a time. */
 export const dayOf = (at: number): number => dayNumberOf(at) * dayMilliseconds
+
+/** The beginning of the hour of a time. */
+export const hourOf = (at: number): number => hourNumberOf(at) * hourMilliseconds
+
+/** The UTC day of a time, such as 2026-11-21. */
+export const dayNameOf = (at: number): string => new Date(at).toISOString().slice(0, 10)

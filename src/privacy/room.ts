@@ -7,6 +7,7 @@ import type { Clock } from '../ports/runtime.ts'
 import { privacyPage, type PrivacyFacts } from './page.ts'
 import { personalData } from './personal-data.ts'
 import { registerFaults } from './register.ts'
+import { dayNameOf } from '../ports/time.ts'
 
 /**
  * The register of processing and the page made of it. The room works on declarations, and knows no table of another
@@ -26,7 +27,7 @@ export function createPrivacyRoom(deps: {
   const shown = new Map<PageLanguage, { readonly of: string; readonly page: ReturnType<typeof privacyPage> }>()
   routes.get('/privacy', async (context) => {
     const language = pageLanguage(context.req.header('Accept-Language'))
-    const day = new Date(deps.clock()).toISOString().slice(0, 10)
+    const day = dayNameOf(deps.clock())
     const facts = { ...deps.facts, authorities: await deps.authorities() }
     const of = JSON.stringify([day, facts.authorities])
     const before = shown.get(language)

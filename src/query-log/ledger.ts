@@ -248,7 +248,7 @@ export class Ledger {
    */
   charge(
     payer: Payer,
-    { limits, own: ownLimits }: Pick<PackedLookup, 'limits' | 'own'>,
+    { limits, ownScopeCount }: Pick<PackedLookup, 'limits' | 'ownScopeCount'>,
     keys: readonly Uint8Array[],
   ): Charge | { spent: number[] } {
     const fresh = this.#freshOf(payer, keys)
@@ -260,7 +260,7 @@ export class Ledger {
       const limit = limits[index] ?? 0
       const namedTooOften = index === 0 && this.#named.get(account) + keys.length > timesNamed * limit
       const used = this.#used.get(account) + counted
-      const isSpent = counted > 0 && isBudgetSpent(limit, index < ownLimits, used, ofAsker)
+      const isSpent = counted > 0 && isBudgetSpent(limit, index < ownScopeCount, used, ofAsker)
       if (namedTooOften || isSpent) spent.push(index)
     })
     return spent.length > 0 ? { spent } : this.#book(payer, fresh, keys.length)

@@ -61,11 +61,11 @@ export class LookupWriter {
    * Charges a lookup and writes its rows. Returns the indexes of the scopes that have too little left: then nothing is
    * charged or written. An error of a statement goes through: then call `rollBack`.
    */
-  write(at: number, { payer: text, limits, own, addresses }: PackedLookup): readonly number[] {
+  write(at: number, { payer: text, limits, ownScopeCount, addresses }: PackedLookup): readonly number[] {
     const ledger = this.remember(at)
     const known = this.#knownPayer(ledger, text)
     const keys = addresses.map(({ matchingKey }) => this.#journal.index('query_log.address_key', matchingKey))
-    const charge = ledger.charge(known.payer, { limits, own }, keys)
+    const charge = ledger.charge(known.payer, { limits, ownScopeCount }, keys)
     if ('spent' in charge) return charge.spent
     this.#charges.push(charge)
     if (this.#unwritten.delete(known.payer.number)) {

@@ -21,7 +21,7 @@ export interface EndedPart {
   readonly endedAt: number
   /** Guards: they break a batch if the part has come back meanwhile. */
   readonly requireStillEnded: readonly Command[]
-  /** Notes that the consequences have happened. Does nothing if the part came back or was settled already. */
+  /** Notes that the consequences have happened. Goes no further if the part came back or was settled already. */
   settle(): Promise<void>
 }
 
@@ -59,22 +59,30 @@ async function settleEndedDevice(deps: ConsequenceDeps, id: string): Promise<voi
 }
 
 /** Settles a mailbox. If the subscriber has no mailbox left, and none that may come back, all devices end too. */
-const settleEndedMailbox = (deps: ConsequenceDeps, ended: EndedMailbox): Promise<void> =>
+async function settleEndedMailbox(deps: ConsequenceDeps, ended: EndedMailbox): Promise<void> {
+  while (!(await settleStep(deps, ended)));
+}
+
+/** Resolves to whether nothing more is to be done. */
+const settleStep = (deps: ConsequenceDeps, ended: EndedMailbox): Promise<boolean> =>
   onLatestRows(async () => {
     const others = (await readMailboxesOf(deps, ended.subscriber)).filter(({ id }) => id !== ended.id)
     const isLeft = others.some(
       ({ endedAt, endReason, settledAt }) => endedAt === null || (endReason === 'moved' && settledAt === null),
     )
-    await (isLeft ? settleAlone(deps, ended) : settleWithDevices(deps, ended))
+    return isLeft ? settleAlone(deps, ended) : settleWithDevices(deps, ended)
   })
 
-const settleAlone = async (deps: ConsequenceDeps, { id, endedAt }: EndedMailbox): Promise<void> => {
+const settleAlone = async (deps: ConsequenceDeps, { id, endedAt }: EndedMailbox): Promise<boolean> => {
   await commit(deps, { commands: settleMailbox(id, endedAt, deps.clock()), audit: settlingOf(id) }, nothingToSettle)
+  return true
 }
 
-/** Ends the devices batch by batch; no other joins, as that needs a mailbox. The mailbox is settled with the last ones. */
-async function settleWithDevices(deps: ConsequenceDeps, ended: EndedMailbox): Promise<void> {
-  const { id, subscriber, endedAt } = ended
+/**
+ * Ends some devices, and settles the mailbox with the last ones. No device joins meanwhile, as that needs a mailbox; one
+ * that is left may still bring a mailbox back, and then the others stay. Resolves to whether nothing more is to be done.
+ */
+async function settleWithDevices(deps: ConsequenceDeps, { id, subscriber, endedAt }: EndedMailbox): Promise<boolean> {
   const first = { at: Number.MAX_SAFE_INTEGER, id: '' }
   const ending = await readActiveDevicesOf(deps, subscriber, first, devicesAtOnce)
   const areLast = ending.length < devicesAtOnce
@@ -100,7 +108,7 @@ async function settleWithDevices(deps: ConsequenceDeps, ended: EndedMailbox): Pr
     },
     nothingToSettle,
   )
-  if (!areLast && outcomes !== undefined) await settleEndedMailbox(deps, ended)
+  return areLast || outcomes === undefined
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { CheckIn } from '../ports/check-ins.ts'
 import type { JournalWriting } from '../ports/journal.ts'
-import { factsKeyText, factsPlace, hourOf, isDue, mixOf } from './check-in.ts'
+import { factsKeyText, factsPlace, isDue, mixOf } from './check-in.ts'
 import { checkInOf, putCheckIn } from './store.ts'
-import { hourMilliseconds } from '../ports/time.ts'
+import { hourMilliseconds, hourOf } from '../ports/time.ts'
 
 /** How many devices can be remembered: 20 bytes each. The system gives the memory only when it is used. */
 const devicesRemembered = 2 ** 20

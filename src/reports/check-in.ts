@@ -8,7 +8,7 @@ import type { Journal } from '../ports/journal.ts'
 import { sealText, type Keys, type Place } from '../ports/keys.ts'
 import type { Clock } from '../ports/runtime.ts'
 import { checkInOf, deleteCheckInsOf, putCheckIn, readLiveDevices, readReportingDevices } from './store.ts'
-import { hourMilliseconds } from '../ports/time.ts'
+import { hourMilliseconds, hourOf } from '../ports/time.ts'
 
 export interface CheckInDeps {
   readonly database: Database
@@ -16,9 +16,6 @@ export interface CheckInDeps {
   readonly checkIns: CheckIns
   readonly clock: Clock
 }
-
-/** The hour that a time lies in, both in UTC milliseconds. */
-export const hourOf = (at: number): number => at - (at % hourMilliseconds)
 
 /** A hash of 32 bits for spreading things, without a secret (FNV-1a, then the end of MurmurHash3). */
 export const mixOf = (value: string, seed: number): number => {

@@ -70,7 +70,7 @@ const costOf = (act: () => void): Counts => {
 const lookupOf = (asker: string, scopes: number, ...names: readonly string[]): PackedLookup => ({
   payer: [asker, 'device', asker, ...Array.from({ length: scopes - 1 }, (_, index) => `scope ${index}`)].join('\n'),
   limits: Array.from({ length: scopes }, () => 1_000),
-  own: 1,
+  ownScopeCount: 1,
   addresses: names.map((name) => {
     const address = `${name}@elsewhere.example`
     return { address, matchingKey: address, status: 'not_found' }
@@ -207,7 +207,7 @@ describe('the ledger', () => {
     return key
   }
 
-  const ownLimit = (limit: number) => ({ limits: [limit], own: 1 })
+  const ownLimit = (limit: number) => ({ limits: [limit], ownScopeCount: 1 })
 
   test('knows what it was given among many others, and not what was given back', () => {
     const ledger = new Ledger(1)

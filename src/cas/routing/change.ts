@@ -17,7 +17,6 @@ import {
   readTrustedRules,
   sealRules,
   updateRule,
-  type RuleSet,
   type RuleValues,
 } from './store.ts'
 
@@ -108,31 +107,27 @@ async function commitAt(deps: RuleDeps, position: number, change: Change, refusa
   }
 }
 
-/**
- * The rules that a change rests on. Throws `not_certified_here` where there are some that administrators have not made.
- * Where there are none, a change begins anew.
- */
-async function requireTrustedRules(deps: RuleDeps): Promise<RuleSet> {
-  const trusted = await readTrustedRules(deps)
-  if (trusted !== null) return trusted
-  const found = await readRuleSet(deps.database)
-  if (found.rules.length === 0) return found
-  throw new DomainError(
+/** The refusal where the rules that a change rests on are not those of administrators. */
+const rulesForged = (): DomainError =>
+  new DomainError(
     'not_certified_here',
     'The routing rules were changed in the database by somebody without the key ring, and certify nothing. Put back a backup, or remove all of them and make them anew.',
   )
-}
 
 /**
- * Makes a rule. Throws `rule_position_taken`, `connection_unfit` (its connection does not exist, or has no profiles),
+ * Makes a rule. Where somebody without the key ring has taken all rules away, it is the first of new ones, and its entry
+ * says so. Throws `rule_position_taken`, `connection_unfit` (its connection does not exist, or has no profiles),
  * `address_domain_invalid`, `invalid_request`, `not_certified_here`.
  */
 export async function makeRule(deps: RuleDeps, request: RoutingRuleRequest, by: string): Promise<string> {
   const rule = await readRequest(deps, randomId(deps.random), request, by)
   await onLatestRows(async () => {
-    const set = await requireTrustedRules(deps)
+    const trusted = await readTrustedRules(deps)
+    const set = trusted ?? (await readRuleSet(deps.database))
+    if (trusted === null && set.rules.length > 0) throw rulesForged()
     const commands = [...insertRule(rule, deps.clock()), ...sealRules(deps.keys, set, [...set.rules, rule])]
-    const audit = entry('created', by, rule.id, facts(rule))
+    const anew = trusted === null ? { anew: 'the rules before were taken away in the database' } : {}
+    const audit = entry('created', by, rule.id, { ...facts(rule), ...anew })
     await commitAt(deps, rule.position, { commands, audit }, async () => leadsNowhere())
   })
   return rule.id
@@ -143,7 +138,8 @@ export async function changeRule(deps: RuleDeps, id: string, request: RoutingRul
   if ((await readRule(deps.database, id)) === null) throw noSuchRule()
   const rule = await readRequest(deps, id, request, by)
   await onLatestRows(async () => {
-    const set = await requireTrustedRules(deps)
+    const set = await readTrustedRules(deps)
+    if (set === null) throw rulesForged()
     const after = set.rules.map((other) => (other.id === id ? rule : other))
     const commands = [...updateRule(rule, deps.clock()), ...sealRules(deps.keys, set, after)]
     const audit = entry('changed', by, id, facts(rule))

@@ -1,10 +1,9 @@
 import { toEach } from '../../ports/bounded.ts'
 import { commitUnlessTaken } from '../../ports/database.ts'
-import { dayOf } from '../../ports/time.ts'
 import type { CertificateDeps } from '../deps.ts'
 import { openFacts, type StoredFacts } from '../present.ts'
 import { readRemindersDue, readRenewable, takeReminder, type DueReminder } from './store.ts'
-import { dayMilliseconds } from '../../ports/time.ts'
+import { dayMilliseconds, dayOf } from '../../ports/time.ts'
 
 /** No certificate is to be renewed longer before its end than this. */
 const earliestReminderMilliseconds = 30 * dayMilliseconds

@@ -5,7 +5,7 @@ import { sealText, type Keys } from '../../ports/keys.ts'
 import {
   BudgetSpent,
   isBudgetSpent,
-  ownScopes,
+  countOwnScopes,
   sharesOf,
   timesNamed,
   type LookupEntry,
@@ -67,13 +67,13 @@ export function createLogInTables(deps: LogDeps): LookupLog {
     const states = await Promise.all(counts.map((count) => readCount(count.shard.reading('primary'), count)))
     const after = states.map((state) => (state?.used ?? 0) + (state?.fresh ?? 0))
     const [ofAsker = 0] = after
-    const own = ownScopes(counts)
+    const ownScopeCount = countOwnScopes(counts)
     let ownLimit = counts[0]?.limit ?? 0
     const limits = counts.map(({ kind, limit }, index) => {
       const used = after[index] ?? 0
       const isGrowing = (states[index]?.fresh ?? 0) > 0
       if (!isGrowing || used <= limit) return limit
-      if (isBudgetSpent(limit, index < own, used, ofAsker)) throw new BudgetSpent([kind])
+      if (isBudgetSpent(limit, index < ownScopeCount, used, ofAsker)) throw new BudgetSpent([kind])
       ownLimit = Math.min(ownLimit, sharesOf(limit).each)
       return sharesOf(limit).withShares
     })

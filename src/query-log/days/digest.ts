@@ -7,7 +7,7 @@ import type { Sha256 } from '../../ports/keys.ts'
 import type { LogDay } from '../../ports/lookup-log.ts'
 import { lowestIdAt } from '../log-ids.ts'
 import { blankRow, readRow, readRows, type CommittedRow } from './store.ts'
-import { dayMilliseconds } from '../../ports/time.ts'
+import { dayMilliseconds, dayNameOf } from '../../ports/time.ts'
 
 const encoder = new TextEncoder()
 
@@ -15,7 +15,7 @@ const encoder = new TextEncoder()
 const rowsPerTurn = 250
 
 /** The name of a day, given by its number. */
-export const dayName = (day: number): string => new Date(day * dayMilliseconds).toISOString().slice(0, 10)
+export const dayName = (day: number): string => dayNameOf(day * dayMilliseconds)
 
 const nothing = new Uint8Array(0)
 

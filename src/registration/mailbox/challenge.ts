@@ -20,6 +20,7 @@ export type ChallengedMailbox = Pick<
   NewMailboxChallenge,
   'purpose' | 'mailbox' | 'addressIndex' | 'accountType' | 'act'
 > & { readonly address: string }
+
 /**
  * The most challenges of one device in an hour. Nobody with a credential may flood other mailboxes or the table, or use up
  * what the other devices of the subscriber may ask for.

@@ -24,7 +24,7 @@ const requestColumns = {
 /** As `requestColumns` reads them. */
 const readingSelection = `id, subscriber, device, mailbox, usage AS use, proved_by AS provedBy, state, reason, connection, rule,
   attempts, last_failure AS lastFailure, due_at AS dueAt, created_at AS createdAt, updated_at AS updatedAt,
-  (SELECT k.name`
+  (SELECT k.name FROM ca_connections k WHERE k.id = certificate_requests.connection) AS connectionName`
 
 interface Below {
   readonly at: number
@@ -36,7 +36,7 @@ export const readAllRequests = (database: Database, before: Below, limit: number
   database.all(
     query(
       requestColumns,
-      `SELECT ${readingSelection} FROM ca_connections k WHERE k.id = certificate_requests.connection) AS connectionName
+      `SELECT ${readingSelection}
        FROM certificate_requests
        WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       before.at,
@@ -51,7 +51,7 @@ export const readRequestsInState = (database: Database, state: RequestState, bef
   database.all(
     query(
       requestColumns,
-      `SELECT ${readingSelection} FROM ca_connections k WHERE k.id = certificate_requests.connection) AS connectionName
+      `SELECT ${readingSelection}
        FROM certificate_requests
        WHERE state = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`,
       state,

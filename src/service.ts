@@ -105,8 +105,11 @@ export interface Service {
    * newest of those, if somebody kept it; what it names is revoked again. Throws `RevocationListRefused`.
    */
   afterRestore(backup: string, revocationList: Uint8Array | null): Promise<AfterRestore>
-  /** Notes in the audit log that a command has made the main secret `key`, or replaced the `data-key`. */
-  afterKeyRotation(key: string): Promise<void>
+  /**
+   * Notes in the audit log that a command is about to make a main secret or to replace the `data-key`, and that it has.
+   * So a rotation that is cut between the ring and the log stands there too.
+   */
+  noteKeyRotation(step: 'begun' | 'done', key: string): Promise<void>
   /** How the command line acts as an administrator on the service's own files. */
   readonly administration: Pick<Authentication, 'localOperator'>
 }
@@ -372,9 +375,10 @@ export async function createService(
       audit.sealSoon()
       return { mailsGivenUp: givenUp?.changes ?? 0, revocations }
     },
-    afterKeyRotation: async (key) => {
+    noteKeyRotation: async (step, key) => {
       const by = { actorKind: 'administrator', actor: commandLine } as const
-      await database.batch(audit.record({ ...by, action: 'keys.rotated', subjectKind: 'key', subject: key }))
+      const action = step === 'begun' ? 'keys.rotation_begun' : 'keys.rotated'
+      await database.batch(audit.record({ ...by, action, subjectKind: 'key', subject: key }))
       audit.sealSoon()
     },
     administration: administrators,

@@ -9,6 +9,9 @@ import { deletePrivate, insertEntry, insertErasure, insertPrivate } from './stor
 /** The actor of commands on the machine itself. Whoever runs them there could read `DATA_KEY` anyway. */
 export const commandLine = 'command line'
 
+/** What each log begins with: the making of the CAs inside. */
+export const firstAction = 'authorities.created'
+
 /** What happened, to what, by whom. */
 export interface AuditEvent {
   readonly action: string

@@ -8,7 +8,7 @@ import type { Clock } from '../ports/runtime.ts'
 import { DigestsOfDays } from './day-digests.ts'
 import type { LogDay } from '../ports/lookup-log.ts'
 import { leafOf } from './checkpoints.ts'
-import { commitment, privatePlace } from './entries.ts'
+import { commitment, firstAction, privatePlace } from './entries.ts'
 import { entryMac, erasureMac, headMac, sealMac } from './macs.ts'
 import { entriesPerSeal, genesis, sealHash } from './seals.ts'
 import {
@@ -127,6 +127,10 @@ function headFaults(deps: VerifyDeps, head: AuditHeadRow | null, seals: number, 
   return [`the log was cut: it had ${head.seals} seals over ${head.lastPosition} entries, and has ${seals} seals`]
 }
 
+/** Somebody who takes the whole log away leaves nothing that a MAC could miss, but for its beginning. */
+const beginningFaults = (first: AuditEntryRow | undefined): string[] =>
+  first?.action === firstAction ? [] : ['the log does not begin with the making of the CAs: it was emptied']
+
 /** Compares checkpoints with the heads that the tree had. A size that it never had is missing. */
 const checkpointFaults = (checkpoints: readonly TreeHead[], roots: ReadonlyMap<number, Uint8Array>): string[] =>
   checkpoints.flatMap(({ size, root }) => {
@@ -153,6 +157,7 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
   let previous: AuditSealRow | null = null
   let headSeal: AuditSealRow | null = null
   let entriesSeen = 0
+  let beginning: AuditEntryRow | undefined
   let expectedHeadSeen = expectedHead === null
   for (;;) {
     const seals: AuditSealRow[] = await readSealsAfter(deps.database, previous?.number ?? 0, 200)
@@ -162,6 +167,7 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
         (entry) => entry.position <= seal.lastPosition,
       )
       entriesSeen += entries.length
+      beginning ??= entries[0]
       for (const entry of entries) days.add(entry)
       faults.push(...sealFaults(deps, seal, previous, entries), ...(await entryFaults(deps, entries)))
       if (seal.hash === expectedHead) expectedHeadSeen = true
@@ -177,6 +183,7 @@ export async function verifyAudit(deps: VerifyDeps, kept: KeptElsewhere): Promis
   if (!expectedHeadSeen) faults.push('the expected head is not part of the chain: the log was rewritten or cut')
   faults.push(...checkpointFaults(kept.checkpoints, roots))
   const unsealed = await unsealedEntries(deps, previous?.lastPosition ?? 0)
+  faults.push(...beginningFaults(beginning ?? unsealed[0]))
   const overdue = unsealed.filter((entry) => entry.at < deps.clock() - unsealedAllowedMilliseconds)
   if (overdue.length > 0) faults.push(`${overdue.length} entries have not been sealed for over five minutes`)
   if (!contiguous(unsealed, (previous?.lastPosition ?? 0) + 1)) faults.push('entries after the last seal are missing')

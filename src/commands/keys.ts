@@ -26,8 +26,9 @@ async function list(options: OutputOptions): Promise<void> {
 
 const rotateMain = (options: OutputOptions): Promise<void> =>
   withFiles(async ({ keys, service }) => {
+    await service.noteKeyRotation('begun', 'main')
     const made = await keys.rotateMain()
-    await service.afterKeyRotation(made.id)
+    await service.noteKeyRotation('done', made.id)
     answer(options, presented(made), () => [
       `${made.id} is made. It seals and authenticates from ${timeOf(made.since)} on; until then a running service learns it.`,
       'The older ones stay: they open what they sealed, and addresses are still found under the first one.',
@@ -53,8 +54,9 @@ async function rotateDataKey(file: string, options: OutputOptions): Promise<void
   const config = commandConfig()
   // The files are opened before, with the key that opens no more afterwards.
   await withFiles(async ({ directory, service }) => {
+    await service.noteKeyRotation('begun', 'data-key')
     const done = await replaceDataKey(directory, config, dataKey)
-    if (done.replaced) await service.afterKeyRotation('data-key')
+    if (done.replaced) await service.noteKeyRotation('done', 'data-key')
     answer(options, done, () => [
       done.replaced
         ? 'The key ring is wrapped with the new data key. The old one opens it no more.'

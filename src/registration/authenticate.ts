@@ -126,11 +126,18 @@ function requireDeviceCredential(token: string): void {
 /** A caller with the day on which it was last noted as seen. */
 interface Known extends Remembered {
   readonly caller: Caller
+  readonly readAt: number
   seenAt: number
 }
 
+/** After so long the row of a caller is read again, and its MAC checked: others may have kept the changes of rows from us. */
+const rememberedMilliseconds = 10 * 60_000
+
 /** How long a caller counts as recognised for one request: enough for a body that has come, too little for a slow one. */
 const recognisedMilliseconds = 1_000
+
+const isGood = ({ caller, readAt, seenAt }: Known, now: number): boolean =>
+  now < readAt + rememberedMilliseconds && !isExpired(caller.deviceId, seenAt, now)
 
 /**
  * Recognises device credentials, and notes the day on which each was seen. Known ones cost no read. With `request`: it is
@@ -153,7 +160,8 @@ export function createAuthenticate(
   const read = async (credential: string, token: string): Promise<Known> => {
     const { position } = remembered
     const { row, hasChanged } = await recognise(deps, verifiersOf(deps.keys, 'devices.credential', token))
-    const known = { credential, subscriber: row.subscriber, caller: callerOf(deps, row), seenAt: row.seenAt }
+    const caller = callerOf(deps, row)
+    const known = { credential, subscriber: row.subscriber, caller, readAt: deps.clock(), seenAt: row.seenAt }
     if (!hasChanged) remembered.set(position, known)
     return known
   }
@@ -164,8 +172,7 @@ export function createAuthenticate(
     const credential = String.fromCharCode(...hashSecret(deps.sha256, token))
     if (!remembered.isCurrent()) await remembered.catchUp()
     const before = remembered.get(credential)
-    const isKnown = before !== undefined && !isExpired(before.caller.deviceId, before.seenAt, deps.clock())
-    const known = isKnown ? before : await read(credential, token)
+    const known = before !== undefined && isGood(before, deps.clock()) ? before : await read(credential, token)
     await noteSeen(known)
     return known.caller
   }

@@ -514,3 +514,32 @@ describe.each(engines)('the audit log on %s', (engine) => {
 
   test('the service is whole', () => answered.check(harness))
 })
+
+test.each(engines)(
+  'a log that was taken away as a whole is found, also after the service went on, on %s',
+  async (engine) => {
+    const harness = await openRoomHarness(engine)
+    try {
+      await register(harness.api, harness.mails, 'alice@example.com')
+      await harness.settled()
+      await harness.runJob('audit-seal')
+      expect((await harness.service.verifyAudit(null)).faults).toEqual([])
+      const triggers = await harness.main.all(
+        query({ name: text }, `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'audit_%'`),
+      )
+      await harness.main.batch([
+        ...triggers.map(({ name }) => command(`DROP TRIGGER ${name}`)),
+        ...['private', 'erasures', 'seals', 'head', 'entries'].map((table) => command(`DELETE FROM audit_${table}`)),
+        command(`DELETE FROM sqlite_sequence WHERE name = 'audit_entries'`),
+      ])
+      const emptied = ['the log does not begin with the making of the CAs: it was emptied']
+      expect((await harness.service.verifyAudit(null)).faults).toEqual(emptied)
+      await register(harness.api, harness.mails, 'bob@example.com')
+      await harness.settled()
+      await harness.runJob('audit-seal')
+      expect((await harness.service.verifyAudit(null)).faults).toEqual(emptied)
+    } finally {
+      await harness.close()
+    }
+  },
+)

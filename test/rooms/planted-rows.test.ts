@@ -18,7 +18,7 @@ import {
   startRegistration,
   type Registered,
 } from '../support/story.ts'
-import { countRows, day, did, expectProblem, restrict } from './support.ts'
+import { countRows, day, did, expectProblem, minute, restrict } from './support.ts'
 
 /** Somebody writes to the database, without the key ring. */
 describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) => {
@@ -107,6 +107,19 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       await write(`UPDATE devices SET ended_at = NULL, settled_at = NULL WHERE id = ?`, tablet.deviceId)
       expectProblem(await tablet.api.get('/v1/me'), 401, 'credential_invalid')
       await expectFound('devices', tablet.deviceId)
+    })
+
+    test('one that has ended while the note of it was kept from other processes', async () => {
+      const tablet = await joinDevice(harness.api, harness.mails, alice)
+      expect((await tablet.api.get('/v1/me')).status).toBe(200)
+      const notes = await harness.main.all(
+        query({ name: text }, `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%caller_changes%'`),
+      )
+      for (const { name } of notes) await write(`DROP TRIGGER ${name}`)
+      await proveMailbox(alice, harness.mails, { act: 'device_end' })
+      expect((await alice.api.delete(`/v1/me/devices/${tablet.deviceId}`)).status).toBe(204)
+      harness.clock.now += 10 * minute
+      expectProblem(await tablet.api.get('/v1/me'), 401, 'credential_invalid')
     })
 
     test('one whose credential had expired', async () => {

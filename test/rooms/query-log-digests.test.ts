@@ -95,12 +95,25 @@ describe.each(engines)('the digests of the query log on %s', (engine) => {
     expect(await faults()).toEqual([])
   })
 
+  test('a day is digested minutes after it is over, and not before its last rows are there', async () => {
+    const over = today()
+    harness.clock.now = Date.parse(over) + day + 4 * minute
+    await harness.runJob('query-log-digest')
+    expect((await digests()).map((digest) => digest.day)).not.toContain(over)
+    harness.clock.now += minute
+    await harness.runJob('query-log-digest')
+    await harness.runJob('query-log-digest')
+    expect((await digests()).filter((digest) => digest.day === over)).toHaveLength(1)
+    await harness.runJob('audit-seal')
+    expect(await faults()).toEqual([])
+  })
+
   test('nights that were missed are made up for', async () => {
     await lookUp(alice, ['late@example.org'])
     harness.clock.now += 3 * day
     await night()
     const made = await digests()
-    expect(made.slice(3).map(({ rows }) => rows)).toEqual([1, 0, 0])
+    expect(made.slice(4).map(({ rows }) => rows)).toEqual([1, 0, 0])
     expect(await faults()).toEqual([])
   })
 

@@ -6,7 +6,7 @@ import { createIssuingCertificate, createRootCertificate, type CertificateProfil
 import { ConstraintFailed, type Command, type Database } from '../../ports/database.ts'
 import type { Keys } from '../../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
-import type { RecordAudit } from '../../audit/entries.ts'
+import { firstAction, type RecordAudit } from '../../audit/entries.ts'
 import { insertAuthority, insertStatus, readAuthorities, type AuthorityRow } from './store.ts'
 import { dayMilliseconds } from '../../ports/time.ts'
 
@@ -138,7 +138,7 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
       // The root's list is made from statuses too. Only this serial number could stand on it.
       insertStatus({ authority: rootId, serialNumber, notAfter: notAfter.getTime() }),
       ...deps.recordAudit({
-        action: 'authorities.created',
+        action: firstAction,
         actorKind: 'service',
         actor: null,
         subjectKind: 'certificate authority',

@@ -32,7 +32,10 @@ export interface DayUpkeep {
   noteBefore(id: number): Promise<void>
 }
 
-/** The upkeep of the digests: a nightly job that makes them, and the notes of what was deleted by rule. */
+/** The last rows of a day are written, and moved, so long after it at the latest. */
+const settledMilliseconds = 5 * 60_000
+
+/** The upkeep of the digests: a job that makes them soon after midnight, and the notes of what was deleted by rule. */
 export function createDayUpkeep(deps: DayDeps): DayUpkeep {
   const oldest = async (): Promise<number | null> => {
     const rows = await Promise.all(deps.journal.shards().map((shard) => readOldest(shard.reading('primary'))))
@@ -40,13 +43,15 @@ export function createDayUpkeep(deps: DayDeps): DayUpkeep {
     return ids.length === 0 ? null : Math.min(...ids)
   }
 
-  /** The days since the last one that was digested, and not before the oldest row, oldest first. */
+  const lastDay = (): number => dayNumberOf(deps.clock() - settledMilliseconds) - 1
+
+  /** The days that are over since the last one that was digested, and not before the oldest row, oldest first. */
   const missing = async (): Promise<string[]> => {
     const first = await oldest()
     if (first === null) return []
     const days: string[] = []
     const earliest = dayNumberOf(timeOfId(first))
-    for (let day = dayNumberOf(deps.clock()) - 1; day >= earliest; day -= 1) {
+    for (let day = lastDay(); day >= earliest; day -= 1) {
       if (await deps.days.wasDigested(dayName(day))) break
       days.unshift(dayName(day))
     }
@@ -56,8 +61,10 @@ export function createDayUpkeep(deps: DayDeps): DayUpkeep {
   return {
     job: (move) => ({
       name: 'query-log-digest',
-      cron: '17 3 * * *',
+      // A row that is changed before its day is digested is changed unseen: so soon after midnight, not at night.
+      cron: '* * * * *',
       run: async () => {
+        if (await deps.days.wasDigested(dayName(lastDay()))) return
         await move()
         for (const day of await missing()) await deps.days.digested(await digestOfDay(deps, day))
       },

@@ -111,7 +111,8 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
 
     test('one that has ended while the note of it was kept from other processes', async () => {
       const tablet = await joinDevice(harness.api, harness.mails, alice)
-      expect((await tablet.api.get('/v1/me')).status).toBe(200)
+      // The first use of a credential changes its row; from the second on the caller is remembered.
+      for (let call = 0; call < 2; call += 1) expect((await tablet.api.get('/v1/me')).status).toBe(200)
       const notes = await harness.main.all(
         query({ name: text }, `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%caller_changes%'`),
       )

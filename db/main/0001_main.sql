@@ -590,7 +590,8 @@ CREATE TABLE key_challenges (
   expected_sha256 BLOB,
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  used_at INTEGER
+  used_at INTEGER,
+  authority_mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX key_challenges_expiring ON key_challenges (expires_at);
 

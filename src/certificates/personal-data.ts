@@ -119,6 +119,7 @@ export const personalData: readonly TableDeclaration[] = [
       created_at: linked('time, UTC milliseconds'),
       expires_at: impersonal('time, UTC milliseconds'),
       used_at: linked('time, UTC milliseconds'),
+      authority_mac: impersonal('MAC of what its proof is good for'),
     },
   },
   {

@@ -1,5 +1,6 @@
 import type { AdminRoute } from '../api/admin-route.ts'
 import type { Room } from '../api/room.ts'
+import { faultsOfAll } from '../ports/authority.ts'
 import { singleGauge } from '../ports/meter.ts'
 import { adoptRevocationList, type AdoptedList } from './adopt-list.ts'
 import { drawConsequences } from './consequences.ts'
@@ -11,7 +12,7 @@ import { foreignListGauges, foreignListWarnings } from './foreign-lists/watch.ts
 import { createForwarding } from './forwarding/deliver.ts'
 import { forwardingGauges, forwardingWarnings } from './forwarding/watch.ts'
 import { createDisclosedKeys, keyCompromiseRoutes, type BlockDisclosedKey } from './keys/compromise.ts'
-import { deleteChallengesExpiredBefore } from './keys/store.ts'
+import { deleteChallengesExpiredBefore, readChallengeFaults } from './keys/store.ts'
 import { personalData } from './personal-data.ts'
 import { certificatesToRenew, remindHolders, type DueRenewals } from './renewal/remind.ts'
 import { ownCertificateRoutes } from './routes.ts'
@@ -72,6 +73,10 @@ export function createCertificateRoom(
           const left = await readLeftUnrevoked(deps.database, deps.clock())
           return left.map(({ id }) => `certificate ${id} must be revoked`)
         },
+      },
+      {
+        name: 'nobody else has written key challenges',
+        run: () => faultsOfAll((after, limit) => readChallengeFaults(deps, after, limit)),
       },
     ],
     gauges: [

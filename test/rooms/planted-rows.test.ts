@@ -1,9 +1,11 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { verifiersOf } from '../../src/api/credentials.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { command, integer, query, text, type SqlValue } from '../../src/ports/database.ts'
 import type { Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
+import { holdKey, prove } from '../support/key-holder.ts'
 import { tokenIn } from '../support/mail.ts'
 import { localOperator, makeAdministrator } from '../support/administrators.ts'
 import { engines, openRoomHarness, type RoomHarness } from '../support/engines.ts'
@@ -287,6 +289,68 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       await write(`UPDATE ready_answers SET address_index = ? WHERE address_index = ?`, index, other)
       expect([await given(alice.email), await given(mallory.email)]).toEqual([[own], []])
       expectSaid('ready_answers')
+    })
+  })
+
+  describe('challenges to holders of keys', () => {
+    const planted = new Uint8Array(32).fill(7)
+    const plantedSha256 = (): Uint8Array => new Uint8Array(createHash('sha256').update(planted).digest())
+    const answer = { proof: Buffer.from(planted).toString('base64') }
+
+    test("a report of a stranger's key, with an answer of one's own", async () => {
+      const { id, certificate } = await certify(alice)
+      const { publicKey } = new X509Certificate(Buffer.from(certificate, 'base64'))
+      const spki = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
+      const asked = await did(harness.api.post('/v1/key-compromise', { publicKey: spki }))
+      await write(
+        `UPDATE key_challenges SET method = 'decrypt', expected_sha256 = ? WHERE id = ?`,
+        plantedSha256(),
+        asked.id,
+      )
+      expectProblem(await harness.api.post(`/v1/key-compromise/${asked.id}/proof`, answer), 410, 'challenge_ended')
+      expect((await alice.api.get(`/v1/certificates/${id}`)).body.state).toBe('valid')
+      expect(await countRows(harness.main, 'blocked_keys')).toBe(0)
+      expectSaid('key_challenges')
+      await expectFound('key_challenges', asked.id)
+    })
+
+    test("a stranger's key to be certified, with an answer of one's own", async () => {
+      const { publicKey } = await holdKey('P-256 to encrypt')
+      const asked = await did(mallory.api.post('/v1/public-keys', { publicKey, use: 'encrypt' }))
+      await write(`UPDATE key_challenges SET expected_sha256 = ? WHERE id = ?`, plantedSha256(), asked.id)
+      expectProblem(await mallory.api.post(`/v1/public-keys/${asked.id}/proof`, answer), 410, 'challenge_ended')
+      expect(await countRows(harness.main, 'certificates')).toBe(0)
+      expectSaid('key_challenges')
+      await expectFound('key_challenges', asked.id)
+    })
+
+    test.each([
+      ['for another device', `UPDATE key_challenges SET device = ?`],
+      [
+        'for another person, device and mailbox',
+        `UPDATE key_challenges SET subscriber = 'x', mailbox = 'y', device = ?`,
+      ],
+    ])('one that was made %s', async (_, forgery) => {
+      const key = await holdKey('P-256 to encrypt')
+      const asked = await did(alice.api.post('/v1/public-keys', { publicKey: key.publicKey, use: 'encrypt' }))
+      const proof = await prove(key, asked, new URL(harness.config.publicUrl).origin)
+      await write(forgery, mallory.deviceId)
+      expectProblem(await mallory.api.post(`/v1/public-keys/${asked.id}/proof`, { proof }), 410, 'challenge_ended')
+      await expectFound('key_challenges', asked.id)
+    })
+
+    test('one that was used, or had expired', async () => {
+      const key = await holdKey('P-256 to encrypt')
+      const ask = () => did(alice.api.post('/v1/public-keys', { publicKey: key.publicKey, use: 'encrypt' }))
+      const [used, expired] = [await ask(), await ask()]
+      const proof = await prove(key, used, new URL(harness.config.publicUrl).origin)
+      const path = `/v1/public-keys/${used.id}/proof`
+      expectProblem(await alice.api.post(path, { proof: 'AAAA' }), 403, 'proof_wrong')
+      expect(await harness.service.check()).toEqual([])
+      await write(`UPDATE key_challenges SET used_at = NULL WHERE id = ?`, used.id)
+      expectProblem(await alice.api.post(path, { proof }), 410, 'challenge_ended')
+      await write(`UPDATE key_challenges SET expires_at = expires_at + 1 WHERE id = ?`, expired.id)
+      await expectFound('key_challenges', used.id, expired.id)
     })
   })
 

@@ -1,11 +1,13 @@
 import { DomainError } from '../../errors.ts'
+import type { Events } from '../../events.ts'
 import type { CertificateUse } from '../../api/shapes.ts'
 import { equalSecrets, sha256Hex, toBase64 } from '../../pki/encoding.ts'
 import type { KeyFacts } from '../../pki/key-policy.ts'
 import { createDecryptionChallenge } from '../../pki/proof/decryption-proof.ts'
 import { verifySignatureProof } from '../../pki/proof/signature-proof.ts'
 import { proofLabels, proofText, type ProofPurpose } from '../../pki/proof/text.ts'
-import { GuardBroken, type Database } from '../../ports/database.ts'
+import { isChangedMeanwhile } from '../../ports/authority.ts'
+import type { Database } from '../../ports/database.ts'
 import type { Keys, Sha256 } from '../../ports/keys.ts'
 import { paying, type Payment } from '../../ports/row-budgets.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
@@ -21,6 +23,7 @@ export interface ChallengeDeps {
   readonly sha256: Sha256
   readonly random: Random
   readonly clock: Clock
+  readonly events: Pick<Events, 'authorityRefused'>
   /** The origin of PUBLIC_URL: a proof made for another service is worth nothing here. */
   readonly origin: string
 }
@@ -78,7 +81,7 @@ export async function challengeKey(
   const envelope = method === 'decrypt' ? await createDecryptionChallenge(deps.crypto, bareKey.spki, text, deps) : null
   const createdAt = deps.clock()
   const expiresAt = createdAt + challengeMilliseconds
-  const challenge = insertChallenge({
+  const challenge = insertChallenge(deps.keys, {
     id,
     ...binding,
     method,
@@ -122,12 +125,14 @@ export async function takeProof(
   belongs: (row: ChallengeRow) => boolean,
   proof: Uint8Array,
 ): Promise<OpenedChallenge> {
-  const row = await readChallenge(deps.database, id)
-  if (row === null || !belongs(row)) throw ended()
+  const now = deps.clock()
+  const row = await readChallenge(deps, id)
+  if (row === null || !belongs(row) || row.usedAt !== null || row.expiresAt <= now) throw ended()
   try {
-    await deps.database.batch(useChallenge(id, deps.clock()))
+    await deps.database.batch(useChallenge(deps.keys, row, now))
   } catch (error) {
-    if (error instanceof GuardBroken) throw ended()
+    // Another try was faster.
+    if (isChangedMeanwhile(error)) throw ended()
     throw error
   }
   const opened = { ...row, spki: deps.keys.main.open(spkiPlace(id), row.spkiSealed) }

@@ -1,3 +1,4 @@
+import { authorityOf, pageOfFaults, requireUnchanged, type AuthorityDeps } from '../../ports/authority.ts'
 import {
   blob,
   command,
@@ -5,11 +6,12 @@ import {
   nullable,
   oneOf,
   query,
-  requireOneChange,
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../../ports/database.ts'
+import type { Macs } from '../../ports/row-mac.ts'
 import type { CertificateUse } from '../../api/shapes.ts'
 
 export type BlockedKeyKind = 'spki-sha256' | 'debian-modulus'
@@ -102,11 +104,28 @@ export interface NewChallenge {
   readonly expiresAt: number
 }
 
-export const insertChallenge = (row: NewChallenge): Command =>
+/** What of a challenge grants or ends authority: all of it. */
+const authority = authorityOf('key_challenges', [
+  'id',
+  'purpose',
+  'subscriber',
+  'device',
+  'mailbox',
+  'use',
+  'method',
+  'spkiSealed',
+  'expectedSha256',
+  'createdAt',
+  'expiresAt',
+  'usedAt',
+])
+
+export const insertChallenge = (keys: Macs, row: NewChallenge): Command =>
   command(
     `INSERT INTO key_challenges
-       (id, purpose, subscriber, device, mailbox, usage, method, spki_sealed, expected_sha256, created_at, expires_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       (id, purpose, subscriber, device, mailbox, usage, method, spki_sealed, expected_sha256, created_at, expires_at,
+        authority_mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.purpose,
     row.subscriber,
@@ -118,37 +137,74 @@ export const insertChallenge = (row: NewChallenge): Command =>
     row.expectedSha256,
     row.createdAt,
     row.expiresAt,
+    authority.of(keys, { ...row, usedAt: null }),
   )
 
-export const readChallenge = (database: Database, id: string) =>
-  database.first(
-    query(
-      {
-        id: text,
-        purpose: oneOf('possession', 'compromise'),
-        subscriber: nullable(text),
-        device: nullable(text),
-        mailbox: nullable(text),
-        use: nullable(oneOf('sign', 'encrypt', 'dual')),
-        method: oneOf('sign', 'decrypt'),
-        spkiSealed: blob,
-        expectedSha256: nullable(blob),
-        expiresAt: integer,
-        usedAt: nullable(integer),
-      },
-      `SELECT id, purpose, subscriber, device, mailbox, usage AS use, method, spki_sealed AS spkiSealed,
-              expected_sha256 AS expectedSha256, expires_at AS expiresAt, used_at AS usedAt
-       FROM key_challenges WHERE id = ?`,
-      id,
+const challengeColumns = {
+  id: text,
+  purpose: oneOf('possession', 'compromise'),
+  subscriber: nullable(text),
+  device: nullable(text),
+  mailbox: nullable(text),
+  use: nullable(oneOf('sign', 'encrypt', 'dual')),
+  method: oneOf('sign', 'decrypt'),
+  spkiSealed: blob,
+  expectedSha256: nullable(blob),
+  createdAt: integer,
+  expiresAt: integer,
+  usedAt: nullable(integer),
+  authorityMac: blob,
+}
+
+/** As `challengeColumns` reads them. */
+const challengeSelection = `id, purpose, subscriber, device, mailbox, usage AS use, method, spki_sealed AS spkiSealed,
+  expected_sha256 AS expectedSha256, created_at AS createdAt, expires_at AS expiresAt, used_at AS usedAt,
+  authority_mac AS authorityMac`
+export type ChallengeRow = RowOf<typeof challengeColumns>
+
+/** A challenge, also a used one. One whose MAC does not fit counts as absent. */
+export const readChallenge = async (deps: AuthorityDeps & { readonly database: Database }, id: string) =>
+  authority.trusted(
+    deps,
+    await deps.database.first(
+      query(
+        challengeColumns,
+        `SELECT ${challengeSelection}
+         FROM key_challenges WHERE id = ?`,
+        id,
+      ),
     ),
   )
-export type ChallengeRow = NonNullable<Awaited<ReturnType<typeof readChallenge>>>
 
-/** Uses a challenge up, whether its proof is right or wrong: each has one try. */
-export const useChallenge = (id: string, now: number): Command[] => [
-  command(`UPDATE key_challenges SET used_at = ? WHERE id = ? AND used_at IS NULL AND expires_at > ?`, now, id, now),
-  requireOneChange('challenge_used'),
+/** Uses a challenge up, whether its proof is right or wrong: each has one try. Guard `requireUnchanged`. */
+export const useChallenge = (keys: Macs, row: ChallengeRow, now: number): Command[] => [
+  command(
+    `UPDATE key_challenges SET used_at = ?, authority_mac = ? WHERE id = ? AND authority_mac = ?`,
+    now,
+    authority.after(keys, row, { usedAt: now }),
+    row.id,
+    row.authorityMac,
+  ),
+  requireUnchanged(),
 ]
+
+/** One page of all challenges, by id: in words, those whose MAC does not fit. */
+export const readChallengeFaults = async (
+  deps: { readonly database: Database; readonly keys: Macs },
+  after: string,
+  limit: number,
+) => {
+  const rows = await deps.database.all(
+    query(
+      challengeColumns,
+      `SELECT ${challengeSelection}
+       FROM key_challenges WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, authority.faults(deps.keys, rows))
+}
 
 export const deleteChallengesExpiredBefore = (before: number): Command =>
   command(`DELETE FROM key_challenges WHERE expires_at < ?`, before)

@@ -309,6 +309,8 @@ CREATE TABLE certificate_authorities (
   created_at INTEGER NOT NULL,
   -- Of connected ones: SHA-256 of name and key. A CA whose certificate was made anew goes on counting its serial numbers.
   identity TEXT,
+  -- Over which CA it is, and who is above it.
+  authority_mac BLOB NOT NULL,
   CONSTRAINT certificate_authorities_identity_of_connected CHECK ((role = 'connected') = (identity IS NOT NULL)),
   CONSTRAINT certificate_authorities_key_of_own CHECK (
     (role = 'connected') = (private_key_sealed IS NULL) AND (role = 'connected') = (key_kind IS NULL)

@@ -28,6 +28,7 @@ export const personalData: readonly TableDeclaration[] = [
       private_key_sealed: impersonal('its private key, PKCS#8, encrypted'),
       created_at: impersonal('time, UTC milliseconds'),
       identity: impersonal('hash of name and key of a connected one'),
+      authority_mac: impersonal('MAC of which CA it is'),
     },
   },
   {

@@ -13,7 +13,7 @@ import {
   overdueLists,
   reissueRevocationLists,
 } from './inside/revocation-list.ts'
-import { deleteStatusesExpiredBefore, type RevocationListRow } from './inside/store.ts'
+import { deleteStatusesExpiredBefore, readAuthorityFaults, type RevocationListRow } from './inside/store.ts'
 import { createOpening } from './open.ts'
 import { personalData } from './personal-data.ts'
 import { readRecipientOf, readRecipients, type Recipient } from './recipients.ts'
@@ -76,7 +76,7 @@ export async function createCaRoom(given: GivenToCas): Promise<CaRoom> {
     open,
     route: (asked) => routeRequest(deps, asked),
     recipientOf: (id) => readRecipientOf(deps, id),
-    chainOf: createChains(deps.database),
+    chainOf: createChains(deps),
     recipients: () => readRecipients(deps),
     certificateOf: (authority) => [root, issuing].find(({ id }) => id === authority)?.certificate ?? null,
     revocationListOf: (authority) => currentRevocationList(deps, authority),
@@ -90,6 +90,7 @@ export async function createCaRoom(given: GivenToCas): Promise<CaRoom> {
     ],
     personalData,
     checks: [
+      { name: 'nobody else has written CAs', run: () => readAuthorityFaults(deps) },
       { name: 'nobody else has written CA connections', run: () => readConnectionFaults(deps) },
       { name: 'nobody else has written routing rules', run: () => readRuleFaults(deps) },
     ],

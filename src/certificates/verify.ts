@@ -74,7 +74,7 @@ async function identityOf(crypto: Crypto, certificate: Uint8Array): Promise<stri
 
 /** Puts together the chain of a certificate of another CA. Throws MalformedDer. */
 async function chainOf(
-  deps: Pick<CertificateDeps, 'crypto' | 'clock'>,
+  deps: Pick<CertificateDeps, 'crypto' | 'clock' | 'keys'>,
   trust: CaTrust,
   { certificate, chain: sent }: IssuedByCa,
 ): Promise<Chain> {
@@ -83,7 +83,7 @@ async function chainOf(
   const idAt = (position: number): string => `ca-${(hashes[position] ?? '').slice(0, 40)}`
   const commands = await Promise.all(
     chain.map(async (ca, position) =>
-      insertConnectedAuthority({
+      insertConnectedAuthority(deps.keys, {
         id: idAt(position),
         slot: `connected-${hashes[position]}`,
         issuer: idAt(Math.min(position + 1, chain.length - 1)),
@@ -111,7 +111,7 @@ const faultsOfChain: ReadonlySet<IssuedFault> = new Set(['signature_invalid', 'c
  * certificate. Never throws for what a CA sent.
  */
 export async function verifyIssued(
-  deps: Pick<CertificateDeps, 'crypto' | 'clock' | 'authorities'>,
+  deps: Pick<CertificateDeps, 'crypto' | 'clock' | 'keys' | 'authorities'>,
   ordered: Ordered,
   issued: IssuedByCa,
 ): Promise<Verdict> {

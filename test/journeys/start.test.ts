@@ -100,6 +100,15 @@ test('a CA whose key cannot be opened stops the start, and no process is left', 
   }
 })
 
+test('a CA whose certificate was exchanged stops the start', async () => {
+  await startOnceAndStop()
+  const connection = openSqliteFile(join(dataDir, 'main.db'))
+  connection.prepare(`UPDATE certificate_authorities SET certificate = x'3000' WHERE role = 'issuing'`).run()
+  connection.close()
+  const ended = await certbook({ DATA_DIR: dataDir }, 'serve')
+  expect(ended).toMatchObject({ code: 2, output: expect.stringContaining('has changed the issuing CA') })
+})
+
 test('a port that is taken stops the start and says what to set', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

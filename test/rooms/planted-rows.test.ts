@@ -412,6 +412,17 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       expect(await harness.service.check()).toEqual([])
     })
 
+    test('the certificate of a CA that was exchanged stands in no chain', async () => {
+      await write(`UPDATE certificate_authorities SET certificate = x'3000' WHERE role = 'root'`)
+      await publish(alice, (await certify(alice)).id)
+      const [found] = await lookUp(mallory, [alice.email])
+      expect(found.status).toBe('found')
+      expect(JSON.stringify(found)).not.toContain('"MAA="')
+      expectSaid('certificate_authorities')
+      const faults = (await harness.service.check()).join()
+      expect(faults).toMatch(/certificate_authorities [\w-]+: its MAC does not fit/)
+    })
+
     test('a connection that leads elsewhere, or that somebody else has resumed', async () => {
       await did(localOperator(harness).post('/v1/admin/ca-connections/embedded/pause'))
       await write(`UPDATE ca_connections SET state = 'active' WHERE id = 'embedded'`)

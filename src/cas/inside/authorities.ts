@@ -7,7 +7,7 @@ import { ConstraintFailed, type Command, type Database } from '../../ports/datab
 import type { Keys } from '../../ports/keys.ts'
 import { randomId, type Clock, type Random } from '../../ports/runtime.ts'
 import { firstAction, type RecordAudit } from '../../audit/entries.ts'
-import { insertAuthority, insertStatus, readAuthorities, type AuthorityRow } from './store.ts'
+import { insertAuthority, insertStatus, isOwnAuthority, readAuthorities, type AuthorityRow } from './store.ts'
 import { dayMilliseconds } from '../../ports/time.ts'
 
 /** The embedded CA, ready to sign. */
@@ -76,7 +76,7 @@ async function authorityCommand(
   authority: { id: string; role: 'root' | 'issuing'; issuer: string; certificate: Uint8Array; keys: CryptoKeyPair },
 ): Promise<Command> {
   const pkcs8 = new Uint8Array(await deps.crypto.subtle.exportKey('pkcs8', authority.keys.privateKey))
-  return insertAuthority({
+  return insertAuthority(deps.keys, {
     id: authority.id,
     role: authority.role,
     slot: `${authority.role}-1`,
@@ -154,13 +154,25 @@ async function createAuthorities(deps: AuthorityDeps): Promise<void> {
   deps.events.authoritiesCreated({ issuing: issuingId })
 }
 
-const findRole = (rows: readonly AuthorityRow[], role: 'root' | 'issuing'): AuthorityRow => {
-  const row = rows.find((candidate) => candidate.role === role)
-  if (row === undefined) throw new Error(`the database holds no ${role} CA`)
-  return row
+/** A CA inside, with its key. */
+interface OwnAuthority {
+  readonly id: string
+  readonly keyKind: CaKeyKind
+  readonly certificate: Uint8Array
+  readonly privateKeySealed: Uint8Array
 }
 
-const namedPkiUrl = (issuing: AuthorityRow): string => {
+function findRole(deps: AuthorityDeps, rows: readonly AuthorityRow[], role: 'root' | 'issuing'): OwnAuthority {
+  const row = rows.find((candidate) => candidate.role === role)
+  if (row === undefined) throw new Error(`the database holds no ${role} CA`)
+  const { keyKind, privateKeySealed } = row
+  if (!isOwnAuthority(deps.keys, row) || keyKind === null || privateKeySealed === null) {
+    throw new Error(`somebody without the key ring has changed the ${role} CA in the database: put back a backup`)
+  }
+  return { ...row, keyKind, privateKeySealed }
+}
+
+const namedPkiUrl = (issuing: OwnAuthority): string => {
   const points = new X509Certificate(new Uint8Array(issuing.certificate)).getExtension(CRLDistributionPointsExtension)
   const [name] = points?.distributionPoints[0]?.distributionPoint?.fullName ?? []
   const list = name?.uniformResourceIdentifier
@@ -170,13 +182,13 @@ const namedPkiUrl = (issuing: AuthorityRow): string => {
 
 /**
  * Opens the embedded CA, and makes it if there is none. The root's key stays sealed. The issuing key is held so that
- * it cannot be exported. Throws if the profile allows no new CA with the key that is set.
+ * it cannot be exported. Throws if the profile allows no new CA with the key that is set, and if somebody has changed a CA.
  */
 export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities> {
   if ((await readAuthorities(deps.database)).length === 0) await createAuthorities(deps)
   const rows = await readAuthorities(deps.database)
-  const root = findRole(rows, 'root')
-  const issuing = findRole(rows, 'issuing')
+  const root = findRole(deps, rows, 'root')
+  const issuing = findRole(deps, rows, 'issuing')
   const issuingSigner = await openSigner(deps, issuing)
   return {
     root: { id: root.id, certificate: root.certificate },
@@ -186,7 +198,7 @@ export async function openAuthorities(deps: AuthorityDeps): Promise<Authorities>
   }
 }
 
-async function openSigner(deps: AuthorityDeps, row: AuthorityRow): Promise<Signer> {
+async function openSigner(deps: AuthorityDeps, row: OwnAuthority): Promise<Signer> {
   const pkcs8 = deps.keys.main.open(keyPlace(row.id), row.privateKeySealed)
   const algorithm = caKeyAlgorithm(row.keyKind).key
   const privateKey = await deps.crypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), algorithm, false, ['sign'])

@@ -1,3 +1,5 @@
+import { authorityOf, type AuthorityDeps } from '../../ports/authority.ts'
+import type { Macs } from '../../ports/row-mac.ts'
 import {
   blob,
   command,
@@ -15,31 +17,77 @@ import type { RevocationReason } from '../../pki/revocation-reason.ts'
 
 const keyKind = oneOf('p256', 'p384', 'rsa3072', 'rsa4096')
 
+/** What of a CA decides: which one it is, and which one is above it. */
+const authority = authorityOf('certificate_authorities', [
+  'id',
+  'role',
+  'slot',
+  'issuer',
+  'keyKind',
+  'certificate',
+  'identity',
+])
+
+const authorityColumns = {
+  id: text,
+  role: oneOf('root', 'issuing', 'connected'),
+  slot: text,
+  issuer: text,
+  keyKind: nullable(keyKind),
+  certificate: blob,
+  privateKeySealed: nullable(blob),
+  identity: nullable(text),
+  authorityMac: blob,
+}
+
+/** As `authorityColumns` reads them. */
+const authoritySelection = `id, role, slot, issuer, key_kind AS keyKind, certificate,
+  private_key_sealed AS privateKeySealed, identity, authority_mac AS authorityMac`
+
+/** The two CAs inside, whoever wrote their rows; none before the first start. */
 export const readAuthorities = (database: Database) =>
   database.all(
     query(
-      { id: text, role: oneOf('root', 'issuing'), keyKind, certificate: blob, privateKeySealed: blob },
-      `SELECT id, role, key_kind AS keyKind, certificate, private_key_sealed AS privateKeySealed
+      authorityColumns,
+      `SELECT ${authoritySelection}
        FROM certificate_authorities WHERE slot IN ('root-1', 'issuing-1') ORDER BY created_at, role DESC`,
     ),
   )
 export type AuthorityRow = Awaited<ReturnType<typeof readAuthorities>>[number]
 
+/** Whether the row of a CA is as this service has made it. */
+export const isOwnAuthority = (keys: Macs, row: AuthorityRow): boolean => authority.fits(keys, row)
+
+const readAllAuthorities = (database: Database) =>
+  database.all(
+    query(
+      authorityColumns,
+      `SELECT /* scan: a few for each connection */ ${authoritySelection} FROM certificate_authorities`,
+    ),
+  )
+
+/** In words, the CAs whose MAC does not fit. */
+export const readAuthorityFaults = async ({ database, keys }: { readonly database: Database; readonly keys: Macs }) =>
+  authority.faults(keys, await readAllAuthorities(database))
+
 /** The slot is unique. If two processes make the first CA at once, one of them stores nothing. */
-export const insertAuthority = (row: {
-  id: string
-  role: 'root' | 'issuing'
-  slot: string
-  issuer: string
-  keyKind: CaKeyKind
-  certificate: Uint8Array
-  privateKeySealed: Uint8Array
-  createdAt: number
-}): Command =>
+export const insertAuthority = (
+  keys: Macs,
+  row: {
+    id: string
+    role: 'root' | 'issuing'
+    slot: string
+    issuer: string
+    keyKind: CaKeyKind
+    certificate: Uint8Array
+    privateKeySealed: Uint8Array
+    createdAt: number
+  },
+): Command =>
   command(
     `INSERT INTO certificate_authorities
-       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, created_at, authority_mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.role,
     row.slot,
@@ -48,31 +96,34 @@ export const insertAuthority = (row: {
     row.certificate,
     row.privateKeySealed,
     row.createdAt,
+    authority.of(keys, { ...row, identity: null }),
   )
 
-/** The issuer of a CA. The issuer of a root is the root itself. */
-export const readAuthorityStep = (database: Database, id: string) =>
-  database.first(
-    query(
-      { issuer: text, certificate: blob },
-      `SELECT issuer, certificate FROM certificate_authorities WHERE id = ?`,
-      id,
+/** A CA, with its issuer. The issuer of a root is the root itself. One whose MAC does not fit counts as absent. */
+export const readAuthorityStep = async (deps: AuthorityDeps & { readonly database: Database }, id: string) =>
+  authority.trusted(
+    deps,
+    await deps.database.first(
+      query(authorityColumns, `SELECT ${authoritySelection} FROM certificate_authorities WHERE id = ?`, id),
     ),
   )
 
 /** Stores a connected CA in the chain of a kept certificate. A known one stays as it is. */
-export const insertConnectedAuthority = (row: {
-  id: string
-  slot: string
-  issuer: string
-  certificate: Uint8Array
-  identity: string
-  createdAt: number
-}): Command =>
+export const insertConnectedAuthority = (
+  keys: Macs,
+  row: {
+    id: string
+    slot: string
+    issuer: string
+    certificate: Uint8Array
+    identity: string
+    createdAt: number
+  },
+): Command =>
   command(
     `INSERT INTO certificate_authorities
-       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, identity, created_at)
-     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?, ?)
+       (id, role, slot, issuer, key_kind, certificate, private_key_sealed, identity, created_at, authority_mac)
+     VALUES (?, 'connected', ?, ?, NULL, ?, NULL, ?, ?, ?)
      ON CONFLICT (slot) DO NOTHING`,
     row.id,
     row.slot,
@@ -80,16 +131,14 @@ export const insertConnectedAuthority = (row: {
     row.certificate,
     row.identity,
     row.createdAt,
+    authority.of(keys, { ...row, role: 'connected', keyKind: null }),
   )
 
 /** The connected CAs that have issued kept certificates, and the CAs above them. */
-export const readConnectedAuthorities = (database: Database) =>
-  database.all(
-    query(
-      { id: text, certificate: blob },
-      `SELECT /* scan: a few for each connection */ id, certificate FROM certificate_authorities WHERE role = 'connected'`,
-    ),
-  )
+export const readConnectedAuthorities = async (deps: AuthorityDeps & { readonly database: Database }) => {
+  const rows = await readAllAuthorities(deps.database)
+  return rows.filter((row) => row.role === 'connected' && authority.trusted(deps, row) !== null)
+}
 
 /** The column of a revocation reason. Null means `unspecified`. */
 export const reason = oneOf(

@@ -15,7 +15,7 @@ export type ListIssuer =
   | { readonly kind: 'known'; readonly authorities: readonly string[] }
   | { readonly kind: 'failed'; readonly failure: 'list_issuer_unknown' | 'list_signature_invalid' }
 
-type IssuerDeps = Pick<CertificateDeps, 'database' | 'crypto' | 'brainpool'>
+type IssuerDeps = Pick<CertificateDeps, 'database' | 'keys' | 'events' | 'crypto' | 'brainpool'>
 
 /** RFC 5280 section 6.3.3 (f): a CA whose key usage is said may sign lists only where that says so. */
 function maySignLists({ extensions }: Certificate): boolean {
@@ -34,7 +34,7 @@ function maySignLists({ extensions }: Certificate): boolean {
  */
 export async function issuerOf(deps: IssuerDeps, trust: CaTrust, list: ForeignList): Promise<ListIssuer> {
   const candidates = [
-    ...(await readConnectedAuthorities(deps.database)),
+    ...(await readConnectedAuthorities(deps)),
     ...[...trust.anchors, ...trust.intermediates].map((certificate) => ({ id: null, certificate })),
   ]
     .map(({ id, certificate }) => ({ id, ca: parseCertificate(certificate) }))

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { encodeElement, tag } from '../../src/pki/der.ts'
 import { toBase64, toHex } from '../../src/pki/encoding.ts'
@@ -222,6 +223,10 @@ describe('the work is bounded', () => {
     '\u001f\u008b\b\0',
     'PK\u0003\u0004',
     '00000000: 3082 0201\n',
+    `<D>${'Ab3'.repeat(15)}<`,
+    '<Modulus>',
+    `"d":"${'Ab3'.repeat(14)}A"`,
+    `PrivateKey: ${'Ab3'.repeat(15)}\n`,
   ]
 
   it('any text made of what is looked for is read in linear time', async () => {
@@ -288,6 +293,53 @@ describe('the work is bounded', () => {
   it.each(usual)('the largest body of a route: %s', (_name, whole) => {
     const body = whole.subarray(0, size)
     expect(searchForPrivateKey(body).steps).toBeLessThanOrEqual(usualStepsForEachByte * body.length)
+  })
+
+  /** The shortest of a few runs: the others waited for something else. */
+  const millisecondsOf = (body: Uint8Array): number => {
+    const times = Array.from({ length: 5 }, () => {
+      const begun = performance.now()
+      searchForPrivateKey(body)
+      return performance.now() - begun
+    })
+    return Math.min(...times)
+  }
+
+  const textOf = (unit: string, length: number): Uint8Array =>
+    bytesOf(unit.repeat(length / unit.length + 1).slice(0, length))
+  const value = `${'Ab3'.repeat(14)}A`
+  /** Compressed twice to next to nothing, and padded. */
+  const packed = (unit: string): Uint8Array => {
+    const stream = gzipSync(textOf(unit, 4 * size))
+    return Uint8Array.from([...stream, ...stream, ...new Uint8Array(size).fill(0x41)]).subarray(0, size)
+  }
+  /** Blocks of DEFLATE that hold nothing but their codes, one after the other, in `streams` of gzip. */
+  const blocks = (streams: number): Uint8Array => {
+    // RFC 1951 section 3.2.7: 257 lengths and one, of which only those of the end and of the distance are not 0.
+    const block = `00100000000000111000000100${'000'.repeat(14)}1001111111111101011000`
+    const bits = Array.from({ length: 700 }, () => block).join('')
+    const stream = Uint8Array.from(bits.match(/.{8}/g) ?? [], (octet) =>
+      parseInt(octet.split('').toReversed().join(''), 2),
+    )
+    const whole = Array.from({ length: streams }, () => [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, ...stream]).flat()
+    return Uint8Array.from([...whole, ...new Uint8Array(size).fill(0x41)]).subarray(0, size)
+  }
+
+  const made: readonly [string, Uint8Array][] = [
+    ['values of XML without a modulus', textOf(`<D>${value}<`, size)],
+    ['values of one endless object', textOf(`"d":"${value}",`, size)],
+    ['objects that are never closed', textOf(`{"d":"${value}",`, size)],
+    ['values of XML, compressed', packed(`<D>${value}<`)],
+    ['prose, compressed', packed('The quick brown fox jumps over the lazy dog. ')],
+    ['codes and nothing else, compressed', blocks(4)],
+  ]
+
+  it.each(made)('a body that was made to cost takes no longer than 40 usual ones: %s', (_name, body) => {
+    const { steps } = searchForPrivateKey(body)
+    expect(steps).toBeLessThanOrEqual((stepsForEachByte / 2) * body.length)
+    expect(millisecondsOf(body)).toBeLessThan(
+      40 * millisecondsOf(textOf('The quick brown fox jumps over the lazy dog. ', size)),
+    )
   })
 
   it('160 KiB of any fragment', () => {

@@ -3,7 +3,7 @@ import { eachBase64Run, eachReading, fewestSextetsOfKey, type Base64Run } from '
 import { eachDump } from './dumps.ts'
 import { endOf, scanBinary } from './forms/binary.ts'
 import { isKeyTypeAt, scanJwk } from './forms/jwk.ts'
-import { reportNamedBase64, reportNamedHex } from './forms/named.ts'
+import { NamedValues } from './forms/named.ts'
 import { isPrivateAt, isPuttyLine, labelledFormAt } from './forms/pem.ts'
 import { eachListOfBytes } from './numbers.ts'
 import { unpackAt } from './unpack.ts'
@@ -81,7 +81,12 @@ class Search {
 
   readonly #report = (form: PrivateKeyForm, bytes?: Uint8Array): void => {
     this.form ??= form
-    if (bytes !== undefined && this.candidates.length < mostCandidates) this.candidates.push({ form, bytes })
+    if (bytes !== undefined && !this.#isFull()) this.candidates.push({ form, bytes })
+  }
+
+  /** Whether so many keys were found that no other one is read. */
+  #isFull(): boolean {
+    return this.candidates.length >= mostCandidates
   }
 
   /** Searches bytes of unknown content. `layers` is the number of encodings around them. */
@@ -100,8 +105,9 @@ class Search {
     const steps = scanBinary(view, this.#report, (from, at) => {
       if (this.#packed >= mostPacked || layers >= mostLayers) return
       this.#packed++
-      const bytes = unpackAt(from, at, this.#left)
-      this.steps += bytes.length
+      const { bytes, inflated, steps: unpacking } = unpackAt(from, at, this.#left)
+      this.steps += unpacking
+      this.#left -= inflated - bytes.length
       this.#inspectDecoded(bytes, layers)
     })
     this.steps += steps
@@ -109,7 +115,7 @@ class Search {
 
   /** Searches what was decoded out of `layers`, as far as so much may still be. */
   #inspectDecoded(bytes: Uint8Array, layers: number): void {
-    if (bytes.length > this.#left) return
+    if (bytes.length > this.#left || this.#isFull()) return
     this.#left -= bytes.length
     this.inspect(bytes, layers + 1)
   }
@@ -145,16 +151,19 @@ class Search {
     const inspect = (bytes: Uint8Array): void => {
       if (deeper) this.#inspectDecoded(bytes, layers)
     }
-    let steps = eachBase64Run(text, (run) => this.#inspectBase64(text, run, inspect, deeper))
-    steps += eachHexRun(text, inspect, (start) => reportNamedHex(text, start, this.#report))
+    const named = new NamedValues(text, this.#report)
+    let steps = eachBase64Run(text, (run) => {
+      // What is found behind the last key that is read changes nothing.
+      if (!this.#isFull()) named.takeBase64(run.start, run.end)
+      if (deeper) this.#inspectBase64(text, run, inspect)
+    })
+    steps += eachHexRun(text, inspect, (start) => named.takeHex(start))
     if (deeper) steps += eachListOfBytes(text, inspect) + eachDump(text, inspect)
-    this.steps += steps
+    this.steps += steps + named.steps
   }
 
-  #inspectBase64(text: Uint8Array, run: Base64Run, inspect: (bytes: Uint8Array) => void, deeper: boolean): void {
-    reportNamedBase64(text, run.start, run.end, this.#report)
-    if (!deeper || run.count < fewestSextetsOfKey || run.count > this.#left || isAllHex(text, run.start, run.end))
-      return
+  #inspectBase64(text: Uint8Array, run: Base64Run, inspect: (bytes: Uint8Array) => void): void {
+    if (run.count < fewestSextetsOfKey || run.count > this.#left || isAllHex(text, run.start, run.end)) return
     this.#left -= run.count
     const steps = eachReading(text, run, inspect)
     this.steps += steps

@@ -12,8 +12,11 @@ const orderOfLengths = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 1
 const longestCode = 15
 
 /** Something compressed has no more blocks than this, and one more for so many bytes. Otherwise it was made to cost. */
-const fewBlocks = 16
+const fewBlocks = 64
 const bytesForEachBlock = 128
+
+/** What the codes of one block cost: the lengths of all symbols, and the tables of short codes. */
+const stepsForCodes = 1_024
 
 /** The data end, or do not fit the standard. */
 class Damaged extends Error {}
@@ -28,9 +31,12 @@ interface Code {
 
 const longestShortCode = 9
 
-function codeOf(lengths: readonly number[]): Code {
+function codeOf(lengths: Uint8Array): Code {
   const counts = new Uint16Array(longestCode + 1)
-  for (const length of lengths) counts[length] = (counts[length] ?? 0) + 1
+  for (let symbol = 0; symbol < lengths.length; symbol++) {
+    const length = lengths[symbol] ?? 0
+    counts[length] = (counts[length] ?? 0) + 1
+  }
   counts[0] = 0
   const next = new Uint16Array(longestCode + 2)
   for (let length = 1; length <= longestCode; length++) next[length + 1] = (next[length] ?? 0) + (counts[length] ?? 0)
@@ -58,26 +64,32 @@ function shortCodes(counts: Uint16Array, symbols: Uint16Array): Uint16Array {
   return short
 }
 
-const repeat = (length: number, times: number): number[] => Array.from({ length: times }, () => length)
-
 /** Section 3.2.6. */
 const fixed = {
-  literals: codeOf([...repeat(8, 144), ...repeat(9, 112), ...repeat(7, 24), ...repeat(8, 8)]),
-  distances: codeOf(repeat(5, 30)),
+  literals: codeOf(new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280)),
+  distances: codeOf(new Uint8Array(30).fill(5)),
+}
+
+/** What was inflated, how many bytes were read for it, and the number of steps. */
+export interface Inflated {
+  readonly bytes: Uint8Array
+  readonly read: number
+  readonly steps: number
 }
 
 /**
  * What was compressed by DEFLATE (RFC 1951), and no more than `most` bytes of it. If the data are damaged: what stands
  * before the damage. Every bit is looked at once.
  */
-export function inflate(packed: Uint8Array, most: number): Uint8Array {
+export function inflate(packed: Uint8Array, most: number): Inflated {
   const inflating = new Inflating(packed, most)
   try {
     inflating.run()
   } catch (error) {
     if (!(error instanceof Damaged)) throw error
   }
-  return inflating.out
+  const { out: bytes, read, codes } = inflating
+  return { bytes, read, steps: read + bytes.length + stepsForCodes * codes }
 }
 
 class Inflating {
@@ -87,6 +99,8 @@ class Inflating {
   #bits = 0
   #held = 0
   #length = 0
+  /** How many blocks brought codes of their own. */
+  codes = 0
 
   constructor(packed: Uint8Array, most: number) {
     this.#packed = packed
@@ -97,9 +111,13 @@ class Inflating {
     return this.#out.subarray(0, this.#length)
   }
 
+  get read(): number {
+    return Math.min(this.#place, this.#packed.length)
+  }
+
   run(): void {
-    const blocks = fewBlocks + this.#packed.length / bytesForEachBlock
-    for (let block = 0, last = 0; last === 0 && block < blocks && this.#length < this.#out.length; block++) {
+    for (let block = 0, last = 0; last === 0 && this.#length < this.#out.length; block++) {
+      if (block >= fewBlocks + this.#place / bytesForEachBlock) return
       last = this.#take(1)
       const kind = this.#take(2)
       if (kind === 0) this.#stored()
@@ -160,20 +178,26 @@ class Inflating {
   }
 
   #dynamic(): void {
+    this.codes++
     const literals = this.#take(5) + 257
     const distances = this.#take(5) + 1
     const count = this.#take(4) + 4
-    const first = repeat(0, orderOfLengths.length)
-    for (const place of orderOfLengths.slice(0, count)) first[place] = this.#take(3)
+    const first = new Uint8Array(orderOfLengths.length)
+    for (let index = 0; index < count; index++) first[orderOfLengths[index] ?? 0] = this.#take(3)
     const code = codeOf(first)
-    const lengths: number[] = []
-    while (lengths.length < literals + distances) {
+    const all = literals + distances
+    const lengths = new Uint8Array(all)
+    for (let at = 0; at < all;) {
       const symbol = this.#symbol(code)
-      if (symbol < 16) lengths.push(symbol)
-      else if (symbol === 16) lengths.push(...repeat(lengths.at(-1) ?? 0, 3 + this.#take(2)))
-      else lengths.push(...repeat(0, symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7)))
+      if (symbol < 16) lengths[at++] = symbol
+      else {
+        const length = symbol === 16 ? (lengths[at - 1] ?? 0) : 0
+        const times = symbol === 16 ? 3 + this.#take(2) : symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7)
+        lengths.fill(length, at, at + times)
+        at += times
+      }
     }
-    this.#compressed(codeOf(lengths.slice(0, literals)), codeOf(lengths.slice(literals, literals + distances)))
+    this.#compressed(codeOf(lengths.subarray(0, literals)), codeOf(lengths.subarray(literals)))
   }
 
   #compressed(literals: Code, distances: Code): void {

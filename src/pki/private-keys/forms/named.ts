@@ -1,4 +1,4 @@
-import type { PrivateKeyForm, Report } from '../form.ts'
+import type { Report } from '../form.ts'
 
 /**
  * Forms that are values with names: .NET's XML, the files of BIND, what OpenSSL prints, and JSON Web Keys that do not
@@ -20,27 +20,73 @@ const endsWith = (text: Uint8Array, end: number, word: string): boolean => {
   return true
 }
 
-const letters = (text: Uint8Array, start: number, end: number): string => {
-  let out = ''
-  for (let at = start; at < end; at++) out += String.fromCharCode(text[at] ?? 0)
-  return out
-}
-
 const around = (text: Uint8Array, start: number): Uint8Array =>
   text.subarray(Math.max(0, start - before), start + behind)
 
-/** Reports the key that a run of base64 from `start` to `end` belongs to, by its name. */
-export function reportNamedBase64(text: Uint8Array, start: number, end: number, report: Report): void {
-  const form = formOfBase64(text, start, end)
-  if (form === 'jwk') report(form, objectAround(text, start, end))
-  else if (form !== null) report(form, around(text, start))
+/** The values with names of one text. Its runs of base64 come in the order in which they stand. */
+export class NamedValues {
+  /** What was read beyond the runs themselves. */
+  steps = 0
+  readonly #text: Uint8Array
+  readonly #report: Report
+  /** Where the first `<Modulus>` begins that no run has left behind. The end of the text if there is none. */
+  #modulus = -1
+
+  constructor(text: Uint8Array, report: Report) {
+    this.#text = text
+    this.#report = report
+  }
+
+  /** Reports the key that a run of base64 from `start` to `end` belongs to, by its name. */
+  takeBase64(start: number, end: number): void {
+    const text = this.#text
+    const mark = text[start - 1]
+    if (mark === quote && isUntypedJwk(text, start, end)) this.#report('jwk', this.#objectAround(start, end))
+    else if (mark === 0x3e && isNetXml(text, start, end) && this.#hasModulusNear(start))
+      this.#report('rsa-xml', around(text, start))
+    else if (mark === 0x3a && isBind(text, start, end)) this.#report('bind', around(text, start))
+  }
+
+  /**
+   * Reports the key that a run of hexadecimal from `start` belongs to, if it stands as `openssl pkey -text` prints it.
+   * The name may end in letters of the run.
+   */
+  takeHex(start: number): void {
+    if (isOpensslText(this.#text, start)) this.#report('openssl-text', around(this.#text, start))
+  }
+
+  /** The JSON object of strings around a value. */
+  #objectAround(start: number, end: number): Uint8Array {
+    const text = this.#text
+    const open = Math.max(0, text.subarray(0, start).lastIndexOf(0x7b))
+    const close = text.indexOf(0x7d, end)
+    const behindObject = close < 0 ? text.length : close + 1
+    this.steps += behindObject - open
+    return text.subarray(open, behindObject)
+  }
+
+  /** Whether `<Modulus>` stands around a value. No place of the text is searched twice. */
+  #hasModulusNear(start: number): boolean {
+    const first = Math.max(0, start - before)
+    if (this.#modulus < first) {
+      const from = Math.max(first, this.#modulus + 1)
+      this.#modulus = placeOf(this.#text, modulus, from)
+      this.steps += this.#modulus - from
+    }
+    return this.#modulus + modulus.length <= Math.min(this.#text.length, start + behind)
+  }
 }
 
-function formOfBase64(text: Uint8Array, start: number, end: number): PrivateKeyForm | null {
-  const mark = text[start - 1]
-  if (mark === quote) return isUntypedJwk(text, start, end) ? 'jwk' : null
-  if (mark === 0x3e) return isNetXml(text, start, end) ? 'rsa-xml' : null
-  return mark === 0x3a && isBind(text, start, end) ? 'bind' : null
+const modulus = Uint8Array.from('<Modulus>', (letter) => letter.charCodeAt(0))
+
+/** Where a word stands first from `from` on. The end of the text if nowhere. */
+function placeOf(text: Uint8Array, word: Uint8Array, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    let same = 0
+    while (same < word.length && text[at + same] === word[same]) same++
+    if (same === word.length) return at
+  }
+  return text.length
 }
 
 /** RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2: the characters of `d` of 32, 48, 56, 57 or 66 bytes. */
@@ -58,20 +104,12 @@ function isUntypedJwk(text: Uint8Array, start: number, end: number): boolean {
   return endsWith(text, at, '"d"')
 }
 
-/** The JSON object of strings around a value. */
-function objectAround(text: Uint8Array, start: number, end: number): Uint8Array {
-  const open = text.subarray(0, start).lastIndexOf(0x7b)
-  const close = text.indexOf(0x7d, end)
-  return text.subarray(Math.max(0, open), close < 0 ? text.length : close + 1)
-}
-
 const privateElements = ['<D', '<P', '<Q', '<DP', '<DQ', '<InverseQ']
 
-/** `RSA.ToXmlString` of .NET: private numbers beside `Modulus`. */
+/** `RSA.ToXmlString` of .NET: a private number. `Modulus` stands beside it. */
 function isNetXml(text: Uint8Array, start: number, end: number): boolean {
   if (text[end] !== 0x3c && text[end] !== 0x3d) return false
-  if (!privateElements.some((name) => endsWith(text, start - 1, name))) return false
-  return letters(around(text, start), 0, before + behind).includes('<Modulus>')
+  return privateElements.some((name) => endsWith(text, start - 1, name))
 }
 
 const bindNames = ['PrivateKey', 'PrivateExponent', 'Prime1', 'Prime2', 'Exponent1', 'Exponent2', 'Coefficient']
@@ -88,13 +126,9 @@ function isBind(text: Uint8Array, start: number, end: number): boolean {
 
 const opensslNames = ['priv', 'privateExponent', 'prime1', 'prime2', 'exponent1', 'exponent2', 'coefficient']
 
-/**
- * Reports the key that a run of hexadecimal from `start` belongs to, if it stands as `openssl pkey -text` prints it. The
- * name may end in letters of the run.
- */
-export function reportNamedHex(text: Uint8Array, start: number, report: Report): void {
+function isOpensslText(text: Uint8Array, start: number): boolean {
   let colon = start
   while (colon < start + 3 && text[colon] !== 0x3a) colon++
-  if (text[colon] !== 0x3a || !isSpace(text[colon + 1])) return
-  if (opensslNames.some((name) => endsWith(text, colon, name))) report('openssl-text', around(text, start))
+  if (text[colon] !== 0x3a || !isSpace(text[colon + 1])) return false
+  return opensslNames.some((name) => endsWith(text, colon, name))
 }

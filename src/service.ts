@@ -15,6 +15,7 @@ import { createCaRoom } from './cas/room.ts'
 import { createConnectionUses } from './requests/connection-uses/store.ts'
 import { createRequestsRoom } from './requests/room.ts'
 import type { AdoptedList } from './certificates/adopt-list.ts'
+import type { Successor } from './certificates/deps.ts'
 import { createCertificateRoom } from './certificates/room.ts'
 import { mayReadWarnings, metricsRoutes } from './edge/metrics.ts'
 import type { Events } from './events.ts'
@@ -230,7 +231,7 @@ export async function createService(
     ...directory.onCertificatesEnded(ids),
     ...requests.onCertificatesEnded(ids),
   ]
-  const onCertificateSuperseded = async (old: string, successor: string): Promise<Command[]> => [
+  const onCertificateSuperseded = async (old: string, successor: Successor): Promise<Command[]> => [
     ...(await directory.onCertificateSuperseded(old, successor)),
     ...requests.onCertificatesEnded([old]),
   ]

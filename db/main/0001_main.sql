@@ -492,6 +492,7 @@ CREATE TABLE certificates (
   -- When and why it was revoked.
   revocation_sealed BLOB,
   created_at INTEGER NOT NULL,
+  authority_mac BLOB NOT NULL,
   UNIQUE (authority, serial_index)
 ) STRICT;
 CREATE INDEX certificates_by_subscriber ON certificates (subscriber, created_at, id);

@@ -3,17 +3,19 @@ import type { EndedPart } from '../registration/consequences.ts'
 import { readRevocableOf } from './store.ts'
 import type { CertificateDeps } from './deps.ts'
 import { revokeCertificate } from './revoke.ts'
+import { isTrustedCertificate } from './trusted-certificates.ts'
 
 /** What one run does at most; the next one goes on. */
 const stepsPerRun = 200
 
 /**
- * Revokes what rests on a mailbox or device that has ended, and settles it when nothing is left. Resolves to how many
- * certificates it tried; the failures go to `failures`.
+ * Revokes what rests on a mailbox or device that has ended, and settles it when nothing is left. What nobody here made
+ * rest on it stays as it is, and leaves it unsettled. Resolves to how many certificates it looked at; the failures go to
+ * `failures`.
  */
 async function drawFor(deps: CertificateDeps, part: EndedPart, atMost: number, failures: unknown[]): Promise<number> {
   const certificates = await readRevocableOf(deps.database, part, deps.clock(), atMost)
-  for (const { id } of certificates) {
+  for (const { id } of certificates.filter((row) => isTrustedCertificate(deps, row))) {
     await revokeCertificate(deps, id, 'cessationOfOperation', {
       by: byService,
       onlyWhile: part.requireStillEnded,

@@ -10,6 +10,13 @@ import type { OutgoingHttps } from '../ports/outgoing-https.ts'
 import type { Background, Clock, Random } from '../ports/runtime.ts'
 import type { RegistrationRoom } from '../registration/room.ts'
 
+/** The certificate that takes the place of another. */
+export interface Successor {
+  readonly id: string
+  /** Of its mailbox. */
+  readonly addressIndex: Uint8Array
+}
+
 /** What this room is given. Every function takes the part of it that it uses. */
 export interface CertificateDeps {
   readonly database: Database
@@ -34,7 +41,7 @@ export interface CertificateDeps {
   /** What other rooms write in the batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** What other rooms write in the batch in which one certificate takes the place of another. */
-  readonly onCertificateSuperseded: (old: string, successor: string) => Promise<Command[]>
+  readonly onCertificateSuperseded: (old: string, successor: Successor) => Promise<Command[]>
   /** Whether a key was ever asked a certificate for. */
   readonly isKeyRequested: (keyIndex: string) => Promise<boolean>
   /** Which of these certificates are published. */

@@ -5,13 +5,14 @@ import { isChangedMeanwhile } from '../ports/authority.ts'
 import { ConstraintFailed, GuardBroken, type Command } from '../ports/database.ts'
 import { randomId } from '../ports/runtime.ts'
 import type { CertificateUse } from '../api/shapes.ts'
-import type { CertificateDeps } from './deps.ts'
+import type { CertificateDeps, Successor } from './deps.ts'
 import { dayAfter } from './days.ts'
 import { dayOf } from '../ports/time.ts'
 import { fingerprintIndex, serialNumberIndex } from './fingerprints.ts'
 import { sealCertificate, sealFacts, type OpenedCertificate } from './present.ts'
 import { firstReminder } from './renewal/remind.ts'
-import { endCertificate, endLateCertificate, insertCertificate, readValidCertificateId } from './store.ts'
+import { endCertificate, endLateCertificate, insertCertificate, readValidCertificate } from './store.ts'
+import { isTrustedCertificate } from './trusted-certificates.ts'
 import type { Verified } from './verify.ts'
 import { paidWith } from '../ports/row-budgets.ts'
 
@@ -74,10 +75,10 @@ export async function keepCertificate(
     notAfter,
   })
   for (;;) {
-    const other = await readValidCertificateId(deps.database, ordered)
-    const isLate = other !== null && other.requestedAt > ordered.requestedAt
+    const other = await readOther(deps, ordered)
+    const isLate = other !== null && other.isPredecessor && other.requestedAt > ordered.requestedAt
     const certificate: OpenedCertificate = isLate ? { ...fresh, state: 'superseded' } : fresh
-    const superseded = await supersededBy(deps, certificate, other)
+    const superseded = await supersededBy(deps, { ...certificate, addressIndex: ordered.addressIndex }, other)
     try {
       await commit(deps, {
         commands: [
@@ -122,17 +123,34 @@ interface Superseded {
   readonly audit: readonly AuditEvent[]
 }
 
-/** Ends whichever of the two certificates was asked for earlier. */
+/** The certificate that is valid for the same device, mailbox and use. */
+interface OtherCertificate {
+  readonly id: string
+  readonly requestedAt: number
+  /** False: nobody here made it one of this device. It makes room, and passes nothing on. */
+  readonly isPredecessor: boolean
+}
+
+async function readOther(deps: KeepDeps, ordered: OrderedFor): Promise<OtherCertificate | null> {
+  const row = await readValidCertificate(deps.database, ordered)
+  if (row === null) return null
+  return { id: row.id, requestedAt: row.requestedAt, isPredecessor: isTrustedCertificate(deps, row) }
+}
+
+/** Ends whichever of the two certificates was asked for earlier, or is there by forgery. */
 async function supersededBy(
   deps: Pick<KeepDeps, 'onCertificatesEnded' | 'onCertificateSuperseded'>,
-  { id, state }: OpenedCertificate,
-  other: { readonly id: string } | null,
+  successor: OpenedCertificate & Successor,
+  other: OtherCertificate | null,
 ): Promise<Superseded> {
   if (other === null) return { before: [], after: [], audit: [] }
+  const { id, state } = successor
   if (state === 'valid') {
     return {
       before: endCertificate(other.id, 'superseded'),
-      after: await deps.onCertificateSuperseded(other.id, id),
+      after: other.isPredecessor
+        ? await deps.onCertificateSuperseded(other.id, successor)
+        : deps.onCertificatesEnded([other.id]),
       audit: [supersededEntry(other.id, id)],
     }
   }
@@ -185,7 +203,7 @@ const inserted = (
   ordered: OrderedFor,
   { id, state, authority, facts, certificate }: OpenedCertificate,
 ): Command =>
-  insertCertificate({
+  insertCertificate(deps.keys, {
     id,
     request: ordered.request,
     subscriber: ordered.subscriber,

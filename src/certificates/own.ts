@@ -4,15 +4,18 @@ import { DomainError } from '../errors.ts'
 import type { CertificateDeps } from './deps.ts'
 import { openCertificate, presentOpened, type OpenedCertificate } from './present.ts'
 import { readCertificate, type CertificateRow } from './store.ts'
+import { isTrustedCertificate } from './trusted-certificates.ts'
 
 /** Reads a certificate of the caller. Throws `not_found`, also for a certificate of somebody else. */
 export async function ownCertificateRow(
-  deps: Pick<CertificateDeps, 'database'>,
+  deps: Pick<CertificateDeps, 'database' | 'keys' | 'events'>,
   caller: DeviceCaller,
   id: string,
 ): Promise<CertificateRow> {
   const row = await readCertificate(deps.database, id)
-  if (row?.subscriber !== caller.subscriberId) throw new DomainError('not_found', 'You have no such certificate.')
+  if (row?.subscriber !== caller.subscriberId || !isTrustedCertificate(deps, row)) {
+    throw new DomainError('not_found', 'You have no such certificate.')
+  }
   return row
 }
 

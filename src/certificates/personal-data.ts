@@ -40,6 +40,7 @@ export const personalData: readonly TableDeclaration[] = [
       not_after_day: linked('the end of the day in which it expires'),
       created_at: linked('time, UTC milliseconds'),
       revocation_sealed: sealed('when and why it was revoked'),
+      authority_mac: impersonal('MAC of whose it is, and what it is for'),
       remind_day: linked('the day on which the holder is told next that it runs out'),
       reminded: linked('whether they were told before'),
     },

@@ -38,6 +38,13 @@ interface Circumstances {
   readonly isWordOfItsCa?: boolean
 }
 
+/** The SHA-256 of the key in a certificate: its bytes are sealed to their row, which `key_index` is not. */
+const spkiSha256In = (deps: Pick<RevokeDeps, 'keys' | 'crypto'>, row: CertificateRow): Promise<string> =>
+  sha256Hex(deps.crypto, parseCertificate(openCertificate(deps.keys, row).certificate).spki)
+
+const keyIndexIn = async (deps: Pick<RevokeDeps, 'keys' | 'crypto'>, row: CertificateRow): Promise<string> =>
+  keyIndex(deps.keys, await spkiSha256In(deps, row))
+
 async function revocationCommands(
   deps: RevokeDeps,
   row: CertificateRow,
@@ -51,7 +58,7 @@ async function revocationCommands(
     ...revokeCertificateRow(row.id, sealRevocation(deps.keys, row.id, { at: now, reason }), now),
     ...revokeStatus({ authority: row.authority, serialNumber }, now, reason),
     ...deps.onCertificatesEnded([row.id]),
-    ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', row.keyIndex, 'revocation', now)] : []),
+    ...(reason === 'keyCompromise' ? [blockKey('spki-sha256', await keyIndexIn(deps, row), 'revocation', now)] : []),
     ...(await deps.registration.announcementCommands(row, 'revocation', row.id, { reason, at: now })),
   ]
 }
@@ -116,8 +123,7 @@ async function revoke(
   if (row === null) return
   if (row.state === 'valid' || row.state === 'superseded') await revokeOne(deps, row, reason, circumstances)
   if (reason !== 'keyCompromise') return
-  const { spki } = parseCertificate(openCertificate(deps.keys, row).certificate)
-  await revokeKey(deps, await sha256Hex(deps.crypto, spki), 'revocation', circumstances.by)
+  await revokeKey(deps, await spkiSha256In(deps, row), 'revocation', circumstances.by)
 }
 
 /**
@@ -132,7 +138,7 @@ export async function revokeKey(
 ): Promise<void> {
   await blockKeyOnce(deps, spkiSha256, source, by)
   for (const row of await readCertificatesWithKey(deps.database, keyIndex(deps.keys, spkiSha256))) {
-    await revokeOne(deps, row, 'keyCompromise', { by })
+    if ((await spkiSha256In(deps, row)) === spkiSha256) await revokeOne(deps, row, 'keyCompromise', { by })
   }
 }
 

@@ -16,7 +16,7 @@ import { deleteChallengesExpiredBefore, readChallengeFaults } from './keys/store
 import { personalData } from './personal-data.ts'
 import { certificatesToRenew, remindHolders, type DueRenewals } from './renewal/remind.ts'
 import { ownCertificateRoutes } from './routes.ts'
-import { countValid, readLeftUnrevoked } from './store.ts'
+import { countValid, readCertificateFaults, readLeftUnrevoked } from './store.ts'
 import { dayMilliseconds } from '../ports/time.ts'
 
 export interface CertificateRoom extends Room {
@@ -73,6 +73,10 @@ export function createCertificateRoom(
           const left = await readLeftUnrevoked(deps.database, deps.clock())
           return left.map(({ id }) => `certificate ${id} must be revoked`)
         },
+      },
+      {
+        name: 'nobody else has written certificates',
+        run: () => faultsOfAll((after, limit) => readCertificateFaults(deps, after, limit)),
       },
       {
         name: 'nobody else has written key challenges',

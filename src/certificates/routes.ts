@@ -16,6 +16,7 @@ import { pageFrom, readCursor } from '../api/paging.ts'
 import { revokeCertificate } from './revoke.ts'
 import { createOwnPresenter, ownCertificateRow } from './own.ts'
 import { readCertificatesOf } from './store.ts'
+import { isTrustedCertificate } from './trusted-certificates.ts'
 import { leaves, rowsLeft } from '../api/rows-left.ts'
 
 const certificatesRoute = createRoute({
@@ -72,7 +73,8 @@ export function ownCertificateRoutes(deps: CertificateDeps) {
     const { limit, cursor } = context.req.valid('query')
     const rows = await readCertificatesOf(deps.database, caller.subscriberId, readCursor(cursor), limit + 1)
     const page = pageFrom(rows, limit)
-    return context.json({ items: await presentOwn(page.rows), next: page.next }, 200)
+    const own = page.rows.filter((row) => isTrustedCertificate(deps, row))
+    return context.json({ items: await presentOwn(own), next: page.next }, 200)
   })
 
   routes.openapi(oneCertificateRoute, async (context) => {

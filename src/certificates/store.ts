@@ -1,3 +1,4 @@
+import { pageOfFaults } from '../ports/authority.ts'
 import {
   blob,
   command,
@@ -9,11 +10,14 @@ import {
   text,
   type Command,
   type Database,
+  type RowOf,
 } from '../ports/database.ts'
+import type { Macs } from '../ports/row-mac.ts'
 import type { CertificateUse } from '../api/shapes.ts'
 import { caRevocationState } from '../api/admin-shapes.ts'
 import { use } from '../api/columns.ts'
 import { dayHolding } from './days.ts'
+import { certificateAuthority as authority } from './trusted-certificates.ts'
 
 const certificateState = oneOf('valid', 'superseded', 'revoked', 'expired')
 
@@ -40,12 +44,13 @@ export interface NewCertificate {
   readonly createdAt: number
 }
 
-export const insertCertificate = (row: NewCertificate): Command =>
+export const insertCertificate = (keys: Macs, row: NewCertificate): Command =>
   command(
     `INSERT INTO certificates
        (id, request, subscriber, device, mailbox, usage, state, connection, requested_at, authority, serial_index,
-        key_index, fingerprint_index, facts_sealed, certificate_sealed, not_after_day, remind_day, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        key_index, fingerprint_index, facts_sealed, certificate_sealed, not_after_day, remind_day, created_at,
+        authority_mac)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     row.id,
     row.request,
     row.subscriber,
@@ -64,22 +69,7 @@ export const insertCertificate = (row: NewCertificate): Command =>
     row.notAfterDay,
     row.remindDay,
     row.createdAt,
-  )
-
-/** The valid certificate of a device for a mailbox and a use. */
-export const readValidCertificateId = (
-  database: Database,
-  of: { device: string; mailbox: string; use: CertificateUse },
-) =>
-  database.first(
-    query(
-      { id: text, requestedAt: integer },
-      `SELECT id, requested_at AS requestedAt FROM certificates
-       WHERE device = ? AND mailbox = ? AND usage = ? AND state = 'valid'`,
-      of.device,
-      of.mailbox,
-      of.use,
-    ),
+    authority.of(keys, row),
   )
 
 /** Ends a certificate. Guard `certificate_ended`: it is not valid any more. */
@@ -110,16 +100,21 @@ const certificateColumns = {
   use,
   state: certificateState,
   connection: text,
+  requestedAt: integer,
   authority: text,
   keyIndex: text,
   factsSealed: blob,
   certificateSealed: blob,
   createdAt: integer,
+  authorityMac: blob,
 }
 
 /** As `certificateColumns` reads them. */
-const certificateSelection = `id, request, subscriber, device, mailbox, usage AS use, state, connection, authority, key_index AS keyIndex,
-  facts_sealed AS factsSealed, certificate_sealed AS certificateSealed, created_at AS createdAt`
+const certificateSelection = `id, request, subscriber, device, mailbox, usage AS use, state, connection, requested_at AS requestedAt,
+  authority, key_index AS keyIndex, facts_sealed AS factsSealed, certificate_sealed AS certificateSealed,
+  created_at AS createdAt, authority_mac AS authorityMac`
+/** A certificate, also one whose MAC does not fit: see `isTrustedCertificate`. */
+export type CertificateRow = RowOf<typeof certificateColumns>
 
 export const readCertificate = (database: Database, id: string) =>
   database.first(
@@ -130,7 +125,40 @@ export const readCertificate = (database: Database, id: string) =>
       id,
     ),
   )
-export type CertificateRow = NonNullable<Awaited<ReturnType<typeof readCertificate>>>
+
+/** One page of all certificates, by id: in words, those whose MAC does not fit. */
+export const readCertificateFaults = async (
+  deps: { readonly database: Database; readonly keys: Macs },
+  after: string,
+  limit: number,
+) => {
+  const rows = await deps.database.all(
+    query(
+      certificateColumns,
+      `SELECT ${certificateSelection}
+       FROM certificates WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, authority.faults(deps.keys, rows))
+}
+
+/** The valid certificate of a device for a mailbox and a use. */
+export const readValidCertificate = (
+  database: Database,
+  of: { device: string; mailbox: string; use: CertificateUse },
+) =>
+  database.first(
+    query(
+      certificateColumns,
+      `SELECT ${certificateSelection}
+       FROM certificates WHERE device = ? AND mailbox = ? AND usage = ? AND state = 'valid'`,
+      of.device,
+      of.mailbox,
+      of.use,
+    ),
+  )
 
 /** What revoking needs of the certificate that an authority gave this serial number. */
 export const readCertificateBySerialNumber = (database: Database, authority: string, serialNumberIndex: string) =>
@@ -173,7 +201,7 @@ export const readCertificatesOf = (
     ),
   )
 
-/** The certificates on a key that can still be revoked, whoever's they are. */
+/** The certificates that can still be revoked and are said to be on a key, whoever's they are. */
 export const readCertificatesWithKey = (database: Database, keyIndex: string) =>
   database.all(
     query(
@@ -193,12 +221,12 @@ export const readRevocableOf = (
 ) =>
   database.all(
     query(
-      { id: text },
-      `SELECT id FROM certificates
-       WHERE mailbox = ? AND state IN ('valid', 'superseded') AND not_after_day > ?
+      certificateColumns,
+      `SELECT ${certificateSelection}
+       FROM certificates WHERE mailbox = ? AND state IN ('valid', 'superseded') AND not_after_day > ?
        UNION ALL
-       SELECT id FROM certificates
-       WHERE device = ? AND state IN ('valid', 'superseded') AND not_after_day > ?
+       SELECT ${certificateSelection}
+       FROM certificates WHERE device = ? AND state IN ('valid', 'superseded') AND not_after_day > ?
        LIMIT ?`,
       of.kind === 'mailbox' ? of.id : null,
       now,

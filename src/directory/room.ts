@@ -18,6 +18,7 @@ import {
 import { lookupAnswer, lookupRequest, ownCertificate, publicationRequest } from '../api/shapes.ts'
 import { DomainError } from '../errors.ts'
 import type { Command } from '../ports/database.ts'
+import type { Successor } from '../certificates/deps.ts'
 import type { DirectoryDeps } from './deps.ts'
 import { createAskerOf } from './asker.ts'
 import { chooseMediaType, writeLookup } from './forms.ts'
@@ -43,7 +44,7 @@ export interface DirectoryRoom extends Room {
   /** The directory's part of the batch in which a device ends. */
   onDeviceEnded(device: string): Command[]
   onCertificatesEnded(certificates: readonly string[]): Command[]
-  onCertificateSuperseded(old: string, successor: string): Promise<Command[]>
+  onCertificateSuperseded(old: string, successor: Successor): Promise<Command[]>
   publishedAmong(certificates: readonly string[]): Promise<ReadonlySet<string>>
 }
 

@@ -15,6 +15,9 @@ import {
   type RowOf,
 } from '../ports/database.ts'
 import type { Audience } from '../api/shapes.ts'
+import type { Successor } from '../certificates/deps.ts'
+import { isTrustedCertificate } from '../certificates/trusted-certificates.ts'
+import { equalBytes } from '../pki/encoding.ts'
 
 /** What of a publication grants or ends authority: who is shown which certificate under which address. */
 const authority = authorityOf('publications', ['id', 'addressIndex', 'audience', 'consent', 'publishedAt'])
@@ -22,7 +25,8 @@ const authority = authorityOf('publications', ['id', 'addressIndex', 'audience',
 /**
  * The published certificates of some addresses, newest first, for every audience and use. They are valid, and their
  * subscriber is not restricted. Those not in time yet are included. What ended with its mailbox or device is not
- * published any more. What nobody here has published, or set free of a restriction, is left out.
+ * published any more. What nobody here has published, made a certificate of its subscriber, or set free of a restriction,
+ * is left out.
  */
 export const readPublished = async (deps: AuthorityDeps, reader: Reader, addressIndexesHex: readonly string[]) => {
   const rows = await reader.all(
@@ -34,21 +38,29 @@ export const readPublished = async (deps: AuthorityDeps, reader: Reader, address
         publishedAt: integer,
         authorityMac: blob,
         id: text,
+        request: text,
+        subscriber: text,
         device: text,
+        mailbox: text,
         use: oneOf('sign', 'encrypt', 'dual'),
         state: oneOf('valid'),
+        connection: text,
+        requestedAt: integer,
         authority: text,
+        keyIndex: text,
         factsSealed: blob,
         certificateSealed: blob,
-        subscriber: text,
+        createdAt: integer,
+        certificateMac: blob,
         restrictedAt: nullable(integer),
         subscriberMac: blob,
       },
       `SELECT p.address_index AS addressIndex, p.audience AS audience, p.consent AS consent,
-              p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.id AS id, c.device AS device,
-              c.usage AS use, c.state AS state, c.authority AS authority, c.facts_sealed AS factsSealed,
-              c.certificate_sealed AS certificateSealed,
-              s.id AS subscriber, s.restricted_at AS restrictedAt, s.authority_mac AS subscriberMac
+              p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.id AS id, c.request AS request,
+              c.subscriber AS subscriber, c.device AS device, c.mailbox AS mailbox, c.usage AS use, c.state AS state,
+              c.connection AS connection, c.requested_at AS requestedAt, c.authority AS authority,
+              c.key_index AS keyIndex, c.facts_sealed AS factsSealed, c.certificate_sealed AS certificateSealed,
+              c.created_at AS createdAt, c.authority_mac AS certificateMac, s.restricted_at AS restrictedAt, s.authority_mac AS subscriberMac
        FROM publications p
          JOIN certificates c ON c.id = p.certificate
          JOIN subscribers s ON s.id = c.subscriber
@@ -61,6 +73,7 @@ export const readPublished = async (deps: AuthorityDeps, reader: Reader, address
   return rows.filter(
     (row) =>
       authority.trusted(deps, row) !== null &&
+      isTrustedCertificate(deps, { ...row, authorityMac: row.certificateMac }) &&
       isTrustedSubscriber(deps, {
         id: row.subscriber,
         restrictedAt: row.restrictedAt,
@@ -306,25 +319,26 @@ export const readStandingPublication = async (
   )
 
 /**
- * Passes a publication, with its consent, on to the successor of a certificate. One that nobody here wrote goes. Guard:
- * the publication is as it was read; null: there is none.
+ * Passes a publication, with its consent, on to the successor of a certificate. One that nobody here wrote goes, and one
+ * for another address than the successor's. Guard: the publication is as it was read; null: there is none.
  */
 export const passOnPublication = (
   keys: Macs,
   old: string,
   publication: PublicationRow | null,
-  successor: string,
+  successor: Successor,
 ): Command[] => {
   const unseen = requireNoneUnseen(
     query({ certificate: text }, `SELECT certificate FROM publications WHERE certificate = ?`, old),
   )
   if (publication === null) return [unseen]
-  if (!authority.fits(keys, publication)) return [dropPublications([old])]
+  const isOfSuccessor = equalBytes(publication.addressIndex, successor.addressIndex)
+  if (!isOfSuccessor || !authority.fits(keys, publication)) return [dropPublications([old])]
   return [
     command(
       `UPDATE publications SET certificate = ?, authority_mac = ? WHERE certificate = ? AND authority_mac = ?`,
-      successor,
-      authority.after(keys, publication, { id: successor }),
+      successor.id,
+      authority.after(keys, publication, { id: successor.id }),
       old,
       publication.authorityMac,
     ),

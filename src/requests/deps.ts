@@ -1,6 +1,7 @@
 import type { AuditRoom } from '../audit/room.ts'
 import type { Connections } from '../cas/contract.ts'
 import type { Authorities } from '../cas/inside/authorities.ts'
+import type { Successor } from '../certificates/deps.ts'
 import type { Events } from '../events.ts'
 import type { MailRoom } from '../mail/room.ts'
 import type { Command, Database } from '../ports/database.ts'
@@ -35,7 +36,7 @@ export interface RequestDeps {
   /** The commands of other rooms for the batch in which certificates end. */
   readonly onCertificatesEnded: (certificates: readonly string[]) => Command[]
   /** The commands of other rooms for the batch in which one certificate replaces another. */
-  readonly onCertificateSuperseded: (old: string, successor: string) => Promise<Command[]>
+  readonly onCertificateSuperseded: (old: string, successor: Successor) => Promise<Command[]>
   /** Which of these certificates are published. */
   readonly publishedAmong: (certificates: readonly string[]) => Promise<ReadonlySet<string>>
   /** Soon tells the CAs what was revoked. */

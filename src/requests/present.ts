@@ -3,6 +3,7 @@ import type { CertificateRequestAnswer } from '../api/shapes.ts'
 import { openText } from '../ports/keys.ts'
 import { createOwnPresenter } from '../certificates/own.ts'
 import { readCertificateOfRequest } from '../certificates/store.ts'
+import { isTrustedCertificate } from '../certificates/trusted-certificates.ts'
 import { embeddedConnection } from '../cas/contract.ts'
 import type { RequestDeps } from './deps.ts'
 import { openCertificate, type OpenedCertificate } from '../certificates/present.ts'
@@ -14,7 +15,10 @@ const shownState = (state: RequestState): CertificateRequestAnswer['state'] => {
   return state === 'ended' ? 'issued' : state
 }
 
-export type PresentDeps = Pick<RequestDeps, 'database' | 'keys' | 'connections' | 'publishedAmong' | 'registration'>
+export type PresentDeps = Pick<
+  RequestDeps,
+  'database' | 'keys' | 'events' | 'connections' | 'publishedAmong' | 'registration'
+>
 
 type PresentRequest = (
   row: RequestRow,
@@ -28,7 +32,7 @@ export function createRequestPresenter(deps: PresentDeps): PresentRequest {
 
   const openOfRequest = async (request: string): Promise<OpenedCertificate | null> => {
     const row = await readCertificateOfRequest(deps.database, request)
-    return row === null ? null : openCertificate(deps.keys, row)
+    return row === null || !isTrustedCertificate(deps, row) ? null : openCertificate(deps.keys, row)
   }
 
   const explanationOf = ({ id, explanationSealed }: RequestRow): string | null => {

@@ -2,6 +2,8 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { verifiersOf } from '../../src/api/credentials.ts'
 import { parseMailboxAddress } from '../../src/mailbox/address.ts'
+import { readPublication } from '../../src/directory/store.ts'
+import { authorityOf } from '../../src/ports/authority.ts'
 import { command, integer, query, text, type SqlValue } from '../../src/ports/database.ts'
 import type { Json } from '../support/api.ts'
 import { makeCsr } from '../support/csr.ts'
@@ -351,6 +353,145 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       expectProblem(await alice.api.post(path, { proof }), 410, 'challenge_ended')
       await write(`UPDATE key_challenges SET expires_at = expires_at + 1 WHERE id = ?`, expired.id)
       await expectFound('key_challenges', used.id, expired.id)
+    })
+  })
+
+  describe('certificates', () => {
+    const given = async (by: Registered, email: string): Promise<string[]> => {
+      const [result] = await lookUp(by, [email])
+      return result.certificates.map(({ id }: { id: string }) => id)
+    }
+    /** The check may say more: it finds the publication of such a row wrong too. */
+    const expectAmongFaults = async (id: string): Promise<void> =>
+      expect((await harness.service.check()).join('\n')).toContain(`certificates ${id}: its MAC does not fit`)
+    const published = async (): Promise<string> => {
+      const { id } = await certify(alice)
+      await publish(alice, id)
+      return id
+    }
+    const giveToMallory = (id: string): Promise<void> =>
+      write(
+        `UPDATE certificates
+         SET subscriber = ?, device = ?, mailbox = (SELECT id FROM mailboxes WHERE subscriber = ?) WHERE id = ?`,
+        mallory.subscriberId,
+        mallory.deviceId,
+        mallory.subscriberId,
+        id,
+      )
+
+    test('one that was given to somebody else is no predecessor: its publication is not passed on', async () => {
+      const bob = await register(harness.api, harness.mails, 'bob@example.org')
+      const own = await published()
+      await giveToMallory(own)
+      harness.clock.now += 1_000
+      const { id } = await certify(mallory)
+      expect(await given(bob, alice.email)).toEqual([])
+      expect(await given(bob, mallory.email)).toEqual([])
+      expect(await countRows(harness.main, 'publications')).toBe(0)
+      expectSaid('certificates')
+      await expectAmongFaults(own)
+      // What nobody has touched goes on: the next one of each takes its place.
+      await publish(mallory, id)
+      const next = await certify(mallory)
+      expect(await given(bob, mallory.email)).toEqual([next.id])
+    })
+
+    test('one that was given to somebody else is not theirs, and not shown with their requests', async () => {
+      const own = await published()
+      await giveToMallory(own)
+      expectProblem(await mallory.api.get(`/v1/certificates/${own}`), 404, 'not_found')
+      expect((await mallory.api.get('/v1/certificates')).body).toEqual({ items: [], next: null })
+      const reason = { reason: 'superseded' }
+      expectProblem(await mallory.api.post(`/v1/certificates/${own}/revocation`, reason), 404, 'not_found')
+      expectProblem(await mallory.api.delete(`/v1/certificates/${own}/publication`), 404, 'not_found')
+      expectSaid('certificates')
+      await expectAmongFaults(own)
+      const rule = { position: 1, domain: 'example.net', connectionId: 'embedded', approvals: 1 }
+      await did(localOperator(harness).post('/v1/admin/routing-rules', rule))
+      const asked = await did(mallory.api.post('/v1/certificate-requests', { csr: await makeCsr(), use: 'dual' }))
+      await write(`UPDATE certificates SET request = ? WHERE id = ?`, asked.id, own)
+      const read = await mallory.api.get(`/v1/certificate-requests/${asked.id}`)
+      expect([read.status, read.body.certificate]).toEqual([200, null])
+    })
+
+    test('one whose restricted subscriber was exchanged', async () => {
+      const bob = await register(harness.api, harness.mails, 'bob@example.org')
+      const own = await published()
+      await restrict(harness, alice.subscriberId, harness.clock.now)
+      expect(await given(bob, alice.email)).toEqual([])
+      await write(`UPDATE certificates SET subscriber = ? WHERE id = ?`, mallory.subscriberId, own)
+      await write(`DELETE FROM ready_answers`)
+      await write(
+        `INSERT INTO ready_answers (address_index, serves, valid_from, valid_until)
+         SELECT address_index, 15, 0, 0 FROM publications`,
+      )
+      expect(await given(bob, alice.email)).toEqual([])
+      expectSaid('certificates')
+      await expectAmongFaults(own)
+    })
+
+    test('one that was tied to the key of somebody else, who reports it or revokes for it', async () => {
+      const own = await published()
+      const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+      const other = await certify(mallory, { csr: await makeCsr({ keys: pair }) })
+      const exchange = (from: string, to: string): Promise<void> =>
+        write(
+          `UPDATE certificates SET key_index = (SELECT key_index FROM certificates WHERE id = ?) WHERE id = ?`,
+          from,
+          to,
+        )
+      await exchange(other.id, own)
+      const pkcs8 = Buffer.from(await crypto.subtle.exportKey('pkcs8', pair.privateKey)).toString('base64')
+      const privateKey = `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`
+      expect((await harness.api.post('/v1/key-compromise', { privateKey })).status).toBe(200)
+      const stateOf = async (id: string) => {
+        const rows = await harness.main.all(query({ state: text }, `SELECT state FROM certificates WHERE id = ?`, id))
+        return rows.map(({ state }) => state)
+      }
+      expect([await stateOf(own), await stateOf(other.id)]).toEqual([['valid'], ['revoked']])
+      await expectAmongFaults(own)
+      // An administrator ends a forged one by its name. That blocks the key in it, and no other.
+      const free = await certify(alice, { csr: await makeCsr(), use: 'sign' })
+      await exchange(free.id, own)
+      const blocked = await countRows(harness.main, 'blocked_keys')
+      await did(localOperator(harness).post(`/v1/admin/certificates/${own}/revocation`, { reason: 'keyCompromise' }))
+      expect([await stateOf(own), await stateOf(free.id)]).toEqual([['revoked'], ['valid']])
+      expect(await countRows(harness.main, 'blocked_keys')).toBe(blocked + 1)
+    })
+
+    test('a publication at another address than that of the successor is not passed on, whatever its MAC', async () => {
+      const bob = await register(harness.api, harness.mails, 'bob@example.org')
+      const own = await published()
+      const addressIndex = harness.keys.blindIndex(parseMailboxAddress(mallory.email).matchingKey)
+      const publication = await readPublication(harness.main, own)
+      if (publication === null) throw new Error('the certificate is published')
+      const columns = ['id', 'addressIndex', 'audience', 'consent', 'publishedAt'] as const
+      const mac = authorityOf('publications', columns).after(harness.keys, publication, { addressIndex })
+      await write(
+        `UPDATE publications SET address_index = ?, authority_mac = ? WHERE certificate = ?`,
+        addressIndex,
+        mac,
+        own,
+      )
+      expect(await given(bob, mallory.email)).toEqual([own])
+      await certify(alice)
+      expect(await given(bob, mallory.email)).toEqual([])
+      expect(await countRows(harness.main, 'publications')).toBe(0)
+    })
+
+    test('one that was made to rest on a device that ends', async () => {
+      const own = await published()
+      const tablet = await joinDevice(harness.api, harness.mails, mallory)
+      const theirs = await certify(tablet)
+      await write(`UPDATE certificates SET device = ? WHERE id = ?`, tablet.deviceId, own)
+      await proveMailbox(mallory, harness.mails, { act: 'device_end' })
+      expect((await mallory.api.delete(`/v1/me/devices/${tablet.deviceId}`)).status).toBe(204)
+      await harness.settled()
+      await harness.runJob('consequences')
+      expect(await countRows(harness.main, `certificates WHERE state = 'revoked' AND id = ?`, own)).toBe(0)
+      expect(await countRows(harness.main, `certificates WHERE state = 'revoked' AND id = ?`, theirs.id)).toBe(1)
+      expectSaid('certificates')
+      await expectAmongFaults(own)
     })
   })
 

@@ -6,6 +6,8 @@ import { parseMailboxAddress } from '../../src/mailbox/address.ts'
 import { authorityOf } from '../../src/ports/authority.ts'
 import { command, integer, query, text, type Command, type Database, type SqlValue } from '../../src/ports/database.ts'
 import { sealText } from '../../src/ports/keys.ts'
+import { readCertificatesOf } from '../../src/certificates/store.ts'
+import { certificateAuthority } from '../../src/certificates/trusted-certificates.ts'
 import { endDevice, insertDevice, readDevice } from '../../src/registration/device/store.ts'
 import { moveMailbox, readMailboxesOf, type MailboxRow } from '../../src/registration/mailbox/store.ts'
 import type { Answer, Json } from '../support/api.ts'
@@ -159,6 +161,16 @@ export class Answered {
 export async function moveToAnotherDevice({ main, keys, clock }: RoomHarness, subscriber: string): Promise<void> {
   const id = crypto.randomUUID()
   const facts = { table: 'devices', column: 'facts_sealed', row: id }
+  const certificates = await readCertificatesOf(main, subscriber, { at: Number.MAX_SAFE_INTEGER, id: '' }, 1_000)
+  const moved = certificates.map((row) =>
+    command(
+      `UPDATE certificates SET device = ?, authority_mac = ?
+       WHERE id = ? AND device IN (SELECT id FROM devices WHERE credential_used_at IS NOT NULL)`,
+      id,
+      certificateAuthority.after(keys, row, { device: id }),
+      row.id,
+    ),
+  )
   await main.batch([
     insertDevice(keys, {
       id,
@@ -170,12 +182,7 @@ export async function moveToAnotherDevice({ main, keys, clock }: RoomHarness, su
       createdAt: clock.now,
       seenAt: clock.now,
     }),
-    command(
-      `UPDATE certificates SET device = ?
-       WHERE subscriber = ? AND device IN (SELECT id FROM devices WHERE credential_used_at IS NOT NULL)`,
-      id,
-      subscriber,
-    ),
+    ...moved,
   ])
 }
 

@@ -207,7 +207,7 @@ async function register(rooms: Rooms, written: string): Promise<Member> {
     subscriberId: subscriber,
     deviceId: device,
     credential,
-    mailbox: { ...mailbox, address, state: 'active', settled: false },
+    mailbox: { ...mailbox, address, state: 'active', endedAt: null, settled: false },
   }
 }
 

@@ -270,6 +270,10 @@ CREATE TABLE mailbox_challenges (
   -- What the device wants to do with the proof, and until when it may do that: set by its answer, taken back by the act.
   act TEXT CHECK (act IN ('mailbox_add', 'mailbox_end', 'device_approve', 'device_end')),
   act_until INTEGER,
+  -- When the mailbox had moved away, as the challenge was made. An older one does not bring it back.
+  mailbox_ended_at INTEGER,
+  -- Over all that a token, or the proof, is good for. src/ports/authority.ts
+  authority_mac BLOB NOT NULL,
   CONSTRAINT mailbox_challenges_until_of_act CHECK (act_until IS NULL OR act IS NOT NULL)
 ) STRICT;
 CREATE INDEX mailbox_challenges_by_mailbox ON mailbox_challenges (mailbox, created_at);

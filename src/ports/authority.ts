@@ -1,4 +1,4 @@
-import { GuardBroken, requireNoRow, requireOneChange, type Command, type Query, type SqlValue } from './database.ts'
+import { GuardBroken, requireNoRow, requireOneChange, requireRow, type Command, type Query, type SqlValue } from './database.ts'
 import type { Events } from '../events.ts'
 import type { Keys } from './keys.ts'
 import { rowMacOf, type Macs } from './row-mac.ts'
@@ -64,6 +64,9 @@ const changedMeanwhile = 'authority_changed'
 
 /** The guard after a change that rests on a row as it was read: the MAC of the row is still the same. */
 export const requireUnchanged = (): Command => requireOneChange(changedMeanwhile)
+
+/** The guard of a change that rests on rows of which it changes none: they are still there as they were read. */
+export const requireAsRead = (rows: Query<unknown>): Command => requireRow(changedMeanwhile, rows)
 
 /** The guard after a change of all rows that were read: another call has made one more meanwhile. */
 export const requireNoneUnseen = (unseen: Query<unknown>): Command => requireNoRow(changedMeanwhile, unseen)

@@ -16,6 +16,8 @@ export interface OwnMailbox {
   readonly accountType: 'imap' | 'exchange'
   /** `moved`: another subscriber has proved it. `removed`: its subscriber removed it. */
   readonly state: 'active' | 'moved' | 'removed'
+  /** When it moved away or was removed. */
+  readonly endedAt: number | null
   /** Whether the consequences of its end have happened. It cannot come back then. */
   readonly settled: boolean
   readonly verifiedAt: number
@@ -34,6 +36,7 @@ export const openMailbox = (keys: Keys, row: MailboxRow): OwnMailbox => ({
   addressIndex: row.addressIndex,
   accountType: row.accountType,
   state: row.endReason ?? 'active',
+  endedAt: row.endedAt,
   settled: row.settledAt !== null,
   verifiedAt: row.verifiedAt,
   createdAt: row.createdAt,

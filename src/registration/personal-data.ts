@@ -130,6 +130,8 @@ export const personalData: readonly TableDeclaration[] = [
       expires_at: impersonal('time, UTC milliseconds'),
       act: linked('what the device wants to do with the proof'),
       act_until: linked('until when it may do that'),
+      mailbox_ended_at: linked('when the mailbox had moved away, as the challenge was made'),
+      authority_mac: impersonal('MAC of what it is good for'),
     },
   },
   {

@@ -13,9 +13,9 @@ import { deviceRoutes } from './device/routes.ts'
 import { deleteCallerChanges, readDeviceFaults } from './device/store.ts'
 import { chooseMailbox, mailboxesOf, type OwnMailbox } from './mailboxes.ts'
 import { linkRoutes } from './link/routes.ts'
-import { challengeUnlessAsked, openChallenge, presentChallenge } from './mailbox/challenge.ts'
+import { challengeUnlessAsked, openChallenge, presentChallenge, toBeProved } from './mailbox/challenge.ts'
 import { mailboxRoutes } from './mailbox/routes.ts'
-import { deleteMailboxChallengesExpiredBefore, readMailboxFaults } from './mailbox/store.ts'
+import { deleteMailboxChallengesExpiredBefore, readMailboxChallengeFaults, readMailboxFaults } from './mailbox/store.ts'
 import { payAsNetwork, type BudgetPurpose } from './network-budget.ts'
 import { personalData } from './personal-data.ts'
 import { registrationRoutes } from './routes.ts'
@@ -68,8 +68,7 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
     membershipOf: (caller) => membershipOf(deps, caller),
     announcementCommands: (of, kind, about, parameters) => announcementCommands(deps, of, { kind, about }, parameters),
     payAsNetwork: (client, purpose) => payAsNetwork(deps, client, purpose),
-    challengeUnlessAsked: (caller, mailbox, run) =>
-      challengeUnlessAsked(deps, caller, { ...mailbox, purpose: 'prove', mailbox: mailbox.id, act: null }, run),
+    challengeUnlessAsked: (caller, mailbox, run) => challengeUnlessAsked(deps, caller, toBeProved(mailbox, null), run),
     openChallenge: async (caller, mailbox) => {
       const open = await openChallenge(deps, caller, mailbox)
       return open === null ? null : presentChallenge(open)
@@ -118,6 +117,10 @@ export function createRegistrationRoom(deps: RegistrationDeps): RegistrationRoom
       {
         name: 'nobody else has written mailboxes',
         run: () => faultsOfAll((after, limit) => readMailboxFaults(deps, after, limit)),
+      },
+      {
+        name: 'nobody else has written challenges to mailboxes',
+        run: () => faultsOfAll((after, limit) => readMailboxChallengeFaults(deps, after, limit)),
       },
       {
         name: 'nobody else has written registrations',

@@ -1,6 +1,7 @@
 import {
   authorityOf,
   pageOfFaults,
+  requireAsRead,
   requireNoneUnseen,
   requireUnchanged,
   type AuthorityDeps,
@@ -210,6 +211,12 @@ const changeRegistration = (
     requireUnchanged(),
   ]
 }
+
+/** Guard: a registration has not changed since it was read. */
+export const requireRegistrationAsRead = ({ id, authorityMac }: RegistrationRow): Command =>
+  requireAsRead(
+    query({ id: text }, `SELECT id FROM registrations WHERE id = ? AND authority_mac = ?`, id, authorityMac),
+  )
 
 /** Confirms a pending registration, and so uses up its token. */
 export const confirmRegistration = (keys: Macs, row: RegistrationRow, now: number): Command[] =>

@@ -22,7 +22,7 @@ import {
   startRegistration,
   type Registered,
 } from '../support/story.ts'
-import { countRows, day, did, expectProblem, minute, restrict } from './support.ts'
+import { countRows, day, did, expectProblem, hour, minute, restrict } from './support.ts'
 
 /** Somebody writes to the database, without the key ring. */
 describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) => {
@@ -211,6 +211,177 @@ describe.each(engines)('rows that nobody of the service wrote, on %s', (engine) 
       )
       expectProblem(await mint(started), 401, 'credential_invalid')
       await expectFound('registrations', started.id)
+    })
+  })
+
+  describe('challenges to mailboxes', () => {
+    beforeEach(() => {
+      harness.clock.now += hour
+    })
+    const idOf = async (somebody: Registered): Promise<string> =>
+      (await somebody.api.get('/v1/me')).body.mailboxes[0].id
+    const tokenOf = async (asked: Json): Promise<string> => tokenIn(await harness.mails.challengeOf(asked.challenge))
+    const answer = async (asked: Json, token: string) =>
+      mallory.api.post(`/v1/me/mailboxes/${asked.id}/proof`, { token })
+    const add = async (email: string) => mallory.api.post('/v1/me/mailboxes', { email, accountType: 'imap' })
+    const addProved = async (email: string): Promise<Json> => {
+      await proveMailbox(mallory, harness.mails, { act: 'mailbox_add' })
+      const asked = await add(email)
+      expect(asked.status).toBe(202)
+      return asked.body
+    }
+    const askFor = async (act: string): Promise<Json> => {
+      const asked = await mallory.api.post(`/v1/me/mailboxes/${await idOf(mallory)}/proof`, { act })
+      expect(asked.status).toBe(202)
+      return asked.body
+    }
+    const expectNotTaken = async (): Promise<void> => {
+      const { mailboxes } = (await mallory.api.get('/v1/me')).body
+      expect(mailboxes.map(({ address }: Json) => address)).toEqual([mallory.email])
+      expect((await certify(alice)).id).toEqual(expect.any(String))
+    }
+
+    test('one to somebody else that expects a token of their own', async () => {
+      const own = await addProved('mallory2@example.net')
+      const other = await addProved(alice.email)
+      await write(
+        `UPDATE mailbox_challenges
+         SET token_verifier = (SELECT token_verifier FROM mailbox_challenges WHERE id = ?) WHERE id = ?`,
+        own.challenge,
+        other.challenge,
+      )
+      expectProblem(await answer(other, await tokenOf(own)), 404, 'not_found')
+      await expectNotTaken()
+      expectSaid('mailbox_challenges')
+      await expectFound('mailbox_challenges', other.challenge)
+    })
+
+    test('one to an address of their own that was pointed at somebody else', async () => {
+      const own = await addProved('evil@attacker.example')
+      await write(
+        `UPDATE mailbox_challenges SET address_index = (SELECT address_index FROM mailboxes WHERE subscriber = ?)
+         WHERE id = ?`,
+        alice.subscriberId,
+        own.challenge,
+      )
+      expectProblem(await answer(own, await tokenOf(own)), 404, 'not_found')
+      await expectNotTaken()
+      await expectFound('mailbox_challenges', own.challenge)
+    })
+
+    test('a planted one', async () => {
+      const own = await addProved('mallory2@example.net')
+      const columns = `subscriber, device, address_sealed, account_type, token_verifier, state, wrong_tries, created_at,
+        expires_at, authority_mac`
+      await write(
+        `INSERT INTO mailbox_challenges (id, purpose, mailbox, address_index, ${columns})
+         SELECT 'planted', purpose, 'planted', (SELECT address_index FROM mailboxes WHERE subscriber = ?), ${columns}
+         FROM mailbox_challenges WHERE id = ?`,
+        alice.subscriberId,
+        own.challenge,
+      )
+      expectProblem(await answer({ id: 'planted' }, await tokenOf(own)), 404, 'not_found')
+      await expectNotTaken()
+      await expectFound('mailbox_challenges', 'planted')
+    })
+
+    test('one that is over: it was used, had five wrong tokens, or its mailbox had moved away', async () => {
+      const mailbox = await idOf(mallory)
+      const asked = { used: await askFor('mailbox_add'), wrong: await askFor('mailbox_end') }
+      expect((await answer(asked.used, await tokenOf(asked.used))).status).toBe(200)
+      for (let tries = 0; tries < 5; tries += 1)
+        expect((await answer(asked.wrong, 'wrong')).status).toBeGreaterThan(399)
+      expectProblem(await answer(asked.wrong, await tokenOf(asked.wrong)), 410, 'challenge_ended')
+      const late = await askFor('device_end')
+      const owner = await register(harness.api, harness.mails, mallory.email)
+      expectProblem(await answer(late, await tokenOf(late)), 410, 'challenge_ended')
+      await write(`UPDATE mailbox_challenges SET state = 'pending', wrong_tries = 0 WHERE mailbox = ?`, mailbox)
+      expectProblem(await answer(late, await tokenOf(late)), 410, 'challenge_ended')
+      await write(`UPDATE mailbox_challenges SET mailbox_ended_at = ? WHERE id = ?`, harness.clock.now, late.challenge)
+      for (const one of [asked.used, asked.wrong, late]) {
+        expectProblem(await answer(one, await tokenOf(one)), 410, 'challenge_ended')
+      }
+      expect((await owner.api.get('/v1/me')).body.mailboxes[0].state).toBe('active')
+      await expectFound('mailbox_challenges', asked.used.challenge, asked.wrong.challenge, late.challenge)
+    })
+
+    test('one that had expired', async () => {
+      const late = await addProved('mallory2@example.net')
+      harness.clock.now += 25 * hour
+      await write(`UPDATE mailbox_challenges SET expires_at = ? WHERE id = ?`, harness.clock.now + hour, late.challenge)
+      expectProblem(await answer(late, await tokenOf(late)), 404, 'not_found')
+      await expectFound('mailbox_challenges', late.challenge)
+    })
+
+    test.each([
+      ['for another act', `act = 'mailbox_add'`],
+      ['that is good for longer', 'act_until = 9000000000000'],
+    ])('a proof %s', async (_, forgery) => {
+      const { challenge, ...asked } = await askFor(forgery.startsWith('act =') ? 'device_end' : 'mailbox_add')
+      expect((await answer(asked, await tokenOf({ challenge }))).status).toBe(200)
+      harness.clock.now += forgery.startsWith('act =') ? 0 : hour
+      await write(`UPDATE mailbox_challenges SET ${forgery} WHERE id = ?`, challenge)
+      expectProblem(await add('x@attacker.example'), 403, 'mailbox_proof_required')
+      expectSaid('mailbox_challenges')
+      await expectFound('mailbox_challenges', challenge)
+    })
+
+    test('a proof that was used, and one that another device gave', async () => {
+      const { challenge: used } = await proveFor(mallory)
+      expect((await add('mallory2@example.net')).status).toBe(202)
+      const until = harness.clock.now + hour
+      await write(`UPDATE mailbox_challenges SET act_until = ? WHERE id = ?`, until, used)
+      expectProblem(await add('x@attacker.example'), 403, 'mailbox_proof_required')
+      const { challenge: other } = await proveFor(alice)
+      await write(
+        `UPDATE mailbox_challenges SET device = ?, subscriber = ?,
+           address_index = (SELECT address_index FROM mailboxes WHERE subscriber = ?) WHERE id = ?`,
+        mallory.deviceId,
+        mallory.subscriberId,
+        mallory.subscriberId,
+        other,
+      )
+      expectProblem(await add('x@attacker.example'), 403, 'mailbox_proof_required')
+      await expectFound('mailbox_challenges', used, other)
+    })
+
+    const proveFor = async (somebody: Registered): Promise<Json> => {
+      const id = await idOf(somebody)
+      const asked = await somebody.api.post(`/v1/me/mailboxes/${id}/proof`, { act: 'mailbox_add' })
+      const token = await tokenOf(asked.body)
+      expect((await somebody.api.post(`/v1/me/mailboxes/${id}/proof`, { token })).status).toBe(200)
+      return asked.body
+    }
+
+    test('a registration that is said to be of just now opens no act', async () => {
+      expectProblem(await add('x@attacker.example'), 403, 'mailbox_proof_required')
+      await write(`UPDATE registrations SET confirmed_at = ? WHERE device = ?`, harness.clock.now, mallory.deviceId)
+      expectProblem(await add('x@attacker.example'), 403, 'mailbox_proof_required')
+      expectSaid('registrations')
+      await write(
+        `UPDATE registrations SET confirmed_at = ? WHERE device = ?`,
+        harness.clock.now - hour,
+        mallory.deviceId,
+      )
+      expect(await harness.service.check()).toEqual([])
+    })
+
+    test('a mailbox that moved away, and that somebody put back, opens no act', async () => {
+      await proveFor(mallory)
+      const [mailbox, owner] = [await idOf(mallory), await register(harness.api, harness.mails, mallory.email)]
+      const taken = await idOf(owner)
+      await write(`UPDATE mailboxes SET ended_at = 1, end_reason = 'removed' WHERE id = ?`, taken)
+      await write(`UPDATE mailboxes SET ended_at = NULL, end_reason = NULL WHERE id = ?`, mailbox)
+      expectProblem(await add('x@attacker.example'), 403, 'mailbox_proof_required')
+      await expectFound('mailboxes', mailbox, taken)
+    })
+
+    test('of two that are used up together, each keeps its MAC', async () => {
+      const [first, second] = [await askFor('device_end'), await askFor('device_end')]
+      expect((await answer(first, await tokenOf(first))).status).toBe(200)
+      expect(await harness.service.check()).toEqual([])
+      await write(`UPDATE mailbox_challenges SET state = 'pending' WHERE id = ?`, second.challenge)
+      await expectFound('mailbox_challenges', second.challenge)
     })
   })
 

@@ -1,5 +1,6 @@
 import { verifiersOf } from '../../api/credentials.ts'
 import { timestamp, type DeviceCaller } from '../../api/room.ts'
+import type { GuardedAct } from '../../api/shapes.ts'
 import { DomainError } from '../../errors.ts'
 import type { QueuedChallenge } from '../../mail/room.ts'
 import { mailLanguageFor } from '../../mail/templates.ts'
@@ -10,6 +11,7 @@ import { randomId, randomSecret } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { factsOfDevice } from '../device-facts.ts'
 import { readDevice } from '../device/store.ts'
+import type { OwnMailbox } from '../mailboxes.ts'
 import { challengeMilliseconds, isWithheld } from '../start.ts'
 import { readSubscriber } from '../store.ts'
 import { insertMailboxChallenge, readChallenges, type MailboxChallengeRow, type NewMailboxChallenge } from './store.ts'
@@ -18,8 +20,22 @@ import { hourMilliseconds } from '../../ports/time.ts'
 /** The mailbox to prove, and why. */
 export type ChallengedMailbox = Pick<
   NewMailboxChallenge,
-  'purpose' | 'mailbox' | 'addressIndex' | 'accountType' | 'act'
+  'purpose' | 'mailbox' | 'addressIndex' | 'accountType' | 'act' | 'mailboxEndedAt'
 > & { readonly address: string }
+
+/** A mailbox that a subscriber has, or that has moved away from them. */
+export const toBeProved = (
+  { id, address, addressIndex, accountType, endedAt }: OwnMailbox,
+  act: GuardedAct | null,
+): ChallengedMailbox => ({
+  purpose: 'prove',
+  mailbox: id,
+  address,
+  addressIndex,
+  accountType,
+  act,
+  mailboxEndedAt: endedAt,
+})
 
 /**
  * The most challenges of one device in an hour. Nobody with a credential may flood other mailboxes or the table, or use up
@@ -59,7 +75,7 @@ async function challengeCommands(
   const token = randomSecret(deps.random, '')
   const now = deps.clock()
   const started = { id: asked.mailbox, challenge: id, expiresAt: now + challengeMilliseconds }
-  const { purpose, mailbox, address, addressIndex, accountType, act } = asked
+  const { purpose, mailbox, address, addressIndex, accountType, act, mailboxEndedAt } = asked
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: id }
   const mail = deps.mail.queueChallenge({
     // Mails to prove a mailbox have a limit of their own for each device: only devices of a subscriber who has or had the
@@ -80,6 +96,7 @@ async function challengeCommands(
   })
   const commands = [
     ...insertMailboxChallenge(
+      deps.keys,
       {
         id,
         purpose,
@@ -93,6 +110,7 @@ async function challengeCommands(
         createdAt: now,
         expiresAt: started.expiresAt,
         act,
+        mailboxEndedAt,
       },
       { since: now - hourMilliseconds, allowed: allowedPerHour },
     ),
@@ -140,11 +158,11 @@ export async function challengeMailbox(
 
 /** Challenges of a device that only prove the mailbox, and were not answered, newest first. */
 async function readOpenChallenges(
-  deps: Pick<RegistrationDeps, 'database'>,
+  deps: Pick<RegistrationDeps, 'database' | 'keys' | 'events'>,
   caller: DeviceCaller,
   mailbox: string,
 ): Promise<MailboxChallengeRow[]> {
-  const challenges = await readChallenges(deps.database, mailbox, caller.subscriberId)
+  const challenges = await readChallenges(deps, mailbox, caller.subscriberId)
   return challenges.filter(
     ({ state, device, act }) => state === 'pending' && device === caller.deviceId && act === null,
   )
@@ -152,7 +170,7 @@ async function readOpenChallenges(
 
 /** The newest challenge by which a device can prove a mailbox for a request that waits for it; null where there is none. */
 export async function openChallenge(
-  deps: Pick<RegistrationDeps, 'database' | 'clock'>,
+  deps: Pick<RegistrationDeps, 'database' | 'keys' | 'events' | 'clock'>,
   caller: DeviceCaller,
   mailbox: string,
 ): Promise<StartedChallenge | null> {

@@ -9,17 +9,12 @@ import { randomId } from '../../ports/runtime.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf, type OwnMailbox } from '../mailboxes.ts'
 import { commitAfterRecentProof } from '../recent-proof.ts'
-import { challengeMailbox, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
+import { challengeMailbox, toBeProved, type ChallengedMailbox, type StartedChallenge } from './challenge.ts'
 import { challengeEnded, noSuchMailbox } from './prove.ts'
-import { endChallenges, readChallenges, readMailboxesOf, removeMailbox } from './store.ts'
+import { readChallenges, readMailboxesOf, removeMailbox } from './store.ts'
 import { paidWith } from '../../ports/row-budgets.ts'
 
 const isProvable = (mailbox: OwnMailbox): boolean => mailbox.state !== 'removed' && !mailbox.settled
-
-const toBeProved = (
-  { id, address, addressIndex, accountType }: OwnMailbox,
-  act: GuardedAct | null,
-): ChallengedMailbox => ({ purpose: 'prove', mailbox: id, address, addressIndex, accountType, act })
 
 /**
  * Mails a token to an address that the caller adds, or that is already a mailbox of theirs. The answer does not show
@@ -44,11 +39,12 @@ export async function addMailbox(
           addressIndex,
           accountType: wish.accountType,
           act: null,
+          mailboxEndedAt: null,
         }
       : toBeProved(own, null)
   return challengeMailbox(deps, caller, asked, (commands) =>
     own === undefined
-      ? commitAfterRecentProof(deps, { caller, act: 'mailbox_add' }, { commands })
+      ? onLatestRows(() => commitAfterRecentProof(deps, { caller, act: 'mailbox_add' }, { commands }))
       : deps.database.batch(commands),
   )
 }
@@ -72,7 +68,7 @@ export async function askForProof(
 }
 
 async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<ChallengedMailbox> {
-  const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+  const challenges = await readChallenges(deps, id, caller.subscriberId)
   if (challenges.length === 0) throw noSuchMailbox()
   const now = deps.clock()
   const pending = challenges.find(({ state, expiresAt }) => state === 'pending' && expiresAt > now)
@@ -80,7 +76,7 @@ async function beingAdded(deps: RegistrationDeps, caller: DeviceCaller, id: stri
   const { addressIndex, accountType, addressSealed } = pending
   const place = { table: 'mailbox_challenges', column: 'address_sealed', row: pending.id }
   const address = openText(deps.keys.main, place, addressSealed)
-  return { purpose: 'add', mailbox: id, address, addressIndex, accountType, act: null }
+  return { purpose: 'add', mailbox: id, address, addressIndex, accountType, act: null, mailboxEndedAt: null }
 }
 
 /**
@@ -99,7 +95,7 @@ export async function endMailbox(deps: RegistrationDeps, caller: DeviceCaller, i
       deps,
       { caller, act: 'mailbox_end' },
       {
-        commands: [...removeMailbox(deps.keys, own, deps.clock()), endChallenges(id), ...deps.onMailboxEnded(id)],
+        commands: [...removeMailbox(deps.keys, own, deps.clock()), ...deps.onMailboxEnded(id)],
         audit: {
           action: 'mailbox.removed',
           actorKind: 'device',

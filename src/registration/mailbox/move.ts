@@ -3,7 +3,7 @@ import type { Payment } from '../../ports/row-budgets.ts'
 import { announcementCommand } from '../announcements.ts'
 import type { RegistrationDeps } from '../deps.ts'
 import { mailboxesOf } from '../mailboxes.ts'
-import { endChallenges, endForgedMailbox, moveMailbox, type MailboxRow } from './store.ts'
+import { endForgedMailbox, moveMailbox, type MailboxRow } from './store.ts'
 import { dayMilliseconds } from '../../ports/time.ts'
 
 /** How long the old devices can prove a moved mailbox again, before its certificates are revoked. */
@@ -39,7 +39,6 @@ export async function moveAwayCommands(
   )
   return [
     ...moveMailbox(deps.keys, holder, at),
-    endChallenges(holder.id),
     ...deps.onMailboxEnded(holder.id),
     ...notices,
     ...deps.audit.record(
@@ -61,6 +60,5 @@ export async function moveAwayCommands(
  */
 export const takeForgedAway = (deps: Pick<MoveDeps, 'clock' | 'onMailboxEnded'>, forged: string): Command[] => [
   ...endForgedMailbox(forged, deps.clock()),
-  endChallenges(forged),
   ...deps.onMailboxEnded(forged),
 ]

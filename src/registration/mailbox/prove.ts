@@ -3,6 +3,7 @@ import { isSecretOf } from '../../api/credentials.ts'
 import { commit } from '../../audit/commit.ts'
 import type { AuditEvent } from '../../audit/entries.ts'
 import { DomainError } from '../../errors.ts'
+import { parseMailboxAddress } from '../../mailbox/address.ts'
 import { equalSecrets } from '../../pki/encoding.ts'
 import { GuardBroken, type Command } from '../../ports/database.ts'
 import { openText, sealText } from '../../ports/keys.ts'
@@ -21,6 +22,7 @@ import {
   renewProof,
   returnMailbox,
   useMailboxChallenge,
+  useUpChallenges,
   type MailboxChallengeRow,
 } from './store.ts'
 import { paidWith } from '../../ports/row-budgets.ts'
@@ -43,7 +45,7 @@ async function readAnswerable(
   caller: DeviceCaller,
   id: string,
 ): Promise<MailboxChallengeRow[]> {
-  const challenges = await readChallenges(deps.database, id, caller.subscriberId)
+  const challenges = await readChallenges(deps, id, caller.subscriberId)
   return challenges.filter(({ act, device }) => act === null || device === caller.deviceId)
 }
 
@@ -68,13 +70,15 @@ export async function proveMailbox(
     if (challenge.state === 'used') return provedMailbox(deps, caller, challenge)
     if (challenge.state === 'ended' || challenge.expiresAt <= deps.clock()) throw challengeEnded()
     try {
-      await takeProof(deps, caller, challenge)
+      await takeProof(deps, caller, challenge, challenges)
       return await provedMailbox(deps, caller, challenge)
     } catch (error) {
       if (!isRaced(error)) throw error
     }
   }
 }
+
+const isLastTry = ({ wrongTries }: MailboxChallengeRow): boolean => wrongTries >= triesBeforeTheLast
 
 /** Counts a wrong token against all open challenges that the device may answer. The fifth wrong token ends a challenge. */
 async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id: string): Promise<void> {
@@ -84,7 +88,7 @@ async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id:
     const challenges = await readAnswerable(deps, caller, id)
     const waiting = challenges.filter(({ state, expiresAt }) => state === 'pending' && expiresAt > now)
     if (waiting.length === 0) return
-    const ends = waiting.some(({ wrongTries }) => wrongTries === triesBeforeTheLast)
+    const ends = waiting.some(isLastTry)
     const end: AuditEvent = {
       action: 'mailbox.challenge_ended',
       actorKind: 'device',
@@ -94,7 +98,7 @@ async function countWrongToken(deps: RegistrationDeps, caller: DeviceCaller, id:
       facts: { reason: 'five wrong tries' },
     }
     const change = {
-      commands: waiting.flatMap(countWrongProof),
+      commands: waiting.flatMap((one) => countWrongProof(deps.keys, one, isLastTry(one))),
       audit: ends ? [end] : [],
       payment: paidWith('mailbox_proof'),
     }
@@ -133,9 +137,27 @@ async function provedMailbox(
   return found
 }
 
-/** Uses up the challenge and gives the mailbox its new state, in one batch. */
-async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge: MailboxChallengeRow): Promise<void> {
+/**
+ * Whether a proof by one challenge makes another one of its mailbox needless: that one is open, and asks for no more. It
+ * protects nobody to use up such a one; it keeps the answer to an older mail from being a second proof.
+ */
+const isNeedlessAfter = (challenge: MailboxChallengeRow, other: MailboxChallengeRow): boolean =>
+  other.id !== challenge.id &&
+  other.state === 'pending' &&
+  (other.act === null || (other.act === challenge.act && other.device === challenge.device))
+
+/**
+ * Uses up the challenge and those that it makes needless, and gives the mailbox its new state, in one batch.
+ * `answerable`: all challenges to the mailbox that the device may answer.
+ */
+async function takeProof(
+  deps: RegistrationDeps,
+  caller: DeviceCaller,
+  challenge: MailboxChallengeRow,
+  answerable: readonly MailboxChallengeRow[],
+): Promise<void> {
   const now = deps.clock()
+  const needless = answerable.filter((other) => isNeedlessAfter(challenge, other))
   const { holder, forged } = await readHolding(deps, challenge.addressIndex)
   const losing = holder?.subscriber === caller.subscriberId ? null : holder
   const mailbox = losing === null && holder !== null ? holder.id : challenge.mailbox
@@ -146,7 +168,8 @@ async function takeProof(deps: RegistrationDeps, caller: DeviceCaller, challenge
   const payment = paidWith('mailbox_proof')
   await commit(deps, {
     commands: [
-      ...useMailboxChallenge(challenge, caller.subscriberId, now, now + recentMilliseconds),
+      ...useMailboxChallenge(deps.keys, challenge, now + recentMilliseconds),
+      ...(needless.length === 0 ? [] : [useUpChallenges(deps.keys, needless)]),
       ...(losing === null ? [] : await moveAwayCommands(deps, losing, { device: caller.deviceId, payment })),
       ...(forged === null ? [] : takeForgedAway(deps, forged)),
       ...change.commands,
@@ -183,17 +206,21 @@ async function gainMailbox(
   if (own?.endedAt === null) return { action: 'mailbox.proved', commands: renewProof(deps.keys, own, now) }
   if (own !== undefined) {
     if (own.endReason !== 'moved' || own.settledAt !== null) throw challengeEnded()
+    // The mail of a challenge from before the move takes the mailbox from nobody.
+    if (own.endedAt !== challenge.mailboxEndedAt) throw challengeEnded()
     return { action: 'mailbox.returned', commands: returnMailbox(deps.keys, own, now) }
   }
   if (challenge.purpose !== 'add') throw challengeEnded()
   const sealedPlace = { table: 'mailbox_challenges', column: 'address_sealed', row: challenge.id }
   const address = openText(deps.keys.main, sealedPlace, challenge.addressSealed)
+  const addressIndex = deps.keys.blindIndex(parseMailboxAddress(address).matchingKey)
+  if (!equalSecrets(addressIndex, challenge.addressIndex)) throw challengeEnded()
   const place = { table: 'mailboxes', column: 'address_sealed', row: challenge.mailbox }
   const insert = insertMailbox(deps.keys, {
     id: challenge.mailbox,
     subscriber: caller.subscriberId,
     addressSealed: sealText(deps.keys.main, place, address),
-    addressIndex: challenge.addressIndex,
+    addressIndex,
     accountType: challenge.accountType,
     verifiedAt: now,
     createdAt: now,

@@ -1,4 +1,12 @@
-import { isChangedMeanwhile, pageOfFaults, requireUnchanged, type AuthorityDeps } from '../../ports/authority.ts'
+import {
+  authorityOf,
+  isChangedMeanwhile,
+  pageOfFaults,
+  requireAsRead,
+  requireUnchanged,
+  type AuthorityDeps,
+} from '../../ports/authority.ts'
+import { toHex } from '../../pki/encoding.ts'
 import type { Macs } from '../../ports/row-mac.ts'
 import {
   ConstraintFailed,
@@ -16,6 +24,7 @@ import {
   type RowOf,
 } from '../../ports/database.ts'
 import { guardedAct, type AccountType, type GuardedAct } from '../../api/shapes.ts'
+import type { DeviceRow } from '../device/store.ts'
 import { isTrustedMailbox, mailboxAuthority as authority } from '../trusted-mailboxes.ts'
 
 /** Whether a batch failed because another call has changed who has the mailbox. Decide again. */
@@ -167,50 +176,92 @@ export const endForgedMailbox = (id: string, now: number): Command[] => [
   requireUnchanged(),
 ]
 
-/** Finds a device that was registered by a proof after a time, if its subscriber still has a mailbox. */
-const justRegistered = `
-  SELECT 1 FROM devices d
-    JOIN registrations r ON r.id = d.registration
-    JOIN mailboxes m ON m.subscriber = d.subscriber AND m.ended_at IS NULL
-  WHERE d.id = ? AND d.ended_at IS NULL AND r.confirmed_at > ?`
+/** What of a challenge grants or ends authority. Wrong tries only count down to its end. */
+const challengeAuthority = authorityOf('mailbox_challenges', [
+  'id',
+  'purpose',
+  'mailbox',
+  'subscriber',
+  'device',
+  'addressIndex',
+  'accountType',
+  'tokenVerifier',
+  'state',
+  'expiresAt',
+  'act',
+  'actUntil',
+  'mailboxEndedAt',
+])
 
-/** Finds the proofs of a device for an act, at mailboxes that are still theirs, that are good for longer than a time. */
-const provedForAct = `
-  SELECT c.id FROM mailbox_challenges c
-    JOIN devices d ON d.id = c.device
-    JOIN mailboxes m ON m.address_index = c.address_index AND m.ended_at IS NULL AND m.subscriber = c.subscriber
-  WHERE c.device = ? AND d.ended_at IS NULL AND c.act = ? AND c.act_until > ?`
+const challengeColumns = {
+  id: text,
+  purpose: oneOf('add', 'prove'),
+  mailbox: text,
+  subscriber: text,
+  device: text,
+  addressSealed: blob,
+  addressIndex: blob,
+  accountType: oneOf('imap', 'exchange'),
+  tokenVerifier: blob,
+  state: oneOf('pending', 'used', 'ended'),
+  wrongTries: integer,
+  createdAt: integer,
+  expiresAt: integer,
+  act: nullable(oneOf(...guardedAct.options)),
+  actUntil: nullable(integer),
+  mailboxEndedAt: nullable(integer),
+  authorityMac: blob,
+}
 
-/**
- * Uses up a proof of the device for an act. Where the device itself registered after `registeredAfter`, none is needed or
- * used up. Guard: there is one or the other.
- */
-export const takeProofForAct = (
-  by: { readonly subscriberId: string; readonly deviceId: string },
-  act: GuardedAct,
-  now: number,
-  registeredAfter: number,
-): Command[] => [
+/** As `challengeColumns` reads them. */
+const challengeSelection = `id, purpose, mailbox, subscriber, device, address_sealed AS addressSealed,
+  address_index AS addressIndex, account_type AS accountType, token_verifier AS tokenVerifier, state,
+  wrong_tries AS wrongTries, created_at AS createdAt, expires_at AS expiresAt, act, act_until AS actUntil,
+  mailbox_ended_at AS mailboxEndedAt, authority_mac AS authorityMac`
+export type MailboxChallengeRow = RowOf<typeof challengeColumns>
+
+/** The proofs of a device for an act that are good for longer than a time, those first that end first. */
+export const readProofsForAct = async (deps: ReadDeps, device: string, act: GuardedAct, now: number) => {
+  const rows = await deps.database.all(
+    query(
+      challengeColumns,
+      `SELECT ${challengeSelection}
+       FROM mailbox_challenges WHERE device = ? AND act = ? AND act_until > ? ORDER BY act_until, id`,
+      device,
+      act,
+      now,
+    ),
+  )
+  return rows.filter((row) => challengeAuthority.trusted(deps, row) !== null)
+}
+
+/** Uses up a proof for an act. Guard `requireUnchanged`. */
+export const useUpProof = (keys: Macs, row: MailboxChallengeRow): Command[] => [
   command(
-    `UPDATE subscribers SET language = language WHERE id = ? AND (EXISTS (${justRegistered}) OR EXISTS (${provedForAct}))`,
-    by.subscriberId,
-    by.deviceId,
-    registeredAfter,
-    by.deviceId,
-    act,
-    now,
+    `UPDATE mailbox_challenges SET act_until = NULL, authority_mac = ? WHERE id = ? AND authority_mac = ?`,
+    challengeAuthority.after(keys, row, { actUntil: null }),
+    row.id,
+    row.authorityMac,
   ),
-  requireOneChange('mailbox_proof_required'),
-  command(
-    `UPDATE mailbox_challenges SET act_until = NULL
-     WHERE id = (${provedForAct} ORDER BY c.act_until LIMIT 1) AND NOT EXISTS (${justRegistered})`,
-    by.deviceId,
-    act,
-    now,
-    by.deviceId,
-    registeredAfter,
-  ),
+  requireUnchanged(),
 ]
+
+/** Guard: a device and a mailbox are of one subscriber, and neither has changed since it was read. */
+export const requireMember = (
+  device: Pick<DeviceRow, 'id' | 'authorityMac'>,
+  mailbox: Pick<MailboxRow, 'id' | 'authorityMac'>,
+): Command =>
+  requireAsRead(
+    query(
+      { id: text },
+      `SELECT m.id AS id FROM mailboxes m JOIN devices d ON d.subscriber = m.subscriber
+       WHERE m.id = ? AND m.authority_mac = ? AND d.id = ? AND d.authority_mac = ?`,
+      mailbox.id,
+      mailbox.authorityMac,
+      device.id,
+      device.authorityMac,
+    ),
+  )
 
 export interface NewMailboxChallenge {
   readonly id: string
@@ -225,18 +276,21 @@ export interface NewMailboxChallenge {
   readonly createdAt: number
   readonly expiresAt: number
   readonly act: GuardedAct | null
+  /** When the mailbox had moved away; null where it has not. */
+  readonly mailboxEndedAt: number | null
 }
 
 /** Keeps a challenge. Guard: the device has asked for fewer than `limit.allowed` since `limit.since`. */
 export const insertMailboxChallenge = (
+  keys: Macs,
   row: NewMailboxChallenge,
   limit: { readonly since: number; readonly allowed: number },
 ): Command[] => [
   command(
     `INSERT INTO mailbox_challenges
        (id, purpose, mailbox, subscriber, device, address_sealed, address_index, account_type, token_verifier, state,
-        wrong_tries, created_at, expires_at, act)
-     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?
+        wrong_tries, created_at, expires_at, act, mailbox_ended_at, authority_mac)
+     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?, ?, ?
      WHERE (SELECT COUNT(*) FROM mailbox_challenges WHERE device = ? AND created_at > ?) < ?`,
     row.id,
     row.purpose,
@@ -250,6 +304,8 @@ export const insertMailboxChallenge = (
     row.createdAt,
     row.expiresAt,
     row.act,
+    row.mailboxEndedAt,
+    challengeAuthority.of(keys, { ...row, state: 'pending', actUntil: null }),
     row.device,
     limit.since,
     limit.allowed,
@@ -257,83 +313,95 @@ export const insertMailboxChallenge = (
   requireOneChange('too_many_challenges'),
 ]
 
-/** The challenges of a subscriber to one mailbox, newest first. */
-export const readChallenges = (database: Database, mailbox: string, subscriber: string) =>
-  database.all(
+/** The challenges of a subscriber to one mailbox, newest first. One whose MAC does not fit counts as absent. */
+export const readChallenges = async (deps: ReadDeps, mailbox: string, subscriber: string) => {
+  const rows = await deps.database.all(
     query(
-      {
-        id: text,
-        purpose: oneOf('add', 'prove'),
-        mailbox: text,
-        device: text,
-        addressSealed: blob,
-        addressIndex: blob,
-        accountType: oneOf('imap', 'exchange'),
-        tokenVerifier: blob,
-        state: oneOf('pending', 'used', 'ended'),
-        wrongTries: integer,
-        createdAt: integer,
-        expiresAt: integer,
-        act: nullable(oneOf(...guardedAct.options)),
-      },
-      `SELECT id, purpose, mailbox, device, address_sealed AS addressSealed, address_index AS addressIndex,
-              account_type AS accountType, token_verifier AS tokenVerifier, state, wrong_tries AS wrongTries,
-              created_at AS createdAt, expires_at AS expiresAt, act
+      challengeColumns,
+      `SELECT ${challengeSelection}
        FROM mailbox_challenges WHERE mailbox = ? AND subscriber = ? ORDER BY created_at DESC, id`,
       mailbox,
       subscriber,
     ),
   )
-export type MailboxChallengeRow = Awaited<ReturnType<typeof readChallenges>>[number]
+  return rows.filter((row) => challengeAuthority.trusted(deps, row) !== null)
+}
+
+/** One page of all challenges, by id: in words, those whose MAC does not fit. */
+export const readMailboxChallengeFaults = async (
+  deps: Pick<ReadDeps, 'database' | 'keys'>,
+  after: string,
+  limit: number,
+) => {
+  const rows = await deps.database.all(
+    query(
+      challengeColumns,
+      `SELECT ${challengeSelection}
+       FROM mailbox_challenges WHERE id > ? ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    ),
+  )
+  return pageOfFaults(rows, challengeAuthority.faults(deps.keys, rows))
+}
 
 /**
- * Uses up a challenge, and with it the other open challenges to the same mailbox that ask for no more than this one. Its
- * device may do what it asked for until `actUntil`. Guard: the challenge is open and has not expired.
+ * Uses up an open challenge. Its device may do what it asked for until `actUntil`. Guard: it has not changed since it was
+ * read.
  */
-export const useMailboxChallenge = (
-  row: Pick<MailboxChallengeRow, 'id' | 'mailbox' | 'device' | 'act'>,
-  subscriber: string,
-  now: number,
-  actUntil: number,
-): Command[] => [
-  command(
-    `UPDATE mailbox_challenges SET state = 'used', act_until = CASE WHEN act IS NULL THEN NULL ELSE ? END
-     WHERE id = ? AND state = 'pending' AND expires_at > ?`,
-    actUntil,
-    row.id,
-    now,
-  ),
-  requireOneChange('challenge_used'),
-  command(
-    `UPDATE mailbox_challenges SET state = 'used'
-     WHERE mailbox = ? AND subscriber = ? AND state = 'pending' AND (act IS NULL OR (act = ? AND device = ?))`,
-    row.mailbox,
-    subscriber,
-    row.act,
-    row.device,
-  ),
-]
+export const useMailboxChallenge = (keys: Macs, row: MailboxChallengeRow, actUntil: number): Command[] => {
+  const until = row.act === null ? null : actUntil
+  return [
+    command(
+      `UPDATE mailbox_challenges SET state = 'used', act_until = ?, authority_mac = ?
+       WHERE id = ? AND authority_mac = ?`,
+      until,
+      challengeAuthority.after(keys, row, { state: 'used', actUntil: until }),
+      row.id,
+      row.authorityMac,
+    ),
+    requireOneChange('challenge_used'),
+  ]
+}
 
 /**
- * Counts a wrong token against a challenge; the fifth ends it. Guard: the challenge has not changed since it was read.
+ * Uses up open challenges that a proof has made needless, in one command for however many there are. One that has changed
+ * since it was read stays as it is.
  */
-export const countWrongProof = ({ id, wrongTries }: Pick<MailboxChallengeRow, 'id' | 'wrongTries'>): Command[] => [
+export const useUpChallenges = (keys: Macs, rows: readonly MailboxChallengeRow[]): Command =>
   command(
-    `UPDATE mailbox_challenges
-     SET wrong_tries = wrong_tries + 1, state = CASE WHEN wrong_tries >= 4 THEN 'ended' ELSE state END
-     WHERE id = ? AND state = 'pending' AND wrong_tries = ?`,
-    id,
-    wrongTries,
-  ),
-  requireOneChange('challenge_changed'),
-]
+    `UPDATE mailbox_challenges SET state = 'used', authority_mac = unhex(used.value ->> 'mac')
+     FROM json_each(?) AS used
+     WHERE mailbox_challenges.id = used.value ->> 'id'
+       AND mailbox_challenges.authority_mac = unhex(used.value ->> 'before')`,
+    JSON.stringify(
+      rows.map((row) => ({
+        id: row.id,
+        before: toHex(row.authorityMac),
+        mac: toHex(challengeAuthority.after(keys, row, { state: 'used' })),
+      })),
+    ),
+  )
 
 /**
- * Ends all open challenges to a mailbox that leaves its subscriber. Otherwise an old mail could take it from the next
- * one.
+ * Counts a wrong token against an open challenge; `ends`: it was the last one. Guard: the challenge has not changed since
+ * it was read.
  */
-export const endChallenges = (mailbox: string): Command =>
-  command(`UPDATE mailbox_challenges SET state = 'ended' WHERE mailbox = ? AND state = 'pending'`, mailbox)
+export const countWrongProof = (keys: Macs, row: MailboxChallengeRow, ends: boolean): Command[] => {
+  const state = ends ? 'ended' : row.state
+  return [
+    command(
+      `UPDATE mailbox_challenges SET wrong_tries = wrong_tries + 1, state = ?, authority_mac = ?
+       WHERE id = ? AND authority_mac = ? AND wrong_tries = ?`,
+      state,
+      challengeAuthority.after(keys, row, { state }),
+      row.id,
+      row.authorityMac,
+      row.wrongTries,
+    ),
+    requireOneChange('challenge_changed'),
+  ]
+}
 
 export const deleteMailboxChallengesExpiredBefore = (before: number): Command =>
   command(`DELETE FROM mailbox_challenges WHERE expires_at < ?`, before)

@@ -6,6 +6,7 @@ import { parseCrl, type RevocationList } from '../pki/read-crl.ts'
 import { verifySignature } from '../pki/signature.ts'
 import { GuardBroken, type Command } from '../ports/database.ts'
 import { readCertificateBySerialNumber, revokeCertificateRow } from './store.ts'
+import { isTrustedCertificate } from './trusted-certificates.ts'
 import type { CertificateDeps } from './deps.ts'
 import { serialNumberIndex } from './fingerprints.ts'
 import { sealRevocation } from './present.ts'
@@ -29,7 +30,10 @@ export interface AdoptedList {
   readonly unknown: number
 }
 
-type AdoptDeps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto' | 'audit' | 'authorities' | 'onCertificatesEnded'>
+type AdoptDeps = Pick<
+  CertificateDeps,
+  'database' | 'keys' | 'crypto' | 'events' | 'audit' | 'authorities' | 'onCertificatesEnded'
+>
 
 /** How long a serial number that nobody knows is kept as revoked: longer than any certificate from here is valid. */
 const unknownKeptMilliseconds = 400 * dayMilliseconds
@@ -65,7 +69,7 @@ async function revocation(deps: AdoptDeps, authority: string, entry: CrlEntry, k
       subject,
       facts: { reason },
     })
-  if (row === null) {
+  if (row === null || !isTrustedCertificate(deps, row)) {
     const known = insertStatus({ authority, serialNumber, notAfter: keepUntil })
     return { kind: 'unknown', commands: [known, ...status, ...audited('serial number', serialNumber)] } as const
   }

@@ -91,28 +91,34 @@ export const endLateCertificate = (id: string, successor: string): Command[] => 
   requireOneChange('certificate_ended'),
 ]
 
-const certificateColumns = {
+/** What the MAC of a certificate stands over. */
+const authorityColumns = {
   id: text,
   request: text,
   subscriber: text,
   device: text,
   mailbox: text,
   use,
-  state: certificateState,
   connection: text,
   requestedAt: integer,
   authority: text,
+  serialNumberIndex: text,
   keyIndex: text,
-  factsSealed: blob,
-  certificateSealed: blob,
   createdAt: integer,
   authorityMac: blob,
 }
 
+const certificateColumns = {
+  ...authorityColumns,
+  state: certificateState,
+  factsSealed: blob,
+  certificateSealed: blob,
+}
+
 /** As `certificateColumns` reads them. */
 const certificateSelection = `id, request, subscriber, device, mailbox, usage AS use, state, connection, requested_at AS requestedAt,
-  authority, key_index AS keyIndex, facts_sealed AS factsSealed, certificate_sealed AS certificateSealed,
-  created_at AS createdAt, authority_mac AS authorityMac`
+  authority, serial_index AS serialNumberIndex, key_index AS keyIndex, facts_sealed AS factsSealed,
+  certificate_sealed AS certificateSealed, created_at AS createdAt, authority_mac AS authorityMac`
 /** A certificate, also one whose MAC does not fit: see `isTrustedCertificate`. */
 export type CertificateRow = RowOf<typeof certificateColumns>
 
@@ -160,12 +166,12 @@ export const readValidCertificate = (
     ),
   )
 
-/** What revoking needs of the certificate that an authority gave this serial number. */
+/** The certificate that is said to have this serial number of an authority. */
 export const readCertificateBySerialNumber = (database: Database, authority: string, serialNumberIndex: string) =>
   database.first(
     query(
-      { id: text, request: text, state: certificateState, keyIndex: text },
-      `SELECT id, request, state, key_index AS keyIndex
+      certificateColumns,
+      `SELECT ${certificateSelection}
        FROM certificates WHERE authority = ? AND serial_index = ?`,
       authority,
       serialNumberIndex,
@@ -265,12 +271,15 @@ export const countValid = (database: Database) =>
     query({ certificates: integer }, `SELECT COUNT(*) AS certificates FROM certificates WHERE state = 'valid'`),
   )
 
-/** The certificates of an authority that can still be revoked, among those with these serial numbers. */
+/** The certificates of an authority that can still be revoked, among those that are said to have these serial numbers. */
 export const readRevocableAmong = (database: Database, authority: string, serialNumberIndexes: readonly string[]) =>
   database.all(
     query(
-      { id: text, serialNumberIndex: text },
-      `SELECT c.id AS id, c.serial_index AS serialNumberIndex
+      authorityColumns,
+      `SELECT c.id AS id, c.request AS request, c.subscriber AS subscriber, c.device AS device, c.mailbox AS mailbox,
+              c.usage AS use, c.connection AS connection, c.requested_at AS requestedAt, c.authority AS authority,
+              c.serial_index AS serialNumberIndex, c.key_index AS keyIndex, c.created_at AS createdAt,
+              c.authority_mac AS authorityMac
        FROM json_each(?) l CROSS JOIN certificates c ON c.authority = ? AND c.serial_index = l.value
        WHERE c.state IN ('valid', 'superseded')`,
       JSON.stringify(serialNumberIndexes),

@@ -11,6 +11,7 @@ export const certificateAuthority = authorityOf('certificates', [
   'connection',
   'requestedAt',
   'authority',
+  'serialNumberIndex',
   'keyIndex',
   'createdAt',
 ])

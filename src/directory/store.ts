@@ -47,6 +47,7 @@ export const readPublished = async (deps: AuthorityDeps, reader: Reader, address
         connection: text,
         requestedAt: integer,
         authority: text,
+        serialNumberIndex: text,
         keyIndex: text,
         factsSealed: blob,
         certificateSealed: blob,
@@ -59,7 +60,8 @@ export const readPublished = async (deps: AuthorityDeps, reader: Reader, address
               p.published_at AS publishedAt, p.authority_mac AS authorityMac, c.id AS id, c.request AS request,
               c.subscriber AS subscriber, c.device AS device, c.mailbox AS mailbox, c.usage AS use, c.state AS state,
               c.connection AS connection, c.requested_at AS requestedAt, c.authority AS authority,
-              c.key_index AS keyIndex, c.facts_sealed AS factsSealed, c.certificate_sealed AS certificateSealed,
+              c.serial_index AS serialNumberIndex, c.key_index AS keyIndex, c.facts_sealed AS factsSealed,
+              c.certificate_sealed AS certificateSealed,
               c.created_at AS createdAt, c.authority_mac AS certificateMac, s.restricted_at AS restrictedAt, s.authority_mac AS subscriberMac
        FROM publications p
          JOIN certificates c ON c.id = p.certificate

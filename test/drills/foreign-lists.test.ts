@@ -2,7 +2,7 @@ import 'reflect-metadata'
 import { randomBytes } from 'node:crypto'
 import { Extension, X509CrlReason } from '@peculiar/x509'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { integer, nullable, query, text } from '../../src/ports/database.ts'
+import { command, integer, nullable, query, text } from '../../src/ports/database.ts'
 import { makeAdministrator, type Administrator } from '../support/administrators.ts'
 import type { Json } from '../support/api.ts'
 import { cfsslAt, connectCa, passMinutes } from '../support/ca-drill.ts'
@@ -141,6 +141,31 @@ describe.each(engines)('revocation lists of connected CAs on %s', (engine) => {
       ['revoked', 'privilegeWithdrawn'],
       ['revoked', null],
     ])
+  })
+
+  test('a certificate that somebody gave the serial number of another is not revoked for it', async () => {
+    const [own, theirs] = [await certify(await someone()), await certify(await someone())]
+    const indexOf = async ({ id }: Json): Promise<string> => {
+      const row = await harness.main.first(
+        query({ index: text }, `SELECT serial_index AS "index" FROM certificates WHERE id = ?`, id),
+      )
+      return row?.index ?? ''
+    }
+    const [index, other] = [await indexOf(own), await indexOf(theirs)]
+    const setIndex = ({ id }: Json, to: string) =>
+      command(`UPDATE certificates SET serial_index = ? WHERE id = ?`, to, id)
+    await harness.main.batch([setIndex(theirs, 'none'), setIndex(own, other)])
+    const list = () => listOf({ serialNumbers: [theirs.serialNumber], reason: X509CrlReason.keyCompromise })
+    const states = async (): Promise<string[]> => {
+      const read = [own, theirs].map(({ id }) => operator.api.get(`/v1/admin/certificates/${id}`))
+      return (await Promise.all(read)).map(({ body }) => body.state)
+    }
+    await show(await list())
+    expect(await states()).toEqual(['valid', 'valid'])
+    expect((await harness.service.check()).join()).toContain(`certificates ${own.id}: its MAC does not fit`)
+    await harness.main.batch([setIndex(own, index), setIndex(theirs, other)])
+    await show(await list())
+    expect(await states()).toEqual(['valid', 'revoked'])
   })
 
   test('a key that its CA calls compromised is blocked, and revoked with every certificate on it', async () => {

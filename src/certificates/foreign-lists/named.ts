@@ -8,6 +8,7 @@ import { serialNumberIndex } from '../fingerprints.ts'
 import { revocationPlace } from '../forwarding/queue.ts'
 import { readOpen } from '../forwarding/store.ts'
 import { readRevocableAmong } from '../store.ts'
+import { isTrustedCertificate } from '../trusted-certificates.ts'
 
 /** How many entries are looked for at a time. */
 const entriesAtOnce = 5_000
@@ -22,7 +23,7 @@ export interface Named {
   readonly revocations: readonly string[]
 }
 
-type NamedDeps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto'>
+type NamedDeps = Pick<CertificateDeps, 'database' | 'keys' | 'crypto' | 'events'>
 
 /** What the list's issuer has not confirmed, by serial number. */
 async function openBySerialNumber(
@@ -60,7 +61,9 @@ export async function findNamed(
     )
     for (const authority of authorities) {
       const known = await readRevocableAmong(deps.database, authority, [...reasons.keys()])
-      for (const found of known) certificates.set(found.id, reasons.get(found.serialNumberIndex) ?? null)
+      for (const found of known.filter((row) => isTrustedCertificate(deps, row))) {
+        certificates.set(found.id, reasons.get(found.serialNumberIndex) ?? null)
+      }
     }
   }
 

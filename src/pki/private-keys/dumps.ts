@@ -35,12 +35,14 @@ export function eachDump(text: Uint8Array, found: (bytes: Uint8Array) => void): 
     start = end + 1
   }
   dump.finish(found)
-  return steps
+  return steps + dump.steps
 }
 
 /** The bytes of the lines that follow each other. */
 class Dump {
   lines = 0
+  /** What was read to see whether lines belong to a dump. */
+  steps = 0
   readonly #text: Uint8Array
   #out = new Uint8Array()
   #length = 0
@@ -65,6 +67,7 @@ class Dump {
     const first = at
     let place = 0
     for (; at < end && this.#digit(at) < notADigit; at++) place = place * 16 + this.#digit(at)
+    this.steps += at - start + 1
     // The places of od are octal: a line follows another if its place is larger.
     if (at - first < 4 || at - first > 16 || at >= end || place <= this.#place) return false
     if (this.#text[at] === 0x3a) at++

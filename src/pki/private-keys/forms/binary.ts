@@ -164,10 +164,17 @@ function formAt(view: Uint8Array, at: number, kind: number): PrivateKeyForm | nu
 
 /** The form whose first bytes stand at a place of the reading without the first `skipped` bits. */
 function magicAt(view: Uint8Array, skipped: number, at: number): PrivateKeyForm | null {
-  for (const { form, bytes } of magics) {
-    if (bytes.every((byte, index) => byte === null || byteAt(view, skipped, at + index) === byte)) return form
-  }
+  const first = byteAt(view, skipped, at)
+  for (const { form, bytes } of magics) if (bytes[0] === first && isMagicAt(view, skipped, at, bytes)) return form
   return null
+}
+
+function isMagicAt(view: Uint8Array, skipped: number, at: number, bytes: readonly (number | null)[]): boolean {
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]
+    if (byte !== null && byteAt(view, skipped, at + index) !== byte) return false
+  }
+  return true
 }
 
 function hasAt(view: Uint8Array, at: number, bytes: readonly (number | null)[]): boolean {

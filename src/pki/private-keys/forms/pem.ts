@@ -60,10 +60,11 @@ export function isPrivateAt(view: Uint8Array, at: number): boolean {
 }
 
 /** PuTTY's manual, appendix C: every private key file has a line "Private-Lines: " with a number. */
-export const isPuttyLine = (view: Uint8Array, at: number): boolean =>
-  view[at + 4] === 0x2d &&
-  ((view[at + 5] ?? 0) | 0x20) === 0x6c &&
-  /^lines: ?[0-9]/i.test(letters(view, at + 5, at + 13))
+export function isPuttyLine(view: Uint8Array, at: number): boolean {
+  if (view[at + 4] !== 0x2d || !isWordAt(view, at + 5, 'lines') || view[at + 10] !== 0x3a) return false
+  const digit = view[at + 11] === 0x20 ? view[at + 12] : view[at + 11]
+  return digit !== undefined && digit >= 0x30 && digit <= 0x39
+}
 
 /**
  * The form that a label or a line of PuTTY names. The label's word "private" stands around the letter V at `at`. RFC

@@ -58,7 +58,11 @@ export function readPrivateValues({ form, bytes }: Candidate): PrivateValues | n
   }
 }
 
-const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')
+function latin1(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return text
+}
 
 // DER
 

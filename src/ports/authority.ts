@@ -1,4 +1,12 @@
-import { GuardBroken, requireNoRow, requireOneChange, requireRow, type Command, type Query, type SqlValue } from './database.ts'
+import {
+  GuardBroken,
+  requireNoRow,
+  requireOneChange,
+  requireRow,
+  type Command,
+  type Query,
+  type SqlValue,
+} from './database.ts'
 import type { Events } from '../events.ts'
 import type { Keys } from './keys.ts'
 import { rowMacOf, type Macs } from './row-mac.ts'
